@@ -1,0 +1,44 @@
+# Two commands: `make demo` runs the whole factory on real data, `make test` passes the tests.
+VENV ?= .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+EXTRAS ?= cpu,demo,dev
+RECIPE ?= deployments/recipes/demo.yaml
+
+# Nothing is fetched from a hub at run time, and nothing is reported to anybody.
+export HF_HUB_OFFLINE := 1
+export DO_NOT_TRACK := 1
+export PREFECT_SERVER_ANALYTICS_ENABLED := false
+export TOKENIZERS_PARALLELISM := false
+
+.PHONY: demo test unit lint install clean help
+
+help: ## List the commands.
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+install: $(READY) ## Make the virtual environment and install everything.
+
+$(READY): pyproject.toml $(wildcard deployments/setup/*)
+	@echo "Installing into $(VENV) (two to four minutes) …"
+	@deployments/setup/install.sh $(VENV) $(EXTRAS)
+	@touch $@
+
+demo: $(READY) ## Run the whole factory on real data; again: resume.
+	@$(BIN)/parrot fetch $(RECIPE)
+	@$(BIN)/parrot run $(RECIPE)
+
+unit: $(READY) ## Fast tests only.
+	$(BIN)/pytest -m "not engine" -n 2
+
+lint: $(READY) ## Format, lint, types, import contracts.
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: lint unit ## Everything: lint, unit tests, then tests with real engines.
+	$(BIN)/pytest -m engine
+
+clean: ## Remove the environment and everything runs have made.
+	-$(BIN)/parrot server stop
+	rm -rf $(VENV) .parrot

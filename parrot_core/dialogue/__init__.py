@@ -1,0 +1,1 @@
+"""The conversation loop: many sessions in flight, each at its own turn."""

@@ -1,0 +1,128 @@
+"""The family of errors: a sentence for a person, the facts as attributes, the exit code.
+
+Code decides on these types, never on the text of a message.
+"""
+
+from collections.abc import Sequence
+
+
+class ParrotError(Exception):
+    """Something went wrong that one sentence explains. Exit code 1: the run failed."""
+
+    exit_code = 1
+
+
+class UserError(ParrotError):
+    """The caller can mend it: a path, a value, a missing key. Exit code 2."""
+
+    exit_code = 2
+
+
+class RecipeError(UserError):
+    """A recipe that can't be read or holds a value out of bounds."""
+
+    def __init__(self, source: str, problems: Sequence[str]) -> None:
+        self.source = source
+        self.problems = tuple(problems)
+        super().__init__(f"{source}: " + "; ".join(self.problems))
+
+
+class RecipeChanged(UserError):
+    """A run of this name was begun with another recipe."""
+
+    def __init__(self, run: str, differences: Sequence[str]) -> None:
+        self.run = run
+        self.differences = tuple(differences)
+        super().__init__(
+            f"run '{run}' was begun with a different recipe: "
+            + "; ".join(self.differences)
+            + ". Restore these values, or give the new run another name (--name)"
+        )
+
+
+class SourceError(UserError):
+    """An input file that is missing, unreadable or in no known layout."""
+
+
+class MissingVersion(UserError):
+    """A dataset or model version that a stage needs has not been published."""
+
+    def __init__(self, name: str, version: str, published: Sequence[str]) -> None:
+        self.name = name
+        self.version = version
+        self.published = tuple(published)
+        have = ", ".join(self.published) or "none"
+        super().__init__(f"'{name}' has no published version '{version}' (published: {have})")
+
+
+class MissingRun(UserError):
+    """The lake holds no run of this name."""
+
+    def __init__(self, run: str, known: Sequence[str]) -> None:
+        self.run = run
+        self.known = tuple(known)
+        have = ", ".join(self.known[:10]) or "none"
+        super().__init__(f"the lake has no run '{run}' (runs: {have})")
+
+
+class MissingKey(UserError):
+    """An API key that the environment does not hold."""
+
+    def __init__(self, engine: str, variable: str) -> None:
+        self.engine = engine
+        self.variable = variable
+        super().__init__(
+            f"engine '{engine}' needs an API key: set the environment variable {variable}"
+        )
+
+
+class StorageError(ParrotError):
+    """The lake could not be read or written (no space, no permission, server away)."""
+
+
+class CorruptFile(StorageError):
+    """A file of a published version differs from what its manifest promises."""
+
+    def __init__(self, path: str, expected: str, found: str) -> None:
+        self.path = path
+        self.expected = expected
+        self.found = found
+        super().__init__(f"{path}: expected {expected}, found {found}")
+
+
+class VersionConflict(ParrotError):
+    """Another writer published this version first; its content stands."""
+
+
+class AccountingError(ParrotError):
+    """Rows in differ from rows out plus rejects: nothing may be dropped in silence."""
+
+    def __init__(self, place: str, rows_in: int, rows_out: int, rejected: int) -> None:
+        self.place = place
+        self.rows_in = rows_in
+        self.rows_out = rows_out
+        self.rejected = rejected
+        super().__init__(
+            f"{place}: {rows_in} rows in, but {rows_out} out + {rejected} rejected = "
+            f"{rows_out + rejected}"
+        )
+
+
+class TrainingFailed(ParrotError):
+    """The training process ended without a model."""
+
+
+class PartiallyFailed(ParrotError):
+    """Some shards of a stage failed; the others are done and kept."""
+
+    def __init__(self, run: str, stage: str, failures: dict[int, str], total: int) -> None:
+        self.run = run
+        self.stage = stage
+        self.failures = failures
+        self.total = total
+        named = "; ".join(f"shard {i}: {why}" for i, why in sorted(failures.items())[:5])
+        more = f"; and {len(failures) - 5} more" if len(failures) > 5 else ""
+        super().__init__(
+            f"run '{run}' is partially failed: {len(failures)} of {total} shards of "
+            f"'{stage}' failed ({named}{more}). `parrot retry {run}` runs only those"
+        )

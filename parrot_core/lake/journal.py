@@ -1,0 +1,136 @@
+"""The journal of a shard: every completion is durable before anything depends on it.
+
+Completions that arrive within ``delay`` seconds share one small Parquet file, so that the cost
+in writes is bounded however many sessions are in flight. The journal is removed when the shard's
+receipt, which holds the same completions inside its rows, is written.
+"""
+
+import asyncio
+import io
+import uuid
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from parrot_core.errors import StorageError
+from parrot_core.lake.storage import Storage
+
+SCHEMA = pa.schema(
+    [
+        pa.field("key", pa.string(), nullable=False),
+        pa.field("sample", pa.string(), nullable=False),
+        ("engine", pa.string()),
+        ("model", pa.string()),
+        ("text", pa.string()),
+        ("finish_reason", pa.string()),
+        ("prompt_tokens", pa.int64()),
+        ("completion_tokens", pa.int64()),
+        ("usd", pa.float64()),
+        ("created_at", pa.string()),
+    ]
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One completion as the journal keeps it; ``key`` is the canonical request's SHA-256."""
+
+    key: str
+    sample: str
+    engine: str
+    model: str
+    text: str
+    finish_reason: str
+    prompt_tokens: int
+    completion_tokens: int
+    usd: float
+    created_at: str
+
+
+def read_entries(storage: Storage, folder: str) -> Iterator[Entry]:
+    """Yield the entries of all journal files in a folder."""
+    for path in storage.list(folder):
+        try:
+            table = pq.read_table(io.BytesIO(storage.read_bytes(path)))
+        except pa.ArrowInvalid as error:
+            raise StorageError(f"{storage.show(path)}: damaged journal file ({error})") from None
+        yield from (Entry(**row) for row in table.to_pylist())
+
+
+class Journal:
+    """Completions of one shard. Used from one event loop; writes happen in a thread."""
+
+    def __init__(self, storage: Storage, folder: str, delay: float) -> None:
+        """Load what earlier attempts bought.
+
+        Args:
+            storage: the lake's storage.
+            folder: where this shard's journal lives.
+            delay: seconds to wait for more completions before a write.
+        """
+        self._storage = storage
+        self._folder = folder
+        self._delay = delay
+        self._entries = {entry.key: entry for entry in read_entries(storage, folder)}
+        self.replayed = len(self._entries)
+        self._waiting: list[tuple[Entry, asyncio.Future[None]]] = []
+        self._flusher: asyncio.Task[None] | None = None
+        self._writer_id = uuid.uuid4().hex[:12]
+        self._written = 0
+
+    def entries(self) -> Iterator[Entry]:
+        """All completions so far, those of earlier attempts included."""
+        return iter(list(self._entries.values()))  # a copy: progress reads it from another thread
+
+    def get(self, key: str) -> Entry | None:
+        """A completion bought earlier, if there is one."""
+        return self._entries.get(key)
+
+    async def record(self, entry: Entry) -> None:
+        """Keep a completion; returns when it is durable.
+
+        Raises:
+            StorageError: it could not be written; nothing may depend on it then.
+        """
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append((entry, done))
+        if self._flusher is None or self._flusher.done():
+            self._flusher = asyncio.create_task(self._flush())
+        await done
+        self._entries[entry.key] = entry
+
+    def close(self) -> None:
+        """Write what still waits, after the event loop ended early: it has been paid for."""
+        waiting, self._waiting = self._waiting, []
+        if waiting:
+            self._write([entry for entry, _ in waiting])
+
+    def remove(self) -> None:
+        """Delete the journal's files; its completions must live on in a committed shard."""
+        self._storage.delete(self._storage.list(self._folder))
+
+    async def _flush(self) -> None:
+        while self._waiting:
+            await asyncio.sleep(self._delay)
+            batch = list(self._waiting)  # stays in line until written: see close
+            try:
+                await asyncio.to_thread(self._write, [entry for entry, _ in batch])
+            except Exception as error:
+                for _, done in batch:
+                    if not done.done():
+                        done.set_exception(error)
+            else:
+                for _, done in batch:
+                    if not done.done():
+                        done.set_result(None)
+            del self._waiting[: len(batch)]
+
+    def _write(self, entries: list[Entry]) -> None:
+        table = pa.Table.from_pylist([asdict(entry) for entry in entries], schema=SCHEMA)
+        buffer = io.BytesIO()
+        pq.write_table(table, buffer, compression="zstd")
+        path = f"{self._folder}/{self._writer_id}-{self._written:06d}.parquet"
+        self._written += 1
+        self._storage.write_bytes(path, buffer.getvalue())

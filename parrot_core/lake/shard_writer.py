@@ -1,0 +1,103 @@
+"""Write one attempt's rows or rejects as Parquet files with checksums, memory bounded."""
+
+import hashlib
+import tempfile
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from parrot_core.lake.manifest import FileEntry
+from parrot_core.lake.storage import Storage
+
+ROWS_IN_MEMORY = 1000
+
+
+class ParquetFiles:
+    """Rows to ``<folder>/<subfolder>/<stem>-<n>.parquet``, written locally first, then uploaded."""
+
+    def __init__(
+        self,
+        storage: Storage,
+        folder: str,
+        stem: str,
+        schema: pa.Schema,
+        rows_per_file: int,
+    ) -> None:
+        """``stem`` is unique to the attempt, such as ``shards/00007-a1b2c3``."""
+        self._storage = storage
+        self._folder = folder
+        self._stem = stem
+        self._schema = schema
+        self._rows_per_file = rows_per_file
+        self._scratch = tempfile.TemporaryDirectory(prefix="parrot-shard-")
+        self._rows: list[dict[str, Any]] = []
+        self._writer: pq.ParquetWriter | None = None
+        self._in_file = 0
+        self.files: list[FileEntry] = []
+        self.rows = 0
+
+    def __enter__(self) -> "ParquetFiles":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+        self._scratch.cleanup()
+
+    def append(self, row: dict[str, Any]) -> None:
+        """Add a row of the schema."""
+        self._rows.append(row)
+        self.rows += 1
+        if len(self._rows) >= min(ROWS_IN_MEMORY, self._rows_per_file - self._in_file):
+            self._flush()
+
+    def finish(self) -> tuple[FileEntry, ...]:
+        """Write what is left and return the files."""
+        self._flush()
+        self._finish_file()
+        return tuple(self.files)
+
+    @property
+    def _local(self) -> Path:
+        return Path(self._scratch.name) / "part.parquet"
+
+    def _flush(self) -> None:
+        if not self._rows:
+            return
+        table = pa.Table.from_pylist(self._rows, schema=self._schema)
+        if self._writer is None:
+            self._writer = pq.ParquetWriter(self._local, self._schema, compression="zstd")
+        self._writer.write_table(table)
+        self._in_file += len(self._rows)
+        self._rows = []
+        if self._in_file >= self._rows_per_file:
+            self._finish_file()
+
+    def _finish_file(self) -> None:
+        if self._writer is None:
+            return
+        self._writer.close()
+        self._writer = None
+        path = f"{self._stem}-{len(self.files)}.parquet"
+        self.files.append(
+            upload_entry(self._storage, self._local, self._folder, path, self._in_file)
+        )
+        self._in_file = 0
+        self._local.unlink()
+
+
+def upload_entry(storage: Storage, local: Path, folder: str, path: str, rows: int) -> FileEntry:
+    """Upload a file and describe it as a manifest does."""
+    with local.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    storage.upload(local, f"{folder}/{path}")
+    return FileEntry(path=path, rows=rows, bytes=local.stat().st_size, sha256=digest)

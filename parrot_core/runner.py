@@ -1,0 +1,336 @@
+"""Planning, resuming, retrying, accounting and publication, once for all stages.
+
+Prefect's tasks call :func:`plan_stage`, :func:`run_shard` and :func:`publish_stage`; each is safe
+to call again, from another process or machine, at any time.
+"""
+
+import os
+import socket
+import traceback
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import parrot_core
+from parrot_core.engines.connection import Engines, open_engines
+from parrot_core.engines.limits import Budget
+from parrot_core.engines.types import RunError
+from parrot_core.errors import MissingRun, PartiallyFailed, RecipeChanged, StorageError
+from parrot_core.lake.journal import read_entries
+from parrot_core.lake.lake import Lake, version_folder
+from parrot_core.lake.manifest import Accounting, Fingerprint, Manifest, Receipt, add_usage
+from parrot_core.lake.run_records import StageRecords, run_file, utc_now
+from parrot_core.lake.storage import to_json
+from parrot_core.recipe import Recipe, differences, parse_recipe
+from parrot_core.schemas import DATASETS
+from parrot_core.shard_work import LakeShardWork
+from parrot_core.stage import Run, ShardPlan, Slice, Stage
+
+
+@dataclass(frozen=True, slots=True)
+class StagePlan:
+    """What a stage will do: its inputs' versions and its shards. Immutable once stored."""
+
+    stage: str
+    output: str
+    kind: str
+    unit: str
+    inputs: dict[str, str]
+    shards: tuple[ShardPlan, ...]
+    created_at: str
+
+
+def begin_run(recipe: Recipe, name: str | None = None, lake_url: str | None = None) -> Run:
+    """Open a run, or resume the one of this name.
+
+    Raises:
+        RecipeChanged: it was begun with a recipe that would produce something else.
+    """
+    lake = Lake(lake_url or recipe.lake)
+    run_name = name or recipe.name
+    record = {
+        "name": run_name,
+        "recipe": recipe.model_dump(mode="json"),
+        "fingerprint": recipe.fingerprint(),
+        "created_at": utc_now(),
+        "code_version": parrot_core.__version__,
+    }
+    if not lake.storage.put_if_absent(run_file(run_name), to_json(record)):
+        before = parse_recipe(lake.storage.read_json(run_file(run_name))["recipe"])
+        if before.fingerprint() != recipe.fingerprint():
+            changed = list(differences(before.canonical(), recipe.canonical()))
+            raise RecipeChanged(run_name, changed)
+    return Run(run_name, recipe, lake, work_folder(run_name))
+
+
+def open_run(lake: Lake, name: str) -> Run:
+    """A run that was begun before, with the recipe it was begun with.
+
+    Raises:
+        MissingRun: no run of this name is in the lake.
+    """
+    try:
+        record = lake.storage.read_json(run_file(name))
+    except FileNotFoundError:
+        runs = [path.split("/")[1] for path in lake.storage.list("runs")]
+        raise MissingRun(name, sorted(set(runs))) from None
+    return Run(name, parse_recipe(record["recipe"]), lake, work_folder(name))
+
+
+def work_folder(run: str) -> Path:
+    """Local scratch of a run: ``$PARROT_WORK``, or ``.parrot/work`` here."""
+    return Path(os.environ.get("PARROT_WORK", ".parrot/work")).absolute() / run
+
+
+def plan_stage(run: Run, stage: Stage) -> StagePlan:
+    """The stage's plan: the stored one, or a new one that is stored before it is used."""
+    state = StageRecords(run.lake.storage, run.name, stage.name)
+    stored = state.read_plan()
+    if stored is None:
+        plan = StagePlan(
+            stage=stage.name,
+            output=stage.output,
+            kind=stage.kind,
+            unit=stage.unit,
+            inputs={name: run.version_of(name) for name in stage.inputs},
+            shards=tuple(stage.plan(run)),
+            created_at=utc_now(),
+        )
+        state.put_plan(asdict(plan))
+        stored = state.read_plan()
+        assert stored is not None
+    return _plan_from_json(stored)
+
+
+def unfinished(run: Run, plan: StagePlan) -> list[ShardPlan]:
+    """Shards without a receipt, in order."""
+    done = StageRecords(run.lake.storage, run.name, plan.stage).finished()
+    return [shard for shard in plan.shards if shard.index not in done]
+
+
+def run_shard(
+    run: Run,
+    stage: Stage,
+    shard: ShardPlan,
+    engines: Engines | None,
+    worker: str | None = None,
+) -> Receipt:
+    """Do one shard, or return the receipt of an attempt that did it.
+
+    A failure is recorded in the lake with its traceback, then raised.
+    """
+    state = StageRecords(run.lake.storage, run.name, stage.name)
+    done = state.receipt(shard.index)
+    if done is not None:
+        return done
+    attempt = uuid.uuid4().hex[:12]
+    started = utc_now()
+    who = worker or f"{socket.gethostname()}:{os.getpid()}"
+    try:
+        with LakeShardWork(run, stage, shard, state, attempt, who, engines) as work:
+            stage.process(work)
+            receipt = work.receipt(started)
+            receipt.accounting.close(f"{stage.name} shard {shard.index}")
+            first = state.put_receipt(receipt)
+    except Exception as error:
+        state.record_failure(
+            shard.index,
+            {
+                "state": "failed",
+                "error_type": type(error).__name__,
+                "message": str(error) or type(error).__name__,
+                "traceback": traceback.format_exc(),
+                "worker": who,
+                "started_at": started,
+                "ended_at": utc_now(),
+            },
+        )
+        raise
+    work.journal.remove()
+    if first:
+        return receipt
+    standing = state.receipt(shard.index)
+    assert standing is not None
+    return standing
+
+
+class OpenStage:
+    """One stage of one run, planned, with its engines up: what tasks and scripts drive."""
+
+    def __init__(self, run: Run, stage: Stage, plan: StagePlan, engines: Engines | None) -> None:
+        """See :func:`open_stage`."""
+        self.run = run
+        self.stage = stage
+        self.plan = plan
+        self._engines = engines
+        self._stopped: RunError | None = None
+
+    def run_shard(self, shard: ShardPlan) -> Receipt:
+        """Do one shard; after an error that concerns the whole run, no further one is begun."""
+        if self._stopped is not None:
+            raise self._stopped
+        try:
+            return run_shard(self.run, self.stage, shard, self._engines)
+        except RunError as error:
+            self._stopped = error
+            raise
+
+    def publish(self) -> Manifest:
+        """Publish the version.
+
+        Raises:
+            RunError: the one that stopped the stage.
+            PartiallyFailed: some shards failed; the others are kept.
+        """
+        if self._stopped is not None:
+            raise self._stopped
+        return publish_stage(self.run, self.stage, self.plan)
+
+
+@contextmanager
+def open_stage(run: Run, stage: Stage, budget: Budget) -> Iterator[OpenStage]:
+    """Plan a stage and bring up the engines it needs, if a shard is left to do."""
+    plan = plan_stage(run, stage)
+    names = stage.engines(run)
+    if names and unfinished(run, plan):
+        with open_engines(run, names, budget) as engines:
+            yield OpenStage(run, stage, plan, engines)
+    else:
+        yield OpenStage(run, stage, plan, None)
+
+
+def publish_stage(run: Run, stage: Stage, plan: StagePlan) -> Manifest:
+    """Publish the version once every shard has a receipt.
+
+    Raises:
+        PartiallyFailed: some shards have none; the others are kept.
+        StorageError: a file that a receipt names is gone.
+        VersionConflict: another writer published other content under this name.
+    """
+    if run.lake.published(stage.kind, stage.output, run.name):
+        return run.lake.manifest(stage.kind, stage.output, run.name)
+    state = StageRecords(run.lake.storage, run.name, stage.name)
+    found = {shard.index: state.receipt(shard.index) for shard in plan.shards}
+    missing = [index for index, receipt in found.items() if receipt is None]
+    if missing:
+        failures = {index: _last_error(state, index) for index in missing}
+        raise PartiallyFailed(run.name, stage.name, failures, len(plan.shards))
+    manifest = _manifest(run, stage, plan, [r for r in found.values() if r is not None])
+    _check_files(run, manifest)
+    run.lake.publish(manifest)
+    return manifest
+
+
+def _check_files(run: Run, manifest: Manifest) -> None:
+    folder = version_folder(manifest.kind, manifest.name, manifest.version)
+    there = set(run.lake.storage.list(folder))
+    for entry in (*manifest.files, *manifest.reject_files):
+        if f"{folder}/{entry.path}" not in there:
+            raise StorageError(
+                f"{run.lake.storage.show(folder)}/{entry.path}: written by a finished shard, but "
+                "gone now; the version can't be published without it"
+            )
+
+
+def is_published(run: Run, stage: Stage) -> bool:
+    """Whether the stage's output is there to read: made by this run, or pinned."""
+    return run.lake.published(stage.kind, stage.output, run.version_of(stage.output))
+
+
+def is_pinned(run: Run, stage: Stage) -> bool:
+    """Whether the recipe takes the stage's output from another run."""
+    return run.version_of(stage.output) != run.name
+
+
+def budget_of(run: Run, stages: Sequence[Stage]) -> Budget:
+    """The run's budget, less what its receipts and journals say was spent."""
+    if run.recipe.budget_usd is None:
+        return Budget(None)
+    return Budget(run.recipe.budget_usd, sum(_spent(run, stage) for stage in stages))
+
+
+def _spent(run: Run, stage: Stage) -> float:
+    state = StageRecords(run.lake.storage, run.name, stage.name)
+    plan = state.read_plan()
+    if plan is None:
+        return 0.0
+    total = 0.0
+    for index in range(len(plan["shards"])):
+        receipt = state.receipt(index)
+        if receipt is not None:
+            total += sum(used.usd for used in receipt.usage.values())
+        else:
+            entries = read_entries(run.lake.storage, state.journal_folder(index))
+            total += sum(entry.usd for entry in entries)
+    return total
+
+
+def _last_error(state: StageRecords, shard: int) -> str:
+    failures = state.failures(shard)
+    return str(failures[-1]["message"]) if failures else "not run"
+
+
+def _manifest(run: Run, stage: Stage, plan: StagePlan, receipts: list[Receipt]) -> Manifest:
+    accounting = Accounting(unit=stage.unit)
+    for receipt in receipts:
+        accounting = accounting.plus(receipt.accounting)
+    schema = DATASETS.get(stage.output)
+    metrics = receipts[0].metrics if len(receipts) == 1 else _merged_metrics(receipts)
+    return Manifest(
+        kind=stage.kind,
+        name=stage.output,
+        version=run.name,
+        schema_version=schema.version if schema else None,
+        commit_id=uuid.uuid4().hex,
+        created_at=utc_now(),
+        stage=stage.name,
+        run=run.name,
+        inputs=plan.inputs,
+        recipe=run.recipe.model_dump(mode="json"),
+        fingerprint=Fingerprint(recipe=run.recipe.fingerprint(), code=parrot_core.__version__),
+        files=tuple(entry for receipt in receipts for entry in receipt.files),
+        reject_files=tuple(entry for receipt in receipts for entry in receipt.reject_files),
+        accounting=accounting,
+        usage=add_usage([receipt.usage for receipt in receipts]),
+        seconds=_seconds(plan.created_at, max(r.ended_at for r in receipts)) if receipts else 0.0,
+        metrics=stage.summarise(run, receipts) or metrics,
+        warnings=tuple(warning for receipt in receipts for warning in receipt.warnings),
+    )
+
+
+def _merged_metrics(receipts: Sequence[Receipt]) -> dict[str, Any]:
+    """Sum the shards' figures; what isn't a number is kept by shard."""
+    merged: dict[str, Any] = {}
+    for name in dict.fromkeys(key for receipt in receipts for key in receipt.metrics):
+        values = [receipt.metrics[name] for receipt in receipts if name in receipt.metrics]
+        merged[name] = _sum(values)
+    return merged
+
+
+def _sum(values: list[Any]) -> Any:
+    if all(isinstance(v, int | float) and not isinstance(v, bool) for v in values):
+        return sum(values)
+    if all(isinstance(v, dict) for v in values):
+        keys = dict.fromkeys(key for value in values for key in value)
+        return {key: _sum([value[key] for value in values if key in value]) for key in keys}
+    return values
+
+
+def _seconds(start: str, end: str) -> float:
+    return (datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds()
+
+
+def _plan_from_json(data: dict[str, Any]) -> StagePlan:
+    shards = tuple(
+        ShardPlan(
+            index=shard["index"],
+            inputs=tuple(Slice(**piece) for piece in shard["inputs"]),
+            params=shard["params"],
+        )
+        for shard in data["shards"]
+    )
+    return StagePlan(**{**data, "shards": shards})

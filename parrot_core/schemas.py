@@ -1,0 +1,187 @@
+"""The Arrow schema of every dataset, in one place, versioned.
+
+``messages`` and ``prompt``/``chosen``/``rejected`` are lists of ``{role, content}``, so that TRL
+and ``datasets`` train on a version as it is. A *turn* is one user query with its response.
+Every row has an ``id``, unique in its version, and ``source_ids``: the ids of the rows it came
+from in the stage's input, so that a preference pair leads back to its ShareGPT record.
+"""
+
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+MESSAGE = pa.struct(
+    [
+        pa.field("role", pa.string(), nullable=False),
+        pa.field("content", pa.string(), nullable=False),
+    ]
+)
+MESSAGES = pa.list_(MESSAGE)
+
+PROVENANCE = pa.list_(
+    pa.struct(
+        [
+            ("engine", pa.string()),  # name in the recipe; null for a message a human wrote
+            ("model", pa.string()),
+            ("request_key", pa.string()),  # SHA-256 of the canonical request, see engines/journal
+            ("finish_reason", pa.string()),
+            ("prompt_tokens", pa.int64()),
+            ("completion_tokens", pa.int64()),
+        ]
+    )
+)
+
+_IDS = [
+    pa.field("id", pa.string(), nullable=False),
+    pa.field("source_ids", pa.list_(pa.string()), nullable=False),
+    pa.field("language", pa.string()),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetSchema:
+    """Name, version and Arrow schema of a dataset; the version rises with every change."""
+
+    name: str
+    version: int
+    arrow: pa.Schema
+
+
+def _schema(
+    name: str, version: int, fields: list[pa.Field | tuple[str, pa.DataType]]
+) -> DatasetSchema:
+    return DatasetSchema(name, version, pa.schema([*_IDS, *fields]))
+
+
+CONVERSATIONS = _schema(
+    "conversations",
+    1,
+    [
+        ("split", pa.string()),  # train | seed | heldout
+        ("source", pa.string()),
+        ("record_index", pa.int64()),
+        ("messages", MESSAGES),
+        ("n_turns", pa.int32()),
+        ("opens_session", pa.bool_()),  # false for a later part of a split session
+    ],
+)
+SEEDS = _schema("seeds", 1, [("query", pa.string())])
+
+_DIALOGUE: list[pa.Field | tuple[str, pa.DataType]] = [
+    ("messages", MESSAGES),
+    ("provenance", PROVENANCE),  # one entry a message
+    ("n_turns", pa.int32()),
+    ("end_reason", pa.string()),  # why the session ended, see dialogue.EndReason
+]
+DIALOGUES = _schema("dialogues", 1, _DIALOGUE)
+PARROT = _schema("parrot", 1, _DIALOGUE)
+
+CONTEXT_QUERIES = _schema(
+    "context-queries",
+    1,
+    [
+        ("turn", pa.int32()),  # 1 is the opening query, so always ≥ 2 here
+        ("history", MESSAGES),
+        ("query", pa.string()),
+        ("response", pa.string()),
+        ("rule", pa.string()),  # the cue that the rules saw
+        ("judge_verdict", pa.bool_()),  # null when no judge was asked
+        ("judge_text", pa.string()),
+    ],
+)
+PREFERENCES = _schema(
+    "preferences",
+    1,
+    [
+        ("strategy", pa.string()),  # neglect | hallucination | misunderstanding
+        ("turn", pa.int32()),
+        ("prompt", MESSAGES),
+        ("chosen", MESSAGES),
+        ("rejected", MESSAGES),
+        ("evidence", pa.string()),  # hallucination: the guess; misunderstanding: the passage
+        (
+            "evidence_by",
+            pa.string(),
+        ),  # writer, or seed: drawn where the writer's choice is unreadable
+        ("prompt_set", pa.string()),  # version of the instructions that wrote the negative
+        ("model", pa.string()),
+        ("request_key", pa.string()),
+    ],
+)
+JUDGMENTS = _schema(
+    "judgments",
+    1,
+    [
+        ("subject", pa.string()),
+        ("category", pa.string()),
+        ("turn", pa.int32()),
+        ("query", pa.string()),
+        ("answer", pa.string()),
+        ("score", pa.float64()),  # 1–10
+        ("judge_text", pa.string()),
+        ("judge_model", pa.string()),
+    ],
+)
+
+DATASETS: dict[str, DatasetSchema] = {
+    schema.name: schema
+    for schema in (
+        CONVERSATIONS,
+        SEEDS,
+        DIALOGUES,
+        PARROT,
+        CONTEXT_QUERIES,
+        PREFERENCES,
+        JUDGMENTS,
+    )
+}
+
+REJECTS = pa.schema(
+    [
+        pa.field("id", pa.string(), nullable=False),
+        pa.field("source_ids", pa.list_(pa.string()), nullable=False),
+        pa.field("reason", pa.string(), nullable=False),  # from the closed list below
+        ("detail", pa.string()),
+        pa.field("original", pa.string(), nullable=False),  # the rejected row, as JSON
+    ]
+)
+
+REASONS: dict[str, str] = {
+    # ingest
+    "malformed_record": "not an object with an id and a list of messages",
+    "no_turns": "a record without any message",
+    "empty_turns": "no message with text is left after cleaning",
+    "no_user_turn": "no user query is left after cleaning",
+    "no_response": "no query of the session was answered",
+    "role_order": "speakers out of order in a way that can't be mended",
+    "too_few_turns": "fewer turns than the recipe's minimum",
+    "message_too_long": "a message longer than the recipe's maximum",
+    "language": "a language that the recipe doesn't keep",
+    "duplicate": "the same content as an earlier row",
+    # seeds
+    "query_too_short": "the opening query is shorter than the recipe's minimum",
+    "query_too_long": "the opening query is longer than the recipe's maximum",
+    # synthesize
+    "ended_too_early": "the session ended before the recipe's minimum of turns",
+    "context_full": "the conversation no longer fits the engine's context",
+    "content_filter": "the provider refused the content",
+    "request_refused": "the provider refused the request for good",
+    "empty_response": "the engine wrote nothing",
+    # filter
+    "malformed": "a query that isn't a user's text: control tokens, role labels, broken encoding",
+    "short": "a query that is too short",
+    "repetitive": "a query that repeats an earlier one, or itself",
+    "sensitive": "a query on a sensitive topic",
+    # select
+    "self_contained": "no cue that the query depends on its context",
+    "judge_disagreed": "the judge says that the query stands alone",
+    "over_limit": "more than the recipe asked for",
+    # capo
+    "chosen_unusable": "the chosen answer is empty or a refusal",
+    "negative_equals_chosen": "the negative says the same as the chosen answer",
+    "negative_empty": "the writer produced no negative",
+    # evaluate
+    "no_answer": "the subject produced no answer to this turn",
+    "unparsable_verdict": "the judge's text holds no score, or one out of bounds",
+}
+"""Why a row was rejected: the closed list. A stage can't reject for a reason that isn't here."""

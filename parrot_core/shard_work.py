@@ -1,0 +1,252 @@
+"""One attempt at one shard: reads inputs, collects output, keeps the accounts, tells progress."""
+
+import json
+import logging
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from parrot_core.engines.connection import Engines, JournaledModel
+from parrot_core.errors import StorageError
+from parrot_core.lake.journal import Journal
+from parrot_core.lake.lake import DatasetVersion, version_folder
+from parrot_core.lake.manifest import Accounting, EngineUsage, FileEntry, Receipt, Usage
+from parrot_core.lake.run_records import StageRecords, utc_now
+from parrot_core.lake.shard_writer import ParquetFiles, upload_entry
+from parrot_core.schemas import DATASETS, REASONS, REJECTS
+from parrot_core.stage import Row, Run, ShardPlan, Stage
+
+logger = logging.getLogger(__name__)
+
+PROGRESS_EVERY_S = 2.0
+HEARTBEAT_EVERY_S = 15.0
+LOCAL_JOURNAL_DELAY_S = 0.05
+REMOTE_JOURNAL_DELAY_S = 1.0
+
+
+class LakeShardWork:
+    """The ``ShardWork`` that stages get in a run; a context manager around one attempt."""
+
+    def __init__(
+        self,
+        run: Run,
+        stage: Stage,
+        plan: ShardPlan,
+        state: StageRecords,
+        attempt: str,
+        worker: str,
+        engines: Engines | None,
+    ) -> None:
+        """Load the shard's journal; nothing else is touched until the stage asks."""
+        self.run = run
+        self.plan = plan
+        self._stage = stage
+        self._state = state
+        self._attempt = attempt
+        self._worker = worker
+        self._engines = engines
+        storage = run.lake.storage
+        local = storage.local_root is not None
+        self.journal = Journal(
+            storage,
+            state.journal_folder(plan.index),
+            LOCAL_JOURNAL_DELAY_S if local else REMOTE_JOURNAL_DELAY_S,
+        )
+        self._folder = version_folder(stage.kind, stage.output, run.name)
+        self._out = self._files("shards", stage)
+        self._rejects = self._files("rejects", stage)
+        self._model_files: tuple[FileEntry, ...] = ()
+        self._rows_in = 0
+        self._rejected: Counter[str] = Counter()
+        self._metrics: dict[str, Any] = {}
+        self._warnings: list[str] = []
+        self._progress = _Progress(self._write_progress)
+
+    def __enter__(self) -> "LakeShardWork":
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._progress.stop()
+        self._out.__exit__(kind, error, traceback)
+        self._rejects.__exit__(kind, error, traceback)
+        self.journal.close()
+
+    def rows(self) -> Iterator[Row]:
+        """See :class:`parrot_core.stage.ShardWork`."""
+        opened: dict[tuple[str, str], DatasetVersion] = {}
+        for piece in self.plan.inputs:
+            key = (piece.dataset, piece.version)
+            if key not in opened:
+                opened[key] = self.run.lake.dataset(*key)
+            table = opened[key].file_table(piece.file).slice(piece.start, piece.rows)
+            for batch in table.to_batches(max_chunksize=256):
+                yield from batch.to_pylist()
+
+    def expect(self, units: int) -> None:
+        """See :class:`parrot_core.stage.ShardWork`."""
+        self._rows_in += units
+
+    def emit(self, row: Row) -> None:
+        """See :class:`parrot_core.stage.ShardWork`."""
+        self._out.append(row)
+
+    def reject(
+        self, id: str, source_ids: Sequence[str], reason: str, original: object, detail: str = ""
+    ) -> None:
+        """See :class:`parrot_core.stage.ShardWork`."""
+        if reason not in REASONS:
+            raise ValueError(f"'{reason}' is not a reason of schemas.REASONS")
+        self._rejected[reason] += 1
+        self._rejects.append(
+            {
+                "id": id,
+                "source_ids": list(source_ids),
+                "reason": reason,
+                "detail": detail,
+                "original": json.dumps(original, ensure_ascii=True, default=str),
+            }
+        )
+
+    def engine(self, name: str) -> JournaledModel:
+        """See :class:`parrot_core.stage.ShardWork`."""
+        if self._engines is None:
+            raise RuntimeError(f"stage '{self._stage.name}' didn't ask for engine '{name}'")
+        return self._engines.journaled(name, self.journal)
+
+    def progress(self, done: int, total: int | None = None, **figures: float) -> None:
+        """See :class:`parrot_core.stage.ShardWork`."""
+        self._progress.update(done, total, figures)
+
+    def metric(self, name: str, value: object) -> None:
+        """See :class:`parrot_core.stage.ShardWork`."""
+        self._metrics[name] = value
+
+    def warn(self, text: str) -> None:
+        """See :class:`parrot_core.stage.ShardWork`."""
+        self._warnings.append(text)
+
+    def publish_model(self, folder: Path) -> None:
+        """See :class:`parrot_core.stage.ShardWork`."""
+        entries = []
+        for local in sorted(path for path in folder.rglob("*") if path.is_file()):
+            path = f"{self._attempt}/{local.relative_to(folder).as_posix()}"
+            entries.append(upload_entry(self.run.lake.storage, local, self._folder, path, 0))
+        self._model_files = tuple(entries)
+
+    def receipt(self, started_at: str) -> Receipt:
+        """Finish the files and say what this attempt produced."""
+        files = self._model_files if self._stage.kind == "model" else self._out.finish()
+        return Receipt(
+            shard=self.plan.index,
+            attempt=self._attempt,
+            accounting=Accounting(
+                unit=self._stage.unit,
+                source_rows=self.plan.rows,
+                rows_in=self._rows_in,
+                rows_out=self._out.rows,
+                rejected=dict(sorted(self._rejected.items())),
+            ),
+            files=files,
+            reject_files=self._rejects.finish(),
+            usage=self._usage(),
+            metrics=self._metrics,
+            warnings=tuple(self._warnings),
+            worker=self._worker,
+            started_at=started_at,
+            ended_at=utc_now(),
+        )
+
+    def _files(self, kind: str, stage: Stage) -> ParquetFiles:
+        schema = REJECTS
+        if kind == "shards" and stage.kind == "dataset":
+            schema = DATASETS[stage.output].arrow
+        return ParquetFiles(
+            self.run.lake.storage,
+            self._folder,
+            f"{kind}/{self.plan.index:05d}-{self._attempt}",
+            schema,
+            stage.rows_per_file(self.run),
+        )
+
+    def _usage(self) -> Usage:
+        total: Usage = {}
+        for entry in self.journal.entries():
+            used = EngineUsage(
+                model=entry.model,
+                requests=1,
+                prompt_tokens=entry.prompt_tokens,
+                completion_tokens=entry.completion_tokens,
+                usd=entry.usd,
+            )
+            total[entry.engine] = total[entry.engine].plus(used) if entry.engine in total else used
+        return total
+
+    def _write_progress(self, snapshot: dict[str, Any]) -> None:
+        usage = {name: used.model_dump() for name, used in self._usage().items()}
+        self._state.write_progress(
+            self.plan.index,
+            {
+                "state": "running",
+                "worker": self._worker,
+                "attempt": self._attempt,
+                **snapshot,
+                "rejected": dict(self._rejected),
+                "usage": usage,
+                "warnings": self._warnings,
+            },
+        )
+
+
+class _Progress:
+    """Writes progress from a thread of its own, so that the work never waits for it."""
+
+    def __init__(self, write: Callable[[dict[str, Any]], None]) -> None:
+        self._write = write
+        self._state: dict[str, Any] = {"started_at": utc_now(), "done": 0, "total": None}
+        self._lock = threading.Lock()
+        self._changed = True
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._loop, name="parrot-progress", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def update(self, done: int, total: int | None, figures: dict[str, float]) -> None:
+        with self._lock:
+            known = total if total is not None else self._state["total"]
+            self._state = {**self._state, "done": done, "total": known, "figures": figures}
+            self._changed = True
+
+    def _loop(self) -> None:
+        quiet_s = HEARTBEAT_EVERY_S
+        while True:
+            with self._lock:
+                due = self._changed or quiet_s >= HEARTBEAT_EVERY_S
+                snapshot = {**self._state, "updated_at": utc_now()}
+                self._changed = False
+            if due:
+                self._try_write(snapshot)
+                quiet_s = 0.0
+            if self._stop.wait(PROGRESS_EVERY_S):
+                return
+            quiet_s += PROGRESS_EVERY_S
+
+    def _try_write(self, snapshot: dict[str, Any]) -> None:
+        """Progress is advice: a write that fails is tried again with the next one."""
+        try:
+            self._write(snapshot)
+        except (OSError, StorageError) as error:
+            logger.warning("progress of this shard could not be written: %s", error)

@@ -1,0 +1,199 @@
+import threading
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from parrot_core.dialogue.stage import SynthesizeStage
+from parrot_core.engines.limits import Budget
+from parrot_core.engines.types import BudgetReached
+from parrot_core.errors import (
+    AccountingError,
+    CorruptFile,
+    MissingRun,
+    PartiallyFailed,
+    RecipeChanged,
+)
+from parrot_core.lake.lake import Lake
+from parrot_core.runner import begin_run, open_run, run_shard
+from parrot_core.stage import ShardPlan, ShardWork
+from tests.fake_api import Reply, canonical, echo_turns, serving
+from tests.recipes import minimal_recipe
+from tests.toy_stages import SEEDS, SeedStage, drive, synthesis
+
+
+def test_a_version_is_published_with_closing_accounts(tmp_path: Path) -> None:
+    run = begin_run(minimal_recipe(str(tmp_path)))
+    manifest = drive(run, SeedStage())
+    assert manifest.accounting.rows_in == 6
+    assert manifest.accounting.rows_out == 3
+    assert manifest.accounting.rejected == {"query_too_short": 3}
+    version = run.lake.dataset("seeds", "test")
+    assert [row["id"] for row in version.rows()] == ["s0", "s1", "s2"]
+    assert {row["reason"] for row in version.rejects()} == {"query_too_short"}
+    assert version.frame(["id"]).height == 3
+
+
+def test_one_failed_shard_leaves_the_others_done_and_is_named(tmp_path: Path) -> None:
+    run = begin_run(minimal_recipe(str(tmp_path)))
+    stage = SeedStage()
+    stage.failing = {1}
+    with pytest.raises(PartiallyFailed, match="shard 1: shard 1 can't be read") as failure:
+        drive(run, stage)
+    assert failure.value.failures.keys() == {1}
+    assert not run.lake.published("dataset", "seeds", "test")
+
+    stage.failing = set()
+    stage.processed = []
+    drive(run, stage)
+    assert stage.processed == [1]
+
+
+def test_a_finished_shard_is_not_done_again(tmp_path: Path) -> None:
+    run = begin_run(minimal_recipe(str(tmp_path)))
+    stage = SeedStage(1)
+    shard = stage.plan(run)[0]
+    first = run_shard(run, stage, shard, None)
+    assert run_shard(run, stage, shard, None) == first
+    assert stage.processed == [0]
+
+
+def test_of_two_attempts_at_one_shard_one_wins_and_the_other_learns_it(tmp_path: Path) -> None:
+    run = begin_run(minimal_recipe(str(tmp_path)))
+    together = threading.Barrier(2)
+
+    class Slow(SeedStage):
+        def process(self, work: ShardWork) -> None:
+            together.wait()
+            super().process(work)
+
+    stage = Slow(1)
+    shard = stage.plan(run)[0]
+    receipts: list[Any] = []
+    attempts = [
+        threading.Thread(target=lambda: receipts.append(run_shard(run, stage, shard, None)))
+        for _ in range(2)
+    ]
+    for attempt in attempts:
+        attempt.start()
+    for attempt in attempts:
+        attempt.join()
+    assert receipts[0] == receipts[1]
+    assert drive(run, stage).accounting.rows_out == 1
+
+
+def test_a_row_that_vanished_is_refused(tmp_path: Path) -> None:
+    run = begin_run(minimal_recipe(str(tmp_path)))
+    stage = SeedStage(1)
+    stage.lost = {0}
+    with pytest.raises(AccountingError, match=r"2 rows in, but 1 out \+ 0 rejected"):
+        run_shard(run, stage, stage.plan(run)[0], None)
+
+
+def test_a_reason_outside_the_closed_list_is_refused(tmp_path: Path) -> None:
+    class Inventive(SeedStage):
+        def process(self, work: ShardWork) -> None:
+            work.reject("r", [], "because", {})
+
+    run = begin_run(minimal_recipe(str(tmp_path)))
+    with pytest.raises(ValueError, match="because"):
+        run_shard(run, Inventive(1), ShardPlan(0, params={"seed": 0}), None)
+
+
+def test_a_run_with_another_recipe_is_refused_and_the_difference_shown(tmp_path: Path) -> None:
+    begin_run(minimal_recipe(str(tmp_path), seed=1))
+    with pytest.raises(RecipeChanged, match="seed: 1 → 2"):
+        begin_run(minimal_recipe(str(tmp_path), seed=2))
+
+
+def test_operational_values_may_change_between_attempts(tmp_path: Path) -> None:
+    begin_run(minimal_recipe(str(tmp_path), budget_usd=1))
+    begin_run(minimal_recipe(str(tmp_path), budget_usd=2, shards_at_once=9))
+
+
+def test_a_run_that_is_not_there_is_named(tmp_path: Path) -> None:
+    begin_run(minimal_recipe(str(tmp_path)))
+    with pytest.raises(MissingRun, match=r"'other'.*test"):
+        open_run(Lake(str(tmp_path)), "other")
+    assert open_run(Lake(str(tmp_path)), "test").recipe.name == "test"
+
+
+def test_a_flipped_bit_is_found_on_read_and_by_verify(tmp_path: Path) -> None:
+    run = begin_run(minimal_recipe(str(tmp_path)))
+    manifest = drive(run, SeedStage(1))
+    path = tmp_path / "datasets/seeds/test" / manifest.files[0].path
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    version = run.lake.dataset("seeds", "test")
+    with pytest.raises(CorruptFile):
+        version.table()
+    assert len(list(version.problems())) == 1
+
+
+def test_every_seed_becomes_a_dialogue_that_leads_back_to_it(tmp_path: Path) -> None:
+    with serving() as api:
+        run = synthesis(tmp_path, api.base_url)
+        manifest = drive(run, SynthesizeStage())
+    rows = list(run.lake.dataset("dialogues", "test").rows())
+    assert sorted(row["source_ids"][0] for row in rows) == sorted(f"s{i}" for i in range(SEEDS))
+    assert all(row["n_turns"] == 4 and len(row["provenance"]) == 8 for row in rows)
+    assert manifest.usage["answerer"].requests == SEEDS * 4
+    assert manifest.usage["asker"].requests == SEEDS * 3
+    assert run.lake.storage.list("runs/test/synthesize/shards/00000/journal") == []
+
+
+@pytest.mark.parametrize("stop_after", [1, 5, 17, 40])
+def test_no_answer_is_bought_twice_and_resumed_requests_are_the_same(
+    tmp_path: Path, stop_after: int
+) -> None:
+    with serving() as api:
+        drive(synthesis(tmp_path / "whole", api.base_url), SynthesizeStage())
+        expected = sorted(canonical(body) for body in api.requests)
+
+    def breaks(number: int, body: dict[str, Any]) -> Reply:
+        return Reply(status=500) if number > stop_after else echo_turns(number, body)
+
+    with serving(breaks) as api:
+        run = synthesis(tmp_path / "broken", api.base_url)
+        with pytest.raises(PartiallyFailed):
+            drive(run, SynthesizeStage())
+        answered = [canonical(body) for body in api.requests[:stop_after]]
+        api.behaviour = echo_turns
+        api.requests.clear()
+        drive(run, SynthesizeStage())
+        resumed = [canonical(body) for body in api.requests]
+    assert set(answered) & set(resumed) == set()
+    assert sorted(answered + resumed) == expected
+
+
+def test_a_budget_pauses_the_run_and_a_higher_one_resumes_it(tmp_path: Path) -> None:
+    with serving() as api:
+        run = synthesis(tmp_path, api.base_url, budget_usd=20)
+        with pytest.raises(BudgetReached):
+            drive(run, SynthesizeStage(), Budget(20))
+        bought = len(api.requests)
+        assert 0 < bought < SEEDS * 7
+        drive(run, SynthesizeStage(), Budget(None))
+        assert len(api.requests) == SEEDS * 7
+
+
+def test_a_session_that_is_refused_too_early_is_rejected_with_its_reason(tmp_path: Path) -> None:
+    def refuse_one(number: int, body: dict[str, Any]) -> Reply:
+        if body["messages"][0]["content"] == "q3?":
+            return Reply(status=400, error={"code": "content_filter"})
+        return echo_turns(number, body)
+
+    with serving(refuse_one) as api:
+        run = synthesis(tmp_path, api.base_url)
+        manifest = drive(run, SynthesizeStage())
+    assert manifest.accounting.rejected == {"content_filter": 1}
+    assert manifest.accounting.rows_out == SEEDS - 1
+    assert [r["source_ids"] for r in run.lake.dataset("dialogues", "test").rejects()] == [["s3"]]
+
+
+def test_any_parquet_reader_reads_a_version(tmp_path: Path) -> None:
+    run = begin_run(minimal_recipe(str(tmp_path)))
+    drive(run, SeedStage())
+    assert pq.read_table(tmp_path / "datasets/seeds/test/shards").num_rows == 3
