@@ -1,0 +1,104 @@
+"""Read a job's examples and make them fit the sequence (runs in the training process)."""
+
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from transformers import PreTrainedTokenizerBase
+
+from parrot_core.engines.types import Message
+from parrot_core.recipe import TrainAsk
+from parrot_core.training.fit import Length, Tally, fit_pair, fit_session
+from parrot_core.training.job import TrainingJob
+from parrot_core.training.templates import Markup, chat_template, markup_of
+
+Example = dict[str, list[Message]]
+
+
+def prepare_tokenizer(job: TrainingJob, tokenizer: PreTrainedTokenizerBase) -> Markup:
+    """Give the tokenizer the template that marks the job's turns, and a padding token."""
+    markup = markup_of(tokenizer)
+    first = job.settings.learn_first_query if isinstance(job.settings, TrainAsk) else True
+    tokenizer.chat_template = chat_template(markup, learned_role(job), first)
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token or markup.end
+    tokenizer.eos_token = markup.end  # what a server stops at, whichever settings it reads
+    return markup
+
+
+def learned_role(job: TrainingJob) -> Any:
+    """The role whose tokens carry the loss."""
+    return "user" if job.kind == "ask" else "assistant"
+
+
+def token_length(tokenizer: PreTrainedTokenizerBase) -> Length:
+    """Count the tokens of a rendered conversation."""
+
+    def length(messages: Iterable[Message]) -> int:
+        turns = [{"role": m["role"], "content": m["content"]} for m in messages]
+        text = tokenizer.apply_chat_template(turns, tokenize=False)
+        return len(tokenizer(text, add_special_tokens=False)["input_ids"])
+
+    return length
+
+
+def read_examples(
+    job: TrainingJob, path: Path, tokenizer: PreTrainedTokenizerBase, markup: Markup
+) -> tuple[list[Example], Tally]:
+    """Read the examples of a file, clipped at turns; those that can't be used are counted.
+
+    Reasons for dropping: ``control_tokens`` (a message holds a token of the template, which would
+    forge a role), ``unknown_role``, ``too_long`` (not even one turn fits), ``nothing_to_learn``.
+    """
+    special = {*markup.control, *tokenizer.all_special_tokens}
+    length = token_length(tokenizer)
+    tally = Tally()
+    kept: list[Example] = []
+    for row in _lines(path):
+        reason = _unusable(row, markup, special)
+        example, cut = ({}, 0) if reason else _fit(job, row, length)
+        if not example:
+            tally.dropped[reason or _why_empty(job, row)] += 1
+            continue
+        kept.append(example)
+        tally.used += 1
+        tally.clipped += cut > 0
+        tally.turns_cut += cut
+    return kept, tally
+
+
+def _lines(path: Path) -> Iterator[Example]:
+    with path.open(encoding="utf-8") as file:
+        for line in file:
+            yield json.loads(line)
+
+
+def _unusable(row: Example, markup: Markup, special: set[str]) -> str:
+    for messages in row.values():
+        for message in messages:
+            if message["role"] not in markup.opening:
+                return "unknown_role"
+            if any(token in message["content"] for token in special):
+                return "control_tokens"
+    return ""
+
+
+def _fit(job: TrainingJob, row: Example, length: Length) -> tuple[Example, int]:
+    limit = job.settings.max_length
+    if job.kind == "dpo":
+        prompt, cut = fit_pair(row["prompt"], (row["chosen"], row["rejected"]), length, limit)
+        return ({**row, "prompt": prompt} if prompt else {}), cut
+    skip = isinstance(job.settings, TrainAsk) and not job.settings.learn_first_query
+    role = learned_role(job)
+    messages, cut = fit_session(row["messages"], role, length, limit, skip_first=skip)
+    return ({"messages": messages} if messages else {}), cut
+
+
+def _why_empty(job: TrainingJob, row: Example) -> str:
+    if job.kind == "dpo":
+        return "too_long"
+    learned = sum(message["role"] == learned_role(job) for message in row["messages"])
+    if isinstance(job.settings, TrainAsk) and not job.settings.learn_first_query:
+        learned -= 1
+    return "too_long" if learned > 0 else "nothing_to_learn"

@@ -1,0 +1,79 @@
+"""What the training process writes as it goes: phases, steps, figures, failures."""
+
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+from parrot_core.training.job import TrainingJob
+
+DPO_FIGURES = ("rewards/margins", "rewards/accuracies", "rewards/chosen", "rewards/rejected")
+
+
+def write_json(path: Path, value: object) -> None:
+    """Write a JSON file whole or not at all."""
+    scratch = path.with_suffix(f".{os.getpid()}.tmp")
+    scratch.write_text(json.dumps(value, indent=1), encoding="utf-8")
+    scratch.replace(path)
+
+
+class Reporter(TrainerCallback):
+    """Appends a JSON line to the progress file for each phase and each optimiser step."""
+
+    def __init__(self, job: TrainingJob, main: bool = True) -> None:
+        """Report for ``job``; only the main process of a training does."""
+        self._path = job.progress_file
+        self._main = main
+        self._seen: tuple[float, float] | None = None  # time and tokens at the last step
+        self._phases: list[tuple[str, float]] = []  # each with its start
+
+    def phase(self, name: str) -> None:
+        """Say what the process does now."""
+        self._phases.append((name, time.monotonic()))
+        self._write({"phase": name})
+
+    def phase_seconds(self) -> dict[str, float]:
+        """How long each phase took, the last one up to now."""
+        ends = [*(start for _, start in self._phases[1:]), time.monotonic()]
+        return {
+            name: round(end - start, 2)
+            for (name, start), end in zip(self._phases, ends, strict=True)
+        }
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        """Start the clock."""
+        self._seen = (time.monotonic(), 0.0)
+        self._write({"step": state.global_step, "total_steps": state.max_steps})
+
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, float] | None = None,
+        **_: Any,
+    ) -> None:
+        """Report one optimiser step."""
+        if not logs or "loss" not in logs:
+            return
+        line = {"step": state.global_step, "total_steps": state.max_steps, "loss": logs["loss"]}
+        if "learning_rate" in logs:
+            line["learning_rate"] = logs["learning_rate"]
+        now, tokens = time.monotonic(), logs.get("num_tokens", 0.0)
+        if self._seen is not None and now > self._seen[0]:
+            line["tokens_per_s"] = (tokens - self._seen[1]) / (now - self._seen[0])
+        self._seen = (now, tokens)
+        for name in DPO_FIGURES:
+            if name in logs:
+                line[name] = logs[name]
+        self._write(line)
+
+    def _write(self, line: dict[str, Any]) -> None:
+        if self._main:
+            with self._path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(line) + "\n")

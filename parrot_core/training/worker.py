@@ -1,0 +1,232 @@
+"""The training process: ``accelerate launch -m parrot_core.training.worker job.json``.
+
+It knows only the job's files. It resumes from the newest whole checkpoint, and ends with a model
+folder and ``metrics.json``; or with ``failure.json``, which says in one line what went wrong.
+"""
+
+import errno
+import json
+import logging
+import os
+import shutil
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import datasets
+import torch
+from accelerate import PartialState
+from transformers import AutoConfig, AutoTokenizer, GenerationConfig, PreTrainedTokenizerBase
+from trl.trainer.dpo_trainer import DPOTrainer
+from trl.trainer.sft_trainer import SFTTrainer
+
+from parrot_core.errors import ParrotError, TrainingFailed
+from parrot_core.training.examples import Example, prepare_tokenizer, read_examples
+from parrot_core.training.fit import Tally
+from parrot_core.training.heldout import measure
+from parrot_core.training.job import TrainingJob, load_job
+from parrot_core.training.reporting import DPO_FIGURES, Reporter, write_json
+from parrot_core.training.schedule import Schedule
+from parrot_core.training.templates import Markup
+from parrot_core.training.trainers import make_trainer, wants_bf16
+
+Trainer = SFTTrainer | DPOTrainer
+WATCH_PARENT = "PARROT_WATCH_PARENT"
+"""When set, standard input is a pipe from the parent: its end means that the parent is gone."""
+
+
+def train(job: TrainingJob) -> None:
+    """Do the job, from its files to its files."""
+    state = PartialState(cpu=not torch.cuda.is_available())
+    reporter = Reporter(job, state.is_main_process)
+    reporter.phase("loading")
+    tokenizer = AutoTokenizer.from_pretrained(job.model)
+    markup = prepare_tokenizer(job, tokenizer)
+    examples, tally = read_examples(job, job.train_file, tokenizer, markup)
+    heldout, heldout_tally = read_examples(job, job.heldout_file, tokenizer, markup)
+    if not examples:
+        raise TrainingFailed(_nothing_left(job, tally))
+    schedule = Schedule.of(job.settings, len(examples), state.num_processes)
+    trainer = make_trainer(job, tokenizer, examples, heldout, schedule, [reporter])
+    saved_as = _dtype_of(job)
+    before = _before(job, trainer, heldout, reporter)
+    reporter.phase("training")
+    started = time.monotonic()
+    trainer.train(resume_from_checkpoint=newest_checkpoint(job.checkpoints))
+    trained_s = time.monotonic() - started
+    after: dict[str, float] | None = None
+    if heldout:
+        reporter.phase("measuring after")
+        after = measure(trainer)
+    reporter.phase("saving")
+    _save(job, trainer, tokenizer, markup, saved_as)
+    if state.is_main_process:
+        figures = _figures(trainer, trained_s)
+        figures |= {
+            "precision": "bf16" if wants_bf16(job.settings.precision) else "fp32",
+            "examples": {"train": tally.as_json(), "heldout": heldout_tally.as_json()},
+            "heldout": {"before": before, "after": after},
+            "phase_seconds": reporter.phase_seconds(),
+        }
+        write_json(job.metrics_file, figures)
+        shutil.rmtree(job.checkpoints, ignore_errors=True)
+
+
+def newest_checkpoint(folder: Path) -> str | None:
+    """The newest checkpoint that was written to its end, which the trainer's state marks."""
+    whole = [
+        path.parent for path in folder.glob("checkpoint-*/trainer_state.json") if _parses(path)
+    ]
+    newest = max(whole, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
+    return str(newest) if newest else None
+
+
+def _parses(path: Path) -> bool:
+    try:
+        json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        return False
+    return True
+
+
+def _before(
+    job: TrainingJob, trainer: Trainer, heldout: list[Example], reporter: Reporter
+) -> dict[str, float] | None:
+    """Held-out figures of the model as it came; a resumed process finds the first one's."""
+    if not heldout:
+        return None
+    if job.before_file.exists():
+        found: dict[str, float] = json.loads(job.before_file.read_text(encoding="utf-8"))
+        return found
+    reporter.phase("measuring before")
+    figures = measure(trainer)
+    if trainer.accelerator.is_main_process:
+        write_json(job.before_file, figures)
+    return figures
+
+
+def _nothing_left(job: TrainingJob, tally: Tally) -> str:
+    why = ", ".join(f"{n} {reason}" for reason, n in sorted(tally.dropped.items())) or "no rows"
+    hint = f"; raise max_length ({job.settings.max_length})" if tally.dropped["too_long"] else ""
+    return f"no example is left to train on ({why}){hint}"
+
+
+def _dtype_of(job: TrainingJob) -> torch.dtype:
+    """The precision in which the base model is stored, and so the trained one."""
+    dtype = AutoConfig.from_pretrained(job.model).dtype
+    return dtype if isinstance(dtype, torch.dtype) else torch.float32
+
+
+def _save(
+    job: TrainingJob,
+    trainer: Trainer,
+    tokenizer: PreTrainedTokenizerBase,
+    markup: Markup,
+    dtype: torch.dtype,
+) -> None:
+    """Write the model folder: safetensors, tokenizer with our template, generation settings."""
+    scratch = job.folder / "model.partial"
+    if trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled:
+        trainer.save_model(str(scratch))  # gathers the shards; stays in the training precision
+    elif trainer.accelerator.is_main_process:
+        shutil.rmtree(scratch, ignore_errors=True)
+        model: Any = trainer.accelerator.unwrap_model(trainer.model)
+        if job.settings.lora is not None:
+            model = model.merge_and_unload()
+        model = model.to(dtype)
+        model.config.use_cache = True
+        model.config.dtype = dtype
+        model.generation_config = _generation(tokenizer, markup)
+        model.save_pretrained(scratch)
+    if trainer.accelerator.is_main_process:
+        tokenizer.save_pretrained(scratch)
+        _generation(tokenizer, markup).save_pretrained(scratch)
+        shutil.rmtree(job.model_folder, ignore_errors=True)
+        scratch.rename(job.model_folder)
+
+
+def _generation(tokenizer: PreTrainedTokenizerBase, markup: Markup) -> Any:
+    """Stop at the end of a turn, and at the end of the text."""
+    ends = [tokenizer.convert_tokens_to_ids(markup.end), tokenizer.eos_token_id]
+    config: Any = GenerationConfig
+    return config(
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=list(dict.fromkeys(end for end in ends if end is not None)),
+        pad_token_id=tokenizer.pad_token_id,
+    )
+
+
+def _figures(trainer: Trainer, seconds: float) -> dict[str, Any]:
+    """Loss curve and throughput, from the trainer's own log (which a resumed run continues)."""
+    model: Any = trainer.model
+    steps = [entry for entry in trainer.state.log_history if "loss" in entry]
+    total, here = tokens_of(steps)
+    curve = [
+        {"step": entry["step"], "loss": entry["loss"]}
+        | {name: entry[name] for name in DPO_FIGURES if name in entry}
+        for entry in steps
+    ]
+    return {
+        "steps": trainer.state.global_step,
+        "curve": curve,
+        "tokens": total,
+        "seconds": seconds,  # of this process
+        "tokens_per_s": here / seconds if seconds else 0.0,
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "device": str(trainer.accelerator.device),
+        "processes": trainer.accelerator.num_processes,
+    }
+
+
+def tokens_of(steps: list[dict[str, float]]) -> tuple[int, int]:
+    """Tokens trained on: in all, and by the last process (each process counts from zero)."""
+    total = last = 0
+    for entry in steps:
+        now = int(entry.get("num_tokens", 0))
+        total += last if now < last else 0
+        last = now
+    return total + last, last
+
+
+def failure_of(error: BaseException) -> dict[str, str]:
+    """Say in one line what ended the training, and of what kind it was."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return {"kind": "memory", "message": str(error).splitlines()[0] if str(error) else ""}
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return {"kind": "disk", "message": str(error)}
+    if isinstance(error, ParrotError):
+        return {"kind": "known", "message": str(error)}
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return {"kind": "other", "message": f"{type(error).__name__}: {lines[0] if lines else ''}"}
+
+
+def _end_with_parent() -> None:
+    """End this process when the one that started it is gone, rather than train for nobody."""
+
+    def wait() -> None:
+        while os.read(0, 1):  # not sys.stdin: its lock would be held at interpreter shutdown
+            pass
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
+def main(arguments: list[str]) -> int:
+    """Train as ``job.json`` says; returns the exit status."""
+    if os.environ.get(WATCH_PARENT):
+        _end_with_parent()
+    datasets.disable_progress_bars()
+    job = load_job(Path(arguments[0]))
+    try:
+        train(job)
+    except Exception as error:
+        logging.getLogger(__name__).exception("training failed")
+        write_json(job.failure_file, failure_of(error))
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,159 @@
+"""Real trainings through TRL, of a model small enough to learn by heart in seconds."""
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+
+from parrot_core.errors import TrainingFailed
+from parrot_core.recipe import TrainAsk, TrainDpo
+from parrot_core.training.job import TrainingJob
+from parrot_core.training.launch import run_training
+from tests.tiny_model import build_tiny_model
+
+pytestmark = pytest.mark.engine
+
+SESSION = [
+    {"role": "user", "content": "What is the capital of France?"},
+    {"role": "assistant", "content": "The capital of France is Paris."},
+    {"role": "user", "content": "How many people live there?"},
+    {"role": "assistant", "content": "Two million."},
+]
+
+
+def make_job(folder: Path, kind, model, settings, train, heldout) -> TrainingJob:
+    folder.mkdir(parents=True)
+    job = TrainingJob(
+        kind=kind, model=str(model), folder=folder, settings=settings, seed=3, data_sha256="same"
+    )
+    for path, rows in ((job.train_file, train), (job.heldout_file, heldout)):
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return job
+
+
+def ask_job(folder: Path, model: Path, **settings) -> TrainingJob:
+    chosen = {
+        "max_length": 128,
+        "max_steps": 60,
+        "epochs": 100,
+        "batch_size": 4,
+        "learning_rate": 3e-3,
+        "save_steps": 10,
+        "precision": "fp32",
+    }
+    forged = [{"role": "user", "content": "x<|im_end|>"}, *SESSION[1:]]
+    long = [{"role": "user", "content": "How long is it? " * 200}, *SESSION[1:]]
+    train = [{"messages": messages} for messages in (*[SESSION] * 8, forged, long)]
+    return make_job(folder, "ask", model, TrainAsk(base="x", **chosen | settings), train, train[:2])
+
+
+def weights(job: TrainingJob):
+    from safetensors.torch import load_file
+
+    return load_file(job.model_folder / "model.safetensors")
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return build_tiny_model(tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory, model):
+    job = ask_job(tmp_path_factory.mktemp("ask") / "job", model)
+    lines = []
+    return job, run_training(job, lines.append), lines
+
+
+def test_an_asker_learns_what_users_say_and_every_example_is_accounted_for(trained):
+    _, figures, lines = trained
+    before, after = figures["heldout"]["before"], figures["heldout"]["after"]
+    assert after["loss"] < 0.2 * before["loss"]
+    assert before["tokens"] == after["tokens"] > 0
+    assert figures["examples"]["train"] == {
+        "used": 8,
+        "clipped": 0,
+        "turns_cut": 0,
+        "dropped": {"control_tokens": 1, "too_long": 1},
+    }
+    assert [point["step"] for point in figures["curve"]] == list(range(1, 61))
+    steps = [line for line in lines if "loss" in line]
+    assert {"step", "total_steps", "loss", "learning_rate", "tokens_per_s"} <= steps[-1].keys()
+    assert figures["tokens"] > 0
+
+
+def test_the_published_asker_writes_the_users_next_turn_and_stops(trained):
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    job, _, _ = trained
+    tokenizer = AutoTokenizer.from_pretrained(job.model_folder)
+    asker = AutoModelForCausalLM.from_pretrained(job.model_folder)
+    prompt = tokenizer.apply_chat_template(
+        SESSION[:2], add_generation_prompt=True, return_tensors="pt", return_dict=True
+    )
+    written = asker.generate(**prompt, max_new_tokens=40, do_sample=False)
+    text = tokenizer.decode(written[0, prompt["input_ids"].shape[1] :], skip_special_tokens=True)
+    assert text == SESSION[2]["content"]
+    assert written[0, -1] == tokenizer.convert_tokens_to_ids("<|im_end|>")
+
+
+def test_a_killed_training_goes_on_to_the_same_weights(trained, tmp_path, model):
+    import torch
+
+    class KilledError(Exception):
+        pass
+
+    def kill(line):
+        if line.get("step", 0) > 25:
+            raise KilledError
+
+    unbroken, figures, _ = trained
+    job = ask_job(tmp_path / "job", model)
+    with pytest.raises(KilledError):
+        run_training(job, kill, sleep=lambda _: time.sleep(0.005))
+    assert not job.metrics_file.exists()
+    assert list(job.checkpoints.glob("checkpoint-*"))
+    lines = []
+    resumed = run_training(job, lines.append)
+    begun = next(line for line in lines if "step" in line)
+    assert begun["step"] >= 10
+    assert resumed["heldout"] == figures["heldout"]
+    assert resumed["curve"] == figures["curve"]
+    assert resumed["tokens"] == figures["tokens"]
+    mine, theirs = weights(job), weights(unbroken)
+    assert mine.keys() == theirs.keys()
+    assert all(torch.equal(mine[name], theirs[name]) for name in mine)
+
+
+def test_dpo_widens_the_margin_on_pairs_it_has_not_seen(tmp_path, model):
+    pairs = [
+        {
+            "prompt": [*SESSION[:2], {"role": "user", "content": f"And number {n}?"}],
+            "chosen": [{"role": "assistant", "content": "There are two million people."}],
+            "rejected": [{"role": "assistant", "content": "Please write a poem about the sea."}],
+        }
+        for n in range(12)
+    ]
+    settings = TrainDpo(
+        max_length=96, max_steps=20, epochs=20, batch_size=4, learning_rate=1e-3, precision="fp32"
+    )
+    job = make_job(tmp_path / "job", "dpo", model, settings, pairs[:8], pairs[8:])
+    lines = []
+    figures = run_training(job, lines.append)
+    before, after = figures["heldout"]["before"], figures["heldout"]["after"]
+    assert before["margin"] == pytest.approx(0, abs=1e-3)
+    assert before["loss"] == pytest.approx(0.693, abs=1e-3)
+    assert after["margin"] > 0.1
+    assert after["accuracy"] == 1
+    assert after["loss"] < before["loss"]
+    assert figures["examples"]["heldout"]["used"] == 4
+    assert any("rewards/margins" in line for line in lines)
+
+
+def test_a_limit_that_no_session_meets_is_said_in_one_line(tmp_path, model):
+    job = ask_job(tmp_path / "job", model)
+    short = [{"messages": [{"role": "user", "content": "How long is it? " * 200}]}]
+    job.train_file.write_text(json.dumps(short[0]) + "\n")
+    with pytest.raises(TrainingFailed, match=r"1 too_long\); raise max_length \(128\)"):
+        run_training(job, lambda line: None)
