@@ -1,0 +1,1 @@
+"""Context-aware preference optimisation: which queries lean on context, and the negatives."""

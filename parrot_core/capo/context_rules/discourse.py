@@ -1,0 +1,35 @@
+"""Talk about the talk: *above*, *you said*, *your last answer*, *I meant*."""
+
+import re
+
+from parrot_core.capo.context_rules.query import Query
+from parrot_core.capo.context_rules.rule import Rule, first_match
+
+_TEXTS = (
+    r"(?:answers?|responses?|replies|reply|suggestions?|recommendations?|lists?|code|examples?"
+    r"|explanations?|descriptions?|statements?|solutions?|versions?|points?|questions?|messages?"
+    r"|story|poem|text|output|results?|queries|query|prompts?|table|essay|summary|paragraphs?"
+    r"|sections?|steps?|conversation|calculations?|instructions?|topics?|ideas?|information)"
+)
+_DISCOURSE = re.compile(
+    rf"\b(?:the|your|from|as) above\b|\babove(?=\s*[.?!,;]|\s*$)"
+    rf"|\babove[ -](?:mentioned|{_TEXTS})\b"
+    rf"|\b(?:previous|earlier|preceding|prior|last|latest|original) {_TEXTS}\b"
+    r"|\b(?:previously|just|already|earlier) (?:mentioned|said|provided|gave|given|listed|wrote"
+    r"|described|discussed)\b|\baforementioned\b|\bas before\b"
+    r"|\byou(?:'ve| have)?(?: just| already| previously| also)? (?:said|mentioned|gave|given"
+    r"|provided|wrote|written|listed|suggested|recommended|described|forgot|missed|skipped|stopped"
+    r"|rephrased|generated|told|made|misunderstood|stated|used|cut off|didn't|did not)\b"
+    rf"|\byour (?:\w+ )?{_TEXTS}\b"
+    r"|\bi (?:mean|meant|said|asked|already (?:said|told|asked)|still)\b|^\s*meant\b"
+    r"|\b(?:we|we've|we have) (?:just )?(?:discussed|talked|been|did|made|wrote|created)\b"
+    r"|\bwhat do you mean\b|\bare you sure\b|\bremember\b(?=.*\b(?:when|said|told|earlier)\b)",
+    re.IGNORECASE,
+)
+
+
+def _find(query: Query) -> tuple[int, int] | None:
+    return first_match(_DISCOURSE, query)
+
+
+DISCOURSE = Rule("discourse", _find)

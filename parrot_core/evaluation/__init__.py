@@ -1,0 +1,1 @@
+"""Benchmarks, the judge, scores with their uncertainty, and the report of a run."""

@@ -1,0 +1,215 @@
+"""The report of a run: one HTML file that needs nothing else, readable on a phone and on paper.
+
+Every text that a model or a stranger wrote is made inert first and escaped by the template; the
+page's own content-security policy forbids scripts and any request on top of that.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from functools import partial
+
+import yaml
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from markupsafe import Markup
+
+from parrot_core.evaluation import wording
+from parrot_core.evaluation.charts import Series, line_chart
+from parrot_core.evaluation.findings import Findings, TrainingFacts, gather
+from parrot_core.evaluation.pipeline_picture import pipeline_picture
+from parrot_core.evaluation.samples import LineageStep, RejectExample
+from parrot_core.evaluation.scores import Scores, short_model
+from parrot_core.lake.lake import Lake
+from parrot_core.monitor import StageSpec
+from parrot_core.monitor.inert import inert, one_line
+from parrot_core.schemas import REASONS
+
+MESSAGE_CHARS = 1500
+"""Characters shown of one message."""
+
+STRATEGY_WORDS = {
+    "neglect": (
+        "Context neglect",
+        "The query was answered with no history at all.",
+        "",
+    ),
+    "hallucination": (
+        "Context hallucination",
+        "The writer first guessed, without the history, what is meant, then answered on the guess.",
+        "The guess",
+    ),
+    "misunderstanding": (
+        "Context misunderstanding",
+        "The writer took an irrelevant passage of the history for what the query is about.",
+        "The passage misread",
+    ),
+}
+
+FIGURE_WORDS = {
+    "loss": "loss",
+    "margin": "reward margin",
+    "accuracy": "preference accuracy",
+}
+
+TRAINING_WORDS = {
+    "train-ask": ("Parrot-Ask", "learns to ask: loss on user tokens only"),
+    "train-sft": ("Parrot-Chat, SFT", "learns to answer: loss on assistant tokens only"),
+    "train-dpo": ("Parrot-Chat, DPO", "learns to prefer answers that heed the context"),
+}
+
+
+def build_report(
+    lake: Lake, run: str, stages: Iterable[StageSpec], now: datetime | None = None
+) -> str:
+    """Read a run from the lake and render its report.
+
+    Args:
+        lake: where the run lives.
+        run: its name.
+        stages: the pipeline as (name, output, kind), in order.
+        now: the time the page bears; the present unless given.
+
+    Raises:
+        MissingRun: the lake holds no run of this name.
+    """
+    return render_report(gather(lake, run, stages, now or datetime.now(UTC)))
+
+
+def render_report(findings: Findings) -> str:
+    """Render what was found as one HTML page; a section without facts says so."""
+    state = findings.state
+    recipe = state.header.recipe
+    page = _environment().get_template("report.html.j2")
+    return page.render(
+        found=findings,
+        state=state,
+        picture=pipeline_picture(state.stages),
+        headlines=_headlines(findings),
+        failed=[
+            (stage, shard)
+            for stage in state.stages
+            for shard in stage.having("failed")
+            if shard.last_error
+        ],
+        trainings=[(facts, *_training_charts(facts)) for facts in findings.trainings],
+        score_chart=_score_chart(findings.scores),
+        rejects=_grouped(findings.rejects),
+        lineage=_lineage(findings.lineage),
+        priced=any((e or {}).get("price") for e in (recipe.get("engines") or {}).values()),
+        recipe=inert(yaml.safe_dump(dict(recipe), sort_keys=False, allow_unicode=True), 40_000)
+        if recipe
+        else "",
+    )
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("parrot_core.evaluation"),
+        autoescape=select_autoescape(default=True, default_for_string=True),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "inert": inert,
+        "message": partial(inert, limit=MESSAGE_CHARS),
+        "line": one_line,
+        "count": wording.count,
+        "short_count": wording.short_count,
+        "duration": wording.duration,
+        "dollars": wording.dollars,
+        "figure": wording.figure,
+        "plural": wording.plural,
+        "model": short_model,
+        "moment": _moment,
+    }
+    environment.globals |= {
+        "STRATEGY_WORDS": STRATEGY_WORDS,
+        "FIGURE_WORDS": FIGURE_WORDS,
+        "TRAINING_WORDS": TRAINING_WORDS,
+        "REASONS": REASONS,
+    }
+    return environment
+
+
+def _moment(value: datetime | None) -> str:
+    return value.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC") if value else "unknown"
+
+
+def _headlines(found: Findings) -> list[tuple[str, str, str]]:
+    """(figure, what it is, a remark) for the top of the page; only what is known."""
+    cards: list[tuple[str, str, str]] = []
+    parrot = found.state.making("parrot")
+    if parrot is not None and parrot.published:
+        turns = found.turns.get("parrot")
+        mean = f"{turns / parrot.rows_out:.2f} turns each" if turns and parrot.rows_out else ""
+        cards.append((wording.count(parrot.rows_out), "dialogues", mean))
+    if found.strategies:
+        kinds = wording.plural(len(found.strategies), "strategy")
+        cards.append((wording.count(sum(found.strategies.values())), "preference pairs", kinds))
+    for facts in found.trainings:
+        wanted = "margin" if "margin" in facts.after else "loss"
+        before, after = facts.before.get(wanted), facts.after.get(wanted)
+        if before is None or after is None:
+            continue
+        title = TRAINING_WORDS.get(facts.stage.name, (facts.stage.output, ""))[0]
+        change = f"{wording.figure(before)} → {wording.figure(after)}"
+        cards.append((change, f"{title}, held out", FIGURE_WORDS[wanted]))
+    if found.scores:
+        figures = " · ".join(f"{s.overall.mean:.2f}" for s in found.scores.subjects)
+        names = " · ".join(s.subject for s in found.scores.subjects)
+        weak = "; see the note on the judge" if found.scores.note else ""
+        cards.append((figures, "mean scores of 10", names + weak))
+    return cards
+
+
+def _training_charts(facts: TrainingFacts) -> tuple[Markup, Markup]:
+    curves = {curve.name: curve.points for curve in facts.curves}
+    name = facts.stage.name
+    loss = line_chart(
+        [Series("training loss", curves.get("loss", ()))],
+        title=f"Training loss of {name} over steps",
+        x_label="optimiser step",
+    )
+    margin = line_chart(
+        [Series("reward margin", curves.get("rewards/margins", ()), tone=2)],
+        title=f"Reward margin of {name} over steps",
+        x_label="optimiser step",
+    )
+    return loss, margin
+
+
+def _score_chart(scores: Scores | None) -> Markup:
+    if scores is None:
+        return Markup("")
+    lines = [
+        Series(
+            s.subject,
+            tuple((float(turn), mean.mean) for turn, mean in sorted(s.by_turn.items())),
+            tone=place % 4 + 1,
+        )
+        for place, s in enumerate(scores.subjects)
+    ]
+    return line_chart(
+        lines,
+        title="Mean score by turn, one line a subject",
+        x_label="turn",
+        y_range=(1.0, 10.0),
+        whole_steps=True,
+    )
+
+
+def _grouped(
+    rejects: Sequence[RejectExample],
+) -> list[tuple[str, list[tuple[str, int, list[RejectExample]]]]]:
+    """Examples by stage, then by reason, in the order they came."""
+    stages: dict[str, dict[str, list[RejectExample]]] = {}
+    for example in rejects:
+        stages.setdefault(example.stage, {}).setdefault(example.reason, []).append(example)
+    return [
+        (stage, [(reason, items[0].count, items) for reason, items in reasons.items()])
+        for stage, reasons in stages.items()
+    ]
+
+
+def _lineage(steps: Sequence[LineageStep]) -> list[LineageStep]:
+    return list(reversed(steps))
