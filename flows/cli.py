@@ -1,0 +1,303 @@
+"""The ``parrot`` command: run, watch, retry and read what the factory makes."""
+
+import json
+import os
+import sys
+import traceback
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from parrot_core.errors import ParrotError, UserError
+from parrot_core.lake.lake import DatasetVersion, Lake
+from parrot_core.lake.manifest import Manifest
+from parrot_core.recipe import Recipe, load_recipe
+
+app = typer.Typer(
+    name="parrot",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="A data factory for multi-turn dialogue: ShareGPT in, Parrot-Chat and its data out.",
+)
+server_app = typer.Typer(no_args_is_help=True, help="The local Prefect server that `run` starts.")
+app.add_typer(server_app, name="server")
+
+out = Console()
+err = Console(stderr=True, highlight=False)
+
+RecipePath = Annotated[Path, typer.Argument(help="The recipe, a YAML file.")]
+RunName = Annotated[str, typer.Argument(help="Name of a run.")]
+LakeUrl = Annotated[
+    str | None,
+    typer.Option(
+        "--lake", envvar="PARROT_LAKE", help="The lake: a path or URL. Default: the recipe's."
+    ),
+]
+LakeHere = Annotated[
+    str, typer.Option("--lake", envvar="PARROT_LAKE", help="The lake: a path or URL.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY.PATH=VALUE", help="Override a value of the recipe."),
+]
+DEFAULT_LAKE = ".parrot/lake"
+
+
+@app.command()
+def run(
+    recipe: RecipePath,
+    name: Annotated[
+        str | None, typer.Option("--name", help="Name of the run. Default: the recipe's name.")
+    ] = None,
+    lake: LakeUrl = None,
+    overrides: Overrides = None,
+    until: Annotated[
+        str | None, typer.Option("--until", metavar="STAGE", help="Stop after this stage.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run the whole factory; run it again to do only what is missing."""
+    from flows.launch import run_recipe
+
+    finish = run_recipe(_recipe(recipe, lake, overrides), name, until, quiet=as_json)
+    _finish(finish.run.lake, finish.run.name, finish.report, as_json)
+
+
+@app.command()
+def retry(name: RunName, lake: LakeHere = DEFAULT_LAKE, as_json: AsJson = False) -> None:
+    """Run the failed and missing shards of a run, with the recipe it was begun with."""
+    from flows.launch import run_recipe
+    from parrot_core.runner import open_run
+
+    begun = open_run(Lake(lake), name)
+    recipe = begun.recipe.model_copy(update={"lake": lake})
+    finish = run_recipe(recipe, name, None, quiet=as_json)
+    _finish(finish.run.lake, name, finish.report, as_json)
+
+
+@app.command()
+def status(
+    name: Annotated[str | None, typer.Argument(help="Name of a run. Default: all runs.")] = None,
+    lake: LakeHere = DEFAULT_LAKE,
+    as_json: AsJson = False,
+) -> None:
+    """Show how far a run is, from the lake alone; without a name, list the runs."""
+    from flows.terminal import render_status
+    from parrot_core.monitor.reader import list_runs, read_run
+
+    opened = Lake(lake)
+    now = datetime.now(UTC)
+    if name is not None:
+        state = read_run(opened, name, _specs(), now)
+        out.print_json(data=state.to_json()) if as_json else out.print(render_status(state))
+        return
+    states = [read_run(opened, header.name, _specs(), now) for header in list_runs(opened)]
+    if as_json:
+        out.print_json(data=[state.to_json() for state in states])
+        return
+    table = Table("run", "state", "stages done", "begun", "cost")
+    for state in states:
+        finished = sum(stage.published for stage in state.stages)
+        begun = state.header.created_at
+        table.add_row(
+            *(state.name, state.status, f"{finished}/{len(state.stages)}"),
+            *(f"{begun:%Y-%m-%d %H:%M}" if begun else "", f"${state.usd:.2f}"),
+        )
+    out.print(table if states else f"{lake} holds no run yet")
+
+
+@app.command()
+def versions(
+    name: Annotated[str | None, typer.Argument(help="Only this dataset or model.")] = None,
+    lake: LakeHere = DEFAULT_LAKE,
+    as_json: AsJson = False,
+) -> None:
+    """List the published versions of datasets and models."""
+    found = [m for m in Lake(lake).versions() if name in (None, m.name)]
+    if as_json:
+        out.print_json(data=[_brief(manifest) for manifest in found])
+        return
+    table = Table("name", "version", "kind", "rows", "rejects", "size", "published (UTC)")
+    for manifest in found:
+        brief = _brief(manifest)
+        rows = f"{brief['rows']:,}" if manifest.kind == "dataset" else ""
+        rejects = f"{brief['rejected']:,}" if manifest.kind == "dataset" else ""
+        table.add_row(
+            *(manifest.name, manifest.version, manifest.kind, rows, rejects),
+            *(f"{brief['bytes'] / 1e6:,.1f} MB", manifest.created_at[:16].replace("T", " ")),
+        )
+    out.print(table if found else f"{lake} holds no published version yet")
+
+
+@app.command()
+def show(
+    what: Annotated[str, typer.Argument(metavar="NAME[@VERSION]", help="Default: the newest.")],
+    lake: LakeHere = DEFAULT_LAKE,
+    rows: Annotated[int, typer.Option(help="Print so many rows.", min=0)] = 0,
+    rejects: Annotated[
+        bool, typer.Option("--rejects", help="Rows of the rejects instead.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show a version: its accounts, inputs, usage and metrics, and rows if asked."""
+    from flows.summary import render_version
+
+    version = _version(Lake(lake), what)
+    sample: list[dict[str, Any]] = []
+    if rows and isinstance(version, DatasetVersion):
+        source = version.rejects() if rejects else version.rows()
+        sample = [row for row, _ in zip(source, range(rows), strict=False)]
+    if as_json:
+        out.print_json(data={**version.manifest.model_dump(mode="json"), "sample": sample})
+    else:
+        out.print(render_version(version.manifest, version.url, sample))
+
+
+@app.command()
+def verify(
+    what: Annotated[str, typer.Argument(metavar="NAME[@VERSION]", help="Default: the newest.")],
+    lake: LakeHere = DEFAULT_LAKE,
+) -> None:
+    """Check every file of a version against its manifest; exit code 1 if one differs."""
+    version = _version(Lake(lake), what)
+    problems = list(version.problems())
+    for problem in problems:
+        err.print(problem, markup=False)
+    manifest = version.manifest
+    files = len(manifest.files) + len(manifest.reject_files)
+    out.print(f"{manifest.name}@{manifest.version}: {files} files, {len(problems)} problems")
+    raise typer.Exit(1 if problems else 0)
+
+
+@app.command()
+def validate(recipe: RecipePath, overrides: Overrides = None, as_json: AsJson = False) -> None:
+    """Check a recipe and print it with every default filled in."""
+    loaded = _recipe(recipe, None, overrides)
+    if as_json:
+        out.print_json(data=loaded.model_dump(mode="json"))
+    else:
+        out.print(f"{recipe}: valid. Run '{loaded.name}', fingerprint {loaded.fingerprint()[:12]}")
+
+
+@app.command()
+def settings() -> None:
+    """Print every setting of a recipe with its default and bounds, as Markdown."""
+    from parrot_core.recipe_reference import recipe_reference
+
+    sys.stdout.write(recipe_reference())
+
+
+@app.command()
+def fetch(recipe: RecipePath, overrides: Overrides = None) -> None:
+    """Get the models that a recipe starts from, so that a run doesn't wait for them."""
+    from parrot_core.training.models import fetch_model, outside_models
+
+    for reference in outside_models(_recipe(recipe, None, overrides)):
+        with err.status(f"Getting {reference} …"):
+            place = fetch_model(reference)
+        err.print(f"{reference} → {place}", markup=False)
+
+
+@app.command()
+def report(
+    name: RunName,
+    lake: LakeHere = DEFAULT_LAKE,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Where to write.")] = None,
+) -> None:
+    """Write a run's HTML report anew: one file, readable offline."""
+    from parrot_core.evaluation.report import build_report
+
+    target = output or Path(f"parrot-report-{name}.html")
+    html = build_report(Lake(lake), name, _specs())
+    target.write_text(html, encoding="utf-8", errors="replace")
+    out.print(f"{target.absolute()}", markup=False)
+
+
+@server_app.command("start")
+def server_start() -> None:
+    """Start the local Prefect server, or say where it is."""
+    from flows import server
+
+    out.print(f"Prefect: {server.ensure().ui_url}", markup=False)
+
+
+@server_app.command("stop")
+def server_stop() -> None:
+    """Stop the local Prefect server."""
+    from flows import server
+
+    stopped = server.stop()
+    out.print(f"stopped {stopped.ui_url}" if stopped else "no server was running", markup=False)
+
+
+def main() -> None:
+    """Entry point: one clear line for what goes wrong, never a bare traceback."""
+    try:
+        app(standalone_mode=True)
+    except ParrotError as error:
+        err.print(f"error: {error}", markup=False, soft_wrap=True)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        err.print("interrupted; run the same command again to resume")
+        sys.exit(130)
+    except Exception as error:
+        log = Path(os.environ.get("PARROT_WORK", ".parrot/work")) / "last-error.log"
+        log.parent.mkdir(parents=True, exist_ok=True)
+        log.write_text(traceback.format_exc())
+        what = f"{type(error).__name__}: {error}".splitlines()[0]
+        err.print(f"error: {what} (a bug, most likely; traceback in {log})", markup=False)
+        sys.exit(1)
+
+
+def _recipe(path: Path, lake: str | None, overrides: list[str] | None) -> Recipe:
+    changes = tuple(overrides or ())
+    return load_recipe(path, (*changes, f"lake={json.dumps(lake)}") if lake else changes)
+
+
+def _finish(lake: Lake, name: str, report: str, as_json: bool) -> None:
+    from flows.summary import render_summary
+    from parrot_core.monitor.reader import read_run
+
+    state = read_run(lake, name, _specs(), datetime.now(UTC))
+    if as_json:
+        out.print_json(data={**state.to_json(), "report": report})
+    else:
+        render_summary(out, lake, state, report)
+
+
+def _specs() -> tuple[Any, ...]:
+    from parrot_core.monitor.state import StageSpec
+    from parrot_core.pipeline import STAGES
+
+    return tuple(StageSpec(stage.name, stage.output, stage.kind) for stage in STAGES)
+
+
+def _version(lake: Lake, what: str) -> Any:
+    name, _, wanted = what.partition("@")
+    found = [m for m in lake.versions() if m.name == name and wanted in ("", m.version)]
+    if not found:
+        have = ", ".join(sorted({f"{m.name}@{m.version}" for m in lake.versions()})) or "none"
+        raise UserError(f"'{what}' is not a published version (published: {have})")
+    newest = found[0]
+    opener = lake.dataset if newest.kind == "dataset" else lake.model
+    return opener(newest.name, newest.version)
+
+
+def _brief(manifest: Manifest) -> dict[str, Any]:
+    return {
+        "name": manifest.name,
+        "version": manifest.version,
+        "kind": manifest.kind,
+        "rows": manifest.accounting.rows_out,
+        "rejected": manifest.accounting.rows_rejected,
+        "bytes": sum(entry.bytes for entry in manifest.files),
+        "created_at": manifest.created_at,
+        "inputs": manifest.inputs,
+        "usd": manifest.usd,
+    }

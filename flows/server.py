@@ -1,0 +1,146 @@
+"""A local Prefect server of the factory's own, for when no ``PREFECT_API_URL`` is set.
+
+It is a real server process with its database under ``.parrot/prefect``, not Prefect's ephemeral
+one, which loses records. It goes on after a run, so that the run can be looked at.
+"""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+
+from parrot_core.errors import ParrotError
+
+START_TIMEOUT_S = 180.0
+FIRST_PORT = 4200
+
+
+class ServerFailed(ParrotError):
+    """The local Prefect server did not come up."""
+
+
+@dataclass(frozen=True, slots=True)
+class LocalServer:
+    """A server process that we started, now or earlier."""
+
+    pid: int
+    port: int
+
+    @property
+    def api_url(self) -> str:
+        """What ``PREFECT_API_URL`` is to be."""
+        return f"http://127.0.0.1:{self.port}/api"
+
+    @property
+    def ui_url(self) -> str:
+        """Where a person looks."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def healthy(self) -> bool:
+        """Whether it answers."""
+        try:
+            with urllib.request.urlopen(f"{self.api_url}/health", timeout=5) as answer:
+                return bool(answer.status == 200)
+        except (urllib.error.URLError, OSError):
+            return False
+
+
+def home() -> Path:
+    """Folder of the server's database, log and process record."""
+    return Path(os.environ.get("PARROT_SERVER_HOME", ".parrot/prefect")).absolute()
+
+
+def running() -> LocalServer | None:
+    """The server that was started from here, if it still answers."""
+    try:
+        server = LocalServer(**json.loads((home() / "server.json").read_text()))
+    except (FileNotFoundError, ValueError, TypeError):
+        return None
+    return server if server.healthy() else None
+
+
+def ensure() -> LocalServer:
+    """The running server, or a new one.
+
+    Raises:
+        ServerFailed: it ended or did not answer in time; the message names its log.
+    """
+    return running() or _start()
+
+
+def stop() -> LocalServer | None:
+    """End the server that was started from here; returns it, or None if there was none."""
+    server = running()
+    if server is not None:
+        os.killpg(server.pid, signal.SIGTERM)
+        deadline = time.monotonic() + 20
+        while server.healthy() and time.monotonic() < deadline:
+            time.sleep(0.2)
+        (home() / "server.json").unlink(missing_ok=True)
+    return server
+
+
+def environment(server: LocalServer) -> dict[str, str]:
+    """What a process needs in its environment to work against the server."""
+    return {"PREFECT_API_URL": server.api_url, "PREFECT_HOME": str(home())}
+
+
+def _start() -> LocalServer:
+    folder = home()
+    folder.mkdir(parents=True, exist_ok=True)
+    log = folder / "server.log"
+    port = _free_port()
+    settings = {
+        "PREFECT_HOME": str(folder),
+        "PREFECT_SERVER_API_HOST": "127.0.0.1",
+        "PREFECT_SERVER_API_PORT": str(port),
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "DO_NOT_TRACK": "1",
+        # Record task runs in batches: several times the records a second on SQLite.
+        "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_BATCH_SIZE": "100",
+        "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_READ_BATCH_SIZE": "100",
+        "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_FLUSH_INTERVAL": "1",
+    }
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "prefect", "server", "start"],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, **settings},
+            start_new_session=True,
+        )
+    server = LocalServer(process.pid, port)
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while not server.healthy():
+        if process.poll() is not None:
+            raise ServerFailed(f"the local Prefect server ended while starting; log: {log}")
+        if time.monotonic() > deadline:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise ServerFailed(
+                f"the local Prefect server did not answer in {START_TIMEOUT_S:.0f} s; log: {log}"
+            )
+        time.sleep(0.5)
+    record = json.dumps({"pid": server.pid, "port": server.port})
+    (folder / "server.json").write_text(record)
+    return server
+
+
+def _free_port() -> int:
+    """4200 as everybody knows it, or the next one that is free."""
+    for port in range(FIRST_PORT, FIRST_PORT + 100):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise ServerFailed(f"no free port from {FIRST_PORT} to {FIRST_PORT + 99}")

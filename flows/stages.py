@@ -1,0 +1,129 @@
+"""One flow a stage: plan, map ``process_shard`` over the shards, publish."""
+
+from datetime import UTC, datetime
+from typing import Any, cast
+from uuid import UUID
+
+from prefect import Flow, flow, get_run_logger
+from prefect.artifacts import (
+    create_progress_artifact,
+    create_table_artifact,
+    update_progress_artifact,
+)
+from prefect.futures import PrefectFuture, wait
+
+from parrot_core.lake.manifest import Manifest
+from parrot_core.monitor.reader import RunReader
+from parrot_core.monitor.state import StageSpec
+from parrot_core.pipeline import STAGES, stage_named
+from parrot_core.recipe import Recipe
+from parrot_core.runner import (
+    OpenStage,
+    begin_run,
+    budget_of,
+    is_pinned,
+    is_published,
+    open_stage,
+    unfinished,
+)
+from parrot_core.stage import Run, Stage
+from tasks.shards import ShardTicket, process_shard
+
+ARTIFACT_EVERY_S = 10.0  # an update costs the server 50 ms
+
+
+def run_stage(run: Run, stage: Stage) -> None:
+    """Make the stage's version of this run, unless it is there.
+
+    Raises:
+        MissingVersion: an input has not been published.
+        PartiallyFailed: some shards failed; the others are kept.
+        RunError: an engine stopped the whole run.
+    """
+    logger = get_run_logger()
+    if is_published(run, stage):
+        how = "pinned to" if is_pinned(run, stage) else "already published as"
+        logger.info("%s %s %s", stage.output, how, run.version_of(stage.output))
+        return
+    budget = budget_of(run, STAGES)
+    with open_stage(run, stage, budget) as opened:
+        shards = unfinished(run, opened.plan)
+        logger.info("%s: %d of %d shards to do", stage.name, len(shards), len(opened.plan.shards))
+        work = process_shard.with_options(retries=run.recipe.shard_retries)
+        futures = [
+            work.submit(f"{stage.name}-{shard.index:05d}", ShardTicket(opened, shard))
+            for shard in shards
+        ]
+        _wait_showing_progress(opened, futures)
+    manifest = opened.publish()
+    _accounts_artifact(manifest)
+    logger.info(
+        "published %s@%s: %d %ss in, %d out, %d rejected",
+        *(manifest.name, manifest.version, manifest.accounting.rows_in, manifest.accounting.unit),
+        *(manifest.accounting.rows_out, manifest.accounting.rows_rejected),
+    )
+
+
+def _wait_showing_progress(opened: OpenStage, futures: list[PrefectFuture[dict[str, int]]]) -> None:
+    """Wait for all shards, whatever becomes of them, and keep a progress artifact moving."""
+    run, stage = opened.run, opened.stage
+    reader = RunReader(run.lake, run.name, [StageSpec(stage.name, stage.output, stage.kind)])
+    artifact: UUID | None = None
+    while wait(futures, timeout=ARTIFACT_EVERY_S).not_done:
+        percent = reader.read(datetime.now(UTC)).stages[0].percent or 0.0
+        if artifact is None:
+            artifact = cast(UUID, create_progress_artifact(percent, key=f"progress-{stage.name}"))
+        else:
+            update_progress_artifact(artifact, percent)
+
+
+def _accounts_artifact(manifest: Manifest) -> None:
+    accounting = manifest.accounting
+    rows: list[dict[str, Any]] = [
+        {"what": f"{accounting.unit}s in", "count": accounting.rows_in},
+        {"what": "rows out", "count": accounting.rows_out},
+        *({"what": f"rejected: {why}", "count": n} for why, n in accounting.rejected.items()),
+        {"what": "dollars", "count": round(manifest.usd, 4)},
+    ]
+    create_table_artifact(
+        rows, key=f"accounts-{manifest.stage}", description=f"{manifest.name}@{manifest.version}"
+    )
+
+
+def _flow_of(stage: Stage) -> Flow[[Recipe, str | None], None]:
+    def make(recipe: Recipe, run: str | None = None) -> None:
+        run_stage(begin_run(recipe, run), stage)
+
+    make.__doc__ = f"""Make {stage.output} from {", ".join(stage.inputs) or "the sources"}.
+
+    Args:
+        recipe: everything the run can be told.
+        run: name of the run and of the version; the recipe's own name when left out.
+    """
+    return flow(name=stage.name, flow_run_name="{recipe.name}-" + stage.name)(make)
+
+
+ingest = _flow_of(stage_named("ingest"))
+train_ask = _flow_of(stage_named("train-ask"))
+seeds = _flow_of(stage_named("seeds"))
+synthesize = _flow_of(stage_named("synthesize"))
+filter_dialogues = _flow_of(stage_named("filter"))
+train_sft = _flow_of(stage_named("train-sft"))
+select = _flow_of(stage_named("select"))
+capo = _flow_of(stage_named("capo"))
+train_dpo = _flow_of(stage_named("train-dpo"))
+evaluate = _flow_of(stage_named("evaluate"))
+
+STAGE_FLOWS: tuple[Flow[[Recipe, str | None], None], ...] = (
+    ingest,
+    train_ask,
+    seeds,
+    synthesize,
+    filter_dialogues,
+    train_sft,
+    select,
+    capo,
+    train_dpo,
+    evaluate,
+)
+"""One a stage, in the order of ``parrot_core.pipeline.STAGES``."""

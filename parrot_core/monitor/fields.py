@@ -1,0 +1,73 @@
+"""Fields of the lake's state files, read into types; what an old or partial file lacks is empty."""
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+
+from parrot_core.monitor.state import EngineUsage
+
+
+def fingerprint_in(value: object) -> str:
+    """The recipe's hash, with or without the code's version beside it."""
+    return str(value.get("recipe") or "") if isinstance(value, dict) else str(value or "")
+
+
+def time_in(value: object) -> datetime | None:
+    """A time in ISO 8601; without a zone it is UTC."""
+    if not isinstance(value, str):
+        return None
+    parsed = datetime.fromisoformat(value)
+    return parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
+
+
+def seconds_between(start: datetime | None, end: datetime | None) -> float:
+    """Seconds from one time to a later one; 0 where one is unknown."""
+    return max(0.0, (end - start).total_seconds()) if start and end else 0.0
+
+
+def texts_in(value: object) -> tuple[str, ...]:
+    """A list of lines for people."""
+    return tuple(map(str, value)) if isinstance(value, list) else ()
+
+
+def counts_in(value: object) -> dict[str, int]:
+    """Numbers of units by name."""
+    return {str(k): int(v) for k, v in value.items()} if isinstance(value, dict) else {}
+
+
+def figures_in(value: object) -> dict[str, float]:
+    """Figures by name."""
+    return {str(k): float(v) for k, v in value.items()} if isinstance(value, dict) else {}
+
+
+def usage_in(value: object) -> dict[str, EngineUsage]:
+    """What each engine took."""
+    if not isinstance(value, dict):
+        return {}
+    return {
+        str(engine): EngineUsage(
+            model=str(item.get("model") or ""),
+            prompt_tokens=int(item.get("prompt_tokens") or 0),
+            completion_tokens=int(item.get("completion_tokens") or 0),
+            requests=int(item.get("requests") or 0),
+            usd=float(item.get("usd") or 0.0),
+        )
+        for engine, item in value.items()
+    }
+
+
+def sum_counts(parts: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    """Sum counts by name."""
+    total: dict[str, int] = {}
+    for part in parts:
+        for key, count in part.items():
+            total[key] = total.get(key, 0) + count
+    return total
+
+
+def sum_usage(parts: Iterable[Mapping[str, EngineUsage]]) -> dict[str, EngineUsage]:
+    """Sum usage by engine."""
+    total: dict[str, EngineUsage] = {}
+    for part in parts:
+        for engine, used in part.items():
+            total[engine] = total.get(engine, EngineUsage()) + used
+    return total

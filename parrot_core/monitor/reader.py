@@ -1,0 +1,360 @@
+"""Reads the state of runs from the lake's small JSON files; no process is asked, none is needed."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+from parrot_core.errors import MissingRun
+from parrot_core.monitor.fields import (
+    counts_in,
+    figures_in,
+    fingerprint_in,
+    seconds_between,
+    sum_counts,
+    sum_usage,
+    texts_in,
+    time_in,
+    usage_in,
+)
+from parrot_core.monitor.state import (
+    RunHeader,
+    RunState,
+    RunStatus,
+    ShardFailure,
+    ShardState,
+    ShardStatus,
+    StageSpec,
+    StageState,
+    StageStatus,
+)
+
+STALLED_AFTER_S = 60.0
+"""A shard that has not written its progress for so long is called stalled."""
+
+SETTLED_AFTER_S = 10.0
+"""A stage with failed and waiting shards, none in work, counts as failed after so long."""
+
+Json = dict[str, Any]
+Interval = tuple[datetime, datetime]
+
+
+class Storage(Protocol):
+    """What the monitor needs of the lake's storage."""
+
+    def read_json(self, path: str) -> Json:
+        """Read one JSON object; FileNotFoundError when there is none at ``path``."""
+        ...
+
+    def list(self, prefix: str) -> Sequence[str]:
+        """Paths of all files below ``prefix``, relative to the lake's root."""
+        ...
+
+
+class LakeState(Protocol):
+    """A lake, as far as the monitor looks into it."""
+
+    @property
+    def storage(self) -> Storage:
+        """Where its files are."""
+        ...
+
+
+def read_run(lake: LakeState, run: str, stages: Iterable[StageSpec], now: datetime) -> RunState:
+    """Read the state of one run once.
+
+    Raises:
+        MissingRun: the lake holds no run of this name.
+    """
+    state = RunReader(lake, run, stages).read(now)
+    if state.header.created_at is None and not any(s.published or s.shards for s in state.stages):
+        raise MissingRun(run, [header.name for header in list_runs(lake)])
+    return state
+
+
+def list_runs(lake: LakeState) -> tuple[RunHeader, ...]:
+    """All runs of the lake, newest first."""
+    found = []
+    for path in lake.storage.list("runs"):
+        match = re.fullmatch(r"runs/([^/]+)/run\.json", path)
+        if match and (data := _read(lake.storage, path)) is not None:
+            found.append(_header(match[1], data))
+    oldest = datetime.min.replace(tzinfo=UTC)
+    return tuple(sorted(found, key=lambda h: (h.created_at or oldest, h.name), reverse=True))
+
+
+class RunReader:
+    """Reads one run again and again; what can't change any more is read only once."""
+
+    def __init__(self, lake: LakeState, run: str, stages: Iterable[StageSpec]) -> None:
+        """Nothing is read yet."""
+        self._storage = lake.storage
+        self._run = run
+        self._stages = tuple(stages)
+        self._final: dict[str, Json] = {}
+        self._done: dict[str, ShardState] = {}
+
+    def read(self, now: datetime) -> RunState:
+        """The run as it is at ``now``; a run that has not begun is all waiting."""
+        header = _header(self._run, _read(self._storage, f"runs/{self._run}/run.json") or {})
+        files = frozenset(self._storage.list(f"runs/{self._run}"))
+        pinned = header.recipe.get("inputs") or {}
+        stages = tuple(self._stage(spec, pinned, files, now) for spec in self._stages)
+        times = [stage.updated_at for stage in stages if stage.updated_at]
+        updated = max(times, default=header.created_at)
+        return RunState(header, _run_status(stages, updated, now), stages, now, updated)
+
+    def _once(self, path: str) -> Json | None:
+        if path not in self._final and (data := _read(self._storage, path)) is not None:
+            self._final[path] = data
+        return self._final.get(path)
+
+    def _stage(
+        self, spec: StageSpec, pinned: Mapping[str, str], files: frozenset[str], now: datetime
+    ) -> StageState:
+        version = pinned.get(spec.output, self._run)
+        manifest = self._once(f"{spec.kind}s/{spec.output}/{version}/manifest.json")
+        if spec.output in pinned:
+            return _published(spec, "pinned", version, manifest or {}, ())
+        folder = f"runs/{self._run}/{spec.name}"
+        plan = (self._once(f"{folder}/plan.json") if f"{folder}/plan.json" in files else None) or {}
+        shards = tuple(self._shard(spec, item, files, now) for item in plan.get("shards") or [])
+        if manifest is not None:
+            return _published(spec, "done", version, manifest, shards)
+        return _in_work(spec, version, plan, shards, now)
+
+    def _shard(
+        self, spec: StageSpec, plan: Json, files: frozenset[str], now: datetime
+    ) -> ShardState:
+        index = int(plan["index"])
+        below = f"runs/{self._run}/{spec.name}/shards/{index:05d}"
+        if below in self._done:
+            return self._done[below]
+        rows = sum(int(piece["rows"]) for piece in plan.get("inputs") or [])
+        rows = rows if spec.kind == "dataset" else 0  # a training counts steps, and tells how many
+        failures = tuple(self._failures(below, files))
+        receipt = f"{below}/receipt.json"
+        progress_path = f"{below}/progress.json"
+        progress = _read(self._storage, progress_path) if progress_path in files else None
+        if receipt in files and (data := self._once(receipt)) is not None:
+            self._done[below] = _done_shard(index, data, progress, failures)
+            return self._done[below]
+        if progress is None:
+            status: ShardStatus = "failed" if failures else "waiting"
+            return ShardState(
+                index,
+                status,
+                total=rows or None,
+                attempts=len(failures),
+                failures=failures,
+                updated_at=failures[-1].ended_at if failures else None,
+            )
+        return _open_shard(index, rows, progress, failures, now)
+
+    def _failures(self, below: str, files: frozenset[str]) -> Iterable[ShardFailure]:
+        number = 1
+        while f"{below}/attempt-{number}.json" in files:
+            data = self._once(f"{below}/attempt-{number}.json")
+            if data is not None:
+                yield ShardFailure(
+                    attempt=int(data.get("attempt") or number),
+                    error_type=str(data.get("error_type") or "Error"),
+                    message=str(data.get("message") or ""),
+                    traceback=str(data.get("traceback") or ""),
+                    worker=str(data.get("worker") or ""),
+                    started_at=time_in(data.get("started_at")),
+                    ended_at=time_in(data.get("ended_at")),
+                )
+            number += 1
+
+
+def _done_shard(
+    index: int, receipt: Json, progress: Json | None, failures: tuple[ShardFailure, ...]
+) -> ShardState:
+    accounting = receipt.get("accounting") or {}
+    rows_in = int(accounting.get("rows_in") or 0)
+    reported = (progress or {}).get("total")  # its last ``done`` may be a moment old
+    units = int(reported or rows_in)
+    started, ended = time_in(receipt.get("started_at")), time_in(receipt.get("ended_at"))
+    return ShardState(
+        index,
+        "done",
+        done=units,
+        total=units,
+        seconds=seconds_between(started, ended),
+        attempts=len(failures) + 1,
+        worker=str(receipt.get("worker") or ""),
+        started_at=started,
+        updated_at=ended,
+        rows_in=rows_in,
+        rows_out=int(accounting.get("rows_out") or 0),
+        rejected=counts_in(accounting.get("rejected")),
+        usage=usage_in(receipt.get("usage")),
+        figures=figures_in((progress or {}).get("figures")),
+        warnings=tuple(map(str, receipt.get("warnings") or ())),
+        failures=failures,
+    )
+
+
+def _open_shard(
+    index: int, rows: int, progress: Json, failures: tuple[ShardFailure, ...], now: datetime
+) -> ShardState:
+    started, updated = time_in(progress.get("started_at")), time_in(progress.get("updated_at"))
+    failed_at = failures[-1].ended_at if failures else None
+    over = failed_at is not None and (started is None or failed_at >= started)
+    if over:
+        status: ShardStatus = "failed"
+        updated = failed_at
+    elif updated is None or (now - updated).total_seconds() > STALLED_AFTER_S:
+        status = "stalled"
+    else:
+        status = "running"
+    return ShardState(
+        index,
+        status,
+        done=int(progress.get("done") or 0),
+        total=int(progress.get("total") or rows) or None,
+        seconds=seconds_between(started, updated),
+        attempts=len(failures) + (not over),
+        worker=str(progress.get("worker") or ""),
+        started_at=started,
+        updated_at=updated,
+        rejected=counts_in(progress.get("rejected")),
+        usage=usage_in(progress.get("usage")),
+        figures=figures_in(progress.get("figures")),
+        warnings=texts_in(progress.get("warnings")),
+        failures=failures,
+    )
+
+
+def _published(
+    spec: StageSpec,
+    status: StageStatus,
+    version: str,
+    manifest: Json,
+    shards: tuple[ShardState, ...],
+) -> StageState:
+    accounting = manifest.get("accounting") or {}
+    rows_in = int(accounting.get("rows_in") or 0)
+    units = rows_in or sum(shard.done for shard in shards)
+    return StageState(
+        *spec,
+        status,
+        version,
+        unit=str(accounting.get("unit") or ""),
+        done=units,
+        total=units,
+        seconds=float(manifest.get("seconds") or 0.0),
+        source_rows=accounting.get("source_rows"),
+        rows_in=rows_in,
+        rows_out=int(accounting.get("rows_out") or 0),
+        rejected=counts_in(accounting.get("rejected")),
+        usage=usage_in(manifest.get("usage")),
+        metrics=manifest.get("metrics") or {},
+        inputs=manifest.get("inputs") or {},
+        warnings=tuple(map(str, manifest.get("warnings") or ())),
+        shards=shards,
+        updated_at=time_in(manifest.get("created_at")),
+        published=bool(manifest),
+    )
+
+
+def _in_work(
+    spec: StageSpec, version: str, plan: Json, shards: tuple[ShardState, ...], now: datetime
+) -> StageState:
+    status = _stage_status(shards, now)
+    planned = time_in(plan.get("created_at"))
+    done = sum(shard.done for shard in shards)
+    totals = [shard.total for shard in shards]
+    total = sum(t for t in totals if t) if totals and all(totals) else None
+    rate = _rate(shards) if status == "running" else None
+    left = total - done if total is not None else None
+    newest = max(
+        shards, key=lambda s: s.updated_at or datetime.min.replace(tzinfo=UTC), default=None
+    )
+    return StageState(
+        *spec,
+        status,
+        version,
+        unit=str(plan.get("unit") or ""),
+        done=done,
+        total=total,
+        rate=rate,
+        eta_s=max(0, left) / rate if rate and left is not None else None,
+        seconds=_busy_seconds(shards, now),
+        rows_in=sum(shard.rows_in for shard in shards),
+        rows_out=sum(shard.rows_out for shard in shards),
+        rejected=sum_counts(shard.rejected for shard in shards),
+        usage=sum_usage(shard.usage for shard in shards),
+        figures=newest.figures if newest else {},
+        inputs=plan.get("inputs") or {},
+        warnings=tuple(dict.fromkeys(w for shard in shards for w in shard.warnings)),
+        shards=shards,
+        planned_at=planned,
+        updated_at=max((s.updated_at for s in shards if s.updated_at), default=planned),
+    )
+
+
+def _stage_status(shards: Sequence[ShardState], now: datetime) -> StageStatus:
+    having = {shard.status for shard in shards}
+    if having <= {"waiting"}:
+        return "waiting"
+    if "failed" not in having or having & {"running", "stalled"}:
+        return "running"
+    if "waiting" not in having:
+        return "failed"
+    last = max((s.updated_at for s in shards if s.updated_at), default=None)
+    settled = last is None or (now - last).total_seconds() > SETTLED_AFTER_S
+    return "failed" if settled else "running"
+
+
+def _run_status(stages: Sequence[StageState], updated: datetime | None, now: datetime) -> RunStatus:
+    having = {stage.status for stage in stages}
+    if having <= {"done", "pinned"}:
+        return "done"
+    if "failed" in having:
+        return "failed"
+    if having <= {"waiting", "pinned"} and not any(stage.planned_at for stage in stages):
+        return "waiting"
+    silent = updated is None or (now - updated).total_seconds() > STALLED_AFTER_S
+    return "stalled" if silent else "running"
+
+
+def _rate(shards: Sequence[ShardState]) -> float | None:
+    """Units a second: what a shard does on average, times the shards in work."""
+    seconds = sum(shard.seconds for shard in shards)
+    done = sum(shard.done for shard in shards)
+    at_work = sum(shard.status == "running" for shard in shards)
+    return done / seconds * at_work if seconds > 0 and done and at_work else None
+
+
+def _busy_seconds(shards: Sequence[ShardState], now: datetime) -> float:
+    """Wall-clock seconds in which at least one attempt was in work; pauses don't count."""
+    spans: list[Interval] = []
+    for shard in shards:
+        spans += [(f.started_at, f.ended_at) for f in shard.failures if f.started_at and f.ended_at]
+        if shard.started_at and shard.status in ("done", "running", "stalled"):
+            end = now if shard.status == "running" else shard.updated_at
+            spans.append((shard.started_at, end or shard.started_at))
+    busy, reached = 0.0, datetime.min.replace(tzinfo=UTC)
+    for start, end in sorted(spans):
+        busy += max(0.0, (end - max(start, reached)).total_seconds())
+        reached = max(reached, end)
+    return busy
+
+
+def _read(storage: Storage, path: str) -> Json | None:
+    try:
+        return storage.read_json(path)
+    except FileNotFoundError:
+        return None
+
+
+def _header(run: str, data: Json) -> RunHeader:
+    return RunHeader(
+        name=run,
+        recipe=data.get("recipe") or {},
+        fingerprint=fingerprint_in(data.get("fingerprint")),
+        code_version=str(data.get("code_version") or ""),
+        created_at=time_in(data.get("created_at")),
+    )

@@ -1,0 +1,90 @@
+"""The lake against a real S3 server, with the code that serves local disks."""
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from parrot_core.dialogue.stage import SynthesizeStage
+from parrot_core.errors import PartiallyFailed
+from parrot_core.lake.storage import Storage
+from parrot_core.runner import begin_run, open_run
+from parrot_core.training.models import resolve_model
+from tests.fake_api import Reply, canonical, echo_turns, serving
+from tests.recipes import minimal_recipe
+from tests.servers import s3_server, use_s3
+from tests.toy_stages import SEEDS, SeedStage, ToyModelStage, drive, synthesis
+
+pytestmark = pytest.mark.engine
+
+
+@pytest.fixture(scope="module")
+def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with s3_server(tmp_path_factory.mktemp("s3")) as address:
+        yield address
+
+
+@pytest.fixture
+def lake_url(endpoint: str, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> str:
+    use_s3(monkeypatch, endpoint)
+    return f"s3://lake/{request.node.name}"
+
+
+def test_put_if_absent_has_one_winner(lake_url: str) -> None:
+    storage = Storage(lake_url)
+    for round_ in range(5):
+        wins: list[int] = []
+
+        def write(number: int, path: str = f"{round_}.json", wins: list[int] = wins) -> None:
+            if storage.put_if_absent(path, f"writer {number}".encode()):
+                wins.append(number)
+
+        threads = [threading.Thread(target=write, args=(n,)) for n in range(3)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len(wins) == 1
+
+
+def test_a_broken_synthesis_resumes_without_buying_anything_twice(lake_url: str) -> None:
+    def breaks(number: int, body: dict[str, Any]) -> Reply:
+        return Reply(status=500) if number > 20 else echo_turns(number, body)
+
+    with serving(breaks) as api:
+        run = synthesis(lake_url, api.base_url)
+        with pytest.raises(PartiallyFailed):
+            drive(run, SynthesizeStage())
+        answered = {canonical(body) for body in api.requests[:20]}
+        api.behaviour = echo_turns
+        api.requests.clear()
+        manifest = drive(run, SynthesizeStage())
+        resumed = {canonical(body) for body in api.requests}
+    assert answered & resumed == set()
+    assert len(answered | resumed) == SEEDS * 7
+    assert manifest.accounting.rows_out == SEEDS
+    assert list(run.lake.dataset("dialogues", "test").problems()) == []
+    again = open_run(run.lake, "test")
+    assert again.lake.dataset("dialogues", "test").frame().height == SEEDS
+
+
+def test_one_failed_shard_is_all_that_is_done_again(lake_url: str) -> None:
+    run = begin_run(minimal_recipe(lake_url))
+    stage = SeedStage()
+    stage.failing = {2}
+    with pytest.raises(PartiallyFailed):
+        drive(run, stage)
+    stage.failing, stage.processed = set(), []
+    drive(run, stage)
+    assert stage.processed == [2]
+
+
+def test_a_model_version_is_copied_once_and_checked(lake_url: str, tmp_path: Path) -> None:
+    run = begin_run(minimal_recipe(lake_url))
+    drive(run, ToyModelStage())
+    folder = Path(resolve_model("lake:parrot-ask", run, tmp_path / "cache"))
+    assert (folder / "config.json").read_text() == "{}"
+    assert (folder / "weights" / "big.bin").stat().st_size == ToyModelStage.size
+    assert resolve_model("lake:parrot-ask", run, tmp_path / "cache") == folder
