@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from rich.console import Console
 
 from flows import server
-from parrot_core.engines.connection import check_reachable
+from parrot_core.engines.connection import api_key, check_reachable
 from parrot_core.errors import ParrotError, UserError
 from parrot_core.lake.run_records import report_file
 from parrot_core.monitor.state import StageSpec
@@ -44,17 +44,28 @@ def run_recipe(recipe: Recipe, name: str | None, until: str | None, quiet: bool)
         )
         return Finished(run, run.lake.storage.show(report_file(run.name)))
     needed = {engine for stage in missing for engine in stage.engines(run)}
-    for engine in sorted(needed):
-        settings = recipe.engines[engine]
-        if isinstance(settings, OpenAIEngine):
-            check_reachable(engine, settings)
+    _check_apis(recipe, sorted(needed))
     _use_prefect(console)
     return Finished(run, _run_flow(run, until, quiet))
 
 
+def _check_apis(recipe: Recipe, names: list[str]) -> None:
+    """Find a missing key or a wrong address now, not after hours of training."""
+    apis = [
+        (name, settings)
+        for name in names
+        if isinstance(settings := recipe.engines[name], OpenAIEngine)
+    ]
+    for name, settings in apis:
+        api_key(name, settings)
+    for name, settings in apis:
+        check_reachable(name, settings)
+
+
 def _use_prefect(console: Console) -> None:
     """Point Prefect at the server of ``PREFECT_API_URL``, or at one of our own."""
-    os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "WARNING")
+    # What fails is shown by us, in one line; tracebacks are in the lake and in the UI.
+    os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
     os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
     os.environ.setdefault("DO_NOT_TRACK", "1")
     if os.environ.get("PREFECT_API_URL"):

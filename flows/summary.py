@@ -31,7 +31,7 @@ def render_summary(console: Console, lake: Lake, state: RunState, report: str) -
     console.print()
     console.print(Rule(Text(f"Run {state.name}: {state.status}", "bold"), align="left"))
     console.print(_stages(found))
-    for part in (_trainings(found), _strategies(found), _scores(found.scores)):
+    for part in (_rejects(found), _trainings(found), _strategies(found), _scores(found.scores)):
         if part is not None:
             console.print(part)
     for dialogue in found.dialogues:
@@ -84,25 +84,24 @@ def render_version(
 
 
 def _stages(found: Findings) -> Table:
-    table = Table("stage", pad_edge=False, box=None, header_style="dim")
-    for name in ("in", "out", "turns", "rejected"):
+    table = Table(pad_edge=False, box=None, header_style="dim")
+    table.add_column("stage", no_wrap=True)
+    for name in ("in", "out"):
         table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("why", overflow="fold", ratio=1)
-    table.add_column("seconds", justify="right", no_wrap=True)
-    table.add_column("tokens", justify="right", no_wrap=True)
+    table.add_column("makes", no_wrap=True)
+    for name in ("turns", "rejected", "seconds", "tokens"):
+        table.add_column(name, justify="right", no_wrap=True)
     for stage in found.state.stages:
         model = stage.kind == "model"
         counted = stage.published and stage.counted
-        why = ", ".join(f"{reason} {count(n)}" for reason, n in stage.rejected.items())
-        out = "model" if model else f"{count(stage.rows_out)} {stage.output}"
         turns = found.turns.get(stage.output)
         table.add_row(
             stage.name,
             count(stage.rows_in) if counted else "",
-            out if stage.published else stage.status,
+            count(stage.rows_out) if counted and not model else "",
+            stage.output if stage.published else stage.status,
             count(turns) if turns is not None else "",
             count(stage.rejects) if stage.rejects else "",
-            Text(one_line(why, 300), "dim"),
             f"{stage.seconds:,.1f}" if stage.seconds else "",
             count(stage.tokens) if stage.tokens else "",
         )
@@ -111,6 +110,14 @@ def _stages(found: Findings) -> Table:
         "", "", "", "", "", "", f"{state.seconds:,.1f}", count(state.tokens), style="bold"
     )
     return table
+
+
+def _rejects(found: Findings) -> RenderableType | None:
+    table = Table("rejected by", "reason", "", pad_edge=False, box=None, header_style="dim")
+    for stage in found.state.stages:
+        for position, (reason, number) in enumerate(stage.rejected.items()):
+            table.add_row("" if position else stage.name, one_line(reason, 40), count(number))
+    return Padding(table, (1, 0, 0, 0)) if table.row_count else None
 
 
 def _trainings(found: Findings) -> RenderableType | None:

@@ -170,6 +170,7 @@ def render_live(state: RunState) -> RenderableType:
     table.add_column(no_wrap=True, justify="right", style="dim")
     table.add_column(no_wrap=True, justify="right", style="dim")
     table.add_column(overflow="ellipsis", no_wrap=True, ratio=1)
+    table.columns[1].min_width = max(len(stage.name) for stage in state.stages)
     for stage in state.stages:
         mark, style = _MARKS[stage.status]
         table.add_row(
@@ -231,10 +232,10 @@ def _phase(stage: StageState) -> str:
 
 def _bar(stage: StageState) -> RenderableType:
     if stage.status == "waiting":
-        return ProgressBar(total=1, completed=0, width=20)
+        return ProgressBar(total=1, completed=0, width=12)
     if stage.percent is None:
-        return ProgressBar(total=None, width=20, pulse=True)
-    return ProgressBar(total=100, completed=stage.percent, width=20)
+        return ProgressBar(total=None, width=12, pulse=True)
+    return ProgressBar(total=100, completed=stage.percent, width=12)
 
 
 def _amount(stage: StageState) -> str:

@@ -86,7 +86,11 @@ class VllmServer:
             "--disable-uvicorn-access-log",
         ]
         if is_cpu_build():
-            command.append("--enforce-eager")
+            # The CPU build dies ("CPU Generator does not use offset") when a seeded request's
+            # prompt is prefilled in pieces: so prompts are prefilled whole.
+            whole = str(max(settings.max_model_len, 2048))
+            command += ["--enforce-eager", "--no-enable-chunked-prefill"]
+            command += ["--max-num-batched-tokens", whole]
         return [*command, *settings.args]
 
     def wait_until_ready(

@@ -1,0 +1,145 @@
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from flows.cli import main
+from parrot_core.runner import begin_run
+from tests.recipes import minimal_recipe
+from tests.toy_stages import SeedStage, drive
+
+
+class Outcome:
+    """What a call of the command did."""
+
+    def __init__(self, code: int, out: str, err: str) -> None:
+        self.code = code
+        self.out = out
+        self.err = err.strip()
+
+
+@pytest.fixture
+def parrot(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Any:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("PARROT_LAKE", raising=False)
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def call(*arguments: str) -> Outcome:
+        monkeypatch.setattr(sys, "argv", ["parrot", *arguments])
+        with pytest.raises(SystemExit) as exit_:
+            main()
+            raise SystemExit(0)
+        captured = capsys.readouterr()
+        code = exit_.value.code
+        return Outcome(code if isinstance(code, int) else 0, captured.out, captured.err)
+
+    return call
+
+
+def write_recipe(folder: Path, **changes: Any) -> str:
+    path = folder / "recipe.yaml"
+    recipe = minimal_recipe(str(folder / "lake"))
+    path.write_text(yaml.safe_dump({**recipe.model_dump(mode="json"), **changes}))
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["run", "none.yaml"], "none.yaml: no such file; expected a recipe in YAML"),
+        (["validate", "none.yaml"], "none.yaml: no such file"),
+        (["status", "nobody"], "no run 'nobody'"),
+        (["retry", "nobody"], "no run 'nobody'"),
+        (["report", "nobody"], "no run 'nobody'"),
+        (["show", "dialogues"], "'dialogues' is not a published version (published: none)"),
+        (["status", "--lake", "nowhere://x"], "nowhere://x: not a storage URL"),
+    ],
+)
+def test_a_users_mistake_is_one_line_and_exit_code_2(
+    parrot: Any, arguments: list[str], line: str
+) -> None:
+    outcome = parrot(*arguments)
+    assert outcome.code == 2
+    assert outcome.err.startswith("error: ")
+    assert line in outcome.err
+    assert "\n" not in outcome.err
+
+
+def test_a_wrong_value_is_named(parrot: Any, tmp_path: Path) -> None:
+    outcome = parrot("run", write_recipe(tmp_path), "--set", "synthesize.max_turns=0")
+    assert outcome.code == 2
+    assert "synthesize.max_turns" in outcome.err
+
+
+def test_an_endpoint_where_nothing_answers_is_named_before_any_work(
+    parrot: Any, tmp_path: Path
+) -> None:
+    outcome = parrot("run", write_recipe(tmp_path))
+    assert outcome.code == 2
+    assert "nothing answers at http://127.0.0.1:9/v1" in outcome.err
+    assert not (tmp_path / "lake" / "datasets").exists()
+
+
+def test_a_missing_key_names_its_variable(parrot: Any, tmp_path: Path) -> None:
+    outcome = parrot("run", write_recipe(tmp_path), "--set", "engines.judge.api_key_env=NO_KEY")
+    assert outcome.code == 2
+    assert "set the environment variable NO_KEY" in outcome.err
+
+
+def test_an_unknown_stage_is_named_with_those_there_are(parrot: Any, tmp_path: Path) -> None:
+    outcome = parrot("run", write_recipe(tmp_path), "--until", "dinner")
+    assert outcome.code == 2
+    assert "no stage 'dinner'; there are: ingest, train-ask" in outcome.err
+
+
+def test_a_valid_recipe_is_printed_with_its_defaults(parrot: Any, tmp_path: Path) -> None:
+    outcome = parrot("validate", write_recipe(tmp_path), "--json")
+    assert outcome.code == 0
+    assert json.loads(outcome.out)["synthesize"]["max_turns"] == 10
+
+
+def test_versions_show_and_verify_tell_what_is_in_the_lake(parrot: Any, tmp_path: Path) -> None:
+    lake = str(tmp_path / "lake")
+    drive(begin_run(minimal_recipe(lake)), SeedStage())
+    (version,) = json.loads(parrot("versions", "--lake", lake, "--json").out)
+    assert (version["name"], version["rows"], version["rejected"]) == ("seeds", 3, 3)
+    shown = json.loads(parrot("show", "seeds", "--lake", lake, "--json", "--rows", "2").out)
+    assert shown["accounting"]["rejected"] == {"query_too_short": 3}
+    assert [row["id"] for row in shown["sample"]] == ["s0", "s1"]
+    assert "3 rejected" in parrot("show", "seeds@test", "--lake", lake).out
+    assert parrot("verify", "seeds", "--lake", lake).code == 0
+
+    damaged = next((tmp_path / "lake/datasets/seeds/test/shards").iterdir())
+    damaged.write_bytes(b"PAR1")
+    outcome = parrot("verify", "seeds", "--lake", lake)
+    assert outcome.code == 1
+    assert damaged.name in outcome.err
+
+
+def test_status_lists_runs_and_shows_one(parrot: Any, tmp_path: Path) -> None:
+    lake = str(tmp_path / "lake")
+    drive(begin_run(minimal_recipe(lake)), SeedStage())
+    (listed,) = json.loads(parrot("status", "--lake", lake, "--json").out)
+    assert listed["name"] == "test"
+    one = json.loads(parrot("status", "test", "--lake", lake, "--json").out)
+    stages = {stage["name"]: stage["status"] for stage in one["stages"]}
+    assert stages["seeds"] == "done"
+    assert stages["synthesize"] == "waiting"
+
+
+def test_an_unexpected_error_is_one_line_with_the_traceback_in_a_file(
+    parrot: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError("surprise")
+
+    monkeypatch.setattr("flows.cli.load_recipe", broken)
+    outcome = parrot("validate", "x.yaml")
+    assert outcome.code == 1
+    assert outcome.err.startswith("error: ZeroDivisionError: surprise (a bug, most likely;")
+    assert "Traceback" in (tmp_path / ".parrot/work/last-error.log").read_text()
