@@ -31,12 +31,13 @@ def parrot(
 
     def call(*arguments: str) -> Outcome:
         monkeypatch.setattr(sys, "argv", ["parrot", *arguments])
-        with pytest.raises(SystemExit) as exit_:
+        code = 0
+        try:
             main()
-            raise SystemExit(0)
+        except SystemExit as exit_:
+            code = int(exit_.code or 0)
         captured = capsys.readouterr()
-        code = exit_.value.code
-        return Outcome(code if isinstance(code, int) else 0, captured.out, captured.err)
+        return Outcome(code, captured.out, captured.err)
 
     return call
 
