@@ -170,7 +170,7 @@ def test_the_whole_factory_runs_on_s3_and_resumes(
     for manifest in manifests.values():
         manifest.accounting.close(manifest.name)
     heldout = manifests["parrot-ask"].metrics["heldout"]
-    assert heldout["after"] < heldout["before"]
+    assert heldout["after"]["loss"] < heldout["before"]["loss"]
     assert manifests["dialogues"].accounting.rows_in == 10
     assert manifests["judgments"].accounting.rows_out > 0
     assert_a_pair_leads_back_to_its_record(lake, source)
