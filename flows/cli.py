@@ -15,7 +15,7 @@ from rich.table import Table
 from parrot_core.errors import ParrotError, UserError
 from parrot_core.lake.lake import DatasetVersion, Lake
 from parrot_core.lake.manifest import Manifest
-from parrot_core.recipe import Recipe, load_recipe
+from parrot_core.recipe import Recipe, load_recipe, overridden
 
 app = typer.Typer(
     name="parrot",
@@ -70,24 +70,61 @@ def run(
 
 
 @app.command()
-def retry(name: RunName, lake: LakeHere = DEFAULT_LAKE, as_json: AsJson = False) -> None:
+def retry(
+    name: RunName,
+    lake: LakeHere = DEFAULT_LAKE,
+    overrides: Overrides = None,
+    as_json: AsJson = False,
+) -> None:
     """Run the failed and missing shards of a run, with the recipe it was begun with."""
     from flows.launch import run_recipe
     from parrot_core.runner import open_run
 
     begun = open_run(Lake(lake), name)
-    recipe = begun.recipe.model_copy(update={"lake": lake})
+    recipe = overridden(begun.recipe, (*(overrides or ()), f"lake={json.dumps(lake)}"))
     finish = run_recipe(recipe, name, None, quiet=as_json)
     _finish(finish.run.lake, name, finish.report, as_json)
+
+
+@app.command()
+def plan(
+    recipe: RecipePath,
+    name: Annotated[
+        str | None, typer.Option("--name", help="Name of the run. Default: the recipe's name.")
+    ] = None,
+    lake: LakeUrl = None,
+    overrides: Overrides = None,
+    sample: Annotated[
+        int,
+        typer.Option(
+            min=0, help="Measure lengths on so many rows of what the lake holds; 0 assumes them."
+        ),
+    ] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Estimate requests, tokens, dollars and hours of a recipe; nothing is spent or written."""
+    from flows.estimate import render_forecast
+    from parrot_core.forecast import forecast
+    from parrot_core.forecast_basis import Basis, measured
+    from parrot_core.runner import work_folder
+    from parrot_core.stage import Run
+
+    loaded = _recipe(recipe, lake, overrides)
+    run_name = name or loaded.name
+    planned = Run(run_name, loaded, Lake(loaded.lake), work_folder(run_name))
+    found = forecast(planned, measured(planned, sample) if sample else Basis())
+    out.print_json(data=found.to_json()) if as_json else out.print(render_forecast(found))
 
 
 @app.command()
 def status(
     name: Annotated[str | None, typer.Argument(help="Name of a run. Default: all runs.")] = None,
     lake: LakeHere = DEFAULT_LAKE,
+    shards: Annotated[bool, typer.Option("--shards", help="Each shard with its cost.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Show how far a run is, from the lake alone; without a name, list the runs."""
+    from flows.estimate import render_shards
     from flows.terminal import render_status
     from parrot_core.monitor.reader import list_runs, read_run
 
@@ -95,7 +132,10 @@ def status(
     now = datetime.now(UTC)
     if name is not None:
         state = read_run(opened, name, _specs(), now)
-        out.print_json(data=state.to_json()) if as_json else out.print(render_status(state))
+        if as_json:
+            out.print_json(data=state.to_json())
+        else:
+            out.print(render_status(state), *([render_shards(state)] if shards else []))
         return
     states = [read_run(opened, header.name, _specs(), now) for header in list_runs(opened)]
     if as_json:
@@ -161,18 +201,65 @@ def show(
 
 @app.command()
 def verify(
-    what: Annotated[str, typer.Argument(metavar="NAME[@VERSION]", help="Default: the newest.")],
+    what: Annotated[
+        str | None, typer.Argument(metavar="NAME[@VERSION]", help="Default: the newest.")
+    ] = None,
+    everything: Annotated[bool, typer.Option("--all", help="All published versions.")] = False,
     lake: LakeHere = DEFAULT_LAKE,
+    as_json: AsJson = False,
 ) -> None:
-    """Check every file of a version against its manifest; exit code 1 if one differs."""
-    version = _version(Lake(lake), what)
-    problems = list(version.problems())
-    for problem in problems:
-        err.print(problem, markup=False)
-    manifest = version.manifest
-    files = len(manifest.files) + len(manifest.reject_files)
-    out.print(f"{manifest.name}@{manifest.version}: {files} files, {len(problems)} problems")
+    """Check every file of a version against its manifest; exit code 1 if anything is wrong.
+
+    Finds missing files, flipped bits, files that no manifest names, accounts that don't close.
+    """
+    from flows import upkeep
+    from parrot_core.lake.verify import manifests
+
+    if everything == (what is not None):
+        raise UserError("verify: name a version, or give --all")
+    opened = Lake(lake)
+    wanted, problems = manifests(opened) if what is None else ([_manifest(opened, what)], [])
+    problems += upkeep.verify(opened, wanted, Console(stderr=True, quiet=as_json))
+    if as_json:
+        out.print_json(data=upkeep.verified_json(wanted, problems))
+    else:
+        for problem in problems:
+            err.print(str(problem), markup=False, soft_wrap=True)
+        for manifest in wanted:
+            label = f"{manifest.name}@{manifest.version}"
+            files = len(manifest.files) + len(manifest.reject_files)
+            wrong = sum(problem.version == label for problem in problems)
+            out.print(f"{label}: {files} files, {wrong} problems", markup=False)
     raise typer.Exit(1 if problems else 0)
+
+
+@app.command("gc")
+def collect_garbage(
+    lake: LakeHere = DEFAULT_LAKE,
+    yes: Annotated[bool, typer.Option("--yes", help="Remove it; else it is only shown.")] = False,
+    grace: Annotated[
+        str,
+        typer.Option(
+            metavar="TIME", help="Leave runs alone in which something was written so recently."
+        ),
+    ] = "1h",
+    as_json: AsJson = False,
+) -> None:
+    """Show what no published version and no resumed run needs; remove it with --yes."""
+    from flows import upkeep
+    from parrot_core.lake.gc import collect
+
+    opened = Lake(lake)
+    found = collect(opened, upkeep.grace_in(grace), datetime.now(UTC))
+    if not as_json:
+        upkeep.show_garbage(out, opened, found)
+    if yes:
+        upkeep.remove(opened, found, Console(stderr=True, quiet=as_json))
+    if as_json:
+        out.print_json(data=upkeep.garbage_json(opened, found, removed=yes))
+    elif found.garbage:
+        size = upkeep.size(found.bytes)
+        out.print(f"removed {size}" if yes else f"{size} to remove: run it again with --yes")
 
 
 @app.command()
@@ -278,13 +365,19 @@ def _specs() -> tuple[Any, ...]:
     return tuple(StageSpec(stage.name, stage.output, stage.kind) for stage in STAGES)
 
 
-def _version(lake: Lake, what: str) -> Any:
+def _manifest(lake: Lake, what: str) -> Manifest:
+    """The version that ``NAME[@VERSION]`` means."""
     name, _, wanted = what.partition("@")
-    found = [m for m in lake.versions() if m.name == name and wanted in ("", m.version)]
+    published = lake.versions()
+    found = [m for m in published if m.name == name and wanted in ("", m.version)]
     if not found:
-        have = ", ".join(sorted({f"{m.name}@{m.version}" for m in lake.versions()})) or "none"
+        have = ", ".join(sorted({f"{m.name}@{m.version}" for m in published})) or "none"
         raise UserError(f"'{what}' is not a published version (published: {have})")
-    newest = found[0]
+    return found[0]
+
+
+def _version(lake: Lake, what: str) -> Any:
+    newest = _manifest(lake, what)
     opener = lake.dataset if newest.kind == "dataset" else lake.model
     return opener(newest.name, newest.version)
 

@@ -7,6 +7,7 @@ from rich.console import Console
 
 from flows import server
 from parrot_core.engines.connection import api_key, check_reachable
+from parrot_core.engines.prices import check_prices
 from parrot_core.errors import ParrotError, UserError
 from parrot_core.lake.run_records import report_file
 from parrot_core.monitor.state import StageSpec
@@ -50,7 +51,8 @@ def run_recipe(recipe: Recipe, name: str | None, until: str | None, quiet: bool)
 
 
 def _check_apis(recipe: Recipe, names: list[str]) -> None:
-    """Find a missing key or a wrong address now, not after hours of training."""
+    """Find a missing key, price or address now, not after hours of training."""
+    check_prices(recipe, names)
     apis = [
         (name, settings)
         for name in names

@@ -15,7 +15,7 @@ from prefect.futures import PrefectFuture, wait
 from parrot_core.lake.manifest import Manifest
 from parrot_core.monitor.reader import RunReader
 from parrot_core.monitor.state import StageSpec
-from parrot_core.pipeline import STAGES, stage_named
+from parrot_core.pipeline import stage_named
 from parrot_core.recipe import Recipe
 from parrot_core.runner import (
     OpenStage,
@@ -45,7 +45,7 @@ def run_stage(run: Run, stage: Stage) -> None:
         how = "pinned to" if is_pinned(run, stage) else "already published as"
         logger.info("%s %s %s", stage.output, how, run.version_of(stage.output))
         return
-    budget = budget_of(run, STAGES)
+    budget = budget_of(run)
     with open_stage(run, stage, budget) as opened:
         shards = unfinished(run, opened.plan)
         logger.info("%s: %d of %d shards to do", stage.name, len(shards), len(opened.plan.shards))

@@ -41,10 +41,14 @@ WIDEST = 116
 _MARKS = {
     "waiting": ("·", "dim"),
     "running": ("▶", "cyan"),
+    "paused": ("‖", "yellow"),
     "failed": ("✗", "red"),
     "done": ("✓", "green"),
     "pinned": ("✓", "green dim"),
 }
+
+
+_STYLES = {"done": "green", "failed": "red", "stalled": "yellow", "paused": "yellow"}
 
 
 def utc_now() -> datetime:
@@ -144,7 +148,8 @@ class PlainProgress:
             self._said[stage.name] = told
             self._line(f"{stage.name}: {told}", _remark(stage), now)
         due = self._last is None or (now - self._last).total_seconds() >= PLAIN_EVERY_S
-        running = [stage for stage in state.stages if stage.status == "running" and stage.done]
+        busy = [stage for stage in state.stages if stage.status == "running"]
+        running = [stage for stage in busy if stage.done or stage.waiting]
         if due and running:
             stage = running[-1]
             parts = (_amount(stage), _speed(stage), _time(stage), _remark(stage))
@@ -191,7 +196,7 @@ def render_status(state: RunState) -> RenderableType:
         (f"{state.name} ", "bold"),
         (
             state.status,
-            {"done": "green", "failed": "red", "stalled": "yellow"}.get(state.status, "cyan"),
+            _STYLES.get(state.status, "cyan"),
         ),
         f" · {duration(state.seconds)} · {count(state.tokens)} tokens · {dollars(state.usd)}",
     )
@@ -205,6 +210,11 @@ def render_status(state: RunState) -> RenderableType:
                 "yellow",
             )
         )
+    parts += [
+        Text(f"{stage.name}: {one_line(stage.pause, 300)}", "yellow")
+        for stage in state.stages
+        if stage.pause
+    ]
     for stage in state.stages:
         for shard in stage.having("failed"):
             if shard.last_error is not None:
@@ -269,6 +279,8 @@ def _remark(stage: StageState) -> str:
     if failed and failed[-1].last_error is not None:
         error = failed[-1].last_error
         return f"shard {failed[-1].index}: {error.error_type}: {one_line(error.message)}"
+    if stage.pause:
+        return one_line(stage.pause, 120)
     if stage.published and stage.kind == "model":
         facts = training_facts(stage)
         before, after = facts.before.get("loss"), facts.after.get("loss")
@@ -278,6 +290,7 @@ def _remark(stage: StageState) -> str:
         stalled = len(stage.having("stalled"))
         parts.append(f"{plural(stalled, 'shard')} silent for a minute" if stalled else "")
         parts.append(f"loss {figure(stage.figures['loss'])}" if "loss" in stage.figures else "")
+        parts += [f"{engine}: {one_line(what, 100)}" for engine, what in stage.waiting.items()]
     parts.append(f"{count(stage.rejects)} rejected" if stage.rejects else "")
     parts.append(f"{short_count(stage.tokens)} tokens" if stage.tokens else "")
     parts.append(dollars(stage.usd) if stage.usd else "")

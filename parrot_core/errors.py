@@ -76,6 +76,19 @@ class MissingKey(UserError):
         )
 
 
+class BatchesOpen(UserError):
+    """Batches were ordered for an engine that the recipe doesn't ask in batches any more."""
+
+    def __init__(self, engine: str, rounds: Sequence[str]) -> None:
+        self.engine = engine
+        self.rounds = tuple(rounds)
+        super().__init__(
+            f"engine '{engine}' has {len(self.rounds)} batches in work or not yet taken, and the "
+            f"recipe sets engines.{engine}.batch to null: with it set as before their answers are "
+            "taken, not bought again"
+        )
+
+
 class StorageError(ParrotError):
     """The lake could not be read or written (no space, no permission, server away)."""
 
@@ -92,6 +105,27 @@ class CorruptFile(StorageError):
 
 class VersionConflict(ParrotError):
     """Another writer published this version first; its content stands."""
+
+
+class ShardHeld(ParrotError):
+    """Another worker is at this shard and shows signs of life: two would both spend money."""
+
+    def __init__(self, place: str, worker: str) -> None:
+        self.place = place
+        self.worker = worker
+        super().__init__(f"{place} is in work at {worker}; leave it to that worker, or end it")
+
+
+class LeaseLost(ParrotError):
+    """This worker was silent for too long and another has taken its shard over; it must stop."""
+
+    def __init__(self, place: str, epoch: int) -> None:
+        self.place = place
+        self.epoch = epoch
+        super().__init__(
+            f"{place}: this worker was silent for too long and another has taken over; "
+            "what this one still had in hand is discarded"
+        )
 
 
 class AccountingError(ParrotError):

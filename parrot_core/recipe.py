@@ -69,7 +69,7 @@ class Price(Model):
 
 
 class Limits(Model):
-    """What a provider lets us do. Shared by all shards of a stage."""
+    """What a provider lets us do with one model; shared by all workers of a run."""
 
     concurrency: int = Field(16, ge=1, le=4096, description="Requests in flight.")
     requests_per_minute: int | None = Field(None, ge=1, description="RPM; unset is unlimited.")
@@ -77,15 +77,41 @@ class Limits(Model):
         None, ge=1, description="TPM, prompt and completion together; unset is unlimited."
     )
     max_retries: int = Field(
-        6, ge=0, le=50, description="Tries again after a 429, a 5xx or a broken connection."
+        6,
+        ge=0,
+        le=50,
+        description=(
+            "Tries again of a request that fails (5xx, broken connection) while the provider "
+            "answers others; a 429 doesn't count."
+        ),
     )
     timeout_s: float = Field(300, gt=0, le=3600, description="Longest wait for one completion.")
+    pause_after_s: float = Field(
+        30,
+        gt=0,
+        le=3600,
+        description="A provider that answered nothing for so long is paused, and probed instead.",
+    )
+    max_pause_s: float = Field(
+        3600,
+        ge=0,
+        le=604_800,
+        description=(
+            "Longest pause; then the run ends with a clear error and can be resumed. 0 never "
+            "pauses: a request that keeps failing fails its shard."
+        ),
+    )
 
 
 class _Engine(Model):
     limits: Limits = Field(Limits(), json_schema_extra=OPERATIONAL, description="Rate limits.")
     price: Price | None = Field(
-        None, json_schema_extra=OPERATIONAL, description="Price table; unset costs nothing."
+        None,
+        json_schema_extra=OPERATIONAL,
+        description=(
+            "Price table. Unset: what parrot_core/engines/prices.yaml knows of the model, else "
+            "nothing; a budget is refused for an API whose price isn't known."
+        ),
     )
 
 
@@ -106,8 +132,48 @@ class VllmEngine(_Engine):
     env: dict[str, str] = Field(
         {}, json_schema_extra=OPERATIONAL, description="Environment of the vLLM process."
     )
+    replicas: int = Field(
+        1,
+        ge=1,
+        le=64,
+        json_schema_extra=OPERATIONAL,
+        description="Processes that serve the model, each on its own GPUs or cores.",
+    )
     start_timeout_s: float = Field(
         600, gt=0, le=7200, json_schema_extra=OPERATIONAL, description="Longest wait for the load."
+    )
+
+
+class BatchSettings(Model):
+    """Buy by OpenAI's Batch API: a round of requests at half the price, answered within a day."""
+
+    completion_window: Literal["24h"] = Field(
+        "24h", description="How long the provider may take; what it doesn't do is asked again."
+    )
+    max_requests: int = Field(
+        50_000, ge=1, le=50_000, description="Most requests in one batch (OpenAI: 50,000)."
+    )
+    max_file_mb: int = Field(
+        200, ge=1, le=200, description="Largest input file of a batch (OpenAI: 200 MB)."
+    )
+    max_wait_s: float = Field(
+        30,
+        ge=0,
+        le=3600,
+        description="A round is ordered when no further request has come for so long.",
+    )
+    poll_s: float = Field(30, gt=0, le=3600, description="Seconds between looks at a batch.")
+    grace_s: float = Field(
+        60,
+        ge=0,
+        le=3600,
+        description=(
+            "How long the provider is searched for a batch whose order was cut off, before its "
+            "requests are ordered anew."
+        ),
+    )
+    discount: float = Field(
+        0.5, ge=0, le=1, description="Taken off the price: 0.5 is half price (OpenAI's)."
     )
 
 
@@ -122,6 +188,11 @@ class OpenAIEngine(_Engine):
         json_schema_extra=OPERATIONAL,
         description="Address of the API.",
     )
+    replica_urls: tuple[str, ...] = Field(
+        (),
+        json_schema_extra=OPERATIONAL,
+        description="Addresses of further replicas; a session stays with one of them.",
+    )
     api_key_env: str | None = Field(
         "OPENAI_API_KEY",
         json_schema_extra=OPERATIONAL,
@@ -130,6 +201,14 @@ class OpenAIEngine(_Engine):
     max_tokens_field: Literal["max_completion_tokens", "max_tokens"] = Field(
         "max_completion_tokens",
         description="What the API calls the limit of a completion (older gateways: max_tokens).",
+    )
+    batch: BatchSettings | None = Field(
+        None,
+        json_schema_extra=OPERATIONAL,
+        description=(
+            "Buy through the Batch API, round by round, at a discount; null asks at once. Let "
+            "sessions_in_flight be large then: each turn of all of them is one round."
+        ),
     )
 
 
@@ -195,7 +274,7 @@ class Synthesize(Model):
         256, ge=1, le=100_000, description="Sessions a shard: the unit of retry."
     )
     sessions_in_flight: int = Field(
-        64, ge=1, le=10_000, json_schema_extra=OPERATIONAL, description="Sessions at once a shard."
+        64, ge=1, le=100_000, json_schema_extra=OPERATIONAL, description="Sessions at once a shard."
     )
 
     @model_validator(mode="after")
@@ -232,7 +311,7 @@ class Select(Model):
     )
     sessions_per_shard: int = Field(256, ge=1, le=100_000, description="Sessions a shard.")
     queries_in_flight: int = Field(
-        32, ge=1, le=10_000, json_schema_extra=OPERATIONAL, description="Queries at once a shard."
+        32, ge=1, le=100_000, json_schema_extra=OPERATIONAL, description="Queries at once a shard."
     )
 
 
@@ -246,7 +325,7 @@ class CaPO(Model):
     sampling: Sampling = Field(Sampling(max_tokens=1024), description="Sampling of negatives.")
     queries_per_shard: int = Field(256, ge=1, le=100_000, description="Queries a shard.")
     queries_in_flight: int = Field(
-        32, ge=1, le=10_000, json_schema_extra=OPERATIONAL, description="Queries at once a shard."
+        32, ge=1, le=100_000, json_schema_extra=OPERATIONAL, description="Queries at once a shard."
     )
 
 
@@ -348,7 +427,7 @@ class Evaluate(Model):
         20, ge=1, le=100_000, description="Questions of one subject in a shard."
     )
     sessions_in_flight: int = Field(
-        16, ge=1, le=10_000, json_schema_extra=OPERATIONAL, description="Sessions at once."
+        16, ge=1, le=100_000, json_schema_extra=OPERATIONAL, description="Sessions at once."
     )
 
 
@@ -475,6 +554,14 @@ def load_recipe(path: str | Path, overrides: tuple[str, ...] = ()) -> Recipe:
     for override in overrides:
         _apply(data, override)
     return parse_recipe(data, source)
+
+
+def overridden(recipe: Recipe, overrides: tuple[str, ...]) -> Recipe:
+    """A recipe with ``key.path=value`` overrides applied; RecipeError as for a file."""
+    data = recipe.model_dump(mode="json")
+    for override in overrides:
+        _apply(data, override)
+    return parse_recipe(data)
 
 
 def parse_recipe(data: dict[str, Any], source: str = "recipe") -> Recipe:

@@ -5,7 +5,6 @@ to call again, from another process or machine, at any time.
 """
 
 import os
-import socket
 import traceback
 import uuid
 from collections.abc import Iterator, Sequence
@@ -19,11 +18,20 @@ import parrot_core
 from parrot_core.engines.connection import Engines, open_engines
 from parrot_core.engines.limits import Budget
 from parrot_core.engines.types import RunError
-from parrot_core.errors import MissingRun, PartiallyFailed, RecipeChanged, StorageError
-from parrot_core.lake.journal import read_entries
+from parrot_core.errors import (
+    LeaseLost,
+    MissingRun,
+    PartiallyFailed,
+    RecipeChanged,
+    StorageError,
+    VersionConflict,
+)
+from parrot_core.lake.holder import this_process
 from parrot_core.lake.lake import Lake, version_folder
+from parrot_core.lake.leases import DEFAULT_TIMES, Lease, LeaseTimes, take
 from parrot_core.lake.manifest import Accounting, Fingerprint, Manifest, Receipt, add_usage
 from parrot_core.lake.run_records import StageRecords, run_file, utc_now
+from parrot_core.lake.shard_writer import attempt_of
 from parrot_core.lake.storage import to_json
 from parrot_core.recipe import Recipe, differences, parse_recipe
 from parrot_core.schemas import DATASETS
@@ -118,55 +126,88 @@ def run_shard(
     shard: ShardPlan,
     engines: Engines | None,
     worker: str | None = None,
+    times: LeaseTimes = DEFAULT_TIMES,
 ) -> Receipt:
     """Do one shard, or return the receipt of an attempt that did it.
 
     A failure is recorded in the lake with its traceback, then raised.
+
+    Raises:
+        ShardHeld: another worker is at it.
+        LeaseLost: another took it over from us, and has not finished yet.
     """
     state = StageRecords(run.lake.storage, run.name, stage.name)
     done = state.receipt(shard.index)
     if done is not None:
         return done
-    attempt = uuid.uuid4().hex[:12]
-    started = utc_now()
-    who = worker or f"{socket.gethostname()}:{os.getpid()}"
+    claims = state.claims(shard.index)
+    taken = take(claims, uuid.uuid4().hex[:12], this_process(worker), times)
     try:
-        with LakeShardWork(run, stage, shard, state, attempt, who, engines) as work:
+        done = taken if isinstance(taken, Receipt) else _attempt(run, stage, shard, taken, engines)
+    except LeaseLost:
+        top = claims.top()
+        if top is None or top.receipt is None:
+            raise
+        done = top.receipt  # the work of whoever took over stands
+    state.file_receipt(done)
+    return done
+
+
+def _attempt(
+    run: Run, stage: Stage, shard: ShardPlan, lease: Lease, engines: Engines | None
+) -> Receipt:
+    """Do one shard under a lease and commit it."""
+    state = StageRecords(run.lake.storage, run.name, stage.name)
+    started = utc_now()
+    try:
+        with LakeShardWork(run, stage, shard, state, lease, engines) as work:
             stage.process(work)
             receipt = work.receipt(started)
             receipt.accounting.close(f"{stage.name} shard {shard.index}")
-            first = state.put_receipt(receipt)
-    except Exception as error:
-        state.record_failure(
-            shard.index,
-            {
-                "state": "failed",
-                "error_type": type(error).__name__,
-                "message": str(error) or type(error).__name__,
-                "traceback": traceback.format_exc(),
-                "worker": who,
-                "started_at": started,
-                "ended_at": utc_now(),
-            },
-        )
-        raise
-    work.journal.remove()
-    if first:
+        lease.commit(receipt)
         return receipt
-    standing = state.receipt(shard.index)
-    assert standing is not None
-    return standing
+    except Exception as error:
+        lease.check()  # what a worker that was superseded ran into concerns nobody
+        _record_failure(state, shard.index, lease, started, error)
+        raise
+    finally:
+        lease.release()
+
+
+def _record_failure(
+    state: StageRecords, shard: int, lease: Lease, started: str, error: Exception
+) -> None:
+    state.record_failure(
+        shard,
+        {
+            "state": "failed",
+            "error_type": type(error).__name__,
+            "message": str(error) or type(error).__name__,
+            "traceback": traceback.format_exc(),
+            "worker": lease.worker,
+            "started_at": started,
+            "ended_at": utc_now(),
+        },
+    )
 
 
 class OpenStage:
     """One stage of one run, planned, with its engines up: what tasks and scripts drive."""
 
-    def __init__(self, run: Run, stage: Stage, plan: StagePlan, engines: Engines | None) -> None:
+    def __init__(
+        self,
+        run: Run,
+        stage: Stage,
+        plan: StagePlan,
+        engines: Engines | None,
+        times: LeaseTimes = DEFAULT_TIMES,
+    ) -> None:
         """See :func:`open_stage`."""
         self.run = run
         self.stage = stage
         self.plan = plan
         self._engines = engines
+        self._times = times
         self._stopped: RunError | None = None
 
     def run_shard(self, shard: ShardPlan) -> Receipt:
@@ -174,7 +215,7 @@ class OpenStage:
         if self._stopped is not None:
             raise self._stopped
         try:
-            return run_shard(self.run, self.stage, shard, self._engines)
+            return run_shard(self.run, self.stage, shard, self._engines, times=self._times)
         except RunError as error:
             self._stopped = error
             raise
@@ -192,15 +233,17 @@ class OpenStage:
 
 
 @contextmanager
-def open_stage(run: Run, stage: Stage, budget: Budget) -> Iterator[OpenStage]:
+def open_stage(
+    run: Run, stage: Stage, budget: Budget, times: LeaseTimes = DEFAULT_TIMES
+) -> Iterator[OpenStage]:
     """Plan a stage and bring up the engines it needs, if a shard is left to do."""
     plan = plan_stage(run, stage)
     names = stage.engines(run)
     if names and unfinished(run, plan):
-        with open_engines(run, names, budget) as engines:
-            yield OpenStage(run, stage, plan, engines)
+        with open_engines(run, names, budget, stage.name) as engines:
+            yield OpenStage(run, stage, plan, engines, times)
     else:
-        yield OpenStage(run, stage, plan, None)
+        yield OpenStage(run, stage, plan, None, times)
 
 
 def publish_stage(run: Run, stage: Stage, plan: StagePlan) -> Manifest:
@@ -214,26 +257,40 @@ def publish_stage(run: Run, stage: Stage, plan: StagePlan) -> Manifest:
     if run.lake.published(stage.kind, stage.output, run.name):
         return run.lake.manifest(stage.kind, stage.output, run.name)
     state = StageRecords(run.lake.storage, run.name, stage.name)
-    found = {shard.index: state.receipt(shard.index) for shard in plan.shards}
-    missing = [index for index, receipt in found.items() if receipt is None]
+    found = state.receipts([shard.index for shard in plan.shards])
+    missing = [shard.index for shard in plan.shards if shard.index not in found]
     if missing:
         failures = {index: _last_error(state, index) for index in missing}
         raise PartiallyFailed(run.name, stage.name, failures, len(plan.shards))
-    manifest = _manifest(run, stage, plan, [r for r in found.values() if r is not None])
-    _check_files(run, manifest)
-    run.lake.publish(manifest)
+    manifest = _manifest(run, stage, plan, list(found.values()))
+    _tidy(run, state, manifest)
+    try:
+        run.lake.publish(manifest)
+    except VersionConflict:
+        standing = run.lake.manifest(stage.kind, stage.output, run.name)
+        if (standing.files, standing.reject_files) != (manifest.files, manifest.reject_files):
+            raise
+        return standing  # another worker of this run published the same shards first
     return manifest
 
 
-def _check_files(run: Run, manifest: Manifest) -> None:
+def _tidy(run: Run, state: StageRecords, manifest: Manifest) -> None:
+    """See that all files are there; remove what attempts left that didn't win.
+
+    All shards are committed, so those attempts can't be any more. A reader that takes the whole
+    folder, as DuckDB does, must not find their rows; and what is in a journal is in a shard.
+    """
+    storage = run.lake.storage
     folder = version_folder(manifest.kind, manifest.name, manifest.version)
-    there = set(run.lake.storage.list(folder))
-    for entry in (*manifest.files, *manifest.reject_files):
-        if f"{folder}/{entry.path}" not in there:
-            raise StorageError(
-                f"{run.lake.storage.show(folder)}/{entry.path}: written by a finished shard, but "
-                "gone now; the version can't be published without it"
-            )
+    there = set(storage.list(folder))
+    named = {f"{folder}/{e.path}" for e in (*manifest.files, *manifest.reject_files)}
+    if lost := sorted(named - there):
+        raise StorageError(
+            f"{storage.show(lost[0])}: written by a finished shard, but gone now; the version "
+            "can't be published without it"
+        )
+    storage.delete([path for path in there - named if attempt_of(path.removeprefix(folder + "/"))])
+    storage.delete(state.journal_files())
 
 
 def is_published(run: Run, stage: Stage) -> bool:
@@ -246,30 +303,15 @@ def is_pinned(run: Run, stage: Stage) -> bool:
     return run.version_of(stage.output) != run.name
 
 
-def budget_of(run: Run, stages: Sequence[Stage]) -> Budget:
-    """The run's budget, less what its receipts and journals say was spent."""
-    if run.recipe.budget_usd is None:
-        return Budget(None)
-    return Budget(run.recipe.budget_usd, sum(_spent(run, stage) for stage in stages))
-
-
-def _spent(run: Run, stage: Stage) -> float:
-    state = StageRecords(run.lake.storage, run.name, stage.name)
-    plan = state.read_plan()
-    if plan is None:
-        return 0.0
-    total = 0.0
-    for index in range(len(plan["shards"])):
-        receipt = state.receipt(index)
-        if receipt is not None:
-            total += sum(used.usd for used in receipt.usage.values())
-        else:
-            entries = read_entries(run.lake.storage, state.journal_folder(index))
-            total += sum(entry.usd for entry in entries)
-    return total
+def budget_of(run: Run) -> Budget:
+    """The run's budget; what was spent of it is reckoned when engines open (engines/sharing)."""
+    return Budget(run.recipe.budget_usd)
 
 
 def _last_error(state: StageRecords, shard: int) -> str:
+    top = state.claims(shard).top()
+    if top is not None and top.state == "held" and not top.over:
+        return f"in work at {top.holder.worker}"
     failures = state.failures(shard)
     return str(failures[-1]["message"]) if failures else "not run"
 

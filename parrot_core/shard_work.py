@@ -3,21 +3,24 @@
 import json
 import logging
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from parrot_core.engines.connection import Engines, JournaledModel
-from parrot_core.errors import StorageError
+from parrot_core.errors import LeaseLost, StorageError
 from parrot_core.lake.journal import Journal
-from parrot_core.lake.lake import DatasetVersion, version_folder
+from parrot_core.lake.lake import Lake, version_folder
+from parrot_core.lake.leases import Lease
 from parrot_core.lake.manifest import Accounting, EngineUsage, FileEntry, Receipt, Usage
 from parrot_core.lake.run_records import StageRecords, utc_now
 from parrot_core.lake.shard_writer import ParquetFiles, upload_entry
 from parrot_core.schemas import DATASETS, REASONS, REJECTS
-from parrot_core.stage import Row, Run, ShardPlan, Stage
+from parrot_core.stage import Row, Run, ShardPlan, Slice, Stage
 
 logger = logging.getLogger(__name__)
 
@@ -36,17 +39,18 @@ class LakeShardWork:
         stage: Stage,
         plan: ShardPlan,
         state: StageRecords,
-        attempt: str,
-        worker: str,
+        lease: Lease,
         engines: Engines | None,
     ) -> None:
-        """Load the shard's journal; nothing else is touched until the stage asks."""
+        """Load the shard's journal; nothing else is touched until the stage asks.
+
+        The lease must be ours already: what its last holder bought is in the journal then.
+        """
         self.run = run
         self.plan = plan
         self._stage = stage
         self._state = state
-        self._attempt = attempt
-        self._worker = worker
+        self._lease = lease
         self._engines = engines
         storage = run.lake.storage
         local = storage.local_root is not None
@@ -54,6 +58,7 @@ class LakeShardWork:
             storage,
             state.journal_folder(plan.index),
             LOCAL_JOURNAL_DELAY_S if local else REMOTE_JOURNAL_DELAY_S,
+            lease,
         )
         self._folder = version_folder(stage.kind, stage.output, run.name)
         self._out = self._files("shards", stage)
@@ -63,7 +68,7 @@ class LakeShardWork:
         self._rejected: Counter[str] = Counter()
         self._metrics: dict[str, Any] = {}
         self._warnings: list[str] = []
-        self._progress = _Progress(self._write_progress)
+        self._progress = _Progress(self._write_progress, lease, self._engines_say)
 
     def __enter__(self) -> "LakeShardWork":
         self._progress.start()
@@ -82,14 +87,7 @@ class LakeShardWork:
 
     def rows(self) -> Iterator[Row]:
         """See :class:`parrot_core.stage.ShardWork`."""
-        opened: dict[tuple[str, str], DatasetVersion] = {}
-        for piece in self.plan.inputs:
-            key = (piece.dataset, piece.version)
-            if key not in opened:
-                opened[key] = self.run.lake.dataset(*key)
-            table = opened[key].file_table(piece.file).slice(piece.start, piece.rows)
-            for batch in table.to_batches(max_chunksize=256):
-                yield from batch.to_pylist()
+        return rows_of(self.run.lake, self.plan.inputs)
 
     def expect(self, units: int) -> None:
         """See :class:`parrot_core.stage.ShardWork`."""
@@ -97,6 +95,7 @@ class LakeShardWork:
 
     def emit(self, row: Row) -> None:
         """See :class:`parrot_core.stage.ShardWork`."""
+        self._lease.still_ours()
         self._out.append(row)
 
     def reject(
@@ -120,10 +119,11 @@ class LakeShardWork:
         """See :class:`parrot_core.stage.ShardWork`."""
         if self._engines is None:
             raise RuntimeError(f"stage '{self._stage.name}' didn't ask for engine '{name}'")
-        return self._engines.journaled(name, self.journal)
+        return self._engines.journaled(name, self.journal, self.plan.index)
 
     def progress(self, done: int, total: int | None = None, **figures: float) -> None:
         """See :class:`parrot_core.stage.ShardWork`."""
+        self._lease.still_ours()
         self._progress.update(done, total, figures)
 
     def metric(self, name: str, value: object) -> None:
@@ -138,16 +138,19 @@ class LakeShardWork:
         """See :class:`parrot_core.stage.ShardWork`."""
         entries = []
         for local in sorted(path for path in folder.rglob("*") if path.is_file()):
-            path = f"{self._attempt}/{local.relative_to(folder).as_posix()}"
+            self._lease.check()
+            path = f"{self._lease.attempt}/{local.relative_to(folder).as_posix()}"
             entries.append(upload_entry(self.run.lake.storage, local, self._folder, path, 0))
         self._model_files = tuple(entries)
 
     def receipt(self, started_at: str) -> Receipt:
         """Finish the files and say what this attempt produced."""
+        self._lease.check()
         files = self._model_files if self._stage.kind == "model" else self._out.finish()
         return Receipt(
             shard=self.plan.index,
-            attempt=self._attempt,
+            attempt=self._lease.attempt,
+            epoch=self._lease.epoch,
             accounting=Accounting(
                 unit=self._stage.unit,
                 source_rows=self.plan.rows,
@@ -160,7 +163,7 @@ class LakeShardWork:
             usage=self._usage(),
             metrics=self._metrics,
             warnings=tuple(self._warnings),
-            worker=self._worker,
+            worker=self._lease.worker,
             started_at=started_at,
             ended_at=utc_now(),
         )
@@ -172,7 +175,7 @@ class LakeShardWork:
         return ParquetFiles(
             self.run.lake.storage,
             self._folder,
-            f"{kind}/{self.plan.index:05d}-{self._attempt}",
+            f"{kind}/{self.plan.index:05d}-{self._lease.attempt}",
             schema,
             stage.rows_per_file(self.run),
         )
@@ -192,25 +195,50 @@ class LakeShardWork:
 
     def _write_progress(self, snapshot: dict[str, Any]) -> None:
         usage = {name: used.model_dump() for name, used in self._usage().items()}
+        self._lease.check()
         self._state.write_progress(
             self.plan.index,
             {
                 "state": "running",
-                "worker": self._worker,
-                "attempt": self._attempt,
+                "worker": self._lease.worker,
+                "attempt": self._lease.attempt,
+                "epoch": self._lease.epoch,
                 **snapshot,
                 "rejected": dict(self._rejected),
                 "usage": usage,
                 "warnings": self._warnings,
+                "waiting": self._engines.waiting() if self._engines else {},
+                "paused": self._engines.paused() if self._engines else {},
             },
         )
 
+    def _engines_say(self) -> dict[str, str]:
+        """Why engines wait or stand still; each change is worth a write."""
+        return {**self._engines.waiting(), **self._engines.paused()} if self._engines else {}
+
+
+def rows_of(lake: Lake, pieces: Sequence[Slice]) -> Iterator[Row]:
+    """Rows of slices of published files, in order, verified; a row group in memory at a time."""
+    for piece in pieces:
+        version = lake.opened(piece.dataset, piece.version)
+        for table in version.part(piece.file, piece.start, piece.rows):
+            for batch in table.to_batches(max_chunksize=256):
+                yield from batch.to_pylist()
+
 
 class _Progress:
-    """Writes progress from a thread of its own, so that the work never waits for it."""
+    """Writes progress and renews the lease from a thread of its own: the work never waits."""
 
-    def __init__(self, write: Callable[[dict[str, Any]], None]) -> None:
+    def __init__(
+        self,
+        write: Callable[[dict[str, Any]], None],
+        lease: Lease,
+        news: Callable[[], dict[str, str]],
+    ) -> None:
         self._write = write
+        self._news = news
+        self._lease = lease
+        self._tick_s = min(PROGRESS_EVERY_S, lease.renew_s)
         self._state: dict[str, Any] = {"started_at": utc_now(), "done": 0, "total": None}
         self._lock = threading.Lock()
         self._changed = True
@@ -231,22 +259,31 @@ class _Progress:
             self._changed = True
 
     def _loop(self) -> None:
-        quiet_s = HEARTBEAT_EVERY_S
-        while True:
+        written = renewed = time.monotonic()
+        shown: dict[str, str] = {}
+        while not self._lease.lost:
+            now = time.monotonic()
+            if now - renewed >= self._lease.renew_s and self._tried(self._lease.renew):
+                renewed = now
+            news = self._news()
             with self._lock:
-                due = self._changed or quiet_s >= HEARTBEAT_EVERY_S
+                due = self._changed or news != shown or now - written >= HEARTBEAT_EVERY_S
                 snapshot = {**self._state, "updated_at": utc_now()}
                 self._changed = False
             if due:
-                self._try_write(snapshot)
-                quiet_s = 0.0
-            if self._stop.wait(PROGRESS_EVERY_S):
+                written, shown = now, news
+                self._tried(partial(self._write, snapshot))
+            if self._stop.wait(self._tick_s):
                 return
-            quiet_s += PROGRESS_EVERY_S
 
-    def _try_write(self, snapshot: dict[str, Any]) -> None:
-        """Progress is advice: a write that fails is tried again with the next one."""
+    def _tried(self, write: Callable[[], None]) -> bool:
+        """A write that fails is tried again with the next tick; a lost lease ends the loop."""
         try:
-            self._write(snapshot)
+            write()
+        except LeaseLost as error:
+            logger.warning("%s", error)
+            return False
         except (OSError, StorageError) as error:
             logger.warning("progress of this shard could not be written: %s", error)
+            return False
+        return True

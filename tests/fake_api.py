@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from aiohttp import web
 
@@ -22,8 +22,10 @@ class Reply:
     finish_reason: str = "stop"
     delay_s: float = 0.0
     hang_up: bool = False
+    raw: str | None = None  # sent as it is, with status 200
 
 
+Api = TypeVar("Api", bound="FakeApi")
 Behaviour = Callable[[int, dict[str, Any]], Reply]
 
 
@@ -56,16 +58,22 @@ class FakeApi:
             assert request.transport is not None
             request.transport.close()
             return web.Response()
+        if reply.raw is not None:
+            return web.Response(text=reply.raw, content_type="text/html")
         if reply.status != 200:
             error = {"message": "told to fail", "code": None, "param": None, **reply.error}
             return web.json_response({"error": error}, status=reply.status, headers=reply.headers)
-        return web.json_response(_completion(body, reply), headers=reply.headers)
+        return web.json_response(completion_json(body, reply), headers=reply.headers)
 
     async def models(self, request: web.Request) -> web.Response:
         return web.json_response({"object": "list", "data": []})
 
+    def add_routes(self, app: web.Application) -> None:
+        app.router.add_post("/v1/chat/completions", self.handle)
+        app.router.add_get("/v1/models", self.models)
 
-def _completion(body: dict[str, Any], reply: Reply) -> dict[str, Any]:
+
+def completion_json(body: dict[str, Any], reply: Reply) -> dict[str, Any]:
     prompt = sum(len(m["content"].split()) for m in body["messages"])
     written = len(reply.text.split())
     message = {"role": "assistant", "content": reply.text}
@@ -86,14 +94,19 @@ def _completion(body: dict[str, Any], reply: Reply) -> dict[str, Any]:
 @contextmanager
 def serving(behaviour: Behaviour = echo_turns) -> Iterator[FakeApi]:
     """A fake API on a free port of this machine, until the block ends."""
-    api = FakeApi(behaviour)
+    with running(FakeApi(behaviour)) as api:
+        yield api
+
+
+@contextmanager
+def running(api: Api) -> Iterator[Api]:
+    """Serve ``api`` from a thread, until the block ends."""
     loop = asyncio.new_event_loop()
     started = threading.Event()
 
     async def start() -> web.AppRunner:
         app = web.Application(client_max_size=1 << 28)
-        app.router.add_post("/v1/chat/completions", api.handle)
-        app.router.add_get("/v1/models", api.models)
+        api.add_routes(app)
         runner = web.AppRunner(app, access_log=None)
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", 0).start()

@@ -8,32 +8,41 @@ and back.
 import asyncio
 import os
 import threading
-from collections.abc import Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import httpx
+import httpx2
 import openai
 
-from parrot_core.engines.limits import Budget, Limiter
-from parrot_core.engines.openai_chat import OpenAIChat, as_messages, text_of
+from parrot_core.engines.batch import BatchChat, ShardOrders, batch_chat
+from parrot_core.engines.breaker import Breaker
+from parrot_core.engines.budget import Budget
+from parrot_core.engines.limits import Limiter, Share
+from parrot_core.engines.openai_chat import OpenAIChat, Purchase, as_messages, text_of
+from parrot_core.engines.prices import check_prices, price_of
+from parrot_core.engines.replicas import Replicas
 from parrot_core.engines.request import request_body, request_key, sampling_seed
+from parrot_core.engines.sharing import Sharing
 from parrot_core.engines.types import (
     Completion,
     ContentFiltered,
     EngineUnreachable,
     Message,
-    ShardError,
     Usage,
 )
-from parrot_core.engines.vllm_server import VllmServer, cpu_environment, is_cpu_build
-from parrot_core.errors import MissingKey
+from parrot_core.engines.vllm_fleet import all_of, server_key, start_servers
+from parrot_core.engines.vllm_server import VllmServer
+from parrot_core.errors import BatchesOpen, MissingKey
+from parrot_core.lake.batch_records import BatchRecords
 from parrot_core.lake.journal import Entry, Journal
 from parrot_core.lake.run_records import utc_now
-from parrot_core.recipe import Engine, OpenAIEngine, Sampling, VllmEngine
+from parrot_core.lake.spending import Spending
+from parrot_core.lake.workers import Workers
+from parrot_core.recipe import Engine, Limits, OpenAIEngine, Sampling, VllmEngine
 from parrot_core.stage import Run
-from parrot_core.training.models import resolve_model
 
 T = TypeVar("T")
 
@@ -46,7 +55,7 @@ class _Connected:
     settings: Engine
     endpoint: str  # what the journal's key calls it; the same wherever the server happens to run
     model: str
-    server: VllmServer | None
+    batches: BatchChat | None = None  # asked instead of ``chat``
 
 
 class Engines:
@@ -57,49 +66,160 @@ class Engines:
         self.budget = budget
         self._seed = seed
         self._connected: dict[str, _Connected] = {}
+        self._limiters: dict[str, Limiter] = {}
+        self._clients: list[openai.AsyncOpenAI] = []
+        self._sharing: Sharing | None = None
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(
             target=self._loop.run_forever, name="parrot-engines", daemon=True
         )
         self._thread.start()
 
-    def journaled(self, name: str, journal: Journal) -> "JournaledModel":
-        """An engine for one shard, whose completions go through that shard's journal."""
-        return JournaledModel(name, self._connected[name], self, journal, self._seed)
+    def journaled(self, name: str, journal: Journal, shard: int) -> "JournaledModel":
+        """An engine for one attempt at a shard; its completions go through the shard's journal."""
+        return JournaledModel(name, self._connected[name], self, journal, shard, self._seed)
 
     async def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Await a coroutine on the background loop, from any other loop."""
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self._loop))
 
-    def connect(self, name: str, settings: Engine, model: str, server: VllmServer | None) -> None:
-        """Make an engine available under its name in the recipe."""
+    async def buy(self, work: Coroutine[Any, Any, T], purchase: Purchase) -> T:
+        """Like :meth:`run`, but a request that is out is waited for, even by a cancelled caller.
+
+        Such a caller gets the answer all the same, and must keep it before it ends.
+        """
+        answer = asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self._loop))
+        try:
+            return await asyncio.shield(answer)
+        except asyncio.CancelledError:
+            self._loop.call_soon_threadsafe(purchase.leave)
+            return await answer
+
+    def tell(self, listener: Callable[[str], None], news: str) -> None:
+        """Call a function on the background loop, soon."""
+        self._loop.call_soon_threadsafe(listener, news)
+
+    def waiting(self) -> dict[str, str]:
+        """Engines that wait for a batch, and for which, in words for people."""
+        told = {n: each.batches.waiting() for n, each in self._connected.items() if each.batches}
+        return {name: what for name, what in told.items() if what is not None}
+
+    def paused(self) -> dict[str, str]:
+        """Engines that stand still, and why, in words for people."""
+        pauses = {name: each.chat.limiter.breaker.pause for name, each in self._connected.items()}
+        return {name: str(pause) for name, pause in pauses.items() if pause is not None}
+
+    def connect(
+        self,
+        name: str,
+        settings: Engine,
+        model: str,
+        servers: Sequence[VllmServer] = (),
+        limits: Limits | None = None,
+        records: BatchRecords | None = None,
+    ) -> None:
+        """Make an engine available under its name in the recipe.
+
+        Args:
+            name: its name.
+            settings: what the recipe says of it.
+            model: what journal and provenance call its model.
+            servers: the processes that serve it, one a replica; none for an API.
+            limits: those of all engines with this model at this provider together.
+            records: where the stage keeps its batches; without it nothing is bought in batches.
+
+        Raises:
+            BatchesOpen: earlier batches of an engine that isn't to be asked in batches any more.
+        """
         if isinstance(settings, OpenAIEngine):
-            base_url, key, endpoint = settings.base_url, api_key(name, settings), "openai"
+            addresses, key, endpoint = addresses_of(settings), api_key(name, settings), "openai"
         else:
-            assert server is not None
-            base_url, key, endpoint = server.base_url, "none", "vllm"
-        client = openai.AsyncOpenAI(
-            base_url=base_url,
-            api_key=key,
-            max_retries=0,
-            timeout=settings.limits.timeout_s,
+            addresses, key, endpoint = tuple(s.base_url for s in servers), "none", "vllm"
+        made = [(address, _client(address, key, settings)) for address in addresses]
+        self._clients += [client for _, client in made]
+        clients = Replicas(made)
+        limiter = self._limiter(limit_name(name, settings), name, limits or settings.limits)
+
+        def still_there() -> None:  # says more than "connection refused"
+            for server in servers:
+                server.check_alive()
+
+        chat = OpenAIChat(
+            name,
+            clients,
+            settings.limits,
+            limiter,
+            self.budget,
+            price_of(settings),
+            still_there=still_there,
         )
-        limiter = Limiter(settings.limits)
-        chat = OpenAIChat(name, client, settings.limits, limiter, self.budget, settings.price)
-        self._connected[name] = _Connected(chat, settings, endpoint, model, server)
+        batches = None
+        if isinstance(settings, OpenAIEngine) and records is not None:
+            if settings.batch is not None:
+                client = _client(settings.base_url, key, settings)
+                self._clients.append(client)
+                batches = batch_chat(name, client, settings, self.budget, records)
+            elif left := records.open_of(name):
+                raise BatchesOpen(name, left)
+        self._connected[name] = _Connected(chat, settings, endpoint, model, batches)
+
+    def share(self, run: Run) -> None:
+        """Share limits and money with the run's other workers from now on.
+
+        A model of our own needs no sharing; money does as soon as something costs any.
+        """
+        names = {name for name, each in self._connected.items() if each.endpoint == "openai"}
+        shared = {limit_name(name, self._connected[name].settings) for name in names}
+        if not shared and self.budget.cap_usd is None:
+            return
+        storage = run.lake.storage
+        self._sharing = Sharing(
+            Workers(storage, run.name),
+            {name: self._limiters[name] for name in sorted(shared)},
+            self.budget,
+            Spending(storage, run.name),
+            self._give,
+            self.paused,
+        )
+        self._sharing.start()
 
     def close(self) -> None:
         """Stop the background loop; whatever was in flight is dropped."""
+        if self._sharing is not None:
+            self._sharing.stop()
+        for each in self._connected.values():
+            if each.batches is not None:
+                asyncio.run_coroutine_threadsafe(each.batches.close(), self._loop).result()
+        for client in self._clients:
+            asyncio.run_coroutine_threadsafe(client.close(), self._loop).result()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
+
+    def _limiter(self, key: str, name: str, limits: Limits) -> Limiter:
+        if key not in self._limiters:
+            self._limiters[key] = Limiter(limits, breaker=Breaker(name, limits))
+        return self._limiters[key]
+
+    def _give(self, limiter: Limiter, share: Share, until: float) -> int:
+        async def give() -> int:
+            limiter.set_share(share, until)
+            return limiter.in_flight
+
+        return asyncio.run_coroutine_threadsafe(give(), self._loop).result()
 
 
 class JournaledModel:
     """A ``ChatModel`` that buys nothing twice and returns nothing that could be lost."""
 
     def __init__(
-        self, name: str, connected: _Connected, engines: Engines, journal: Journal, seed: int
+        self,
+        name: str,
+        connected: _Connected,
+        engines: Engines,
+        journal: Journal,
+        shard: int,
+        seed: int,
     ) -> None:
         """See :meth:`Engines.journaled`."""
         self._name = name
@@ -107,6 +227,8 @@ class JournaledModel:
         self._engines = engines
         self._journal = journal
         self._seed = seed
+        batches = connected.batches
+        self._orders: ShardOrders | None = batches.begin(shard) if batches else None
 
     @property
     def name(self) -> str:
@@ -136,6 +258,10 @@ class JournaledModel:
         if entry is None:
             entry = await self._buy(key, body, sample, sampling.max_tokens)
             await self._journal.record(entry)
+            self._engines.budget.journaled(entry.usd)
+            _end_if_cancelled()
+            if self._orders is not None:
+                self._engines.tell(self._orders.taken, key)
         if entry.finish_reason == "content_filter":  # journaled: it was paid for as well
             raise ContentFiltered(f"engine '{self._name}' cut the completion: content filter")
         return Completion(
@@ -148,13 +274,12 @@ class JournaledModel:
         )
 
     async def _buy(self, key: str, body: dict[str, Any], sample: str, max_tokens: int) -> Entry:
-        server = self._connected.server
-        try:
-            answer, usd = await self._engines.run(self._connected.chat.send(body, max_tokens))
-        except (ShardError, EngineUnreachable):
-            if server is not None:
-                server.check_alive()  # says more than "connection refused"
-            raise
+        if self._orders is not None:
+            answer, usd = await self._engines.run(self._orders.send(body, max_tokens, key))
+        else:
+            purchase = Purchase()
+            send = self._connected.chat.send(body, max_tokens, sample, purchase)
+            answer, usd = await self._engines.buy(send, purchase)
         text, finish_reason = text_of(answer)
         return Entry(
             key=key,
@@ -168,6 +293,57 @@ class JournaledModel:
             usd=usd,
             created_at=utc_now(),
         )
+
+
+def _client(address: str, key: str, settings: Engine) -> openai.AsyncOpenAI:
+    """A client on aiohttp: with hundreds of requests in flight it takes half of the CPU time of
+    the client's default, whose pool looks at every connection for each request (bench/loop.py).
+    """
+    no_limit = httpx2.Limits(max_connections=0)  # ours is the Limiter's
+    timeout_s = settings.limits.timeout_s
+    return openai.AsyncOpenAI(
+        base_url=address,
+        api_key=key,
+        max_retries=0,
+        timeout=timeout_s,
+        http_client=openai.DefaultAioHttpClient(limits=no_limit, timeout=timeout_s),
+    )
+
+
+def addresses_of(settings: OpenAIEngine) -> tuple[str, ...]:
+    """Addresses of all replicas, each once."""
+    return tuple(dict.fromkeys((settings.base_url, *settings.replica_urls)))
+
+
+def limit_name(name: str, settings: Engine) -> str:
+    """What an engine's limits belong to: a model at a provider, or a model that we serve."""
+    if isinstance(settings, OpenAIEngine):
+        return f"{settings.base_url.rstrip('/')} {settings.model}"
+    return name
+
+
+def strictest(all_limits: Sequence[Limits]) -> Limits:
+    """The limits of several engines that use one model at one provider."""
+    first, *more = all_limits
+    for other in more:
+        tighter = {
+            "concurrency": min(first.concurrency, other.concurrency),
+            "requests_per_minute": _tighter(first.requests_per_minute, other.requests_per_minute),
+            "tokens_per_minute": _tighter(first.tokens_per_minute, other.tokens_per_minute),
+        }
+        first = first.model_copy(update=tighter)
+    return first
+
+
+def _tighter(one: int | None, other: int | None) -> int | None:
+    return min((limit for limit in (one, other) if limit is not None), default=None)
+
+
+def _end_if_cancelled() -> None:
+    """Go on with a cancellation that waited until a paid answer was kept."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 def api_key(name: str, settings: OpenAIEngine) -> str:
@@ -192,61 +368,46 @@ def check_reachable(name: str, settings: OpenAIEngine) -> None:
         EngineUnreachable: nothing answers at its address.
     """
     headers = {"Authorization": f"Bearer {api_key(name, settings)}"}
-    try:
-        httpx.get(f"{settings.base_url.rstrip('/')}/models", headers=headers, timeout=10)
-    except httpx.HTTPError as error:
-        raise EngineUnreachable(
-            f"engine '{name}': nothing answers at {settings.base_url} ({type(error).__name__})"
-        ) from None
+    trouble = ""
+    for address in addresses_of(settings):
+        try:
+            httpx.get(f"{address.rstrip('/')}/models", headers=headers, timeout=10)
+            return
+        except httpx.HTTPError as error:
+            trouble = trouble or f"nothing answers at {address} ({type(error).__name__})"
+    raise EngineUnreachable(f"engine '{name}': {trouble}")
 
 
 @contextmanager
-def open_engines(run: Run, names: Sequence[str], budget: Budget) -> Iterator[Engines]:
-    """Start and connect the named engines of the run's recipe; close them at the end.
+def open_engines(run: Run, names: Sequence[str], budget: Budget, stage: str) -> Iterator[Engines]:
+    """Start and connect the engines of a stage; close them at the end.
 
     Engines that serve the same model with the same settings share one vLLM process.
     """
+    check_prices(run.recipe, names)
     engines = Engines(run.recipe.seed, budget)
-    servers: dict[str, VllmServer] = {}
+    servers: dict[str, list[VllmServer]] = {}
     try:
         wanted = {name: run.recipe.engines[name] for name in dict.fromkeys(names)}
         local = {n: s for n, s in wanted.items() if isinstance(s, VllmEngine)}
         models = {name: model_identity(run, settings) for name, settings in wanted.items()}
-        _start_servers(run, local, models, servers)
-        for server in servers.values():
+        start_servers(run, local, models, servers)
+        for server in all_of(servers):
             server.wait_until_ready()
+        records = BatchRecords(run.lake.storage, run.name, stage)
+        together: dict[str, list[Limits]] = {}
         for name, settings in wanted.items():
-            server_of = servers[_server_key(settings)] if isinstance(settings, VllmEngine) else None
-            engines.connect(name, settings, models[name], server_of)
+            together.setdefault(limit_name(name, settings), []).append(settings.limits)
+        for name, settings in wanted.items():
+            mine = servers[server_key(settings)] if isinstance(settings, VllmEngine) else []
+            limits = strictest(together[limit_name(name, settings)])
+            engines.connect(name, settings, models[name], mine, limits, records)
+        engines.share(run)
         yield engines
     finally:
-        for server in servers.values():
+        for server in all_of(servers):
             server.stop()
         engines.close()
-
-
-def _start_servers(
-    run: Run,
-    local: Mapping[str, VllmEngine],
-    models: Mapping[str, str],
-    servers: dict[str, VllmServer],
-) -> None:
-    distinct = {_server_key(settings): name for name, settings in reversed(list(local.items()))}
-    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
-    for position, (key, name) in enumerate(distinct.items()):
-        settings = local[name]
-        environment = cpu_environment(position, len(distinct), cores) if is_cpu_build() else {}
-        servers[key] = VllmServer(
-            settings,
-            str(resolve_model(settings.model, run)),
-            models[name],
-            run.work_dir / "logs" / f"vllm-{name}.log",
-            environment,
-        )
-
-
-def _server_key(settings: VllmEngine) -> str:
-    return settings.model_dump_json(exclude={"limits", "price"})
 
 
 def model_identity(run: Run, settings: Engine) -> str:

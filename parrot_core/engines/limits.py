@@ -1,139 +1,213 @@
-"""What a provider lets us do: requests in flight, requests and tokens a minute, money.
+"""What a provider lets us do: requests in flight, and requests and tokens a minute.
 
 All of it lives on one event loop (see ``engines/connection``), so nothing here locks.
 """
 
 import asyncio
-import threading
+import math
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
-from parrot_core.engines.types import BudgetReached
-from parrot_core.recipe import Limits, Price
+from parrot_core.engines.breaker import Breaker
+from parrot_core.engines.budget import Budget, cost_usd
+from parrot_core.recipe import Limits
+
+__all__ = ["Budget", "Limiter", "Share", "Ticket", "TokenBucket", "cost_usd"]
 
 Sleep = Callable[[float], Awaitable[None]]
 Clock = Callable[[], float]
 
+LOOK_AGAIN_S = 1.0
+"""A request that waits for a moment in time looks again this often: limits may have changed."""
+
 
 class TokenBucket:
-    """So many units a minute, evenly: a request waits until its units are there."""
+    """So many units a minute, evenly, with at most one second's worth at once."""
 
-    def __init__(self, per_minute: int, clock: Clock = time.monotonic) -> None:
-        """Start full for one second's worth."""
-        self._rate = per_minute / 60
+    def __init__(self, per_minute: float, clock: Clock = time.monotonic) -> None:
+        """Start full."""
         self._clock = clock
-        self._free_at = clock() - 1.0
+        self._rate = 0.0
+        self._level = math.inf
+        self._at = clock()
+        self.set_rate(per_minute)
 
-    def reserve(self, units: float) -> float:
-        """Take units; returns the seconds to wait before using them."""
-        now = self._clock()
-        self._free_at = max(self._free_at, now - 1.0)
-        self._free_at += units / self._rate
-        return max(0.0, self._free_at - now)
+    def set_rate(self, per_minute: float) -> None:
+        """Change the rate; what is owed stays owed."""
+        self._refill()
+        # A minute and the second's burst before it hold 61 seconds' worth.
+        self._rate = per_minute / 61
+        self._level = min(self._level, self._rate)
+
+    def wait(self, units: float) -> float:
+        """Seconds until so many units may be taken; infinite at a rate of zero."""
+        if self._rate <= 0:
+            return math.inf
+        self._refill()
+        lacking = min(units, self._rate) - self._level
+        return lacking / self._rate if lacking > 1e-9 else 0.0
+
+    def take(self, units: float) -> None:
+        """Take units, after :meth:`wait`; more than one second's worth leaves a debt."""
+        self._refill()
+        self._level -= units
 
     def give_back(self, units: float) -> None:
-        """Return units that were reserved but not used (negative: more were used)."""
-        self._free_at -= units / self._rate
+        """Return units that were taken but not used (negative: more were used)."""
+        self._refill()
+        self._level = min(self._rate, self._level + units)
+
+    def _refill(self) -> None:
+        now = self._clock()
+        self._level = min(self._rate, self._level + (now - self._at) * self._rate)
+        self._at = now
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """One request that was let go."""
+
+    number: int
+    probe: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """The part of a provider's limits that is this worker's; None is unlimited."""
+
+    concurrency: int
+    requests_per_minute: float | None = None
+    tokens_per_minute: float | None = None
+
+    @classmethod
+    def whole(cls, limits: Limits) -> "Share":
+        """All of it."""
+        return cls(limits.concurrency, limits.requests_per_minute, limits.tokens_per_minute)
+
+    @classmethod
+    def nothing(cls, limits: Limits) -> "Share":
+        """None of it: requests wait."""
+        return cls(
+            0,
+            None if limits.requests_per_minute is None else 0.0,
+            None if limits.tokens_per_minute is None else 0.0,
+        )
 
 
 class Limiter:
-    """One provider's limits, adaptive: halves its concurrency on a refusal, regrows with success.
+    """One provider's limits, adaptive: halves its window on refusals, regrows with success.
 
-    Additive increase, multiplicative decrease (Chiu and Jain 1989).
+    Additive increase, multiplicative decrease (Chiu and Jain 1989), once a round trip: refusals
+    of requests that were under way when the window was halved don't halve it again. Requests wait
+    in one line, holding nothing; the first goes when window, rates, the provider's Retry-After
+    and the circuit breaker all let it.
     """
 
     def __init__(
-        self, limits: Limits, clock: Clock = time.monotonic, sleep: Sleep = asyncio.sleep
+        self,
+        limits: Limits,
+        clock: Clock = time.monotonic,
+        sleep: Sleep = asyncio.sleep,
+        breaker: Breaker | None = None,
     ) -> None:
-        """Start at the recipe's concurrency."""
-        self._most = limits.concurrency
+        """Start with all of the limits; see :meth:`set_share`."""
+        self.limits = limits
+        self.breaker = breaker or Breaker("engine", limits, clock)
+        self.share = Share.whole(limits)
+        self._until = math.inf
         self.window = float(limits.concurrency)
         self.in_flight = 0
-        self._free = asyncio.Condition()
+        self._sent = 0
+        self._halved_at = 0  # number of the last request sent before the window was halved
+        self._line = asyncio.Lock()
+        self._changed = asyncio.Event()
         self._sleep = sleep
         self._clock = clock
-        self._quiet_until = 0.0
-        self._requests = (
-            TokenBucket(limits.requests_per_minute, clock) if limits.requests_per_minute else None
-        )
-        self._tokens = (
-            TokenBucket(limits.tokens_per_minute, clock) if limits.tokens_per_minute else None
-        )
+        self._quiet_until = -math.inf
+        self._requests = self._bucket(limits.requests_per_minute)
+        self._tokens = self._bucket(limits.tokens_per_minute)
+
+    def set_share(self, share: Share, until: float = math.inf) -> None:
+        """Use this part of the limits until a time of the clock; what is in flight stays."""
+        self._until = until
+        if share == self.share:
+            return
+        untouched = self.window >= self.share.concurrency
+        self.share = share
+        most = float(share.concurrency)
+        self.window = most if untouched else min(self.window, most)
+        if self._requests is not None and share.requests_per_minute is not None:
+            self._requests.set_rate(share.requests_per_minute)
+        if self._tokens is not None and share.tokens_per_minute is not None:
+            self._tokens.set_rate(share.tokens_per_minute)
+        self._changed.set()
 
     @asynccontextmanager
-    async def slot(self, tokens: int) -> AsyncIterator[None]:
+    async def slot(self, tokens: int) -> AsyncIterator[Ticket]:
         """Hold one request's place, after waiting for all limits.
 
         Args:
             tokens: expected tokens of prompt and completion.
+
+        Raises:
+            ProviderRefuses: the provider was paused for too long.
         """
-        async with self._free:
-            await self._free.wait_for(lambda: self.in_flight < max(1, int(self.window)))
-            self.in_flight += 1
+        async with self._line:
+            while (wait := self._wait(tokens)) > 0:
+                if wait == math.inf:
+                    self._changed.clear()
+                    await self._changed.wait()
+                else:
+                    await self._sleep(min(wait, LOOK_AGAIN_S))
+            ticket = self._let_go(tokens)
         try:
-            waits = [self._quiet_until - self._clock()]
-            if self._requests:
-                waits.append(self._requests.reserve(1))
-            if self._tokens:
-                waits.append(self._tokens.reserve(tokens))
-            if (wait := max(waits)) > 0:
-                await self._sleep(wait)
-            yield
+            yield ticket
         finally:
-            async with self._free:
-                self.in_flight -= 1
-                self._free.notify_all()
+            self.in_flight -= 1
+            if ticket.probe:
+                self.breaker.dropped()
+            self._changed.set()
 
     def succeeded(self, expected_tokens: int, used_tokens: int) -> None:
         """Note a completion: the window grows by one for each window's worth of them."""
-        self.window = min(float(self._most), self.window + 1 / max(1.0, self.window))
-        if self._tokens:
+        most = float(self.share.concurrency)
+        self.window = min(most, self.window + 1 / max(1.0, self.window))
+        if self._tokens is not None:
             self._tokens.give_back(expected_tokens - used_tokens)
+        self.breaker.answered()
 
-    def refused(self, retry_after: float | None) -> None:
+    def refused(self, ticket: Ticket, why: str, retry_after: float | None) -> None:
         """Note a 429 or 5xx: halve the window, and keep quiet for as long as we are told."""
-        self.window = max(1.0, self.window / 2)
+        if ticket.number > self._halved_at:
+            self.window = max(1.0, self.window / 2)
+            self._halved_at = self._sent
         if retry_after:
             self._quiet_until = max(self._quiet_until, self._clock() + retry_after)
+        self.breaker.refused(why, retry_after, probe=ticket.probe)
 
+    def _wait(self, tokens: int) -> float:
+        """Seconds until the first in the line may go; infinite until something changes."""
+        if self.in_flight >= min(self.share.concurrency, max(1, int(self.window))):
+            return math.inf
+        if self._clock() > self._until:
+            return LOOK_AGAIN_S
+        return max(
+            self.breaker.wait(),
+            self._quiet_until - self._clock(),
+            self._requests.wait(1) if self._requests is not None else 0.0,
+            self._tokens.wait(tokens) if self._tokens is not None else 0.0,
+        )
 
-class Budget:
-    """A hard stop before the money is spent: reserve the worst case, settle what it was.
+    def _let_go(self, tokens: int) -> Ticket:
+        self.in_flight += 1
+        self._sent += 1
+        if self._requests is not None:
+            self._requests.take(1)
+        if self._tokens is not None:
+            self._tokens.take(tokens)
+        return Ticket(self._sent, self.breaker.probes())
 
-    Shared by all engines of a run in this process.
-    """
-
-    def __init__(self, cap_usd: float | None, spent_usd: float = 0.0) -> None:
-        """``spent_usd`` is what the run has cost before; None as a cap never stops."""
-        self.cap_usd = cap_usd
-        self.spent_usd = spent_usd
-        self._reserved = 0.0
-        self._lock = threading.Lock()
-
-    def reserve(self, worst_usd: float) -> None:
-        """Put the worst case aside.
-
-        Raises:
-            BudgetReached: it could pass the cap.
-        """
-        with self._lock:
-            committed = self.spent_usd + self._reserved
-            if self.cap_usd is not None and committed + worst_usd > self.cap_usd:
-                raise BudgetReached(self.spent_usd, self.cap_usd)
-            self._reserved += worst_usd
-
-    def settle(self, worst_usd: float, actual_usd: float) -> None:
-        """Replace a reservation by what was charged (zero for a failed request)."""
-        with self._lock:
-            self._reserved -= worst_usd
-            self.spent_usd += actual_usd
-
-
-def cost_usd(price: Price | None, prompt_tokens: int, completion_tokens: int) -> float:
-    """Dollars for so many tokens."""
-    if price is None:
-        return 0.0
-    return (
-        prompt_tokens * price.input_per_million + completion_tokens * price.output_per_million
-    ) / 1e6
+    def _bucket(self, per_minute: int | None) -> TokenBucket | None:
+        return None if per_minute is None else TokenBucket(per_minute, self._clock)

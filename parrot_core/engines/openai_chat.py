@@ -1,39 +1,63 @@
 """Any OpenAI-compatible chat API, through the ``openai`` client, with every failure typed."""
 
 import asyncio
+import email.utils
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import openai
 from openai.types.chat import ChatCompletion
 
-from parrot_core.engines.limits import Budget, Limiter, Sleep, cost_usd
+from parrot_core.engines.budget import Budget, cost_usd
+from parrot_core.engines.decisions import FAILURES, NotACompletion, decide, what_happened
+from parrot_core.engines.limits import Limiter, Sleep, Ticket
+from parrot_core.engines.replicas import Replicas, session_of
 from parrot_core.engines.types import (
-    ContentFiltered,
-    ContextFull,
-    EngineError,
+    Decision,
     EngineUnreachable,
-    KeyRefused,
     Message,
     RequestRefused,
-    RunError,
     ShardError,
 )
 from parrot_core.recipe import Limits, Price
 
-CONTEXT_CODES = ("context_length_exceeded",)  # OpenAI's error code
-CONTEXT_PARAMS = ("input_tokens", "input_text")  # the parameter that vLLM names
-FILTER_CODES = ("content_filter", "content_policy_violation")
-NO_CREDIT_CODES = ("insufficient_quota", "billing_hard_limit_reached")
 LONGEST_BACKOFF_S = 60.0
-CHARS_PER_TOKEN = 2.5  # low on purpose: the budget reserves the worst case
+BYTES_PER_TOKEN = 2.5
+"""Expected of a prompt; low on purpose, as a rate that is passed costs a refusal."""
+MESSAGE_TOKENS = 8
+"""What a chat template adds to one message, at most."""
+MONEY_POLL_S = 0.1
 
 
 def worst_tokens(body: dict[str, Any], max_tokens: int) -> tuple[int, int]:
-    """An upper estimate of prompt and completion tokens of a request, before it is sent."""
-    chars = sum(len(m["content"].encode()) for m in body["messages"])
-    return int(chars / CHARS_PER_TOKEN) + 8 * len(body["messages"]), max_tokens
+    """Most tokens of prompt and completion: a token is at least a byte."""
+    return _bytes(body) + MESSAGE_TOKENS * (len(body["messages"]) + 1), max_tokens
+
+
+def expected_tokens(body: dict[str, Any], max_tokens: int) -> int:
+    """What a request is likely to take from a limit of tokens a minute, and rather less."""
+    return int(_bytes(body) / BYTES_PER_TOKEN) + MESSAGE_TOKENS * len(body["messages"]) + max_tokens
+
+
+def _bytes(body: dict[str, Any]) -> int:
+    return sum(len(m["content"].encode("utf-8", "surrogatepass")) for m in body["messages"])
+
+
+class Purchase:
+    """One request on its way. Once it is out it is charged, whoever still wants the answer."""
+
+    def __init__(self) -> None:
+        self.out = False
+        self.left = False
+        self.task: asyncio.Task[Any] | None = None
+
+    def leave(self) -> None:
+        """Nobody wants the answer any more: drop the request, or, if it is out, its next try."""
+        self.left = True
+        if self.task is not None and not self.out:
+            self.task.cancel()
 
 
 class OpenAIChat:
@@ -42,110 +66,167 @@ class OpenAIChat:
     def __init__(
         self,
         name: str,
-        client: openai.AsyncOpenAI,
+        clients: Replicas[openai.AsyncOpenAI],
         limits: Limits,
         limiter: Limiter,
         budget: Budget,
         price: Price | None = None,
+        *,
+        still_there: Callable[[], None] = lambda: None,
         rng: random.Random | None = None,
         sleep: Sleep = asyncio.sleep,
     ) -> None:
-        """``client`` must not retry by itself (``max_retries=0``): retries are counted here."""
+        """Connect nothing yet.
+
+        Args:
+            name: the engine's name in the recipe.
+            clients: one a replica; they must not retry by themselves (``max_retries=0``).
+            limits: the recipe's; ``limiter`` enforces them, for all engines of this model.
+            limiter: shared with the engines that reach the same model at the same provider.
+            budget: the run's money.
+            price: what tokens cost; None is nothing.
+            still_there: raises when the server behind the engine has ended for good.
+            rng: jitter.
+            sleep: waits between tries.
+        """
         self.name = name
-        self._client = client
+        self.limiter = limiter
+        self._clients = clients
         self._limits = limits
-        self._limiter = limiter
         self._budget = budget
         self._price = price
+        self._still_there = still_there
         self._rng = rng or random.Random()
         self._sleep = sleep
-        self._answered = False
+        self._answers = 0
+        self._heard = False  # whether the provider ever said anything
 
-    async def send(self, body: dict[str, Any], max_tokens: int) -> tuple[ChatCompletion, float]:
+    async def send(
+        self,
+        body: dict[str, Any],
+        max_tokens: int,
+        sample: str = "",
+        purchase: Purchase | None = None,
+    ) -> tuple[ChatCompletion, float]:
         """Send one request until it is answered or there is no point; returns it and its cost.
+
+        ``purchase`` follows the request: see there.
+
+        A refusal by the whole provider is waited out (see ``engines/breaker``). A request that
+        fails again and again while others are answered stops its shard.
 
         Raises:
             RowError, ShardError, RunError: see ``engines.types``.
         """
-        prompt, completion = worst_tokens(body, max_tokens)
-        worst_usd = cost_usd(self._price, prompt, completion)
-        for attempt in range(self._limits.max_retries + 1):
-            async with self._limiter.slot(prompt + completion):
-                self._budget.reserve(worst_usd)
-                usd = 0.0
-                try:
-                    answer = await self._once(body)
-                    usd = self._cost(answer, prompt)
-                    self._limiter.succeeded(prompt + completion, _tokens(answer))
-                    self._answered = True
-                    return answer, usd
-                except openai.APIError as error:
-                    failure = self._typed(error)
-                    if failure is not None:
-                        raise failure from error
-                    retry_after = _retry_after(error)
-                    self._limiter.refused(retry_after)
-                    last = error
-                finally:
-                    self._budget.settle(worst_usd, usd)
-            if attempt < self._limits.max_retries:
-                await self._sleep(self._backoff(attempt, retry_after))
-        raise self._gave_up(last)
+        answers, failures, attempt = self._answers, 0, 0
+        purchase = purchase or Purchase()
+        purchase.task = asyncio.current_task()
+        while not purchase.left:
+            outcome = await self._try(body, max_tokens, sample, purchase)
+            if not isinstance(outcome, _Failure):
+                return outcome
+            if purchase.left:
+                break
+            self._still_there()
+            impatient = self._limits.max_pause_s == 0
+            failures += impatient or not outcome.busy
+            if failures > self._limits.max_retries:
+                if not self._heard:
+                    raise EngineUnreachable(
+                        f"{self._where()} can't be reached after {failures} tries: is it up?"
+                    )
+                if impatient or self._answers > answers:
+                    raise ShardError(
+                        f"{self._where()} failed {failures} times in a row, the last with "
+                        f"{outcome.why}"
+                    )
+            await self._sleep(self._backoff(outcome, attempt))
+            attempt += 1
+        raise asyncio.CancelledError
 
-    async def _once(self, body: dict[str, Any]) -> ChatCompletion:
-        known = {k: v for k, v in body.items() if k != "repetition_penalty"}
-        extra = {k: v for k, v in body.items() if k == "repetition_penalty"}
-        answer = await self._client.chat.completions.create(**known, extra_body=extra or None)
-        assert isinstance(answer, ChatCompletion)
+    async def _try(
+        self, body: dict[str, Any], max_tokens: int, sample: str, purchase: Purchase
+    ) -> "tuple[ChatCompletion, float] | _Failure":
+        """Send one request once; what is final is raised."""
+        worst = worst_tokens(body, max_tokens)
+        worst_usd = cost_usd(self._price, *worst)
+        expected = expected_tokens(body, max_tokens)
+        async with self.limiter.slot(expected) as ticket:
+            while not self._budget.try_reserve(worst_usd):
+                await self._sleep(MONEY_POLL_S)
+            usd = 0.0
+            address, client = self._clients.pick(session_of(sample))
+            try:
+                purchase.out = True
+                answer = await self._once(client, body)
+                taken = tokens_of(answer) or worst
+                usd = cost_usd(self._price, *taken)
+                self.limiter.succeeded(expected, sum(taken))
+                self._answers += 1
+                self._heard = True
+                return answer, usd
+            except FAILURES as error:
+                return self._failed(error, ticket, address)
+            finally:
+                purchase.out = False
+                self._budget.settle(worst_usd, usd)
+
+    def _failed(self, error: Exception, ticket: Ticket, address: str) -> "_Failure":
+        """Note a failure where it counts; raise it if it is final."""
+        verdict = decide(error)
+        answered = not isinstance(error, openai.APIConnectionError)
+        self._heard = self._heard or answered
+        if verdict.error is not None:
+            self.limiter.breaker.answered()
+            raise verdict.error(f"{self._where()}: {_said(error)}") from error
+        why, retry_after = what_happened(error), seconds_told(error)
+        moved_on = (
+            isinstance(error, openai.APIConnectionError)
+            and not isinstance(error, openai.APITimeoutError)
+            and self._clients.unreachable(address)
+        )
+        if not moved_on and verdict.decision is Decision.RETRY_LATER:
+            self.limiter.refused(ticket, why, retry_after)
+        busy = isinstance(error, openai.RateLimitError)
+        return _Failure(verdict.decision, why, retry_after, busy)
+
+    def _where(self) -> str:
+        return f"engine '{self.name}' at {', '.join(self._clients.addresses)}"
+
+    async def _once(self, client: openai.AsyncOpenAI, body: dict[str, Any]) -> ChatCompletion:
+        """Send the body as it is: ``chat.completions.create`` would spend a third of the client's
+        CPU time on walking through all messages to find parameters to rename (bench/loop.py).
+        """
+        answer: object = await client.post("/chat/completions", cast_to=ChatCompletion, body=body)
+        if not isinstance(answer, ChatCompletion):  # the client hands over what isn't JSON as text
+            raise NotACompletion
         return answer
 
-    def _cost(self, answer: ChatCompletion, prompt_estimate: int) -> float:
-        if answer.usage is None:
-            return cost_usd(self._price, prompt_estimate, _tokens(answer))
-        return cost_usd(self._price, answer.usage.prompt_tokens, answer.usage.completion_tokens)
-
-    def _backoff(self, attempt: int, retry_after: float | None) -> float:
+    def _backoff(self, failure: "_Failure", attempt: int) -> float:
         """Full jitter over a doubling ceiling, and never less than we were told."""
-        ceiling = min(LONGEST_BACKOFF_S, 0.5 * 2**attempt)
-        return (retry_after or 0.0) + self._rng.uniform(0, ceiling)
-
-    def _typed(self, error: openai.APIError) -> EngineError | None:
-        """What a failure means, or None when it is worth another try."""
-        where = f"engine '{self.name}' at {self._client.base_url}"
-        if isinstance(error, openai.RateLimitError):
-            if error.code in NO_CREDIT_CODES:
-                return RunError(f"{where} has no credit left: {error.message}")
-            return None
-        if isinstance(error, openai.AuthenticationError | openai.PermissionDeniedError):
-            return KeyRefused(f"{where} refuses the API key: HTTP {error.status_code}")
-        if isinstance(error, openai.NotFoundError):
-            return KeyRefused(f"{where} doesn't know this model or path: {error.message}")
-        if isinstance(error, openai.APIStatusError) and error.status_code < 500:
-            if error.status_code in (408, 409):
-                return None
-            if error.code in CONTEXT_CODES or error.param in CONTEXT_PARAMS:
-                return ContextFull(f"{where}: {error.message}")
-            if error.code in FILTER_CODES:
-                return ContentFiltered(f"{where}: {error.message}")
-            return RequestRefused(f"{where}: HTTP {error.status_code}: {error.message}")
-        return None
-
-    def _gave_up(self, error: openai.APIError) -> EngineError:
-        where = f"engine '{self.name}' at {self._client.base_url}"
-        tries = self._limits.max_retries + 1
-        if isinstance(error, openai.APIConnectionError) and not self._answered:
-            return EngineUnreachable(f"{where} can't be reached after {tries} tries: is it up?")
-        status = getattr(error, "status_code", None)
-        what = f"HTTP {status}" if status else type(error).__name__
-        return ShardError(f"{where} failed {tries} times in a row, the last with {what}")
+        doublings = 0 if failure.decision is Decision.RETRY_NOW else min(attempt, 10)
+        jitter = self._rng.uniform(0, min(LONGEST_BACKOFF_S, 0.5 * 2**doublings))
+        return (failure.retry_after or 0.0) + jitter
 
 
-def _tokens(answer: ChatCompletion) -> int:
-    return answer.usage.total_tokens if answer.usage else 0
+@dataclass(frozen=True, slots=True)
+class _Failure:
+    """A failure that is worth another try."""
+
+    decision: Decision
+    why: str  # in words
+    retry_after: float | None  # seconds that the provider told us to wait
+    busy: bool  # a 429: nobody's fault, and never held against the request
 
 
-def _retry_after(error: openai.APIError) -> float | None:
-    """Seconds that the provider asks us to wait, from its headers."""
+def _said(error: Exception) -> str:
+    if isinstance(error, openai.APIStatusError):
+        return f"HTTP {error.status_code}: {error.message}"
+    return str(error) or type(error).__name__
+
+
+def seconds_told(error: Exception) -> float | None:
+    """Seconds that the provider asks us to wait, from its headers: a number, or a date."""
     if not isinstance(error, openai.APIStatusError):
         return None
     headers = error.response.headers
@@ -154,7 +235,20 @@ def _retry_after(error: openai.APIError) -> float | None:
             return max(0.0, float(headers[header]) * scale)
         except (KeyError, ValueError):
             continue
-    return None
+    try:  # by the provider's own clock, which may differ from ours
+        then = email.utils.parsedate_to_datetime(headers["retry-after"])
+        now = email.utils.parsedate_to_datetime(headers["date"])
+        return max(0.0, (then - now).total_seconds())
+    except (KeyError, ValueError, TypeError):
+        return None
+
+
+def tokens_of(answer: ChatCompletion) -> tuple[int, int] | None:
+    """Tokens of prompt and completion, if the provider says so."""
+    if answer.usage is None:
+        return None
+    taken = (answer.usage.prompt_tokens, answer.usage.completion_tokens)
+    return taken if all(isinstance(number, int) for number in taken) else None
 
 
 def text_of(answer: ChatCompletion) -> tuple[str, str]:

@@ -1,13 +1,13 @@
 """What the rest of the factory knows of an engine: messages in, one completion out.
 
-Failures of every vendor map to the few types below. Each says what happens next: give up the
-row, stop the shard, or stop the run. What is worth trying again has been tried before one of
-them is raised.
+Failures of every vendor map, in ``engines/decisions.py``, to one decision and to the few types
+below. What is worth trying again has been tried before one of them is raised.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol, TypedDict
+from enum import Enum
+from typing import ClassVar, Literal, Protocol, TypedDict
 
 from parrot_core.errors import ParrotError
 from parrot_core.recipe import Sampling
@@ -83,13 +83,28 @@ class ChatModel(Protocol):
         ...
 
 
+class Decision(Enum):
+    """What happens next after a failure."""
+
+    RETRY_NOW = "retry now"
+    """A chance event: the same request again at once, after a moment of jitter."""
+    RETRY_LATER = "retry later"
+    """The provider is busy or broken: slow down, wait as long as it says, then again."""
+    GIVE_UP_ROW = "give up this row"
+    STOP_SHARD = "stop this shard"
+    STOP_RUN = "stop the run"
+
+
 class EngineError(ParrotError):
-    """An engine did not complete; the subclass says what happens next."""
+    """An engine did not complete; ``decision`` says what happens next."""
+
+    decision: ClassVar[Decision] = Decision.STOP_SHARD
 
 
 class RowError(EngineError):
     """Give up this row; ``reason`` is one of ``schemas.REASONS``."""
 
+    decision = Decision.GIVE_UP_ROW
     reason = "request_refused"
 
 
@@ -116,6 +131,8 @@ class ShardError(EngineError):
 class RunError(EngineError):
     """Stop the run: no other shard would fare better (wrong key, unknown model, no credit)."""
 
+    decision = Decision.STOP_RUN
+
 
 class EngineUnreachable(RunError):
     """Nothing answers at the engine's address."""
@@ -133,6 +150,14 @@ class KeyRefused(RunError):
     exit_code = 2
 
 
+class NoCredit(RunError):
+    """The provider's account has nothing left to spend."""
+
+
+class ProviderRefuses(RunError):
+    """A provider answered nothing for longer than ``limits.max_pause_s``."""
+
+
 class BudgetReached(RunError):
     """The next request could pass ``budget_usd``; nothing was bought beyond it."""
 
@@ -140,6 +165,6 @@ class BudgetReached(RunError):
         self.spent_usd = spent_usd
         self.budget_usd = budget_usd
         super().__init__(
-            f"paused: budget. ${spent_usd:.4f} of ${budget_usd:.2f} is spent; resume the run with "
-            "a higher budget_usd"
+            f"paused: budget. ${spent_usd:.4f} of ${budget_usd:.2f} is spent; resume with a higher "
+            f"one: run the same command with --set budget_usd={2 * budget_usd:g}"
         )

@@ -43,6 +43,16 @@ def cpu_environment(position: int, servers: int, cores: list[int]) -> dict[str, 
     return environment
 
 
+def visible_gpus(
+    chosen: str | None = None, proc: Path = Path("/proc/driver/nvidia/gpus")
+) -> list[str]:
+    """GPUs that servers may use: those of ``CUDA_VISIBLE_DEVICES``, else all of this machine."""
+    named = chosen if chosen is not None else os.environ.get("CUDA_VISIBLE_DEVICES")
+    if named is not None:
+        return [device.strip() for device in named.split(",") if device.strip()]
+    return [str(number) for number, _ in enumerate(proc.iterdir())] if proc.is_dir() else []
+
+
 class VllmServer:
     """One ``vllm serve`` process behind a port of this machine."""
 

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from parrot_core.errors import StorageError
+from parrot_core.lake.leases import Lease
 from parrot_core.lake.storage import Storage
 
 SCHEMA = pa.schema(
@@ -51,9 +52,12 @@ class Entry:
 
 def read_entries(storage: Storage, folder: str) -> Iterator[Entry]:
     """Yield the entries of all journal files in a folder."""
-    for path in storage.list(folder):
+    paths = storage.list(folder)
+    for path, data in zip(paths, storage.read_many(paths), strict=True):
+        if data is None:  # its shard was committed a moment ago
+            continue
         try:
-            table = pq.read_table(io.BytesIO(storage.read_bytes(path)))
+            table = pq.read_table(io.BytesIO(data))
         except pa.ArrowInvalid as error:
             raise StorageError(f"{storage.show(path)}: damaged journal file ({error})") from None
         yield from (Entry(**row) for row in table.to_pylist())
@@ -62,13 +66,20 @@ def read_entries(storage: Storage, folder: str) -> Iterator[Entry]:
 class Journal:
     """Completions of one shard. Used from one event loop; writes happen in a thread."""
 
-    def __init__(self, storage: Storage, folder: str, delay: float) -> None:
+    def __init__(
+        self, storage: Storage, folder: str, delay: float, lease: Lease | None = None
+    ) -> None:
         """Load what earlier attempts bought.
+
+        Where two attempts hold answers to one request, the later one's counts: its file names
+        begin with its epoch, and are read last. An attempt that was paused may have written after
+        its successor had loaded the journal, and the successor went on from an answer of its own.
 
         Args:
             storage: the lake's storage.
             folder: where this shard's journal lives.
             delay: seconds to wait for more completions before a write.
+            lease: asked before each write, so that a worker that was superseded writes nothing.
         """
         self._storage = storage
         self._folder = folder
@@ -76,8 +87,10 @@ class Journal:
         self._entries = {entry.key: entry for entry in read_entries(storage, folder)}
         self.replayed = len(self._entries)
         self._waiting: list[tuple[Entry, asyncio.Future[None]]] = []
+        self._failed: list[Entry] = []
         self._flusher: asyncio.Task[None] | None = None
-        self._writer_id = uuid.uuid4().hex[:12]
+        self._lease = lease
+        self._writer_id = f"{lease.epoch if lease else 0:06d}-{uuid.uuid4().hex[:12]}"
         self._written = 0
 
     def entries(self) -> Iterator[Entry]:
@@ -85,7 +98,13 @@ class Journal:
         return iter(list(self._entries.values()))  # a copy: progress reads it from another thread
 
     def get(self, key: str) -> Entry | None:
-        """A completion bought earlier, if there is one."""
+        """A completion bought earlier, if there is one.
+
+        Raises:
+            LeaseLost: it is known that another worker has taken over: nothing more is to be bought.
+        """
+        if self._lease is not None:
+            self._lease.still_ours()
         return self._entries.get(key)
 
     async def record(self, entry: Entry) -> None:
@@ -93,6 +112,7 @@ class Journal:
 
         Raises:
             StorageError: it could not be written; nothing may depend on it then.
+            LeaseLost: another worker has taken the shard over.
         """
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append((entry, done))
@@ -102,14 +122,14 @@ class Journal:
         self._entries[entry.key] = entry
 
     def close(self) -> None:
-        """Write what still waits, after the event loop ended early: it has been paid for."""
-        waiting, self._waiting = self._waiting, []
-        if waiting:
-            self._write([entry for entry, _ in waiting])
+        """Write what still waits after the event loop ended early, or could not be written.
 
-    def remove(self) -> None:
-        """Delete the journal's files; its completions must live on in a committed shard."""
-        self._storage.delete(self._storage.list(self._folder))
+        It has been paid for, and the next attempt will find it.
+        """
+        unwritten = [*self._failed, *(entry for entry, _ in self._waiting)]
+        self._failed, self._waiting = [], []
+        if unwritten:
+            self._write(unwritten)
 
     async def _flush(self) -> None:
         while self._waiting:
@@ -118,6 +138,7 @@ class Journal:
             try:
                 await asyncio.to_thread(self._write, [entry for entry, _ in batch])
             except Exception as error:
+                self._failed += [entry for entry, _ in batch]
                 for _, done in batch:
                     if not done.done():
                         done.set_exception(error)
@@ -131,6 +152,8 @@ class Journal:
         table = pa.Table.from_pylist([asdict(entry) for entry in entries], schema=SCHEMA)
         buffer = io.BytesIO()
         pq.write_table(table, buffer, compression="zstd")
+        if self._lease is not None:
+            self._lease.check()
         path = f"{self._folder}/{self._writer_id}-{self._written:06d}.parquet"
         self._written += 1
         self._storage.write_bytes(path, buffer.getvalue())

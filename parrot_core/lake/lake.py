@@ -12,8 +12,10 @@ A version is its manifest: files that no manifest names are not part of it.
 import hashlib
 import io
 import shutil
+import threading
 import uuid
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -42,6 +44,7 @@ class Lake:
         """Open a lake at a path or an fsspec URL; it is created by the first write."""
         self.url = url
         self.storage = Storage(url)
+        self._opened: dict[tuple[str, str], DatasetVersion] = {}
 
     def manifest(self, kind: Kind, name: str, version: str) -> Manifest:
         """The manifest of a published version.
@@ -65,19 +68,31 @@ class Lake:
         """A published dataset version; MissingVersion if there is none."""
         return DatasetVersion(self.storage, self.manifest("dataset", name, version))
 
+    def opened(self, name: str, version: str) -> "DatasetVersion":
+        """Like :meth:`dataset`, but read once: for the many shards that read parts of one version.
+
+        It remembers which files it has verified.
+        """
+        key = (name, version)
+        return self._opened.get(key) or self._opened.setdefault(key, self.dataset(*key))
+
     def model(self, name: str, version: str) -> "ModelVersion":
         """A published model version; MissingVersion if there is none."""
         return ModelVersion(self.storage, self.manifest("model", name, version))
 
     def versions(self) -> list[Manifest]:
         """Manifests of all published versions, newest first."""
-        found = [
-            self._parse(path, self.storage.read_json(path))
-            for folder in _FOLDERS.values()
+        found = [self.manifest(*name) for name in self.published_names()]
+        return sorted(found, key=lambda m: (m.created_at, m.name), reverse=True)
+
+    def published_names(self) -> list[tuple[Kind, str, str]]:
+        """Kind, name and version of everything published, from one listing a kind."""
+        return [
+            (kind, path.split("/")[1], path.split("/")[2])
+            for kind, folder in _FOLDERS.items()
             for path in self.storage.list(folder)
             if path.endswith("/manifest.json") and path.count("/") == 3
         ]
-        return sorted(found, key=lambda m: (m.created_at, m.name), reverse=True)
 
     def publish(self, manifest: Manifest) -> None:
         """Make a version visible, if no other writer has.
@@ -133,14 +148,30 @@ class _Version:
 class DatasetVersion(_Version):
     """Immutable Parquet shards, and the rejects that close the accounts."""
 
-    def file_table(self, position: int, columns: Sequence[str] | None = None) -> pa.Table:
-        """One Parquet file, its checksum verified.
+    def __init__(self, storage: Storage, manifest: Manifest) -> None:
+        """See :meth:`Lake.dataset`."""
+        super().__init__(storage, manifest)
+        self._verified: set[str] = set()
+        self._verifying = threading.Lock()
+
+    def part(self, position: int, start: int, rows: int) -> Iterator[pa.Table]:
+        """Rows ``start`` to ``start + rows`` of one file, a row group in memory at a time.
+
+        The file's checksum is verified when its first part is read, once for this object: a
+        thousand shards that read a thousand parts of one file don't read it a thousand times.
 
         Raises:
             CorruptFile: the content differs from the manifest.
             StorageError: the file is gone.
         """
-        return self._table(self.manifest.files[position], columns)
+        entry = self.manifest.files[position]
+        if rows >= entry.rows:
+            yield self._table(entry, None)
+            return
+        with self._present(entry):
+            self._verify_once(entry)
+            with self._storage.open(f"{self._folder}/{entry.path}") as file:
+                yield from _rows_between(pq.ParquetFile(file, pre_buffer=True), start, start + rows)
 
     def table(self, columns: Sequence[str] | None = None) -> pa.Table:
         """All rows as one Arrow table."""
@@ -174,14 +205,35 @@ class DatasetVersion(_Version):
         return pa.concat_tables(self._table(entry, columns) for entry in entries)
 
     def _table(self, entry: FileEntry, columns: Sequence[str] | None) -> pa.Table:
-        try:
+        with self._present(entry):
             data = self._storage.read_bytes(f"{self._folder}/{entry.path}")
+        self._check(entry, hashlib.sha256(data).hexdigest())
+        return pq.read_table(io.BytesIO(data), columns=list(columns) if columns else None)
+
+    def _verify_once(self, entry: FileEntry) -> None:
+        with self._verifying:
+            if entry.path not in self._verified:
+                self._check(entry, self._storage.sha256(f"{self._folder}/{entry.path}"))
+                self._verified.add(entry.path)
+
+    @contextmanager
+    def _present(self, entry: FileEntry) -> Iterator[None]:
+        try:
+            yield
         except FileNotFoundError:
             raise StorageError(
                 f"{self.url}/{entry.path}: missing from a published version"
             ) from None
-        self._check(entry, hashlib.sha256(data).hexdigest())
-        return pq.read_table(io.BytesIO(data), columns=list(columns) if columns else None)
+
+
+def _rows_between(file: pq.ParquetFile, start: int, end: int) -> Iterator[pa.Table]:
+    first = 0
+    for group in range(file.num_row_groups):
+        rows = file.metadata.row_group(group).num_rows
+        skip, stop = max(0, start - first), min(rows, end - first)
+        if skip < stop:
+            yield file.read_row_group(group).slice(skip, stop - skip)
+        first += rows
 
 
 class ModelVersion(_Version):

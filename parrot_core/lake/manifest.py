@@ -86,10 +86,11 @@ class Accounting(_Record):
 
 
 class Receipt(_Record):
-    """What one shard produced; written once, put-if-absent: the first attempt to finish wins."""
+    """What one shard produced; written once, by the worker whose lease was the current one."""
 
     shard: int
     attempt: str
+    epoch: int  # of the lease that the attempt held, see lake/leases.py
     accounting: Accounting
     files: tuple[FileEntry, ...] = ()
     reject_files: tuple[FileEntry, ...] = ()

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from parrot_core.lake.leases import Claims
 from parrot_core.lake.manifest import Receipt
 from parrot_core.lake.storage import Storage, to_json
 
@@ -55,17 +56,38 @@ class StageRecords:
         return f"{self.shard_folder(shard)}/journal"
 
     def receipt(self, shard: int) -> Receipt | None:
-        """The shard's receipt, if an attempt finished."""
+        """The shard's receipt, if an attempt was committed."""
         try:
             data = self._storage.read_json(f"{self.shard_folder(shard)}/receipt.json")
         except FileNotFoundError:
             return None
         return Receipt.model_validate(data)
 
-    def put_receipt(self, receipt: Receipt) -> bool:
-        """Finish a shard; False when another attempt has, and its work stands."""
+    def receipts(self, shards: Sequence[int]) -> dict[int, Receipt]:
+        """The receipts of those of the shards that have one."""
+        paths = [f"{self.shard_folder(shard)}/receipt.json" for shard in shards]
+        found = zip(shards, self._storage.read_jsons(paths), strict=True)
+        return {shard: Receipt.model_validate(data) for shard, data in found if data is not None}
+
+    def claims(self, shard: int) -> Claims:
+        """The leases on one shard, and the commit that ends them."""
+        run, stage = self.folder.split("/")[1:]
+        place = f"run '{run}', shard {shard} of '{stage}'"
+        return Claims(self._storage, f"{self.shard_folder(shard)}/claims", place)
+
+    def file_receipt(self, receipt: Receipt) -> None:
+        """Keep a committed receipt where one listing finds all of them; then the journal can go.
+
+        The commit is the claim; this copy may be missing after a kill, and is written again.
+        """
         path = f"{self.shard_folder(receipt.shard)}/receipt.json"
-        return self._storage.put_if_absent(path, to_json(receipt.model_dump(mode="json")))
+        self._storage.put_if_absent(path, to_json(receipt.model_dump(mode="json")))
+        self._storage.delete(self._storage.list(self.journal_folder(receipt.shard)))
+
+    def journal_files(self) -> Sequence[str]:
+        """Files of all shards' journals, from one listing."""
+        found = self._storage.list(f"{self.folder}/shards")
+        return [path for path in found if "/journal/" in path]
 
     def finished(self) -> set[int]:
         """Shards that have a receipt, from one listing."""

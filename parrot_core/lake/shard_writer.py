@@ -1,6 +1,7 @@
 """Write one attempt's rows or rejects as Parquet files with checksums, memory bounded."""
 
 import hashlib
+import re
 import tempfile
 from pathlib import Path
 from types import TracebackType
@@ -13,6 +14,22 @@ from parrot_core.lake.manifest import FileEntry
 from parrot_core.lake.storage import Storage
 
 ROWS_IN_MEMORY = 1000
+
+
+_OF_ATTEMPT = re.compile(
+    r"(?:shards|rejects)/\d{5,}-(?P<rows>[0-9a-f]{12})-\d+\.parquet"
+    r"|(?P<model>[0-9a-f]{12})/.+"
+)
+
+
+def attempt_of(path: str) -> str | None:
+    """The attempt that wrote a file of a version, or None for a file that no attempt wrote.
+
+    Args:
+        path: relative to the version's folder.
+    """
+    found = _OF_ATTEMPT.fullmatch(path)
+    return (found["rows"] or found["model"]) if found else None
 
 
 class ParquetFiles:

@@ -5,18 +5,49 @@ import hashlib
 import json
 import os
 import uuid
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, Any, TypeVar, cast
 
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
 from parrot_core.errors import StorageError, UserError
 
+T = TypeVar("T")
+
+AT_ONCE = 16
+"""Small files of an object store that are read or deleted at once."""
+
 TEMPORARY = ".tmp-"
 """Prefix of files in the making on local disks; never listed."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """A file as a listing shows it."""
+
+    path: str  # relative to the lake's root
+    bytes: int
+    modified: datetime  # UTC, by the storage's clock
+
+    @property
+    def temporary(self) -> bool:
+        """Whether it is a write in the making, or what a killed process left of one."""
+        return self.path.rsplit("/", 1)[-1].startswith(TEMPORARY)
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """An upload in parts that was begun on an object store and not finished."""
+
+    path: str
+    id: str
+    begun: datetime
 
 
 class Storage:
@@ -68,10 +99,19 @@ class Storage:
             raise StorageError(f"{self.show(path)}: expected a JSON object")
         return value
 
+    def read_many(self, paths: Sequence[str]) -> Iterator[bytes | None]:
+        """Whole contents of many small files, in order; None for one that is gone."""
+        return self._each(self._read_or_none, paths)
+
+    def read_jsons(self, paths: Sequence[str]) -> Iterator[dict[str, Any] | None]:
+        """Contents of many JSON object files, in order; None for one that is gone."""
+        return self._each(self._json_or_none, paths)
+
     def open(self, path: str) -> IO[bytes]:
-        """Open for random-access reading."""
+        """Open for random-access reading; what is read is fetched, nothing ahead of it."""
+        ahead = {} if self._local else {"cache_type": "none"}
         with self._told(path, "open"):
-            return cast(IO[bytes], self._fs.open(self.full(path), "rb"))
+            return cast(IO[bytes], self._fs.open(self.full(path), "rb", **ahead))
 
     def sha256(self, path: str) -> str:
         """Checksum of a file, read in pieces."""
@@ -88,15 +128,27 @@ class Storage:
 
     def list(self, prefix: str) -> list[str]:
         """All files below a folder, recursively, sorted, relative to the root."""
+        paths = self._find(prefix, detail=False)
+        return sorted(p for p in paths if not p.rsplit("/", 1)[-1].startswith(TEMPORARY))
+
+    def files(self, prefix: str) -> Sequence[StoredFile]:
+        """Like ``list``, with sizes and times, and with files in the making."""
+        found = self._find(prefix, detail=True)
+        return [
+            StoredFile(path, int(info["size"]), _modified(info))
+            for path, info in sorted(found.items())
+        ]
+
+    def _find(self, prefix: str, *, detail: bool) -> Mapping[str, Mapping[str, Any]]:
         base = self.full(prefix.rstrip("/"))
         with self._told(prefix, "list"):
             try:
-                found = self._fs.find(base)
+                found = self._fs.find(base, detail=detail)
             except FileNotFoundError:
-                return []
-        skip = len(self._root) + 1
-        paths = [name[skip:] for name in found if name.startswith(self._root + "/")]
-        return sorted(p for p in paths if not p.rsplit("/", 1)[-1].startswith(TEMPORARY))
+                return {}
+        infos: Mapping[str, Mapping[str, Any]] = found if detail else {name: {} for name in found}
+        below = f"{self._root}/"
+        return {name[len(below) :]: info for name, info in infos.items() if name.startswith(below)}
 
     def write_bytes(self, path: str, data: bytes) -> None:
         """Write or replace a file; readers see the old content or the new, never a part."""
@@ -104,6 +156,7 @@ class Storage:
             if self._local:
                 temporary = self._write_temporary(path, data)
                 temporary.replace(self.full(path))
+                _sync(temporary.parent)
             else:
                 self._fs.pipe_file(self.full(path), data)
 
@@ -136,6 +189,7 @@ class Storage:
                     self._fs.put_file(str(local), str(temporary))
                     _sync(temporary)
                     temporary.replace(target)
+                    _sync(target.parent)
                 finally:
                     temporary.unlink(missing_ok=True)
             else:
@@ -149,12 +203,57 @@ class Storage:
 
     def delete(self, paths: Sequence[str]) -> None:
         """Remove files; ones that are gone already are no error."""
-        for path in paths:
-            with self._told(path, "delete"):
-                try:
-                    self._fs.rm_file(self.full(path))
-                except FileNotFoundError:
-                    continue
+        for _ in self._each(self._delete_one, paths):
+            pass
+
+    def _delete_one(self, path: str) -> None:
+        with self._told(path, "delete"), suppress(FileNotFoundError):
+            self._fs.rm_file(self.full(path))
+
+    def _read_or_none(self, path: str) -> bytes | None:
+        try:
+            return self.read_bytes(path)
+        except FileNotFoundError:
+            return None
+
+    def _json_or_none(self, path: str) -> dict[str, Any] | None:
+        try:
+            return self.read_json(path)
+        except FileNotFoundError:
+            return None
+
+    def _each(self, work: Callable[[str], T], paths: Sequence[str]) -> Iterator[T]:
+        """Do something to many files: several at once where each costs a round trip."""
+        if self._local or len(paths) < 2:
+            yield from map(work, paths)
+            return
+        with ThreadPoolExecutor(min(AT_ONCE, len(paths))) as pool:
+            yield from pool.map(work, paths)
+
+    def uploads(self) -> Sequence[Upload]:
+        """Uploads in parts below the root that were never finished; object stores bill them."""
+        if "s3" not in self._fs.protocol:
+            return []
+        bucket, _, root = self._root.partition("/")
+        below = f"{root}/" if root else ""
+        with self._told("", "list unfinished uploads"):
+            found = self._fs.list_multipart_uploads(bucket)
+        return [
+            Upload(each["Key"].removeprefix(below), each["UploadId"], each["Initiated"])
+            for each in found
+            if each["Key"].startswith(below)
+        ]
+
+    def abort(self, upload: Upload) -> None:
+        """Drop the parts of an unfinished upload; one that is gone already is no error."""
+        bucket, _, key = self.full(upload.path).partition("/")
+        with self._told(upload.path, "abort the upload of"):
+            try:
+                self._fs.call_s3(
+                    "abort_multipart_upload", Bucket=bucket, Key=key, UploadId=upload.id
+                )
+            except FileNotFoundError:
+                return
 
     def _write_temporary(self, path: str, data: bytes) -> Path:
         target = Path(self.full(path))
@@ -174,6 +273,7 @@ class Storage:
         temporary = self._write_temporary(path, data)
         try:
             os.link(temporary, self.full(path))
+            _sync(temporary.parent)
         except FileExistsError:
             return False
         finally:
@@ -214,9 +314,24 @@ def to_json(value: dict[str, Any]) -> bytes:
     return (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode()
 
 
+def _modified(info: Mapping[str, Any]) -> datetime:
+    """When a file was last written, as each file system spells it."""
+    for name in ("mtime", "LastModified", "modified", "created"):
+        value = info.get(name)
+        if isinstance(value, datetime):
+            return value if value.tzinfo else value.replace(tzinfo=UTC)
+        if isinstance(value, int | float):
+            return datetime.fromtimestamp(value, UTC)
+    return datetime.now(UTC)  # unknown: as young as can be, so that nobody takes it for old
+
+
 def _sync(path: Path) -> None:
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
+    """Make a file's content, or a folder's names, outlast a power cut."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _precondition_failed(error: OSError) -> bool:

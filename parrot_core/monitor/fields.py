@@ -29,6 +29,11 @@ def texts_in(value: object) -> tuple[str, ...]:
     return tuple(map(str, value)) if isinstance(value, list) else ()
 
 
+def words_in(value: object) -> dict[str, str]:
+    """Lines for people by name."""
+    return {str(k): str(v) for k, v in value.items()} if isinstance(value, dict) else {}
+
+
 def counts_in(value: object) -> dict[str, int]:
     """Numbers of units by name."""
     return {str(k): int(v) for k, v in value.items()} if isinstance(value, dict) else {}

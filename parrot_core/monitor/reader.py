@@ -16,6 +16,7 @@ from parrot_core.monitor.fields import (
     texts_in,
     time_in,
     usage_in,
+    words_in,
 )
 from parrot_core.monitor.state import (
     RunHeader,
@@ -35,6 +36,9 @@ STALLED_AFTER_S = 60.0
 SETTLED_AFTER_S = 10.0
 """A stage with failed and waiting shards, none in work, counts as failed after so long."""
 
+PAUSES = ("BudgetReached", "LeftOpen")
+"""Errors that end a shard without fault: no money left, or a batch that goes on without us."""
+
 Json = dict[str, Any]
 Interval = tuple[datetime, datetime]
 
@@ -44,6 +48,10 @@ class Storage(Protocol):
 
     def read_json(self, path: str) -> Json:
         """Read one JSON object; FileNotFoundError when there is none at ``path``."""
+        ...
+
+    def read_jsons(self, paths: Sequence[str]) -> Iterable[Json | None]:
+        """Read many, in order, as fast as the storage allows; None for one that is gone."""
         ...
 
     def list(self, prefix: str) -> Sequence[str]:
@@ -92,6 +100,7 @@ class RunReader:
         self._run = run
         self._stages = tuple(stages)
         self._final: dict[str, Json] = {}
+        self._fresh: dict[str, Json | None] = {}  # what this look has read already
         self._done: dict[str, ShardState] = {}
 
     def read(self, now: datetime) -> RunState:
@@ -109,6 +118,16 @@ class RunReader:
             self._final[path] = data
         return self._final.get(path)
 
+    def _fetch(self, folder: str, shards: Sequence[Json], files: frozenset[str]) -> None:
+        """Read all files of the stage's open shards at once."""
+        wanted = []
+        for shard in shards:
+            below = f"{folder}/shards/{int(shard['index']):05d}"
+            if below not in self._done:
+                names = [f"{below}/progress.json", f"{below}/receipt.json"]
+                wanted += [path for path in names if path in files]
+        self._fresh = dict(zip(wanted, self._storage.read_jsons(wanted), strict=True))
+
     def _stage(
         self, spec: StageSpec, pinned: Mapping[str, str], files: frozenset[str], now: datetime
     ) -> StageState:
@@ -118,7 +137,9 @@ class RunReader:
             return _published(spec, "pinned", version, manifest or {}, ())
         folder = f"runs/{self._run}/{spec.name}"
         plan = (self._once(f"{folder}/plan.json") if f"{folder}/plan.json" in files else None) or {}
-        shards = tuple(self._shard(spec, item, files, now) for item in plan.get("shards") or [])
+        items = plan.get("shards") or []
+        self._fetch(folder, items, files)
+        shards = tuple(self._shard(spec, item, files, now) for item in items)
         if manifest is not None:
             return _published(spec, "done", version, manifest, shards)
         return _in_work(spec, version, plan, shards, now)
@@ -135,12 +156,12 @@ class RunReader:
         failures = tuple(self._failures(below, files))
         receipt = f"{below}/receipt.json"
         progress_path = f"{below}/progress.json"
-        progress = _read(self._storage, progress_path) if progress_path in files else None
-        if receipt in files and (data := self._once(receipt)) is not None:
+        progress = self._fresh.get(progress_path)
+        if (data := self._fresh.get(receipt)) is not None:
             self._done[below] = _done_shard(index, data, progress, failures)
             return self._done[below]
         if progress is None:
-            status: ShardStatus = "failed" if failures else "waiting"
+            status: ShardStatus = _ended(failures) if failures else "waiting"
             return ShardState(
                 index,
                 status,
@@ -202,8 +223,9 @@ def _open_shard(
     started, updated = time_in(progress.get("started_at")), time_in(progress.get("updated_at"))
     failed_at = failures[-1].ended_at if failures else None
     over = failed_at is not None and (started is None or failed_at >= started)
+    status: ShardStatus
     if over:
-        status: ShardStatus = "failed"
+        status = _ended(failures)
         updated = failed_at
     elif updated is None or (now - updated).total_seconds() > STALLED_AFTER_S:
         status = "stalled"
@@ -223,6 +245,8 @@ def _open_shard(
         usage=usage_in(progress.get("usage")),
         figures=figures_in(progress.get("figures")),
         warnings=texts_in(progress.get("warnings")),
+        waiting=words_in(progress.get("waiting")),
+        paused=words_in(progress.get("paused")),
         failures=failures,
     )
 
@@ -299,8 +323,13 @@ def _stage_status(shards: Sequence[ShardState], now: datetime) -> StageStatus:
     having = {shard.status for shard in shards}
     if having <= {"waiting"}:
         return "waiting"
-    if "failed" not in having or having & {"running", "stalled"}:
+    running = [shard for shard in shards if shard.status == "running"]
+    if running and all(shard.paused for shard in running):
+        return "paused"
+    if having & {"running", "stalled"}:
         return "running"
+    if "failed" not in having:
+        return "paused" if "paused" in having else "running"
     if "waiting" not in having:
         return "failed"
     last = max((s.updated_at for s in shards if s.updated_at), default=None)
@@ -314,10 +343,17 @@ def _run_status(stages: Sequence[StageState], updated: datetime | None, now: dat
         return "done"
     if "failed" in having:
         return "failed"
+    if "paused" in having and "running" not in having:
+        return "paused"
     if having <= {"waiting", "pinned"} and not any(stage.planned_at for stage in stages):
         return "waiting"
     silent = updated is None or (now - updated).total_seconds() > STALLED_AFTER_S
     return "stalled" if silent else "running"
+
+
+def _ended(failures: Sequence[ShardFailure]) -> ShardStatus:
+    """What an attempt that ended early leaves: a shard that waits for the next run, or failed."""
+    return "paused" if failures[-1].error_type in PAUSES else "failed"
 
 
 def _rate(shards: Sequence[ShardState]) -> float | None:

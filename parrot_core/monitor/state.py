@@ -5,9 +5,9 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any, Literal, NamedTuple
 
-ShardStatus = Literal["waiting", "running", "stalled", "failed", "done"]
-StageStatus = Literal["waiting", "running", "failed", "done", "pinned"]
-RunStatus = Literal["waiting", "running", "stalled", "failed", "done"]
+ShardStatus = Literal["waiting", "running", "stalled", "paused", "failed", "done"]
+StageStatus = Literal["waiting", "running", "paused", "failed", "done", "pinned"]
+RunStatus = Literal["waiting", "running", "stalled", "paused", "failed", "done"]
 Kind = Literal["dataset", "model"]
 
 
@@ -81,6 +81,8 @@ class ShardState:
     usage: Mapping[str, EngineUsage] = field(default_factory=dict)
     figures: Mapping[str, float] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    waiting: Mapping[str, str] = field(default_factory=dict)  # engine → what it waits for
+    paused: Mapping[str, str] = field(default_factory=dict)  # engine → why it stands still
     failures: tuple[ShardFailure, ...] = ()
 
     @property
@@ -117,6 +119,21 @@ class StageState:
     planned_at: datetime | None = None  # until published; its engines may still be starting
     updated_at: datetime | None = None
     published: bool = False
+
+    @property
+    def waiting(self) -> Mapping[str, str]:
+        """Engines that wait for something, such as a batch, and for what, in words for people."""
+        running = sorted(self.having("running"), key=lambda shard: str(shard.updated_at))
+        return {engine: what for shard in running for engine, what in shard.waiting.items()}
+
+    @property
+    def pause(self) -> str:
+        """Why the stage stands still, or a part of it: the budget, or what a provider refuses."""
+        for shard in self.having("paused"):
+            if shard.last_error is not None:
+                return shard.last_error.message
+        running = self.having("running")
+        return next((why for shard in running for why in shard.paused.values()), "")
 
     @property
     def percent(self) -> float | None:

@@ -4,7 +4,7 @@ import pytest
 import yaml
 
 from parrot_core.errors import RecipeError
-from parrot_core.recipe import Filter, Recipe, load_recipe, parse_recipe
+from parrot_core.recipe import Filter, Recipe, load_recipe, overridden, parse_recipe
 from parrot_core.recipe_reference import recipe_reference
 from tests.recipes import minimal_recipe
 
@@ -110,3 +110,12 @@ def test_every_filter_rule_of_the_recipe_exists() -> None:
 def test_the_recipe_reference_in_the_docs_is_up_to_date() -> None:
     written = (RECIPES.parents[1] / "docs" / "recipe.md").read_text(encoding="utf-8")
     assert written == recipe_reference(), "run: parrot settings > docs/recipe.md"
+
+
+def test_a_run_is_resumed_with_overrides_of_the_recipe_it_was_begun_with() -> None:
+    begun = minimal_recipe("lake", budget_usd=5)
+    more = overridden(begun, ("budget_usd=40", 'lake="other"'))
+    assert (more.budget_usd, more.lake) == (40, "other")
+    assert more.fingerprint() == begun.fingerprint()
+    with pytest.raises(RecipeError, match="budget_usd"):
+        overridden(begun, ("budget_usd=-1",))

@@ -1,4 +1,5 @@
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -7,16 +8,27 @@ import pytest
 
 from parrot_core.dialogue.stage import SynthesizeStage
 from parrot_core.engines.limits import Budget
-from parrot_core.engines.types import BudgetReached
+from parrot_core.engines.types import BudgetReached, KeyRefused
 from parrot_core.errors import (
     AccountingError,
     CorruptFile,
     MissingRun,
     PartiallyFailed,
     RecipeChanged,
+    ShardHeld,
+    VersionConflict,
 )
 from parrot_core.lake.lake import Lake
-from parrot_core.runner import begin_run, open_run, run_shard
+from parrot_core.lake.leases import Lease, LeaseTimes
+from parrot_core.lake.run_records import StageRecords
+from parrot_core.runner import (
+    begin_run,
+    open_run,
+    open_stage,
+    plan_stage,
+    publish_stage,
+    run_shard,
+)
 from parrot_core.stage import ShardPlan, ShardWork
 from tests.fake_api import Reply, canonical, echo_turns, serving
 from tests.recipes import minimal_recipe
@@ -59,28 +71,116 @@ def test_a_finished_shard_is_not_done_again(tmp_path: Path) -> None:
     assert stage.processed == [0]
 
 
-def test_of_two_attempts_at_one_shard_one_wins_and_the_other_learns_it(tmp_path: Path) -> None:
+FAST = LeaseTimes(expiry_s=1.0, renew_s=0.1, poll_s=0.02)
+
+
+def in_thread(call: Callable[[], Any]) -> tuple[threading.Thread, list[Any]]:
+    """Run ``call`` beside the test; its result, or what it raised, ends up in the list."""
+    outcome: list[Any] = []
+
+    def run() -> None:
+        try:
+            outcome.append(call())
+        except Exception as error:
+            outcome.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    return thread, outcome
+
+
+class GatedStage(SeedStage):
+    """Waits inside a shard until the test lets it go on."""
+
+    def __init__(self) -> None:
+        super().__init__(1)
+        self.inside = threading.Event()
+        self.gate = threading.Event()
+
+    def process(self, work: ShardWork) -> None:
+        self.inside.set()
+        assert self.gate.wait(20)
+        super().process(work)
+
+
+def test_a_shard_that_a_live_worker_has_in_work_is_not_begun_and_its_worker_named(
+    tmp_path: Path,
+) -> None:
     run = begin_run(minimal_recipe(str(tmp_path)))
-    together = threading.Barrier(2)
+    slow = GatedStage()
+    shard = slow.plan(run)[0]
+    thread, outcome = in_thread(lambda: run_shard(run, slow, shard, None, "first", FAST))
+    assert slow.inside.wait(20)
+    second = SeedStage(1)
+    with pytest.raises(ShardHeld, match=r"run 'test', shard 0 of 'seeds' is in work at first"):
+        run_shard(run, second, shard, None, "second", FAST)
+    with (
+        pytest.raises(PartiallyFailed, match="shard 0: in work at first"),
+        open_stage(run, second, Budget(None)) as opened,
+    ):
+        opened.publish()
+    slow.gate.set()
+    thread.join()
+    assert run_shard(run, second, shard, None, "second", FAST) == outcome[0]
+    assert (slow.processed, second.processed) == ([0], [])
+    assert StageRecords(run.lake.storage, "test", "seeds").failures(0) == []
 
-    class Slow(SeedStage):
-        def process(self, work: ShardWork) -> None:
-            together.wait()
-            super().process(work)
 
-    stage = Slow(1)
+def test_a_worker_that_was_superseded_gets_its_successors_receipt_and_records_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = begin_run(minimal_recipe(str(tmp_path)))
+    paused = GatedStage()
+    shard = paused.plan(run)[0]
+    monkeypatch.setattr(Lease, "renew", Lease.check)  # alive, but never says so
+    thread, outcome = in_thread(lambda: run_shard(run, paused, shard, None, "first", FAST))
+    assert paused.inside.wait(20)
+    receipt = run_shard(run, SeedStage(1), shard, None, "second", FAST)
+    before = {path: run.lake.storage.read_bytes(path) for path in run.lake.storage.list("")}
+    paused.gate.set()
+    thread.join()
+    assert outcome == [receipt]
+    assert (receipt.worker, receipt.epoch) == ("second", 2)
+    after = {path: run.lake.storage.read_bytes(path) for path in run.lake.storage.list("")}
+    assert after == before
+
+
+def test_a_commit_whose_receipt_was_not_filed_is_not_done_again(tmp_path: Path) -> None:
+    """Killed between the commit and the copy of the receipt that listings find."""
+    run = begin_run(minimal_recipe(str(tmp_path)))
+    stage = SeedStage(1)
     shard = stage.plan(run)[0]
-    receipts: list[Any] = []
-    attempts = [
-        threading.Thread(target=lambda: receipts.append(run_shard(run, stage, shard, None)))
-        for _ in range(2)
-    ]
-    for attempt in attempts:
-        attempt.start()
-    for attempt in attempts:
-        attempt.join()
-    assert receipts[0] == receipts[1]
+    first = run_shard(run, stage, shard, None)
+    run.lake.storage.delete(["runs/test/seeds/shards/00000/receipt.json"])
     assert drive(run, stage).accounting.rows_out == 1
+    assert stage.processed == [0]
+    assert StageRecords(run.lake.storage, "test", "seeds").receipt(0) == first
+
+
+def test_what_losing_attempts_left_is_not_in_the_folder_of_a_published_version(
+    tmp_path: Path,
+) -> None:
+    run = begin_run(minimal_recipe(str(tmp_path)))
+    folder = "datasets/seeds/test"
+    for path in ("shards/00000-aaaaaaaaaaaa-0.parquet", "rejects/00001-aaaaaaaaaaaa-0.parquet"):
+        run.lake.storage.write_bytes(f"{folder}/{path}", b"of a worker that was killed")
+    run.lake.storage.write_bytes(f"{folder}/NOTES.md", b"of a person")
+    manifest = drive(run, SeedStage())
+    named = {entry.path for entry in (*manifest.files, *manifest.reject_files)}
+    there = {path.removeprefix(f"{folder}/") for path in run.lake.storage.list(folder)}
+    assert there == named | {"manifest.json", "NOTES.md"}
+
+
+def test_of_two_publishers_of_the_same_shards_both_have_the_version(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = begin_run(minimal_recipe(str(tmp_path)))
+    stage = SeedStage()
+    first = drive(run, stage)
+    monkeypatch.setattr(Lake, "published", lambda *_: False)  # it looked a moment too early
+    assert publish_stage(run, stage, plan_stage(run, stage)) == first
+    with pytest.raises(VersionConflict):
+        run.lake.publish(first.model_copy(update={"commit_id": "another"}))
 
 
 def test_a_row_that_vanished_is_refused(tmp_path: Path) -> None:
@@ -197,3 +297,25 @@ def test_any_parquet_reader_reads_a_version(tmp_path: Path) -> None:
     run = begin_run(minimal_recipe(str(tmp_path)))
     drive(run, SeedStage())
     assert pq.read_table(tmp_path / "datasets/seeds/test/shards").num_rows == 3
+
+
+def test_answers_on_their_way_when_the_run_stops_are_kept(tmp_path: Path) -> None:
+    """They are charged all the same: stopping must not throw them away."""
+
+    def refuse_one(number: int, body: dict[str, Any]) -> Reply:
+        if number == 4:
+            return Reply(status=401)
+        reply = echo_turns(number, body)
+        return Reply(reply.text, delay_s=0.3)
+
+    with serving(refuse_one) as api:
+        run = synthesis(tmp_path, api.base_url)
+        with pytest.raises(KeyRefused):
+            drive(run, SynthesizeStage())
+        answered = {canonical(body) for n, body in enumerate(api.requests, 1) if n != 4}
+        assert len(answered) >= 3
+        api.behaviour = echo_turns
+        api.requests.clear()
+        drive(run, SynthesizeStage())
+    assert not answered & {canonical(body) for body in api.requests}
+    assert len(api.requests) == SEEDS * 7 - len(answered)

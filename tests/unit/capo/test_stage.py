@@ -173,6 +173,7 @@ def test_the_version_says_the_yield_of_each_strategy(tmp_path: Path) -> None:
     receipt = Receipt(
         shard=0,
         attempt="a",
+        epoch=1,
         accounting=Accounting(unit="pair"),
         metrics=work.metrics,
         worker="w",

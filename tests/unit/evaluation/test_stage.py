@@ -73,6 +73,7 @@ def receipt(work: FakeWork) -> Receipt:
     return Receipt(
         shard=0,
         attempt="a",
+        epoch=1,
         accounting=Accounting(unit="answer"),
         metrics=json.loads(json.dumps(work.metrics)),
         worker="w",

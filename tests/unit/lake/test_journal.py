@@ -1,12 +1,18 @@
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 
-from parrot_core.errors import StorageError
+from parrot_core.errors import LeaseLost, StorageError
+from parrot_core.lake.holder import this_process
 from parrot_core.lake.journal import Entry, Journal, read_entries
+from parrot_core.lake.leases import Claims, Lease, LeaseTimes, take
 from parrot_core.lake.storage import Storage
+
+GONE = this_process().model_copy(update={"started": 1})
+"""A process of this machine that has ended: its lease is taken over at once."""
 
 
 def entry(key: str) -> Entry:
@@ -72,13 +78,58 @@ def test_a_damaged_journal_file_is_named_not_skipped(tmp_path: Path) -> None:
         Journal(storage, "journal", 0.01)
 
 
-def test_remove_leaves_no_file(tmp_path: Path) -> None:
+def test_an_answer_that_could_not_be_written_is_tried_again_at_the_end(tmp_path: Path) -> None:
     storage = Storage(str(tmp_path))
+    blocked = tmp_path / "journal"
+    journal = Journal(storage, "journal", 0.01)
 
-    async def buy() -> Journal:
-        journal = Journal(storage, "journal", 0.01)
-        await journal.record(entry("a"))
-        return journal
+    async def buy() -> None:
+        blocked.write_text("a file where the folder should be")
+        with pytest.raises(StorageError):
+            await journal.record(entry("a"))
 
-    asyncio.run(buy()).remove()
+    asyncio.run(buy())
+    blocked.unlink()
+    journal.close()
+    assert [e.key for e in read_entries(storage, "journal")] == ["a"]
+
+
+def lease_of(storage: Storage, attempt: str) -> Lease:
+    taken = take(Claims(storage, "claims", "shard 0"), attempt, GONE, LeaseTimes())
+    assert isinstance(taken, Lease)
+    return taken
+
+
+def test_a_worker_that_was_superseded_journals_nothing(tmp_path: Path) -> None:
+    storage = Storage(str(tmp_path))
+    journal = Journal(storage, "journal", 0.01, lease_of(storage, "a1"))
+    lease_of(storage, "a2")
+
+    async def buy() -> None:
+        with pytest.raises(LeaseLost):
+            await journal.record(entry("a"))
+        with pytest.raises(LeaseLost):  # and asks for nothing more to be bought
+            journal.get("b")
+
+    asyncio.run(buy())
+    with pytest.raises(LeaseLost):
+        journal.close()
     assert storage.list("journal") == []
+
+
+def test_of_two_answers_to_one_request_the_later_epochs_counts(tmp_path: Path) -> None:
+    """A paused worker wrote after its successor had loaded the journal and bought its own."""
+    storage = Storage(str(tmp_path))
+    leases = [lease_of(storage, "a1"), lease_of(storage, "a2")]
+    journals = [Journal(storage, "journal", 0.01, lease) for lease in leases]
+    answers = [replace(entry("k"), text=text) for text in ("of the paused", "of the successor")]
+
+    async def buy() -> None:
+        await journals[1].record(answers[1])
+        storage.delete(["claims/000002.json"])  # as if it had checked a moment before
+        await journals[0].record(answers[0])
+
+    asyncio.run(buy())
+    found = Journal(storage, "journal", 0.01).get("k")
+    assert found is not None
+    assert found.text == "of the successor"

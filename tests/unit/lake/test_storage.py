@@ -94,3 +94,14 @@ def test_upload_and_download_keep_the_content(storage: Storage, tmp_path: Path) 
     assert (tmp_path / "deep" / "copy.bin").read_bytes() == source.read_bytes()
     storage.delete(["models/x/file.bin", "models/x/file.bin"])
     assert storage.list("models") == []
+
+
+def test_many_files_are_read_in_order_and_missing_ones_are_none(storage: Storage) -> None:
+    paths = [f"{n}.json" for n in range(50)]
+    for path in paths:
+        storage.write_json(path, {"path": path})
+    storage.delete(["gone.json", *paths[:10]])
+    kept = [{"path": path} for path in paths[10:]]
+    assert list(storage.read_jsons(paths)) == [*[None] * 10, *kept]
+    assert [data is None for data in storage.read_many(paths[8:12])] == [True, True, False, False]
+    assert list(storage.read_jsons([])) == []

@@ -1,6 +1,7 @@
 """The state of a run, read from the lake's files alone."""
 
 import json
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 
@@ -205,6 +206,10 @@ class _Counting:
     def read_json(self, path: str) -> dict[str, object]:
         self.paths.append(path)
         return self.inner.read_json(path)
+
+    def read_jsons(self, paths: Sequence[str]) -> list[dict[str, object] | None]:
+        self.paths += paths
+        return list(self.inner.read_jsons(paths))
 
     def list(self, prefix: str) -> list[str]:
         return self.inner.list(prefix)
