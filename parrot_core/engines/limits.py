@@ -7,7 +7,7 @@ import asyncio
 import math
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
 
 from parrot_core.engines.breaker import Breaker
@@ -21,6 +21,12 @@ Clock = Callable[[], float]
 
 LOOK_AGAIN_S = 1.0
 """A request that waits for a moment in time looks again this often: limits may have changed."""
+
+TOLERATED = 0.15
+"""Share of recent requests that a provider may refuse before it counts as congested."""
+
+RECENT = 64
+"""So many requests are recent: eleven refusals in a row are congestion, four of 64 are none."""
 
 
 class TokenBucket:
@@ -100,7 +106,10 @@ class Limiter:
     """One provider's limits, adaptive: halves its window on refusals, regrows with success.
 
     Additive increase, multiplicative decrease (Chiu and Jain 1989), once a round trip: refusals
-    of requests that were under way when the window was halved don't halve it again. Requests wait
+    of requests that were under way when the window was halved don't halve it again. A refusal now
+    and then is no congestion and holds back its own request alone: the window answers to more
+    than ``TOLERATED`` of the recent requests, or 5 % of random 429s would shrink it to a tenth,
+    as random loss does to TCP (Mathis et al. 1997; measured by bench/loop.py). Requests wait
     in one line, holding nothing; the first goes when window, rates, the provider's Retry-After
     and the circuit breaker all let it.
     """
@@ -121,7 +130,9 @@ class Limiter:
         self.in_flight = 0
         self._sent = 0
         self._halved_at = 0  # number of the last request sent before the window was halved
+        self._refusals = 0.0  # moving average: the share of recent requests that were refused
         self._line = asyncio.Lock()
+        self._front = asyncio.Lock()  # who stands first in the line, and those who were refused
         self._changed = asyncio.Event()
         self._sleep = sleep
         self._clock = clock
@@ -145,16 +156,18 @@ class Limiter:
         self._changed.set()
 
     @asynccontextmanager
-    async def slot(self, tokens: int) -> AsyncIterator[Ticket]:
+    async def slot(self, tokens: int, *, again: bool = False) -> AsyncIterator[Ticket]:
         """Hold one request's place, after waiting for all limits.
 
         Args:
             tokens: expected tokens of prompt and completion.
+            again: it was refused before, so it has waited in the line already: it goes to the
+                front, or its session would fall behind all others by a whole line.
 
         Raises:
             ProviderRefuses: the provider was paused for too long.
         """
-        async with self._line:
+        async with nullcontext() if again else self._line, self._front:
             while (wait := self._wait(tokens)) > 0:
                 if wait == math.inf:
                     self._changed.clear()
@@ -174,16 +187,19 @@ class Limiter:
         """Note a completion: the window grows by one for each window's worth of them."""
         most = float(self.share.concurrency)
         self.window = min(most, self.window + 1 / max(1.0, self.window))
+        self._refusals -= self._refusals / RECENT
         if self._tokens is not None:
             self._tokens.give_back(expected_tokens - used_tokens)
         self.breaker.answered()
 
     def refused(self, ticket: Ticket, why: str, retry_after: float | None) -> None:
-        """Note a 429 or 5xx: halve the window, and keep quiet for as long as we are told."""
-        if ticket.number > self._halved_at:
+        """Note a 429 or 5xx; when they are many, halve the window and keep quiet as we are told."""
+        self._refusals += (1 - self._refusals) / RECENT
+        if ticket.number > self._halved_at and self._refusals > TOLERATED:
             self.window = max(1.0, self.window / 2)
             self._halved_at = self._sent
-        if retry_after:
+            self._refusals = TOLERATED  # the next one counts, unless answers come between
+        if retry_after and ticket.number <= self._halved_at:
             self._quiet_until = max(self._quiet_until, self._clock() + retry_after)
         self.breaker.refused(why, retry_after, probe=ticket.probe)
 

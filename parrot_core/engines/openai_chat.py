@@ -122,7 +122,7 @@ class OpenAIChat:
         purchase = purchase or Purchase()
         purchase.task = asyncio.current_task()
         while not purchase.left:
-            outcome = await self._try(body, max_tokens, sample, purchase)
+            outcome = await self._try(body, max_tokens, sample, purchase, again=attempt > 0)
             if not isinstance(outcome, _Failure):
                 return outcome
             if purchase.left:
@@ -145,13 +145,19 @@ class OpenAIChat:
         raise asyncio.CancelledError
 
     async def _try(
-        self, body: dict[str, Any], max_tokens: int, sample: str, purchase: Purchase
+        self,
+        body: dict[str, Any],
+        max_tokens: int,
+        sample: str,
+        purchase: Purchase,
+        *,
+        again: bool,
     ) -> "tuple[ChatCompletion, float] | _Failure":
         """Send one request once; what is final is raised."""
         worst = worst_tokens(body, max_tokens)
         worst_usd = cost_usd(self._price, *worst)
         expected = expected_tokens(body, max_tokens)
-        async with self.limiter.slot(expected) as ticket:
+        async with self.limiter.slot(expected, again=again) as ticket:
             while not self._budget.try_reserve(worst_usd):
                 await self._sleep(MONEY_POLL_S)
             usd = 0.0

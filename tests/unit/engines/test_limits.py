@@ -136,6 +136,65 @@ def test_many_refusals_of_one_round_trip_halve_the_window_once() -> None:
     assert asyncio.run(storm()) == [8, 4, 2]
 
 
+async def outcome(limiter: Limiter, refused: bool, retry_after: float | None = None) -> None:
+    async with limiter.slot(1) as ticket:
+        if refused:
+            limiter.refused(ticket, "HTTP 429", retry_after)
+        else:
+            limiter.succeeded(1, 1)
+
+
+def test_a_refusal_now_and_then_costs_no_concurrency_and_no_pause() -> None:
+    time, rng = Time(), random.Random(7)
+    limiter = Limiter(Limits(concurrency=64), time.clock, time.sleep)
+
+    async def traffic() -> list[float]:
+        windows = []
+        for _ in range(20_000):
+            await outcome(limiter, rng.random() < 0.05, retry_after=2)
+            windows.append(limiter.window)
+        return windows
+
+    windows = asyncio.run(traffic())
+    assert sum(windows) / len(windows) > 0.98 * 64
+    assert time.now < 0.01 * 20_000 * 0.05 * 2
+
+
+def test_a_refused_request_does_not_wait_in_the_whole_line_again() -> None:
+    limiter = Limiter(Limits(concurrency=1))
+    order: list[str] = []
+
+    async def one(name: str, again: bool) -> None:
+        async with limiter.slot(1, again=again):
+            order.append(name)
+            await asyncio.sleep(0)
+
+    async def line() -> None:
+        async with asyncio.TaskGroup() as group:
+            for n in range(5):
+                group.create_task(one(f"new {n}", again=False))
+            await asyncio.sleep(0)
+            group.create_task(one("again", again=True))
+
+    asyncio.run(line())
+    assert sorted(order) == sorted(["again", *(f"new {n}" for n in range(5))])
+    assert order.index("again") <= 2  # behind who was served and who stood first
+
+
+@pytest.mark.parametrize("concurrency", [1, 16, 256])
+def test_a_provider_that_refuses_most_is_left_in_peace(concurrency: int) -> None:
+    time, rng = Time(), random.Random(7)
+    limiter = Limiter(Limits(concurrency=concurrency, max_pause_s=0), time.clock, time.sleep)
+
+    async def traffic() -> None:
+        for _ in range(100):
+            await outcome(limiter, rng.random() < 0.9, retry_after=10)
+
+    asyncio.run(traffic())
+    assert limiter.window <= max(1, concurrency // 8)
+    assert time.now > 100 * 10 * 0.6
+
+
 def test_the_window_regrows_by_one_a_round_trip() -> None:
     limiter = Limiter(Limits(concurrency=16))
     limiter.window = 4
