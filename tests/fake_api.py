@@ -111,12 +111,12 @@ def running(api: Api) -> Iterator[Api]:
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", 0).start()
         api.base_url = f"http://127.0.0.1:{runner.addresses[0][1]}/v1"
-        started.set()
         return runner
 
     def run() -> None:
         asyncio.set_event_loop(loop)
         runner = loop.run_until_complete(start())
+        loop.call_soon(started.set)  # from within run_forever, which a stop then ends
         loop.run_forever()
         loop.run_until_complete(runner.cleanup())
 
