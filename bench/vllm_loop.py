@@ -1,6 +1,6 @@
 """Tokens a second of real vLLM in our dialogue loop, against vLLM's own offline batch.
 
-Usage: python bench/vllm_loop.py [--sessions 96] [--turns 3] [--max-tokens 48] [--json]
+Usage: python bench/vllm_loop.py [--sessions 48] [--turns 2] [--max-tokens 32] [--json]
 
 The loop runs first, over HTTP, one message after another. The offline batch then gets every prompt
 of the loop at once, which no dialogue could: with the sampling seeds of the loop, and without.
@@ -138,15 +138,16 @@ def offline_figures(requests: list[dict[str, Any]], max_tokens: int) -> list[tup
         )
     if done.returncode:
         sys.exit(done.stderr[-3000:])
-    return [(tokens, seconds) for tokens, seconds in json.loads(done.stdout.splitlines()[-1])]
+    told = next(line for line in done.stdout.splitlines() if line.startswith("[["))
+    return [(tokens, seconds) for tokens, seconds in json.loads(told)]
 
 
 def main() -> None:
     """Run both and print their ratio."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--sessions", type=int, default=96)
-    parser.add_argument("--turns", type=int, default=3)
-    parser.add_argument("--max-tokens", type=int, default=48)
+    parser.add_argument("--sessions", type=int, default=48)
+    parser.add_argument("--turns", type=int, default=2)
+    parser.add_argument("--max-tokens", type=int, default=32)
     parser.add_argument("--offline", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--json", action="store_true")
     told = parser.parse_args()
