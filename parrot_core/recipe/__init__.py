@@ -1,0 +1,55 @@
+"""Everything a run can be told, as validated models: YAML in, every knob bounded and described.
+
+The descriptions are written for users: Prefect's UI renders them as a form and
+``docs/recipe.md`` is made from them. Values marked *operational* (limits, concurrency, budget,
+addresses) don't change what a run produces, so a run may be resumed with other ones.
+"""
+
+from parrot_core.recipe.base import OPERATIONAL, STRATEGIES, Model, ModelRef, Sampling, Strategy
+from parrot_core.recipe.data import Filter, FilterRule, Ingest, Seeds, Synthesize
+from parrot_core.recipe.engines import (
+    BatchSettings,
+    Engine,
+    Limits,
+    OpenAIEngine,
+    Price,
+    VllmEngine,
+)
+from parrot_core.recipe.evaluation import Evaluate
+from parrot_core.recipe.loading import load_recipe, overridden, parse_recipe
+from parrot_core.recipe.preferences import CaPO, Select
+from parrot_core.recipe.training import Lora, TrainAsk, TrainDpo, Training, TrainSft
+from parrot_core.recipe.whole import Recipe, differences
+
+__all__ = [
+    "OPERATIONAL",
+    "STRATEGIES",
+    "BatchSettings",
+    "CaPO",
+    "Engine",
+    "Evaluate",
+    "Filter",
+    "FilterRule",
+    "Ingest",
+    "Limits",
+    "Lora",
+    "Model",
+    "ModelRef",
+    "OpenAIEngine",
+    "Price",
+    "Recipe",
+    "Sampling",
+    "Seeds",
+    "Select",
+    "Strategy",
+    "Synthesize",
+    "TrainAsk",
+    "TrainDpo",
+    "TrainSft",
+    "Training",
+    "VllmEngine",
+    "differences",
+    "load_recipe",
+    "overridden",
+    "parse_recipe",
+]

@@ -1,0 +1,163 @@
+"""Engines by the name that stages use: vLLM that we serve, or any OpenAI-compatible API."""
+
+from datetime import date
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from parrot_core.recipe.base import OPERATIONAL, Model, ModelRef
+
+
+class Price(Model):
+    """What a provider charges, in US dollars for a million tokens, and when that was true."""
+
+    input_per_million: float = Field(ge=0, description="Dollars for a million prompt tokens.")
+    output_per_million: float = Field(ge=0, description="Dollars for a million completion tokens.")
+    as_of: date = Field(description="The day on which this price was true.")
+
+
+class Limits(Model):
+    """What a provider lets us do with one model; shared by all workers of a run."""
+
+    concurrency: int = Field(16, ge=1, le=4096, description="Requests in flight.")
+    requests_per_minute: int | None = Field(None, ge=1, description="RPM; unset is unlimited.")
+    tokens_per_minute: int | None = Field(
+        None, ge=1, description="TPM, prompt and completion together; unset is unlimited."
+    )
+    max_retries: int = Field(
+        6,
+        ge=0,
+        le=50,
+        description=(
+            "Tries again of a request that fails (5xx, broken connection) while the provider "
+            "answers others; a 429 doesn't count."
+        ),
+    )
+    timeout_s: float = Field(300, gt=0, le=3600, description="Longest wait for one completion.")
+    pause_after_s: float = Field(
+        30,
+        gt=0,
+        le=3600,
+        description="A provider that answered nothing for so long is paused, and probed instead.",
+    )
+    max_pause_s: float = Field(
+        3600,
+        ge=0,
+        le=604_800,
+        description=(
+            "Longest pause; then the run ends with a clear error and can be resumed. 0 never "
+            "pauses: a request that keeps failing fails its shard."
+        ),
+    )
+
+
+class _Engine(Model):
+    limits: Limits = Field(Limits(), json_schema_extra=OPERATIONAL, description="Rate limits.")
+    price: Price | None = Field(
+        None,
+        json_schema_extra=OPERATIONAL,
+        description=(
+            "Price table. Unset: what parrot_core/engines/prices.yaml knows of the model, else "
+            "nothing; a budget is refused for an API whose price isn't known."
+        ),
+    )
+
+
+class VllmEngine(_Engine):
+    """A model that the factory serves with vLLM for as long as a stage needs it."""
+
+    kind: Literal["vllm"] = "vllm"
+    model: ModelRef
+    max_model_len: int = Field(4096, ge=64, le=1_048_576, description="Context, in tokens.")
+    dtype: Literal["auto", "bfloat16", "float16", "float32"] = Field(
+        "auto", description="Precision of weights and activations."
+    )
+    args: tuple[str, ...] = Field(
+        (),
+        json_schema_extra=OPERATIONAL,
+        description="More `vllm serve` arguments, e.g. --tensor-parallel-size=4.",
+    )
+    env: dict[str, str] = Field(
+        {}, json_schema_extra=OPERATIONAL, description="Environment of the vLLM process."
+    )
+    replicas: int = Field(
+        1,
+        ge=1,
+        le=64,
+        json_schema_extra=OPERATIONAL,
+        description="Processes that serve the model, each on its own GPUs or cores.",
+    )
+    start_timeout_s: float = Field(
+        600, gt=0, le=7200, json_schema_extra=OPERATIONAL, description="Longest wait for the load."
+    )
+
+
+class BatchSettings(Model):
+    """Buy by OpenAI's Batch API: a round of requests at half the price, answered within a day."""
+
+    completion_window: Literal["24h"] = Field(
+        "24h", description="How long the provider may take; what it doesn't do is asked again."
+    )
+    max_requests: int = Field(
+        50_000, ge=1, le=50_000, description="Most requests in one batch (OpenAI: 50,000)."
+    )
+    max_file_mb: int = Field(
+        200, ge=1, le=200, description="Largest input file of a batch (OpenAI: 200 MB)."
+    )
+    max_wait_s: float = Field(
+        30,
+        ge=0,
+        le=3600,
+        description="A round is ordered when no further request has come for so long.",
+    )
+    poll_s: float = Field(30, gt=0, le=3600, description="Seconds between looks at a batch.")
+    grace_s: float = Field(
+        60,
+        ge=0,
+        le=3600,
+        description=(
+            "How long the provider is searched for a batch whose order was cut off, before its "
+            "requests are ordered anew."
+        ),
+    )
+    discount: float = Field(
+        0.5, ge=0, le=1, description="Taken off the price: 0.5 is half price (OpenAI's)."
+    )
+
+
+class OpenAIEngine(_Engine):
+    """Any OpenAI-compatible chat API: OpenAI, a vLLM elsewhere, a gateway."""
+
+    kind: Literal["openai"] = "openai"
+    model: str = Field(min_length=1, description="The model's name at the provider.")
+    base_url: str = Field(
+        "https://api.openai.com/v1",
+        pattern=r"^https?://",
+        json_schema_extra=OPERATIONAL,
+        description="Address of the API.",
+    )
+    replica_urls: tuple[str, ...] = Field(
+        (),
+        json_schema_extra=OPERATIONAL,
+        description="Addresses of further replicas; a session stays with one of them.",
+    )
+    api_key_env: str | None = Field(
+        "OPENAI_API_KEY",
+        json_schema_extra=OPERATIONAL,
+        description="Environment variable with the key; null when the API needs none.",
+    )
+    max_tokens_field: Literal["max_completion_tokens", "max_tokens"] = Field(
+        "max_completion_tokens",
+        description="What the API calls the limit of a completion (older gateways: max_tokens).",
+    )
+    batch: BatchSettings | None = Field(
+        None,
+        json_schema_extra=OPERATIONAL,
+        description=(
+            "Buy through the Batch API, round by round, at a discount; null asks at once. Let "
+            "sessions_in_flight be large then: each turn of all of them is one round."
+        ),
+    )
+
+
+Engine = Annotated[VllmEngine | OpenAIEngine, Field(discriminator="kind")]

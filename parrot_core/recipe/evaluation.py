@@ -1,0 +1,30 @@
+"""Settings of the evaluation."""
+
+from pydantic import Field
+
+from parrot_core.recipe.base import OPERATIONAL, Model, Sampling
+
+
+class Evaluate(Model):
+    """An LLM judge scores a multi-turn benchmark turn by turn, 1–10 (Zheng et al. 2023)."""
+
+    questions: str = Field(
+        "package://parrot_core/evaluation/questions.jsonl",
+        description="Questions in FastChat's JSONL layout (question_id, category, turns).",
+    )
+    subjects: dict[str, str] = Field(
+        description="What is compared: a name shown in the report, and the engine it runs on."
+    )
+    judge: str = Field("judge", description="Engine that scores the answers.")
+    limit: int | None = Field(None, ge=1, description="Only the first so many questions.")
+    max_turns: int | None = Field(None, ge=1, description="Only the first so many turns.")
+    answer: Sampling = Field(Sampling(max_tokens=1024), description="Sampling of answers.")
+    verdict: Sampling = Field(
+        Sampling(temperature=0, max_tokens=512), description="Sampling of the judge."
+    )
+    questions_per_shard: int = Field(
+        20, ge=1, le=100_000, description="Questions of one subject in a shard."
+    )
+    sessions_in_flight: int = Field(
+        16, ge=1, le=100_000, json_schema_extra=OPERATIONAL, description="Sessions at once."
+    )

@@ -1,0 +1,84 @@
+"""Settings of the three trainings; defaults are the paper's (§4.1.3)."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from parrot_core.recipe.base import OPERATIONAL, STRATEGIES, Model, ModelRef, Strategy
+
+
+class Lora(Model):
+    """Low-rank adaptation instead of full fine-tuning; merged when the model is published."""
+
+    r: int = Field(16, ge=1, le=1024, description="Rank.")
+    alpha: int = Field(32, ge=1, description="Scale.")
+    dropout: float = Field(0.0, ge=0, lt=1, description="Dropout on the adapter's input.")
+
+
+class Training(Model):
+    """What the three trainings share. Defaults are the paper's (§4.1.3)."""
+
+    max_length: int = Field(4096, ge=64, description="Tokens a sequence; longer ones are cut.")
+    epochs: float = Field(3, gt=0, le=100, description="Passes over the data.")
+    max_steps: int | None = Field(None, ge=1, description="Stop after so many optimiser steps.")
+    learning_rate: float = Field(3e-5, gt=0, le=1, description="Peak learning rate (AdamW).")
+    lr_scheduler: Literal["cosine", "linear", "constant"] = Field(
+        "cosine", description="Schedule after the warm-up."
+    )
+    warmup_epochs: float = Field(0.1, ge=0, le=10, description="Linear warm-up, in epochs.")
+    batch_size: int = Field(32, ge=1, description="Sequences an optimiser step, over all devices.")
+    per_device_batch_size: int = Field(
+        4, ge=1, json_schema_extra=OPERATIONAL, description="Sequences a device at once."
+    )
+    gradient_checkpointing: bool = Field(
+        False, json_schema_extra=OPERATIONAL, description="Recompute activations to save memory."
+    )
+    precision: Literal["auto", "bf16", "fp32"] = Field(
+        "auto", description="auto: bf16 where the hardware has it."
+    )
+    lora: Lora | None = Field(None, description="LoRA settings; null trains every weight.")
+    save_steps: int = Field(
+        200, ge=1, json_schema_extra=OPERATIONAL, description="Steps between checkpoints."
+    )
+    accelerate_args: tuple[str, ...] = Field(
+        (),
+        json_schema_extra=OPERATIONAL,
+        description="More `accelerate launch` arguments, e.g. --num_processes=8 --use_fsdp.",
+    )
+    max_examples: int | None = Field(None, ge=1, description="Train on at most so many examples.")
+    eval_examples: int = Field(
+        200, ge=0, description="Held-out examples for the loss before and after; 0 skips it."
+    )
+
+
+class TrainAsk(Training):
+    """Parrot-Ask: loss on the user's tokens only (paper §3.1)."""
+
+    base: ModelRef
+    learn_first_query: bool = Field(
+        True, description="Whether the opening query counts towards the loss."
+    )
+
+
+class TrainSft(Training):
+    """Parrot-Chat SFT: loss on the assistant's tokens only (paper §3.2)."""
+
+    base: ModelRef
+    max_turns: int | None = Field(None, ge=1, description="Train on the first so many turns only.")
+    heldout_fraction: float = Field(
+        0.02, ge=0, lt=0.5, description="Share of sessions that only measure the loss."
+    )
+
+
+class TrainDpo(Training):
+    """Parrot-Chat DPO on CaPO's pairs, from the SFT model (paper §3.3)."""
+
+    learning_rate: float = Field(1e-5, gt=0, le=1, description="Peak learning rate (AdamW).")
+    epochs: float = Field(1, gt=0, le=100, description="Passes over the pairs.")
+    beta: float = Field(0.1, gt=0, le=10, description="β of the DPO loss (Rafailov et al. 2023).")
+    strategies: tuple[Strategy, ...] = Field(
+        STRATEGIES, description="Negatives to train on (Table 6)."
+    )
+    heldout_fraction: float = Field(
+        0.1, ge=0, lt=0.5, description="Share of queries whose pairs only measure the margin."
+    )

@@ -1,0 +1,112 @@
+"""The whole recipe, its canonical form and fingerprint."""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from pydantic import BaseModel, Field, model_validator
+
+from parrot_core.recipe.base import OPERATIONAL, SLUG, Model
+from parrot_core.recipe.data import Filter, Ingest, Seeds, Synthesize
+from parrot_core.recipe.engines import Engine
+from parrot_core.recipe.evaluation import Evaluate
+from parrot_core.recipe.preferences import CaPO, Select
+from parrot_core.recipe.training import TrainAsk, TrainDpo, TrainSft
+
+
+class Recipe(Model):
+    """One run of the factory, from ShareGPT records to an evaluated Parrot-Chat."""
+
+    name: str = Field(pattern=SLUG, description="Name of the run and of every version it makes.")
+    description: str = Field("", max_length=2000, description="A line for people.")
+    seed: int = Field(42, ge=0, lt=2**31, description="Seed of every random choice.")
+    lake: str = Field(
+        ".parrot/lake",
+        json_schema_extra=OPERATIONAL,
+        description="Where versions live: a path, file://, s3://bucket/prefix, or any fsspec URL.",
+    )
+    budget_usd: float | None = Field(
+        None, gt=0, json_schema_extra=OPERATIONAL, description="Hard stop before this cost."
+    )
+    shards_at_once: int = Field(
+        4, ge=1, le=256, json_schema_extra=OPERATIONAL, description="Shards in work at once."
+    )
+    shard_retries: int = Field(
+        1,
+        ge=0,
+        le=20,
+        json_schema_extra=OPERATIONAL,
+        description="Further tries of a failed shard.",
+    )
+    inputs: dict[str, str] = Field(
+        {},
+        description=(
+            "Datasets or models taken from an earlier run instead of made anew, e.g. "
+            "{parrot-ask: 2026-11-15}. Stages that would make them are skipped."
+        ),
+    )
+    engines: dict[str, Engine] = Field(description="Engines by the name the stages use.")
+    ingest: Ingest
+    train_ask: TrainAsk
+    seeds: Seeds = Seeds()
+    synthesize: Synthesize = Synthesize()
+    filter: Filter = Filter()
+    train_sft: TrainSft
+    select: Select = Select()
+    capo: CaPO = CaPO()
+    train_dpo: TrainDpo = TrainDpo()
+    evaluate: Evaluate
+
+    @model_validator(mode="after")
+    def _engines_exist(self) -> "Recipe":
+        used = {
+            "synthesize.asker": self.synthesize.asker,
+            "synthesize.answerer": self.synthesize.answerer,
+            "capo.writer": self.capo.writer,
+            "evaluate.judge": self.evaluate.judge,
+            **{f"evaluate.subjects.{k}": v for k, v in self.evaluate.subjects.items()},
+        }
+        if self.select.judge is not None:
+            used["select.judge"] = self.select.judge
+        for place, engine in used.items():
+            if engine not in self.engines:
+                have = ", ".join(sorted(self.engines)) or "none"
+                raise ValueError(f"{place} names engine '{engine}', but engines has: {have}")
+        return self
+
+    def canonical(self) -> dict[str, Any]:
+        """The values that decide what a run produces: all but the operational ones."""
+        result = _without_operational(self)
+        assert isinstance(result, dict)
+        return result
+
+    def fingerprint(self) -> str:
+        """SHA-256 of :meth:`canonical`, as 64 hex digits."""
+        text = json.dumps(self.canonical(), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _without_operational(value: Any) -> Any:
+    if isinstance(value, BaseModel):
+        fields = type(value).model_fields
+        return {
+            name: _without_operational(getattr(value, name))
+            for name, info in fields.items()
+            if info.json_schema_extra != OPERATIONAL
+        }
+    if isinstance(value, dict):
+        return {key: _without_operational(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_operational(item) for item in value]
+    return value
+
+
+def differences(before: Any, after: Any, path: str = "") -> Iterator[str]:
+    """Yield one line for each value that two canonical recipes don't share."""
+    if isinstance(before, dict) and isinstance(after, dict):
+        for key in sorted(before.keys() | after.keys()):
+            below = f"{path}.{key}" if path else str(key)
+            yield from differences(before.get(key), after.get(key), below)
+    elif before != after:
+        yield f"{path}: {json.dumps(before)} → {json.dumps(after)}"
