@@ -17,7 +17,7 @@ from typing import Any
 import parrot_core
 from parrot_core.engines.connection import Engines, open_engines
 from parrot_core.engines.limits import Budget
-from parrot_core.engines.types import RunError
+from parrot_core.engines.types import RequestFails, RunError
 from parrot_core.errors import (
     LeaseLost,
     MissingRun,
@@ -159,8 +159,9 @@ def _attempt(
     """Do one shard under a lease and commit it."""
     state = StageRecords(run.lake.storage, run.name, stage.name)
     started = utc_now()
+    suspects = _suspects(state.failures(shard.index)) if lease.epoch > 1 else frozenset()
     try:
-        with LakeShardWork(run, stage, shard, state, lease, engines) as work:
+        with LakeShardWork(run, stage, shard, state, lease, engines, suspects) as work:
             stage.process(work)
             receipt = work.receipt(started)
             receipt.accounting.close(f"{stage.name} shard {shard.index}")
@@ -174,12 +175,19 @@ def _attempt(
         lease.release()
 
 
+def _suspects(failures: Sequence[dict[str, Any]]) -> frozenset[str]:
+    """Keys of the requests with which earlier attempts at a shard ended."""
+    return frozenset(failure["request_key"] for failure in failures if "request_key" in failure)
+
+
 def _record_failure(
     state: StageRecords, shard: int, lease: Lease, started: str, error: Exception
 ) -> None:
+    about = {"request_key": error.request_key} if isinstance(error, RequestFails) else {}
     state.record_failure(
         shard,
         {
+            **about,
             "state": "failed",
             "error_type": type(error).__name__,
             "message": str(error) or type(error).__name__,

@@ -166,6 +166,7 @@ REASONS: dict[str, str] = {
     "context_full": "the conversation no longer fits the engine's context",
     "content_filter": "the provider refused the content",
     "request_refused": "the provider refused the request for good",
+    "provider_error": "the provider kept failing at this request and answered others",
     "empty_response": "the engine wrote nothing",
     # filter
     "malformed": "a query that isn't a user's text: control tokens, role labels, broken encoding",

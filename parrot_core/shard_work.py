@@ -2,6 +2,7 @@
 
 import json
 import logging
+import shutil
 import threading
 import time
 from collections import Counter
@@ -41,10 +42,12 @@ class LakeShardWork:
         state: StageRecords,
         lease: Lease,
         engines: Engines | None,
+        suspects: frozenset[str] = frozenset(),
     ) -> None:
         """Load the shard's journal; nothing else is touched until the stage asks.
 
         The lease must be ours already: what its last holder bought is in the journal then.
+        ``suspects``: see :meth:`parrot_core.engines.connection.Engines.journaled`.
         """
         self.run = run
         self.plan = plan
@@ -52,6 +55,7 @@ class LakeShardWork:
         self._state = state
         self._lease = lease
         self._engines = engines
+        self._suspects = suspects
         storage = run.lake.storage
         local = storage.local_root is not None
         self.journal = Journal(
@@ -60,6 +64,9 @@ class LakeShardWork:
             LOCAL_JOURNAL_DELAY_S if local else REMOTE_JOURNAL_DELAY_S,
             lease,
         )
+        self._scratch = run.work_dir / "shards" / f"{stage.name}-{plan.index:05d}"
+        shutil.rmtree(self._scratch, ignore_errors=True)  # of an attempt that was killed
+        self._scratch.mkdir(parents=True)
         self._folder = version_folder(stage.kind, stage.output, run.name)
         self._out = self._files("shards", stage)
         self._rejects = self._files("rejects", stage)
@@ -83,6 +90,7 @@ class LakeShardWork:
         self._progress.stop()
         self._out.__exit__(kind, error, traceback)
         self._rejects.__exit__(kind, error, traceback)
+        shutil.rmtree(self._scratch, ignore_errors=True)
         self.journal.close()
 
     def rows(self) -> Iterator[Row]:
@@ -119,7 +127,7 @@ class LakeShardWork:
         """See :class:`parrot_core.stage.ShardWork`."""
         if self._engines is None:
             raise RuntimeError(f"stage '{self._stage.name}' didn't ask for engine '{name}'")
-        return self._engines.journaled(name, self.journal, self.plan.index)
+        return self._engines.journaled(name, self.journal, self.plan.index, self._suspects)
 
     def progress(self, done: int, total: int | None = None, **figures: float) -> None:
         """See :class:`parrot_core.stage.ShardWork`."""
@@ -178,6 +186,7 @@ class LakeShardWork:
             f"{kind}/{self.plan.index:05d}-{self._lease.attempt}",
             schema,
             stage.rows_per_file(self.run),
+            self._scratch,
         )
 
     def _usage(self) -> Usage:

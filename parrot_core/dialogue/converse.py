@@ -20,6 +20,7 @@ EndReason = Literal[
     "context_full",
     "content_filter",
     "request_refused",
+    "provider_error",
 ]
 
 

@@ -31,6 +31,8 @@ from parrot_core.engines.types import (
     ContentFiltered,
     EngineUnreachable,
     Message,
+    ProviderError,
+    RequestFails,
     Usage,
 )
 from parrot_core.engines.vllm_fleet import all_of, server_key, start_servers
@@ -75,9 +77,16 @@ class Engines:
         )
         self._thread.start()
 
-    def journaled(self, name: str, journal: Journal, shard: int) -> "JournaledModel":
-        """An engine for one attempt at a shard; its completions go through the shard's journal."""
-        return JournaledModel(name, self._connected[name], self, journal, shard, self._seed)
+    def journaled(
+        self, name: str, journal: Journal, shard: int, suspects: frozenset[str] = frozenset()
+    ) -> "JournaledModel":
+        """An engine for one attempt at a shard; its completions go through the shard's journal.
+
+        ``suspects``: keys of requests with which earlier attempts ended (``RequestFails``). If
+        there are any, a request that keeps failing costs its row, and not the shard.
+        """
+        connected = self._connected[name]
+        return JournaledModel(name, connected, self, journal, shard, self._seed, suspects)
 
     async def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Await a coroutine on the background loop, from any other loop."""
@@ -220,8 +229,10 @@ class JournaledModel:
         journal: Journal,
         shard: int,
         seed: int,
+        suspects: frozenset[str],
     ) -> None:
         """See :meth:`Engines.journaled`."""
+        self._suspects = suspects
         self._name = name
         self._connected = connected
         self._engines = engines
@@ -278,8 +289,14 @@ class JournaledModel:
             answer, usd = await self._engines.run(self._orders.send(body, max_tokens, key))
         else:
             purchase = Purchase()
-            send = self._connected.chat.send(body, max_tokens, sample, purchase)
-            answer, usd = await self._engines.buy(send, purchase)
+            suspect = key in self._suspects
+            send = self._connected.chat.send(body, max_tokens, sample, purchase, suspect=suspect)
+            try:
+                answer, usd = await self._engines.buy(send, purchase)
+            except RequestFails as error:
+                if self._suspects:
+                    raise ProviderError(str(error)) from error
+                raise RequestFails(str(error), key) from error
         text, finish_reason = text_of(answer)
         return Entry(
             key=key,

@@ -18,6 +18,7 @@ from parrot_core.engines.types import (
     Decision,
     EngineUnreachable,
     Message,
+    RequestFails,
     RequestRefused,
     ShardError,
 )
@@ -107,13 +108,16 @@ class OpenAIChat:
         max_tokens: int,
         sample: str = "",
         purchase: Purchase | None = None,
+        *,
+        suspect: bool = False,
     ) -> tuple[ChatCompletion, float]:
         """Send one request until it is answered or there is no point; returns it and its cost.
 
-        ``purchase`` follows the request: see there.
+        ``purchase`` follows the request: see there. A ``suspect`` has failed for good before, while
+        others were answered: it is given up even if nothing else is asked meanwhile.
 
         A refusal by the whole provider is waited out (see ``engines/breaker``). A request that
-        fails again and again while others are answered stops its shard.
+        fails again and again while others are answered ends with ``RequestFails``.
 
         Raises:
             RowError, ShardError, RunError: see ``engines.types``.
@@ -135,8 +139,10 @@ class OpenAIChat:
                     raise EngineUnreachable(
                         f"{self._where()} can't be reached after {failures} tries: is it up?"
                     )
-                if impatient or self._answers > answers:
-                    raise ShardError(
+                its_own = suspect or self._answers > answers
+                if impatient or its_own:
+                    error = RequestFails if its_own else ShardError
+                    raise error(
                         f"{self._where()} failed {failures} times in a row, the last with "
                         f"{outcome.why}"
                     )

@@ -124,8 +124,26 @@ class RequestRefused(RowError):
     """The provider says that this request is wrong (HTTP 400, 413, 422)."""
 
 
+class ProviderError(RowError):
+    """The provider fails at this request, in a second attempt as well, and answers others."""
+
+    reason = "provider_error"
+
+
 class ShardError(EngineError):
     """Stop this shard: the engine is gone, or refuses for longer than the limits allow."""
+
+
+class RequestFails(ShardError):
+    """One request fails again and again while the provider answers others: it may be the request.
+
+    The first attempt at a shard ends with it, the next ones give up the row instead.
+    """
+
+    def __init__(self, message: str, request_key: str = "") -> None:
+        """``request_key``: the journal's key of the request, where it is known."""
+        self.request_key = request_key
+        super().__init__(message)
 
 
 class RunError(EngineError):

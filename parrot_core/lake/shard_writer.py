@@ -42,14 +42,18 @@ class ParquetFiles:
         stem: str,
         schema: pa.Schema,
         rows_per_file: int,
+        scratch: Path | None = None,
     ) -> None:
-        """``stem`` is unique to the attempt, such as ``shards/00007-a1b2c3``."""
+        """``stem`` is unique to the attempt, such as ``shards/00007-a1b2c3``.
+
+        ``scratch`` is an existing local folder for the file being written.
+        """
         self._storage = storage
         self._folder = folder
         self._stem = stem
         self._schema = schema
         self._rows_per_file = rows_per_file
-        self._scratch = tempfile.TemporaryDirectory(prefix="parrot-shard-")
+        self._scratch = tempfile.TemporaryDirectory(prefix="parrot-shard-", dir=scratch)
         self._rows: list[dict[str, Any]] = []
         self._writer: pq.ParquetWriter | None = None
         self._in_file = 0

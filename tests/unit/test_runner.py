@@ -1,4 +1,5 @@
 import threading
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -319,3 +320,39 @@ def test_answers_on_their_way_when_the_run_stops_are_kept(tmp_path: Path) -> Non
         drive(run, SynthesizeStage())
     assert not answered & {canonical(body) for body in api.requests}
     assert len(api.requests) == SEEDS * 7 - len(answered)
+
+
+def test_a_prompt_that_always_fails_costs_its_row_at_the_second_attempt_and_no_other(
+    tmp_path: Path,
+) -> None:
+    def answer(number: int, body: dict[str, Any]) -> Reply:
+        poison = body["messages"][0]["content"] == "q3?"
+        return Reply(status=500) if poison else echo_turns(number, body)
+
+    with serving(answer) as api:
+        engine = {"kind": "openai", "model": "m", "base_url": api.base_url, "api_key_env": None}
+        engine["limits"] = {"concurrency": 4, "max_retries": 1}
+        engines = {"asker": engine, "answerer": engine, "judge": engine}
+        run = synthesis(tmp_path, api.base_url, engines=engines)
+        stage = SynthesizeStage()
+        with pytest.raises(PartiallyFailed, match="failed 2 times in a row") as failure:
+            drive(run, stage, Budget(None))
+        assert failure.value.failures.keys() == {0}
+        manifest = drive(run, stage, Budget(None))
+    sent = Counter(canonical(body) for body in api.requests)
+    assert sorted(sent.values())[-2] == 1  # all but the poison: what was out was waited for
+    assert max(sent.values()) == 4
+    assert manifest.accounting.rows_out == SEEDS - 1
+    assert manifest.accounting.rejected == {"provider_error": 1}
+
+
+def test_what_a_killed_attempt_left_on_the_local_disk_is_removed_by_the_next(
+    tmp_path: Path,
+) -> None:
+    run = begin_run(minimal_recipe(str(tmp_path / "lake")))
+    stage = SeedStage(1)
+    left = run.work_dir / "shards" / "seeds-00000" / "parrot-shard-killed"
+    left.mkdir(parents=True)
+    (left / "part.parquet").write_bytes(b"half")
+    run_shard(run, stage, stage.plan(run)[0], None)
+    assert not left.parent.exists()
