@@ -12,6 +12,7 @@ from prefect.artifacts import (
 )
 from prefect.futures import PrefectFuture, wait
 
+from parrot_core.engines.types import EngineDied
 from parrot_core.lake.manifest import Manifest
 from parrot_core.monitor.reader import RunReader
 from parrot_core.monitor.state import StageSpec
@@ -38,15 +39,34 @@ def run_stage(run: Run, stage: Stage) -> None:
     Raises:
         MissingVersion: an input has not been published.
         PartiallyFailed: some shards failed; the others are kept.
-        RunError: an engine stopped the whole run.
+        RunError: an engine stopped the whole run. One of ours that died is started again, as
+            often as a shard is retried.
     """
     logger = get_run_logger()
     if is_published(run, stage):
         how = "pinned to" if is_pinned(run, stage) else "already published as"
         logger.info("%s %s %s", stage.output, how, run.version_of(stage.output))
         return
-    budget = budget_of(run)
-    with open_stage(run, stage, budget) as opened:
+    for starts_left in reversed(range(run.recipe.shard_retries + 1)):
+        try:
+            manifest = _work_through(run, stage)
+            break
+        except EngineDied as error:
+            if not starts_left:
+                raise
+            logger.warning("%s; starting the engines again", error)
+    _accounts_artifact(manifest)
+    logger.info(
+        "published %s@%s: %d %ss in, %d out, %d rejected",
+        *(manifest.name, manifest.version, manifest.accounting.rows_in, manifest.accounting.unit),
+        *(manifest.accounting.rows_out, manifest.accounting.rows_rejected),
+    )
+
+
+def _work_through(run: Run, stage: Stage) -> Manifest:
+    """Do all shards that are left, with engines of their own, and publish."""
+    logger = get_run_logger()
+    with open_stage(run, stage, budget_of(run)) as opened:
         shards = unfinished(run, opened.plan)
         logger.info("%s: %d of %d shards to do", stage.name, len(shards), len(opened.plan.shards))
         work = process_shard.with_options(retries=run.recipe.shard_retries)
@@ -55,13 +75,7 @@ def run_stage(run: Run, stage: Stage) -> None:
             for shard in shards
         ]
         _wait_showing_progress(opened, futures)
-    manifest = opened.publish()
-    _accounts_artifact(manifest)
-    logger.info(
-        "published %s@%s: %d %ss in, %d out, %d rejected",
-        *(manifest.name, manifest.version, manifest.accounting.rows_in, manifest.accounting.unit),
-        *(manifest.accounting.rows_out, manifest.accounting.rows_rejected),
-    )
+    return opened.publish()
 
 
 def _wait_showing_progress(opened: OpenStage, futures: list[PrefectFuture[dict[str, int]]]) -> None:

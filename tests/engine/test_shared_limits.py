@@ -17,6 +17,7 @@ from parrot_core.runner import begin_run, plan_stage
 from parrot_core.stage import Run
 from tests.fake_api import FakeApi, Reply, canonical, serving
 from tests.recipes import minimal_recipe
+from tests.servers import s3_server, use_s3
 from tests.toy_stages import SeedStage, drive
 
 pytestmark = pytest.mark.engine
@@ -75,7 +76,7 @@ class Watch:
         return max(map(len, spans)), max(map(sum, spans))
 
 
-def prepared(lake: Path, base_url: str, **changes: Any) -> Run:
+def prepared(lake: Path | str, base_url: str, **changes: Any) -> Run:
     per_million = USD_PER_TOKEN * 1e6
     price = {"input_per_million": per_million, "output_per_million": per_million}
     engine = {"kind": "openai", "model": "m", "base_url": base_url, "api_key_env": None}
@@ -100,7 +101,7 @@ def prepared(lake: Path, base_url: str, **changes: Any) -> Run:
 
 
 @contextmanager
-def workers(lake: Path) -> Iterator[list["subprocess.Popen[str]"]]:
+def workers(lake: Path | str) -> Iterator[list["subprocess.Popen[str]"]]:
     started = [
         subprocess.Popen(
             [sys.executable, "-c", WORKER, str(number), str(WORKERS), str(lake)],
@@ -155,6 +156,28 @@ def test_three_processes_stop_before_the_cap_and_a_higher_one_resumes(tmp_path: 
         worst = (200 + 8 * 9 + 8) * USD_PER_TOKEN  # of one request
         assert cap - (WORKERS + 1) * worst <= watch.usd <= cap
         finish(run, api)
+        assert len(api.requests) == REQUESTS
+
+
+def test_on_s3_too_the_limits_and_the_cap_hold_for_all_processes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cap = 8.0
+    watch = Watch()
+    monkeypatch.setenv("PARROT_WORK", str(tmp_path / "work"))
+    with s3_server(tmp_path) as endpoint, serving(watch.answer) as api:
+        use_s3(monkeypatch, endpoint)
+        lake = "s3://lake/shared"
+        run = prepared(lake, api.base_url, budget_usd=cap)
+        with workers(lake) as started:
+            assert [process.wait(90) for process in started] == [3, 3, 3]
+        assert watch.usd <= cap
+        with workers(lake) as started:  # no richer than before
+            assert [process.wait(90) for process in started] == [3, 3, 3]
+        assert watch.usd <= cap
+        finish(run, api)
+        assert api.most_in_flight <= CONCURRENCY
+        assert watch.most_in(4.0)[0] <= RPM / 60 * 5
         assert len(api.requests) == REQUESTS
 
 
