@@ -69,7 +69,7 @@ def test_a_killed_vllm_is_started_again_and_no_answer_is_bought_twice(
     sampling = {"temperature": 0.8, "max_tokens": 32}
     recipe = minimal_recipe(
         str(lake),
-        engines={name: engine for name in ("asker", "answerer", "judge")},
+        engines=dict.fromkeys(("asker", "answerer", "judge"), engine),
         synthesize={
             "max_turns": 4,
             "min_turns": 1,
