@@ -111,7 +111,8 @@ def plan(
 
     loaded = _recipe(recipe, lake, overrides)
     run_name = name or loaded.name
-    planned = Run(run_name, loaded, Lake(loaded.lake), work_folder(run_name))
+    opened = Lake(loaded.lake)
+    planned = Run(run_name, loaded, opened, work_folder(opened, run_name))
     found = forecast(planned, measured(planned, sample) if sample else Basis())
     out.print_json(data=found.to_json()) if as_json else out.print(render_forecast(found))
 

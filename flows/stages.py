@@ -127,6 +127,7 @@ select = _flow_of(stage_named("select"))
 capo = _flow_of(stage_named("capo"))
 train_dpo = _flow_of(stage_named("train-dpo"))
 evaluate = _flow_of(stage_named("evaluate"))
+compare = _flow_of(stage_named("compare"))
 
 STAGE_FLOWS: tuple[Flow[[Recipe, str | None], None], ...] = (
     ingest,
@@ -139,5 +140,6 @@ STAGE_FLOWS: tuple[Flow[[Recipe, str | None], None], ...] = (
     capo,
     train_dpo,
     evaluate,
+    compare,
 )
 """One a stage, in the order of ``parrot_core.pipeline.STAGES``."""

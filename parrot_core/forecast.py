@@ -24,6 +24,8 @@ OVERHEAD_S = 0.5
 """Of a request, beside its tokens."""
 JUDGE_TOKENS = 450.0
 """The judge's instructions and three examples (evaluation/judge)."""
+PAIR_TOKENS = 110.0
+"""The judge's instructions for a comparison (evaluation/pairwise)."""
 DEPENDS_TOKENS = 550.0
 """Instructions and at most four messages of 500 characters (capo/depends)."""
 PICK_TOKENS = 500.0
@@ -150,6 +152,7 @@ class _Counts:
             "select": self.select,
             "capo": self.capo,
             "evaluate": self.evaluate,
+            "compare": self.compare,
         }
 
     def synthesize(self) -> Iterator[Load]:
@@ -194,6 +197,10 @@ class _Counts:
             load = each[strategy]
             tokens = (queries * load.prompt_tokens, queries * load.completion_tokens)
             yield Load(settings.writer, queries * load.requests, *tokens)
+            if settings.judge is not None:
+                history = self._recipe.synthesize.max_turns / 2 * (query + answer)
+                read = history + 2 * answer + PAIR_TOKENS
+                yield Load(settings.judge, 2 * queries, 2 * queries * read, 2 * queries * 4)
 
     def evaluate(self) -> Iterator[Load]:
         """Each subject answers every turn, and the judge reads each answer with its history."""
@@ -209,6 +216,21 @@ class _Counts:
                     history += answer + MESSAGE_TOKENS
                     yield Load(settings.judge, 1, history + JUDGE_TOKENS, 8)
 
+    def compare(self) -> Iterator[Load]:
+        """The judge reads both conversations up to each answer, in both orders."""
+        settings, basis = self._recipe.evaluate, self._basis
+        if settings.baseline is None:
+            return
+        questions = load_benchmark(settings.questions).cut(settings.limit, settings.max_turns)
+        answer = min(basis.answer.value, settings.answer.max_tokens)
+        pairs = len(settings.subjects) - 1
+        for question in questions.questions:
+            history = 0.0
+            for text in question.turns:
+                history += len(text) / 4 + answer + 2 * MESSAGE_TOKENS
+                read = 2 * history + PAIR_TOKENS
+                yield Load(settings.judge, 2 * pairs, 2 * pairs * read, 2 * pairs * 4)
+
     def _cued(self) -> float:
         settings, basis = self._recipe.synthesize, self._basis
         chance = basis.goes_on.value
@@ -223,6 +245,7 @@ class _Counts:
             "select": recipe.select.queries_in_flight,
             "capo": recipe.capo.queries_in_flight,
             "evaluate": recipe.evaluate.sessions_in_flight,
+            "compare": recipe.evaluate.sessions_in_flight,
         }
         return each[stage] * recipe.shards_at_once
 

@@ -2,6 +2,7 @@
 
 from parrot_core.capo.stage import CapoStage, SelectStage
 from parrot_core.dialogue.stage import SynthesizeStage
+from parrot_core.evaluation.compare import CompareStage
 from parrot_core.evaluation.stage import EvaluateStage
 from parrot_core.filters.stage import FilterStage
 from parrot_core.ingest.stage import IngestStage, SeedsStage
@@ -19,6 +20,7 @@ STAGES: tuple[Stage, ...] = (
     CapoStage(),
     TrainDpoStage(),
     EvaluateStage(),
+    CompareStage(),
 )
 
 

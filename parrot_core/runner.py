@@ -4,6 +4,7 @@ Prefect's tasks call :func:`plan_stage`, :func:`run_shard` and :func:`publish_st
 to call again, from another process or machine, at any time.
 """
 
+import hashlib
 import os
 import traceback
 import uuid
@@ -72,7 +73,7 @@ def begin_run(recipe: Recipe, name: str | None = None, lake_url: str | None = No
         if before.fingerprint() != recipe.fingerprint():
             changed = list(differences(before.canonical(), recipe.canonical()))
             raise RecipeChanged(run_name, changed)
-    return Run(run_name, recipe, lake, work_folder(run_name))
+    return Run(run_name, recipe, lake, work_folder(lake, run_name))
 
 
 def open_run(lake: Lake, name: str) -> Run:
@@ -86,12 +87,17 @@ def open_run(lake: Lake, name: str) -> Run:
     except FileNotFoundError:
         runs = [path.split("/")[1] for path in lake.storage.list("runs")]
         raise MissingRun(name, sorted(set(runs))) from None
-    return Run(name, parse_recipe(record["recipe"]), lake, work_folder(name))
+    return Run(name, parse_recipe(record["recipe"]), lake, work_folder(lake, name))
 
 
-def work_folder(run: str) -> Path:
-    """Local scratch of a run: ``$PARROT_WORK``, or ``.parrot/work`` here."""
-    return Path(os.environ.get("PARROT_WORK", ".parrot/work")).absolute() / run
+def work_folder(lake: Lake, run: str) -> Path:
+    """Local scratch of a run, below ``$PARROT_WORK`` or ``.parrot/work`` here.
+
+    Runs of one name in two lakes must not meet: one would resume the other's training.
+    """
+    base = Path(os.environ.get("PARROT_WORK", ".parrot/work")).absolute()
+    which = hashlib.sha256(lake.storage.show("").encode()).hexdigest()[:8]
+    return base / f"{run}-{which}"
 
 
 def plan_stage(run: Run, stage: Stage) -> StagePlan:

@@ -91,7 +91,7 @@ CONTEXT_QUERIES = _schema(
 )
 PREFERENCES = _schema(
     "preferences",
-    1,
+    2,
     [
         ("strategy", pa.string()),  # neglect | hallucination | misunderstanding
         ("turn", pa.int32()),
@@ -106,6 +106,7 @@ PREFERENCES = _schema(
         ("prompt_set", pa.string()),  # version of the instructions that wrote the negative
         ("model", pa.string()),
         ("request_key", pa.string()),
+        ("judge_texts", pa.list_(pa.string())),  # why the chosen one is better; null if not asked
     ],
 )
 JUDGMENTS = _schema(
@@ -122,6 +123,24 @@ JUDGMENTS = _schema(
         ("judge_model", pa.string()),
     ],
 )
+COMPARISONS = _schema(
+    "comparisons",
+    1,
+    [
+        ("subject", pa.string()),
+        ("baseline", pa.string()),
+        ("category", pa.string()),
+        ("turn", pa.int32()),
+        ("query", pa.string()),
+        ("answer", pa.string()),
+        ("baseline_answer", pa.string()),
+        ("winner", pa.string()),  # subject | baseline | tie, over both orders
+        ("shown_first", pa.string()),  # the winner when the subject was shown first
+        ("shown_second", pa.string()),  # and when it was shown second
+        ("judge_texts", pa.list_(pa.string())),  # in these two orders
+        ("judge_model", pa.string()),
+    ],
+)
 
 DATASETS: dict[str, DatasetSchema] = {
     schema.name: schema
@@ -133,6 +152,7 @@ DATASETS: dict[str, DatasetSchema] = {
         CONTEXT_QUERIES,
         PREFERENCES,
         JUDGMENTS,
+        COMPARISONS,
     )
 }
 
@@ -181,8 +201,9 @@ REASONS: dict[str, str] = {
     "chosen_unusable": "the chosen answer is empty or a refusal",
     "negative_equals_chosen": "the negative says the same as the chosen answer",
     "negative_empty": "the writer produced no negative",
+    "negative_as_good": "a judge finds the negative as good as the chosen answer, or better",
     # evaluate
     "no_answer": "the subject produced no answer to this turn",
-    "unparsable_verdict": "the judge's text holds no score, or one out of bounds",
+    "unparsable_verdict": "the judge's text holds no readable score or verdict",
 }
 """Why a row was rejected: the closed list. A stage can't reject for a reason that isn't here."""

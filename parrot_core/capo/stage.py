@@ -10,7 +10,8 @@ from parrot_core.capo.gates import chosen_problem, negative_problem
 from parrot_core.capo.negatives import NEGATIVES, ContextQuery, Negative
 from parrot_core.capo.select import SelectStage
 from parrot_core.dialogue.pool import in_flight
-from parrot_core.engines.types import RowError
+from parrot_core.engines.types import Message, RowError
+from parrot_core.evaluation.pairwise import compare
 from parrot_core.lake.manifest import Receipt
 from parrot_core.planning import shards_of
 from parrot_core.recipe import Strategy
@@ -26,7 +27,8 @@ class CapoStage(Stage):
 
     The unit is a pair: a query times a strategy. The chosen answer is the one in the session, the
     rejected one is what the writer makes of the query with the strategy's mistake. What goes
-    wrong with one strategy rejects that pair alone.
+    wrong with one strategy rejects that pair alone. With ``capo.judge`` a negative stands only if
+    the judge prefers the chosen answer over both orders together.
 
     Metrics: ``asked``, ``pairs``, ``yield`` (pairs of those asked), ``truncated`` (negatives that
     reached the longest completion) and ``seeded_passages`` (misunderstandings whose passage the
@@ -47,8 +49,9 @@ class CapoStage(Stage):
         return shards_of(run, "context-queries", run.recipe.capo.queries_per_shard)
 
     def engines(self, run: Run) -> Sequence[str]:
-        """The writer."""
-        return (run.recipe.capo.writer,)
+        """The writer, and the judge if there is one."""
+        settings = run.recipe.capo
+        return tuple(name for name in (settings.writer, settings.judge) if name is not None)
 
     def process(self, work: ShardWork) -> None:
         """Write the negatives of every query, then emit the pairs in the order of the input."""
@@ -95,13 +98,19 @@ class _Refusal:
     negative: Negative | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class _Pair:
+    negative: Negative
+    judge_texts: tuple[str, str] | None
+
+
 class _Pairing:
     """The pairs of one shard in the making."""
 
     def __init__(self, work: ShardWork, queries: int) -> None:
         self._work = work
         self._settings = work.run.recipe.capo
-        self._outcomes: dict[tuple[str, Strategy], Negative | _Refusal] = {}
+        self._outcomes: dict[tuple[str, Strategy], _Pair | _Refusal] = {}
         self.total = queries * len(self._settings.strategies)
         self.counts: dict[str, Counter[str]] = {name: Counter() for name in _COUNTED}
         self.rejected: dict[str, Counter[str]] = {
@@ -124,29 +133,54 @@ class _Pairing:
             original = _original(query, strategy, outcome.negative)
             self._work.reject(pair_id, [query.id], outcome.reason, original, outcome.detail)
             return
-        completion = outcome.completion
+        completion = outcome.negative.completion
         self.counts["pairs"][strategy] += 1
         self.counts["truncated"][strategy] += (
             completion is not None and completion.finish_reason == "length"
         )
-        self.counts["seeded_passages"][strategy] += outcome.evidence_by == "seed"
+        self.counts["seeded_passages"][strategy] += outcome.negative.evidence_by == "seed"
         self._work.emit(_row(pair_id, query, strategy, outcome))
 
-    async def _outcome(self, query: ContextQuery, strategy: Strategy) -> Negative | _Refusal:
+    async def _outcome(self, query: ContextQuery, strategy: Strategy) -> _Pair | _Refusal:
         problem = chosen_problem(query.response)
         if problem:
             return _Refusal(problem, "the answer in the session is empty or a refusal")
         writer = self._work.engine(self._settings.writer)
         seed = self._work.run.recipe.seed
+        negative: Negative | None = None
         try:
             negative = await NEGATIVES[strategy](query, writer, self._settings.sampling, seed)
+            problem = negative_problem(negative.text, query.response)
+            if problem:
+                return _Refusal(problem, "", negative)
+            return await self._judged(query, strategy, negative)
         except RowError as error:
-            return _Refusal(error.reason, str(error))
-        problem = negative_problem(negative.text, query.response)
-        return _Refusal(problem, "", negative) if problem else negative
+            return _Refusal(error.reason, str(error), negative)
+
+    async def _judged(
+        self, query: ContextQuery, strategy: Strategy, negative: Negative
+    ) -> _Pair | _Refusal:
+        """The pair, if there is no judge or it prefers the chosen answer."""
+        if self._settings.judge is None:
+            return _Pair(negative, None)
+        asked: list[Message] = [*query.history, {"role": "user", "content": query.query}]
+        comparison = await compare(
+            f"{query.id}/{strategy}",
+            [*asked, {"role": "assistant", "content": query.response}],
+            [*asked, {"role": "assistant", "content": negative.text}],
+            self._work.engine(self._settings.judge),
+            self._settings.verdict,
+        )
+        said = " | ".join(comparison.texts)
+        if not comparison.readable:
+            return _Refusal("unparsable_verdict", said, negative)
+        if comparison.winner != "first":
+            return _Refusal("negative_as_good", said, negative)
+        return _Pair(negative, comparison.texts)
 
 
-def _row(pair_id: str, query: ContextQuery, strategy: Strategy, negative: Negative) -> Row:
+def _row(pair_id: str, query: ContextQuery, strategy: Strategy, pair: _Pair) -> Row:
+    negative = pair.negative
     return {
         "id": pair_id,
         "source_ids": [query.id],
@@ -161,6 +195,7 @@ def _row(pair_id: str, query: ContextQuery, strategy: Strategy, negative: Negati
         "prompt_set": negative.prompt_set,
         "model": negative.completion.model if negative.completion else None,
         "request_key": negative.completion.request_key if negative.completion else None,
+        "judge_texts": list(pair.judge_texts) if pair.judge_texts else None,
     }
 
 

@@ -1,6 +1,6 @@
 """Settings of the evaluation."""
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from parrot_core.recipe.base import OPERATIONAL, Model, Sampling
 
@@ -16,6 +16,13 @@ class Evaluate(Model):
         description="What is compared: a name shown in the report, and the engine it runs on."
     )
     judge: str = Field("judge", description="Engine that scores the answers.")
+    baseline: str | None = Field(
+        None,
+        description=(
+            "Subject that each other one is compared with, answer by answer in both orders; null "
+            "compares nothing."
+        ),
+    )
     limit: int | None = Field(None, ge=1, description="Only the first so many questions.")
     max_turns: int | None = Field(None, ge=1, description="Only the first so many turns.")
     answer: Sampling = Field(Sampling(max_tokens=1024), description="Sampling of answers.")
@@ -28,3 +35,10 @@ class Evaluate(Model):
     sessions_in_flight: int = Field(
         16, ge=1, le=100_000, json_schema_extra=OPERATIONAL, description="Sessions at once."
     )
+
+    @model_validator(mode="after")
+    def _baseline_is_a_subject(self) -> "Evaluate":
+        if self.baseline is not None and self.baseline not in self.subjects:
+            have = ", ".join(self.subjects) or "none"
+            raise ValueError(f"baseline '{self.baseline}' is no subject (subjects: {have})")
+        return self

@@ -30,6 +30,16 @@ class CaPO(Model):
         STRATEGIES, description="Negatives to make (Table 6 compares them)."
     )
     sampling: Sampling = Field(Sampling(max_tokens=1024), description="Sampling of negatives.")
+    judge: str | None = Field(
+        None,
+        description=(
+            "Engine that compares each negative with the chosen answer, in both orders; what it "
+            "doesn't find worse is refused. null asks none, as in the paper."
+        ),
+    )
+    verdict: Sampling = Field(
+        Sampling(temperature=0, max_tokens=16), description="Sampling of that judge."
+    )
     queries_per_shard: int = Field(256, ge=1, le=100_000, description="Queries a shard.")
     queries_in_flight: int = Field(
         32, ge=1, le=100_000, json_schema_extra=OPERATIONAL, description="Queries at once a shard."

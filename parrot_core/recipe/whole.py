@@ -69,6 +69,8 @@ class Recipe(Model):
         }
         if self.select.judge is not None:
             used["select.judge"] = self.select.judge
+        if self.capo.judge is not None:
+            used["capo.judge"] = self.capo.judge
         for place, engine in used.items():
             if engine not in self.engines:
                 have = ", ".join(sorted(self.engines)) or "none"

@@ -51,8 +51,10 @@ def sharegpt_file(path: Path, sessions: int = 120) -> Path:
 
 
 def judge(number: int, body: dict[str, Any]) -> Reply:
-    """Agrees with the rules and likes every answer: yes to questions, 7 to answers."""
+    """Agrees with the rules and likes every answer: yes to questions, 7 to answers, A to pairs."""
     text = " ".join(message["content"] for message in body["messages"])
+    if "[[A]]" in text:
+        return Reply("[[A]]")
     return Reply("[[7]]" if "[[" in text else "Yes")
 
 
@@ -98,6 +100,7 @@ def recipe(lake: str, model: Path, source: Path, api: FakeApi) -> dict[str, Any]
         "train_dpo": {**training, "learning_rate": 1e-3, "max_steps": 4},
         "evaluate": {
             "subjects": {"base": "answerer", "chat": "chat"},
+            "baseline": "base",
             "limit": 2,
             "max_turns": 2,
             "answer": sampling,

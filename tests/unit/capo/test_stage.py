@@ -190,3 +190,49 @@ def test_the_version_says_the_yield_of_each_strategy(tmp_path: Path) -> None:
     empty = stage.summarise(Run("r", work.run.recipe, work.run.lake, tmp_path), [])
     assert empty is not None
     assert empty["yield"]["neglect"] is None
+
+
+def judged(folder: Path, verdict: str) -> FakeWork:
+    def script(messages: Sequence[Message], sample: str) -> str:
+        return verdict
+
+    work = FakeWork(
+        small_recipe(capo={"strategies": ["neglect"], "judge": "judge"}),
+        folder,
+        rows=[query()],
+        engines={
+            "answerer": ScriptedModel(write, "answerer"),
+            "judge": ScriptedModel(script, "judge"),
+        },
+    )
+    assert tuple(CapoStage().engines(work.run)) == ("answerer", "judge")
+    CapoStage().process(work)
+    work.assert_accounts_close()
+    return work
+
+
+def test_a_negative_that_a_judge_finds_as_good_is_refused(tmp_path: Path) -> None:
+    work = judged(tmp_path, "[[C]]")
+    assert [row["reason"] for row in work.rejected] == ["negative_as_good"]
+    assert work.metrics["rejected"] == {"neglect": {"negative_as_good": 1}}
+
+
+def test_a_judge_that_cannot_be_read_refuses_the_pair(tmp_path: Path) -> None:
+    assert [row["reason"] for row in judged(tmp_path, "yes").rejected] == ["unparsable_verdict"]
+
+
+def test_what_the_judge_said_is_kept_with_the_pair(tmp_path: Path) -> None:
+    def script(messages: Sequence[Message], sample: str) -> str:
+        return "[[A]]" if "/ab/" in sample else "[[B]]"
+
+    work = FakeWork(
+        small_recipe(capo={"strategies": ["neglect"], "judge": "judge"}),
+        tmp_path,
+        rows=[query()],
+        engines={
+            "answerer": ScriptedModel(write, "answerer"),
+            "judge": ScriptedModel(script, "judge"),
+        },
+    )
+    CapoStage().process(work)
+    assert [row["judge_texts"] for row in work.emitted] == [["[[A]]", "[[B]]"]]
