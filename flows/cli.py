@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from flows import operate
 from parrot_core.errors import ParrotError, UserError
 from parrot_core.lake.lake import DatasetVersion, Lake
 from parrot_core.lake.manifest import Manifest
@@ -47,6 +48,7 @@ Overrides = Annotated[
     typer.Option("--set", metavar="KEY.PATH=VALUE", help="Override a value of the recipe."),
 ]
 DEFAULT_LAKE = ".parrot/lake"
+operate.register(app)
 
 
 @app.command()

@@ -46,7 +46,7 @@ def run_recipe(recipe: Recipe, name: str | None, until: str | None, quiet: bool)
         return Finished(run, run.lake.storage.show(report_file(run.name)))
     needed = {engine for stage in missing for engine in stage.engines(run)}
     _check_apis(recipe, sorted(needed))
-    _use_prefect(console)
+    use_prefect(console)
     return Finished(run, _run_flow(run, until, quiet))
 
 
@@ -64,7 +64,7 @@ def _check_apis(recipe: Recipe, names: list[str]) -> None:
         check_reachable(name, settings)
 
 
-def _use_prefect(console: Console) -> None:
+def use_prefect(console: Console) -> None:
     """Point Prefect at the server of ``PREFECT_API_URL``, or at one of our own."""
     # What fails is shown by us, in one line; tracebacks are in the lake and in the UI.
     os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")

@@ -1,46 +1,91 @@
 """The whole factory as one flow, and the flow that finishes a run in which shards failed."""
 
+import re
+from datetime import UTC, datetime
 from typing import Any, cast
 
 from prefect import flow
 from prefect.artifacts import create_markdown_artifact
+from prefect.client.schemas.objects import FlowRun
+from prefect.deployments import run_deployment
+from prefect.runtime import flow_run
 from prefect.task_runners import ThreadPoolTaskRunner
 
+from flows.announce import BUDGET, PARTIAL, emit, resource_of
 from flows.stages import STAGE_FLOWS
+from parrot_core.engines.types import BudgetReached
+from parrot_core.errors import ParrotError, PartiallyFailed, UserError
 from parrot_core.evaluation.report import build_report
 from parrot_core.lake.lake import Lake
 from parrot_core.lake.run_records import report_file
 from parrot_core.monitor.state import StageSpec
 from parrot_core.pipeline import STAGES
-from parrot_core.recipe import Recipe
+from parrot_core.recipe import SLUG, Recipe
 from parrot_core.runner import begin_run, is_published, open_run
-from parrot_core.stage import Run
+from parrot_core.stage import Run, Stage
+
+
+class StageFailed(ParrotError):
+    """A stage that ran elsewhere did not complete."""
+
 
 STAGE_SPECS = tuple(StageSpec(stage.name, stage.output, stage.kind) for stage in STAGES)
 
 
-@flow(name="regenerate", flow_run_name="{recipe.name}")
-def regenerate(recipe: Recipe, run: str | None = None, until: str | None = None) -> str:
+def dated(run: str, scheduled: datetime) -> str:
+    """A run's name with its date filled in, as in ``nightly-%Y-%m-%d``.
+
+    Raises:
+        UserError: what comes out can't name a run.
+    """
+    name = scheduled.strftime(run) if "%" in run else run
+    if not re.fullmatch(SLUG, name):
+        raise UserError(f"run '{name}': expected letters, digits, dots, dashes and underscores")
+    return name
+
+
+def _flow_run_name() -> str:
+    """The name of the run that this flow makes, so that it is known from outside."""
+    given = flow_run.parameters
+    asked = given.get("run") or given["recipe"].name
+    return dated(asked, flow_run.scheduled_start_time or datetime.now(UTC))
+
+
+@flow(name="regenerate", flow_run_name=_flow_run_name)
+def regenerate(
+    recipe: Recipe, run: str | None = None, until: str | None = None, on_pools: bool = False
+) -> str:
     """Make every version of a run that isn't there yet, from ShareGPT to an evaluated Parrot-Chat.
 
     Running it again does only what is missing.
 
     Args:
         recipe: everything the run can be told.
-        run: name of the run and of its versions; the recipe's own name when left out.
+        run: name of the run and of its versions; the recipe's own name when left out. It may hold
+            a date, as in ``nightly-%Y-%m-%d``: the day that the flow run was scheduled for.
         until: last stage to run; all when left out.
+        on_pools: run each stage as its deployment, on the work pool that has what it needs.
 
     Returns:
         Where the report is.
     """
+    if run is not None:
+        run = dated(run, flow_run.scheduled_start_time or datetime.now(UTC))
     begun = begin_run(recipe, run)
     shards_at_once: ThreadPoolTaskRunner[Any] = ThreadPoolTaskRunner(recipe.shards_at_once)
     try:
         for stage, make in zip(STAGES, STAGE_FLOWS, strict=True):
             if not is_published(begun, stage):
-                make.with_options(task_runner=cast(Any, shards_at_once))(recipe, begun.name)
+                if on_pools:
+                    run_on_pool(begun, stage)
+                else:
+                    make.with_options(task_runner=cast(Any, shards_at_once))(recipe, begun.name)
             if stage.name == until:
                 break
+    except (BudgetReached, PartiallyFailed) as error:
+        event = BUDGET if isinstance(error, BudgetReached) else PARTIAL
+        emit(event, resource_of(begun.name, detail=str(error)))
+        raise
     finally:
         report = write_report(begun)
     create_markdown_artifact(
@@ -50,19 +95,40 @@ def regenerate(recipe: Recipe, run: str | None = None, until: str | None = None)
 
 
 @flow(name="retry-failed", flow_run_name="retry-{run}")
-def retry_failed(run: str, lake: str = ".parrot/lake") -> str:
+def retry_failed(run: str, lake: str = ".parrot/lake", on_pools: bool = False) -> str:
     """Do what is missing in a run, with the recipe that it was begun with.
 
     Args:
         run: name of the run.
         lake: where the run is: a path or URL.
+        on_pools: see ``regenerate``.
 
     Returns:
         Where the report is.
     """
     begun = open_run(Lake(lake), run)
     recipe = begun.recipe.model_copy(update={"lake": lake})
-    return regenerate(recipe, run)
+    return regenerate(recipe, run, on_pools=on_pools)
+
+
+def run_on_pool(run: Run, stage: Stage) -> None:
+    """Run one stage as its deployment and wait for it.
+
+    Raises:
+        StageFailed: it did not complete; what it finished is kept.
+    """
+    done = cast(
+        FlowRun,
+        run_deployment(
+            f"{stage.name}/{stage.name}",
+            parameters={"recipe": run.recipe.model_dump(mode="json"), "run": run.name},
+            flow_run_name=f"{run.name}-{stage.name}",
+            tags=["parrot"],
+        ),
+    )
+    if done.state is None or not done.state.is_completed():
+        how = f"{done.state.name}: {done.state.message}" if done.state else "without a state"
+        raise StageFailed(f"stage '{stage.name}' of run '{run.name}' ended as {how}")
 
 
 def write_report(run: Run) -> str:

@@ -12,6 +12,7 @@ from prefect.artifacts import (
 )
 from prefect.futures import PrefectFuture, wait
 
+from flows.announce import Watch
 from parrot_core.engines.types import EngineDied
 from parrot_core.lake.manifest import Manifest
 from parrot_core.monitor.reader import RunReader
@@ -83,8 +84,12 @@ def _wait_showing_progress(opened: OpenStage, futures: list[PrefectFuture[dict[s
     run, stage = opened.run, opened.stage
     reader = RunReader(run.lake, run.name, [StageSpec(stage.name, stage.output, stage.kind)])
     artifact: UUID | None = None
+    watch = Watch(run.name)
     while wait(futures, timeout=ARTIFACT_EVERY_S).not_done:
-        percent = reader.read(datetime.now(UTC)).stages[0].percent or 0.0
+        now = datetime.now(UTC)
+        state = reader.read(now).stages[0]
+        watch.look(state, now)
+        percent = state.percent or 0.0
         if artifact is None:
             artifact = cast(UUID, create_progress_artifact(percent, key=f"progress-{stage.name}"))
         else:

@@ -5,7 +5,15 @@ The descriptions are written for users: Prefect's UI renders them as a form and
 addresses) don't change what a run produces, so a run may be resumed with other ones.
 """
 
-from parrot_core.recipe.base import OPERATIONAL, STRATEGIES, Model, ModelRef, Sampling, Strategy
+from parrot_core.recipe.base import (
+    OPERATIONAL,
+    SLUG,
+    STRATEGIES,
+    Model,
+    ModelRef,
+    Sampling,
+    Strategy,
+)
 from parrot_core.recipe.data import Filter, FilterRule, Ingest, Seeds, Synthesize
 from parrot_core.recipe.engines import (
     BatchSettings,
@@ -23,6 +31,7 @@ from parrot_core.recipe.whole import Recipe, differences
 
 __all__ = [
     "OPERATIONAL",
+    "SLUG",
     "STRATEGIES",
     "BatchSettings",
     "CaPO",

@@ -1,0 +1,138 @@
+"""The automations that ship with the factory: who is told when, and what is retried."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import cast
+from uuid import UUID
+
+from prefect.automations import Automation
+from prefect.blocks.webhook import Webhook
+from prefect.client.schemas.objects import StateType
+from prefect.events.actions import CallWebhook, ChangeFlowRunState, DoNothing, RunDeployment
+from prefect.events.schemas.automations import EventTrigger, Posture
+from pydantic import SecretStr
+
+from flows.announce import BUDGET, PARTIAL, PAUSED, STUCK
+
+BLOCK = "parrot-webhook"
+SILENT_S = 90
+"""A flow run whose heartbeat is silent for so long has lost its process (heartbeats: 30 s)."""
+
+WHOLE_RUNS = {"prefect.resource.role": "tag", "prefect.resource.id": "prefect.tag.whole-run"}
+"""Flow runs of the deployment ``regenerate``."""
+
+
+def automations(webhook: UUID | None, regenerate: UUID | None) -> list[Automation]:
+    """All automations.
+
+    Args:
+        webhook: the block that is called; without it they are there to look at and notify nobody.
+        regenerate: the deployment that runs a crashed run again; without it nothing is retried.
+    """
+    of_runs = {"prefect.resource.id": "prefect.flow-run.*"}
+    of_ours = {"prefect.resource.id": "parrot.run.*"}
+    told = [
+        _told(
+            "run failed or crashed",
+            {"prefect.flow-run.Failed", "prefect.flow-run.Crashed"},
+            of_runs,
+            webhook,
+            related=WHOLE_RUNS,
+        ),
+        _told("shards failed", {PARTIAL}, of_ours, webhook),
+        _told("budget reached", {BUDGET}, of_ours, webhook),
+        _told("provider refuses, or run paused", {PAUSED}, of_ours, webhook),
+        _told("no progress", {STUCK}, of_ours, webhook),
+    ]
+    return [*told, _silent(), *([_again(regenerate)] if regenerate else [])]
+
+
+def install(url: str | None, regenerate: UUID | None) -> list[str]:
+    """Create the automations on the server, replacing earlier ones of ours; returns their names.
+
+    The webhook's address may hold a token: it is kept in a block, which the server encrypts.
+    """
+    block: UUID | None = None
+    if url is not None:
+        block = Webhook(url=SecretStr(url)).save(BLOCK, overwrite=True)  # type: ignore[assignment]
+    made = automations(block, regenerate)
+    for automation in made:
+        _remove(automation.name)
+        automation.create()
+    return [automation.name for automation in made]
+
+
+def _remove(name: str) -> None:
+    try:
+        cast(Automation, Automation.read(name=name)).delete()
+    except ValueError:  # there is none
+        return
+
+
+def _told(
+    what: str,
+    events: set[str],
+    match: dict[str, str],
+    webhook: UUID | None,
+    related: dict[str, str] | None = None,
+) -> Automation:
+    trigger = EventTrigger(
+        expect=events,
+        match=match,
+        match_related=related or {},
+        for_each={"prefect.resource.id"},
+        posture=Posture.Reactive,
+        threshold=1,
+        within=timedelta(seconds=0),
+    )
+    actions: Sequence[CallWebhook | DoNothing] = [DoNothing()]
+    if webhook is not None:
+        actions = [CallWebhook(block_document_id=webhook, payload=_payload(what))]
+    return Automation(name=f"parrot: {what}", trigger=trigger, actions=list(actions))
+
+
+def _payload(what: str) -> str:
+    """A jinja template of JSON: ``text`` is what Slack, Teams and Mattermost show, ``content``
+    what Discord does.
+    """
+    return (
+        "{% set text %}Parrot Factory: " + what + ": {{ event.resource.name }} "
+        "{{ event.resource.get('parrot.stage', '') }} "
+        "{{ event.resource.get('parrot.detail', '') }}{% endset %}"
+        '{"text": {{ text | trim | tojson }}, "content": {{ text | trim | tojson }}, '
+        '"event": {{ event.event | tojson }}, "run": {{ event.resource.name | tojson }}}'
+    )
+
+
+def _silent() -> Automation:
+    """Worker and flow killed together: nothing but the missing heartbeat tells."""
+    ended = {f"prefect.flow-run.{name}" for name in ("Completed", "Failed", "Cancelled", "Crashed")}
+    trigger = EventTrigger(
+        after={"prefect.flow-run.heartbeat"},
+        expect={"prefect.flow-run.heartbeat", *ended},
+        match={"prefect.resource.id": "prefect.flow-run.*"},
+        for_each={"prefect.resource.id"},
+        posture=Posture.Proactive,
+        threshold=1,
+        within=timedelta(seconds=SILENT_S),
+    )
+    action = ChangeFlowRunState(
+        state=StateType.CRASHED, message=f"no heartbeat for {SILENT_S} s: its process is gone"
+    )
+    return Automation(name="parrot: flow run without a process", trigger=trigger, actions=[action])
+
+
+def _again(regenerate: UUID) -> Automation:
+    """A crashed run is gone on with. One that failed isn't: it would fail again."""
+    trigger = EventTrigger(
+        expect={"prefect.flow-run.Crashed"},
+        match={"prefect.resource.id": "prefect.flow-run.*"},
+        match_related=WHOLE_RUNS,
+        for_each={"prefect.resource.id"},
+        posture=Posture.Reactive,
+        threshold=1,
+        within=timedelta(seconds=0),
+    )
+    run = {"__prefect_kind": "jinja", "template": "{{ flow_run.name }}"}
+    action = RunDeployment(source="selected", deployment_id=regenerate, parameters={"run": run})
+    return Automation(name="parrot: go on with a crashed run", trigger=trigger, actions=[action])

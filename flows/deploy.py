@@ -1,0 +1,175 @@
+"""Put the factory on a Prefect server: pools, one deployment a flow, a schedule, automations."""
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+from uuid import UUID
+
+import yaml
+
+from parrot_core.errors import ParrotError, UserError
+from parrot_core.lake.lake import Lake
+from parrot_core.pipeline import STAGES
+from parrot_core.recipe import Recipe, VllmEngine
+from parrot_core.runner import work_folder
+from parrot_core.stage import Run
+
+POOLS: Mapping[str, str] = {
+    "parrot-cpu": "Ingest, seeds, filtering, and the flow that calls the others.",
+    "parrot-api": "Stages that only ask APIs: many requests in flight, little CPU.",
+    "parrot-gpu": "vLLM and trainings: one at a time a machine.",
+}
+"""Work pools by name, with what they are for."""
+
+ONE_AT_A_TIME = "parrot-gpu"
+PROJECT = Path(__file__).resolve().parents[1]
+PREFECT_YAML = PROJECT / "deployments" / "prefect.yaml"
+
+Overlap = Literal["wait", "refuse"]
+_COLLISION: Mapping[Overlap, str] = {"wait": "ENQUEUE", "refuse": "CANCEL_NEW"}
+
+
+class DeployFailed(ParrotError):
+    """Prefect refused the deployments."""
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """When the whole factory runs by itself, and what each run is called."""
+
+    cron: str
+    timezone: str
+    run: str  # may hold a date: nightly-%Y-%m-%d
+
+
+def rendered(
+    recipe: Recipe, schedule: Schedule | None, overlap: Overlap, folder: Path = PROJECT
+) -> dict[str, Any]:
+    """``deployments/prefect.yaml`` with the recipe, its pools and the schedule filled in.
+
+    The recipe is a parameter of every deployment: Prefect's UI shows it as a form, filled in.
+
+    Raises:
+        UserError: the file isn't there: the factory was installed without its checkout.
+    """
+    try:
+        data = yaml.safe_load(PREFECT_YAML.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(
+            f"{PREFECT_YAML}: no such file; `parrot deploy` works from a checkout of the project"
+        ) from None
+    given = recipe.model_dump(mode="json")
+    pools = stage_pools(recipe)
+    data["pull"] = [{"prefect.deployments.steps.set_working_directory": {"directory": str(folder)}}]
+    for deployment in data["deployments"]:
+        name = deployment["name"]
+        parameters = deployment.setdefault("parameters", {})
+        if name == "retry-failed":
+            parameters["lake"] = recipe.lake
+        else:
+            parameters["recipe"] = given
+        if name in pools:
+            deployment["work_pool"] = {"name": pools[name]}
+        if "concurrency_limit" in deployment:
+            limit = {"limit": 1, "collision_strategy": _COLLISION[overlap]}
+            deployment["concurrency_limit"] = limit
+        if name == "regenerate" and schedule is not None:
+            deployment["schedules"] = [
+                {
+                    "slug": "nightly",
+                    "cron": schedule.cron,
+                    "timezone": schedule.timezone,
+                    "parameters": {"run": schedule.run},
+                }
+            ]
+    return dict(data)
+
+
+def stage_pools(recipe: Recipe) -> dict[str, str]:
+    """The pool of each stage: where its engines are at home.
+
+    A stage that serves a model with vLLM, or trains one, wants a GPU; one that only asks APIs
+    wants none.
+    """
+    lake = Lake(recipe.lake)
+    run = Run(recipe.name, recipe, lake, work_folder(lake, recipe.name))
+    pools = {}
+    for stage in STAGES:
+        engines = [recipe.engines[name] for name in stage.engines(run)]
+        if stage.kind == "model" or any(isinstance(each, VllmEngine) for each in engines):
+            pools[stage.name] = "parrot-gpu"
+        else:
+            pools[stage.name] = "parrot-api" if engines else "parrot-cpu"
+    return pools
+
+
+def create_pools(kind: str = "process") -> list[str]:
+    """Create the work pools that aren't there; returns their names.
+
+    An existing pool is left as it is: its type, limits and job variables are the operator's.
+    """
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.actions import WorkPoolCreate
+    from prefect.exceptions import ObjectNotFound
+
+    created = []
+    with get_client(sync_client=True) as client:
+        for name, description in POOLS.items():
+            try:
+                client.read_work_pool(name)
+            except ObjectNotFound:
+                limit = 1 if name == ONE_AT_A_TIME else None
+                pool = WorkPoolCreate(
+                    name=name, type=kind, description=description, concurrency_limit=limit
+                )
+                client.create_work_pool(pool)
+                created.append(name)
+    return created
+
+
+def deployment_id(name: str) -> UUID:
+    """The id of a deployment, by ``flow/deployment``."""
+    from prefect.client.orchestration import get_client
+
+    with get_client(sync_client=True) as client:
+        return client.read_deployment_by_name(name).id
+
+
+def apply(data: Mapping[str, Any]) -> None:
+    """Apply deployments to the server that ``PREFECT_API_URL`` names.
+
+    Raises:
+        DeployFailed: Prefect's own words.
+    """
+    with tempfile.TemporaryDirectory() as scratch:
+        file = Path(scratch) / "prefect.yaml"
+        file.write_text(yaml.safe_dump(dict(data), sort_keys=False), encoding="utf-8")
+        done = subprocess.run(
+            [*prefect_command(), "--no-prompt", "deploy", "--all", "--prefect-file", str(file)],
+            cwd=PROJECT,
+            env={**os.environ, "PARROT_HOME": str(PROJECT)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    if done.returncode:
+        said = (done.stderr or done.stdout).strip().splitlines()
+        raise DeployFailed(f"prefect deploy failed: {said[-1] if said else 'no output'}")
+
+
+def worker_command(pool: str, name: str | None = None, limit: int | None = None) -> list[str]:
+    """The command that starts a worker of a pool on this machine."""
+    command = [*prefect_command(), "worker", "start", "--pool", pool, "--type", "process"]
+    command += ["--install-policy", "never"]
+    command += ["--name", name] if name else []
+    return command + (["--limit", str(limit)] if limit else [])
+
+
+def prefect_command() -> list[str]:
+    """Prefect's command, of the environment that we run in."""
+    return [sys.executable, "-m", "prefect"]

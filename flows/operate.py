@@ -1,0 +1,106 @@
+"""Commands of whoever operates the factory: ``deploy`` and ``workers``."""
+
+import os
+import signal
+import subprocess
+import threading
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from parrot_core.errors import UserError
+
+POOL_NAMES = ("cpu", "api", "gpu")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the ``parrot`` command."""
+    app.command()(deploy)
+    app.command()(workers)
+
+
+def deploy(
+    recipe: Annotated[str, typer.Argument(help="Recipe (YAML) that the deployments run.")],
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY.PATH=VALUE", help="Override a value of the recipe."),
+    ] = None,
+    cron: Annotated[
+        str | None, typer.Option(help="When to run by itself, e.g. '0 1 * * *'; never if left out.")
+    ] = None,
+    timezone: Annotated[str, typer.Option(help="Of --cron.")] = "UTC",
+    run: Annotated[
+        str, typer.Option(help="Name of scheduled runs; % as in strftime, by the scheduled time.")
+    ] = "nightly-%Y-%m-%d",
+    overlap: Annotated[
+        str, typer.Option(help="What a run does while another one is in work: wait or refuse.")
+    ] = "wait",
+    webhook: Annotated[
+        str | None,
+        typer.Option(
+            envvar="PARROT_WEBHOOK", help="Address that is told of failures, pauses and standstill."
+        ),
+    ] = None,
+    pool_type: Annotated[str, typer.Option(help="Type of work pools created anew.")] = "process",
+) -> None:
+    """Put pools, deployments, schedule and automations on the Prefect server."""
+    from flows.launch import use_prefect
+    from parrot_core.recipe import load_recipe
+
+    console = Console()
+    if overlap not in ("wait", "refuse"):
+        raise UserError(f"--overlap {overlap}: expected wait or refuse")
+    loaded = load_recipe(recipe, tuple(overrides or ()))
+    if "://" not in loaded.lake:  # workers have a working folder of their own
+        loaded = loaded.model_copy(update={"lake": os.path.abspath(loaded.lake)})
+    use_prefect(console)
+    from flows import automations  # Prefect reads its settings when it is imported
+    from flows.deploy import Schedule, apply, create_pools, deployment_id, rendered
+
+    schedule = Schedule(cron, timezone, run) if cron else None
+    created = create_pools(pool_type)
+    with console.status("Applying the deployments …"):
+        apply(rendered(loaded, schedule, "refuse" if overlap == "refuse" else "wait"))
+    told = automations.install(webhook, deployment_id("regenerate/regenerate"))
+    console.print(f"pools created: {', '.join(created) or 'none, all are there'}")
+    console.print(f"deployments applied; runs by itself: {cron + ' ' + timezone if cron else 'no'}")
+    console.print(f"automations: {len(told)}, notifying {'the webhook' if webhook else 'nobody'}")
+    console.print("start workers with: parrot workers")
+
+
+def workers(
+    pools: Annotated[
+        list[str] | None, typer.Argument(help="cpu, api, gpu; all of them if left out.")
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Most flow runs at once of each worker.")
+    ] = None,
+) -> None:
+    """Start a worker for each pool on this machine, until Ctrl-C."""
+    from flows.launch import use_prefect
+
+    console = Console()
+    for pool in pools or ():
+        if pool not in POOL_NAMES:
+            raise UserError(f"'{pool}' is no pool (pools: {', '.join(POOL_NAMES)})")
+    use_prefect(console)
+    from flows.deploy import worker_command
+
+    environment = {**os.environ, "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30"}
+    started = {
+        pool: subprocess.Popen(worker_command(f"parrot-{pool}", limit=limit), env=environment)
+        for pool in pools or POOL_NAMES
+    }
+    ended = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: ended.set())
+    while not ended.wait(1.0) and all(each.poll() is None for each in started.values()):
+        continue
+    gone = [pool for pool, each in started.items() if each.poll() is not None]
+    for each in started.values():
+        each.send_signal(signal.SIGINT)
+    for each in started.values():
+        each.wait(60)
+    if not ended.is_set():
+        raise UserError(f"the worker of '{gone[0]}' ended by itself: see its output above")
