@@ -11,7 +11,7 @@ from typing import Any
 
 from parrot_core.engines.budget import cost_usd
 from parrot_core.engines.prices import price_of
-from parrot_core.evaluation.benchmark import load_benchmark
+from parrot_core.evaluation.benchmark import selected_benchmark
 from parrot_core.forecast_basis import Basis
 from parrot_core.pipeline import STAGES
 from parrot_core.recipe import OpenAIEngine, Price, Strategy
@@ -198,7 +198,7 @@ class _Counts:
     def evaluate(self) -> Iterator[Load]:
         """Each subject answers every turn, and the judge reads each answer with its history."""
         settings, basis = self._recipe.evaluate, self._basis
-        questions = load_benchmark(settings.questions).cut(settings.limit, settings.max_turns)
+        questions = selected_benchmark(settings)
         answer = min(basis.answer.value, settings.answer.max_tokens)
         for engine in settings.subjects.values():
             for question in questions.questions:
