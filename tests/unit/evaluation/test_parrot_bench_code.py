@@ -314,13 +314,13 @@ def test_2009_characters_and_pairs_are_counted() -> None:
 
 
 def test_2010_places_are_given(tmp_path: Path) -> None:
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"name": "甲", "score": 80},
         {"name": "乙", "score": None},
         {"name": "丙", "score": 90},
         {"name": "丁", "score": 90},
     ]
-    jumping = [(1, "丙", 90), (1, "丁", 90), (3, "甲", 80)]
+    jumping: list[tuple[Any, ...]] = [(1, "丙", 90), (1, "丁", 90), (3, "甲", 80)]
     present = [row for row in rows if row["score"] is not None]
     assert python(2010, 1)["rank"](present) == jumping
     assert python(2010, 2)["rank"](rows) == [*jumping, (None, "乙", None)]
