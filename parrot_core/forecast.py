@@ -196,18 +196,19 @@ class _Counts:
             yield Load(settings.writer, queries * load.requests, *tokens)
 
     def evaluate(self) -> Iterator[Load]:
-        """Each subject answers every turn, and the judge reads each answer with its history."""
+        """Each subject answers every turn; the judge reads it with its history and reference."""
         settings, basis = self._recipe.evaluate, self._basis
         questions = selected_benchmark(settings)
         answer = min(basis.answer.value, settings.answer.max_tokens)
         for engine in settings.subjects.values():
             for question in questions.questions:
                 history = MESSAGE_TOKENS
-                for text in question.turns:
+                for turn, text in enumerate(question.turns, 1):
                     history += len(text) / 4 + MESSAGE_TOKENS
                     yield Load(engine, 1, history, answer)
                     history += answer + MESSAGE_TOKENS
-                    yield Load(settings.judge, 1, history + JUDGE_TOKENS, 8)
+                    reference = len(question.reference_of(turn) or "") / 4
+                    yield Load(settings.judge, 1, history + reference + JUDGE_TOKENS, 8)
 
     def _cued(self) -> float:
         settings, basis = self._recipe.synthesize, self._basis
