@@ -11,7 +11,7 @@ from typing import Any
 
 from parrot_core.engines.budget import cost_usd
 from parrot_core.engines.prices import price_of
-from parrot_core.evaluation.benchmark import load_benchmark
+from parrot_core.evaluation.benchmark import selected_benchmark
 from parrot_core.forecast_basis import Basis
 from parrot_core.pipeline import STAGES
 from parrot_core.recipe import OpenAIEngine, Price, Strategy
@@ -203,25 +203,26 @@ class _Counts:
                 yield Load(settings.judge, 2 * queries, 2 * queries * read, 2 * queries * 4)
 
     def evaluate(self) -> Iterator[Load]:
-        """Each subject answers every turn, and the judge reads each answer with its history."""
+        """Each subject answers every turn; the judge reads it with its history and reference."""
         settings, basis = self._recipe.evaluate, self._basis
-        questions = load_benchmark(settings.questions).cut(settings.limit, settings.max_turns)
+        questions = selected_benchmark(settings)
         answer = min(basis.answer.value, settings.answer.max_tokens)
         for engine in settings.subjects.values():
             for question in questions.questions:
                 history = MESSAGE_TOKENS
-                for text in question.turns:
+                for turn, text in enumerate(question.turns, 1):
                     history += len(text) / 4 + MESSAGE_TOKENS
                     yield Load(engine, 1, history, answer)
                     history += answer + MESSAGE_TOKENS
-                    yield Load(settings.judge, 1, history + JUDGE_TOKENS, 8)
+                    reference = len(question.reference_of(turn) or "") / 4
+                    yield Load(settings.judge, 1, history + reference + JUDGE_TOKENS, 8)
 
     def compare(self) -> Iterator[Load]:
         """The judge reads both conversations up to each answer, in both orders."""
         settings, basis = self._recipe.evaluate, self._basis
         if settings.baseline is None:
             return
-        questions = load_benchmark(settings.questions).cut(settings.limit, settings.max_turns)
+        questions = selected_benchmark(settings)
         answer = min(basis.answer.value, settings.answer.max_tokens)
         pairs = len(settings.subjects) - 1
         for question in questions.questions:

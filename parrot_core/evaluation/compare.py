@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from parrot_core.dialogue.pool import in_flight
 from parrot_core.engines.types import Message, RowError
-from parrot_core.evaluation.benchmark import load_benchmark
+from parrot_core.evaluation.benchmark import selected_benchmark
 from parrot_core.evaluation.pairwise import PAIR_PROMPT, Comparison, compare
 from parrot_core.evaluation.summary import Judged, summarise
 from parrot_core.lake.manifest import Receipt
@@ -92,7 +92,7 @@ class _Pair:
 def _pairs(run: Run, subject: str) -> list[_Pair]:
     settings = run.recipe.evaluate
     answers = _answers(run, (subject, str(settings.baseline)))
-    questions = {each.question_id: each for each in load_benchmark(settings.questions).questions}
+    questions = {each.question_id: each for each in selected_benchmark(settings).questions}
     pairs = []
     for (name, question, turn), row in answers.items():
         other = answers.get((str(settings.baseline), question, turn))

@@ -8,11 +8,10 @@ from typing import Any, ClassVar
 from parrot_core.dialogue.pool import in_flight
 from parrot_core.engines.types import ChatModel, Message, RowError
 from parrot_core.errors import SourceError
-from parrot_core.evaluation.benchmark import Benchmark, Question, load_benchmark
+from parrot_core.evaluation.benchmark import Question, selected_benchmark
 from parrot_core.evaluation.judge import JUDGE_PROMPT, score_answer
 from parrot_core.evaluation.summary import Judged, summarise
 from parrot_core.lake.manifest import Receipt
-from parrot_core.recipe import Recipe
 from parrot_core.stage import Row, Run, ShardPlan, ShardWork, Stage
 
 
@@ -40,7 +39,7 @@ class EvaluateStage(Stage):
         Raises:
             SourceError: the file of questions is missing, or a line of it is wrong.
         """
-        benchmark = _questions(run.recipe)
+        benchmark = selected_benchmark(run.recipe.evaluate)
         size = run.recipe.evaluate.questions_per_shard
         slices = [
             {"subject": subject, "first": first, "sha256": benchmark.sha256}
@@ -61,7 +60,7 @@ class EvaluateStage(Stage):
             SourceError: the questions are not those that the run was planned with.
         """
         settings = work.run.recipe.evaluate
-        benchmark = _questions(work.run.recipe)
+        benchmark = selected_benchmark(settings)
         if benchmark.sha256 != work.plan.params["sha256"]:
             raise SourceError(
                 f"{settings.questions}: changed since this run was planned; restore it, or start "
@@ -216,8 +215,3 @@ class _Exam:
 
     def _id(self, question: Question, turn: int) -> str:
         return f"{self._subject}/{question.question_id}/t{turn}"
-
-
-def _questions(recipe: Recipe) -> Benchmark:
-    settings = recipe.evaluate
-    return load_benchmark(settings.questions).cut(settings.limit, settings.max_turns)

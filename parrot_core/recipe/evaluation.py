@@ -9,8 +9,18 @@ class Evaluate(Model):
     """An LLM judge scores a multi-turn benchmark turn by turn, 1–10 (Zheng et al. 2023)."""
 
     questions: str = Field(
-        "package://parrot_core/evaluation/questions.jsonl",
-        description="Questions in FastChat's JSONL layout (question_id, category, turns).",
+        "package://parrot_core/evaluation/benchmarks/parrot_bench_8/question.jsonl",
+        description="Questions in FastChat's JSONL layout (question_id, category, turns); the "
+        "default is Parrot-Bench-8, eight turns a session. MT-Bench's own file works as well.",
+    )
+    references: str | None = Field(
+        None,
+        description="Reference answers in FastChat's layout (question_id, choices) for the judge; "
+        "unset takes the one file in the folder reference_answer beside the questions, or else "
+        "the field `reference` of the questions.",
+    )
+    language: str | None = Field(
+        None, description="Only questions in this language (their field `language`, else en)."
     )
     subjects: dict[str, str] = Field(
         description="What is compared: a name shown in the report, and the engine it runs on."
@@ -23,7 +33,11 @@ class Evaluate(Model):
             "compares nothing."
         ),
     )
-    limit: int | None = Field(None, ge=1, description="Only the first so many questions.")
+    limit: int | None = Field(
+        None,
+        ge=1,
+        description="Only so many questions, as evenly from all categories as can be.",
+    )
     max_turns: int | None = Field(None, ge=1, description="Only the first so many turns.")
     answer: Sampling = Field(Sampling(max_tokens=1024), description="Sampling of answers.")
     verdict: Sampling = Field(

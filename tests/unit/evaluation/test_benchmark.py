@@ -1,5 +1,4 @@
 import json
-from collections import Counter
 from pathlib import Path
 
 import fsspec
@@ -8,7 +7,6 @@ import pytest
 from parrot_core.errors import SourceError
 from parrot_core.evaluation.benchmark import load_benchmark
 
-OURS = "package://parrot_core/evaluation/questions.jsonl"
 GOOD = {"question_id": 81, "category": "math", "turns": ["2 + 2?", "And minus 1?"]}
 
 
@@ -16,27 +14,6 @@ def write(folder: Path, *lines: str) -> str:
     path = folder / "questions.jsonl"
     path.write_text("\n".join(lines), encoding="utf-8")
     return str(path)
-
-
-def test_our_own_set_has_a_session_of_four_turns_in_each_of_the_eight_categories() -> None:
-    questions = load_benchmark(OURS).questions
-    assert Counter(question.category for question in questions) == dict.fromkeys(
-        [
-            "writing",
-            "roleplay",
-            "reasoning",
-            "math",
-            "coding",
-            "extraction",
-            "stem",
-            "humanities",
-        ],
-        1,
-    )
-    for question in questions:
-        assert len(question.turns) == 4
-        graded = question.category in {"reasoning", "math", "coding", "extraction"}
-        assert len(question.reference) == (4 if graded else 0)
 
 
 def test_the_layout_of_fastchat_is_read_and_its_other_fields_are_ignored(tmp_path: Path) -> None:
@@ -62,6 +39,30 @@ def test_a_cut_keeps_the_first_questions_and_turns(tmp_path: Path) -> None:
     assert cut.questions[0].turns == ("2 + 2?",)
     assert cut.questions[0].reference == ("4",)
     assert benchmark.cut(None, None).questions == benchmark.questions
+
+
+def test_a_limit_takes_the_categories_in_turn_and_keeps_the_order_of_the_file(
+    tmp_path: Path,
+) -> None:
+    categories = ["math", "math", "math", "stem", "stem", "writing"]
+    lines = [
+        json.dumps(GOOD | {"question_id": i, "category": category})
+        for i, category in enumerate(categories)
+    ]
+    benchmark = load_benchmark(write(tmp_path, *lines))
+    taken = [[q.question_id for q in benchmark.cut(limit, None).questions] for limit in range(1, 7)]
+    assert taken == [["0"], ["0", "3"], ["0", "3", "5"], ["0", "1", "3", "5"],
+                     ["0", "1", "3", "4", "5"], ["0", "1", "2", "3", "4", "5"]]  # fmt: skip
+
+
+def test_a_cut_may_keep_one_language_and_says_which_there_are(tmp_path: Path) -> None:
+    chinese = json.dumps(GOOD | {"question_id": "zh", "language": "zh"})
+    benchmark = load_benchmark(write(tmp_path, json.dumps(GOOD), chinese))
+    assert [q.question_id for q in benchmark.cut(None, None, "zh").questions] == ["zh"]
+    assert [q.question_id for q in benchmark.cut(None, None, "en").questions] == ["81"]
+    assert len(benchmark.cut(None, None).questions) == 2
+    with pytest.raises(SourceError, match=r"language 'fr'; expected one of: en, zh"):
+        benchmark.cut(None, None, "fr")
 
 
 @pytest.mark.parametrize(
