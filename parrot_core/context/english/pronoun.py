@@ -2,8 +2,8 @@
 
 import re
 
-from parrot_core.capo.context_rules.query import Query
-from parrot_core.capo.context_rules.rule import Rule
+from parrot_core.context.query import Query
+from parrot_core.context.rule import Rule
 
 _PRONOUN = re.compile(
     r"\b(?:it|its|it's|they|them|their|theirs|themselves|he|him|his|she|her|hers)\b", re.IGNORECASE

@@ -2,8 +2,8 @@
 
 import re
 
-from parrot_core.capo.context_rules.query import Query
-from parrot_core.capo.context_rules.rule import Rule
+from parrot_core.context.query import Query
+from parrot_core.context.rule import Rule
 
 _FRAGMENT_WORDS = 7
 _OPENING = re.compile(

@@ -2,8 +2,8 @@
 
 import re
 
-from parrot_core.capo.context_rules.query import Query
-from parrot_core.capo.context_rules.rule import Rule, first_match
+from parrot_core.context.query import Query
+from parrot_core.context.rule import Kind, Rule, first_match
 
 _SHORT_CHARS = 60
 """Longer Chinese queries mostly bring the thing that they point at."""
@@ -27,11 +27,11 @@ _ELLIPSIS = re.compile(
 )
 
 
-def _rule(name: str, pattern: re.Pattern[str]) -> Rule:
+def _rule(kind: Kind, pattern: re.Pattern[str]) -> Rule:
     def find(query: Query) -> tuple[int, int] | None:
         return None if len(query.text) > _SHORT_CHARS else first_match(pattern, query)
 
-    return Rule(name, find)
+    return Rule(kind, find)
 
 
 CHINESE: tuple[Rule, ...] = (

@@ -2,8 +2,8 @@
 
 import re
 
-from parrot_core.capo.context_rules.query import Query
-from parrot_core.capo.context_rules.rule import Rule, first_match
+from parrot_core.context.query import Query
+from parrot_core.context.rule import Rule, first_match
 
 _TEXTS = (
     r"(?:answers?|responses?|replies|reply|suggestions?|recommendations?|lists?|code|examples?"

@@ -29,9 +29,11 @@ class Query:
 
     Attributes:
         text: the whole query.
+        history: the texts of the messages before it, oldest first.
     """
 
     text: str
+    history: tuple[str, ...] = ()
 
     @cached_property
     def head(self) -> str:

@@ -2,8 +2,8 @@
 
 import re
 
-from parrot_core.capo.context_rules.query import Query
-from parrot_core.capo.context_rules.rule import Rule
+from parrot_core.context.query import Query
+from parrot_core.context.rule import Rule
 
 _CONTINUE = re.compile(
     r"(?:and |now |can you |could you |you can |please |just |let's |yes,? |ok,? )*(?:continue"

@@ -2,8 +2,8 @@
 
 import re
 
-from parrot_core.capo.context_rules.query import Query
-from parrot_core.capo.context_rules.rule import Rule
+from parrot_core.context.query import Query
+from parrot_core.context.rule import Rule
 
 _AGAINST = re.compile(
     r"\b(?:(?:\d+|one|two|three|few|some|any|many|bit|little|much|add|with|give me|even|lot) more\b"
