@@ -7,6 +7,7 @@ from parrot_core.context.english.demonstrative import DEMONSTRATIVE
 from parrot_core.context.english.discourse import DISCOURSE
 from parrot_core.context.english.edit import EDIT
 from parrot_core.context.english.ellipsis import ELLIPSIS
+from parrot_core.context.english.fragment import FRAGMENT
 from parrot_core.context.english.pronoun import PRONOUN
 from parrot_core.context.rule import Rule
 
@@ -17,6 +18,7 @@ ENGLISH: tuple[Rule, ...] = (
     DISCOURSE,
     DEFINITE,
     ELLIPSIS,
+    FRAGMENT,
     COMPARATIVE,
     EDIT,
 )
