@@ -132,8 +132,8 @@ CHINESE: tuple[Rule, ...] = (
     _rule("discourse", _DISCOURSE),
     _rule("definite", _DEFINITE),
     _rule("ellipsis", _ELLIPSIS),
-    _rule("fragment", _FRAGMENT),
     _rule("comparative", _COMPARATIVE),
     _rule("edit", _EDIT),
+    _rule("fragment", _FRAGMENT),
 )
 """The order in which cues are reported."""

@@ -18,8 +18,8 @@ ENGLISH: tuple[Rule, ...] = (
     DISCOURSE,
     DEFINITE,
     ELLIPSIS,
-    FRAGMENT,
     COMPARATIVE,
     EDIT,
+    FRAGMENT,
 )
 """The order in which cues are reported."""

@@ -21,6 +21,7 @@ _PARTS = (
 )
 _REFERENCE = re.compile(
     rf"\bthe (?!first steps)(?:\w+ )?{_ORDINAL} {_PARTS}\b(?! (?:in|to|for|of) (?:\w+ing|an?)\b)"
+    rf"|\bthe {_ORDINAL} ones?\b"
     r"|\bthe (?:former|latter|rest|remaining|others)\b"
     r"|\bthe other(?:s)?(?=\s*[.?!,;]|\s*$)|\bthe same\b|\b(?:which|this|that|another|each) one\b"
     r"|\b(?:both|either|neither|all|some|any|each|most|one) of (?:them|these|those)\b"
