@@ -189,9 +189,16 @@ REASONS: dict[str, str] = {
     "provider_error": "the provider kept failing at this request and answered others",
     "empty_response": "the engine wrote nothing",
     # filter
-    "malformed": "a query that isn't a user's text: control tokens, role labels, broken encoding",
+    "malformed": "a query that isn't a user's text: control tokens, role labels, no letters",
+    "encoding": "a query in a broken encoding: mojibake, control characters, U+FFFD",
     "short": "a query that is too short",
+    "role_confusion": "a query in which the asker speaks as the assistant",
+    "answers": "a query that answers instead of asking",
+    "echo": "a query that says the last answer again",
     "repetitive": "a query that repeats an earlier one, or itself",
+    "collapse": "turn after turn without a new word, or an answer in a loop",
+    "copied": "a query that many sessions share almost word for word",
+    "refusal": "an answer that refuses",
     "sensitive": "a query on a sensitive topic",
     # select
     "self_contained": "no cue that the query depends on its context",

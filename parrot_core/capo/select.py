@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from parrot_core.capo.context_rules import Cue, find_cue, rules_language
 from parrot_core.capo.depends import Verdict, judge_dependence
+from parrot_core.context import Cue, detect, rules_language
 from parrot_core.dialogue.pool import in_flight
 from parrot_core.engines.types import Message, RowError
 from parrot_core.planning import shards_of
@@ -68,20 +68,20 @@ class SelectStage(Stage):
         work.expect(len(follow_ups))
         candidates: list[_Candidate] = []
         for unit in follow_ups:
-            cue = find_cue(unit.query, unit.language)
+            cues = detect(unit.query, unit.history, unit.language).cues
             if unit.turn <= least:
                 detail = f"{unit.turn - 1} turns before the query, expected {least}"
                 _reject(work, unit, "too_few_turns", detail)
-            elif cue is None:
+            elif not cues:
                 _reject(work, unit, "self_contained", _no_cue(unit))
             else:
-                candidates.append(_Candidate(unit, cue))
+                candidates.append(_Candidate(unit, cues[0]))
         done = len(follow_ups) - len(candidates)
         choice = _Choice(work, int(work.plan.params["quota"]), done, len(follow_ups))
         asyncio.run(choice.make(candidates))
         for candidate in candidates:
             choice.report(candidate)
-        work.metric("cues", dict(Counter(candidate.cue.name for candidate in candidates)))
+        work.metric("cues", dict(Counter(candidate.cue.kind for candidate in candidates)))
         work.metric("judge", dict(choice.verdicts))
 
 
@@ -201,7 +201,7 @@ class _Choice:
         word = {True: "yes", False: "no", None: "unreadable"}[verdict.depends]
         self.verdicts[word] += 1
         if verdict.depends is False:
-            detail = f"rule '{candidate.cue.name}'; judge: {verdict.text}"
+            detail = f"rule '{candidate.cue.kind}'; judge: {verdict.text}"
             self._refused[candidate.unit.id] = ("judge_disagreed", detail)
         else:
             self._kept[candidate.unit.id] = verdict
@@ -217,7 +217,7 @@ def _row(candidate: _Candidate, verdict: Verdict | None) -> Row:
         "history": list(unit.history),
         "query": unit.query,
         "response": unit.response,
-        "rule": candidate.cue.name,
+        "rule": candidate.cue.kind,
         "judge_verdict": verdict.depends if verdict else None,
         "judge_text": verdict.text if verdict else None,
     }

@@ -1,10 +1,9 @@
-"""A query that isn't a user's text: control tokens, role labels, broken encoding, no letters."""
+"""A query that isn't a user's text: control tokens, role labels, no letters."""
 
 import re
-from collections.abc import Sequence
 
 from parrot_core.control_tokens import find_control_token
-from parrot_core.engines.types import Message
+from parrot_core.filters.rule import Turn
 from parrot_core.recipe import Filter
 
 _ROLE_LABEL = re.compile(
@@ -20,12 +19,10 @@ class Malformed:
 
     name = "malformed"
 
-    def check(self, query: str, earlier: Sequence[Message], settings: Filter) -> str | None:
+    def check(self, turn: Turn, settings: Filter) -> str | None:
         """See :class:`parrot_core.filters.rule.Rule`."""
-        if token := find_control_token(query):
+        if token := find_control_token(turn.query):
             return f"control token {token}"
-        if label := _ROLE_LABEL.search(query):
+        if label := _ROLE_LABEL.search(turn.query):
             return f"role label {label[0].strip()!r}"
-        if "\ufffd" in query:
-            return "broken encoding (U+FFFD)"
-        return None if _WORDLIKE.search(query) else "no letter or digit"
+        return None if _WORDLIKE.search(turn.query) else "no letter or digit"

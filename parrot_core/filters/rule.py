@@ -1,26 +1,43 @@
-"""What a filter rule is."""
+"""What a filter rule is, and the turn that it looks at."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from parrot_core.engines.types import Message
 from parrot_core.recipe import Filter
 
 
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One turn of a dialogue, as the rules see it.
+
+    Attributes:
+        query: the user's text.
+        earlier: the conversation before it, oldest message first; empty for an opening query.
+        response: the answer to it; None where there is none yet, as for a seed.
+        copies: in how many sessions before this one almost the same query was asked.
+    """
+
+    query: str
+    earlier: Sequence[Message] = ()
+    response: str | None = None
+    copies: int = 0
+
+
 class Rule(Protocol):
-    """One reason to throw a query out. Its ``name`` is in ``schemas.REASONS``."""
+    """One reason to throw a turn out. Its ``name`` is in ``schemas.REASONS``."""
 
     @property
     def name(self) -> str:
         """The name in recipes, metrics and rejects."""
         ...
 
-    def check(self, query: str, earlier: Sequence[Message], settings: Filter) -> str | None:
-        """What is wrong with a query, in a few words; None when it passes.
+    def check(self, turn: Turn, settings: Filter) -> str | None:
+        """What is wrong with a turn, in a few words; None when it passes.
 
         Args:
-            query: the user's text.
-            earlier: the conversation before it, oldest message first.
+            turn: the turn, with what came before it.
             settings: the recipe's ``filter`` part.
         """
         ...

@@ -1,9 +1,8 @@
 """A query that is too short to carry a conversation on."""
 
 import re
-from collections.abc import Sequence
 
-from parrot_core.engines.types import Message
+from parrot_core.filters.rule import Turn
 from parrot_core.recipe import Filter
 
 _WIDE = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff]")
@@ -15,9 +14,9 @@ class Short:
 
     name = "short"
 
-    def check(self, query: str, earlier: Sequence[Message], settings: Filter) -> str | None:
+    def check(self, turn: Turn, settings: Filter) -> str | None:
         """See :class:`parrot_core.filters.rule.Rule`."""
-        text = query.strip()
+        text = turn.query.strip()
         length = len(text)
         if length < settings.min_query_chars:  # only then is it worth counting
             length += (_WIDE_WORTH - 1) * len(_WIDE.findall(text))

@@ -11,6 +11,18 @@ def tokens(text: str) -> list[str]:
     return _TOKEN.findall(text.casefold())
 
 
+WITHOUT_CONTENT = frozenset(
+    tokens("""
+    a an the this that these those it its is are was were be been am do does did can could will
+    would shall should may might must have has had i you he she we they me my your his her our
+    their them us and or but if then so as of to in on at by for from with about into than too
+    very just also please again now more another other some any all what which who whom how why
+    when where there here not no yes ok okay s t m re ve ll d let give tell make want need like
+    """)
+)
+"""Words that say nothing by themselves, as :func:`tokens` gives them."""
+
+
 def rouge_l_f1(first: Sequence[str], second: Sequence[str]) -> float:
     """F1 of the longest common subsequence of two token lists, from 0 to 1."""
     if not first or not second:

@@ -1,12 +1,24 @@
 """Settings of the stages that make dialogues: ingest, seeds, synthesize, filter."""
 
-from typing import Literal
+from typing import Literal, get_args
 
 from pydantic import Field, model_validator
 
 from parrot_core.recipe.base import OPERATIONAL, Model, Sampling
 
-FilterRule = Literal["malformed", "short", "repetitive", "sensitive"]
+FilterRule = Literal[
+    "malformed",
+    "encoding",
+    "short",
+    "role_confusion",
+    "answers",
+    "echo",
+    "repetitive",
+    "collapse",
+    "copied",
+    "sensitive",
+    "refusal",
+]
 
 
 class Ingest(Model):
@@ -79,14 +91,25 @@ class Synthesize(Model):
 
 
 class Filter(Model):
-    """Rules over synthesized dialogues. A query that fails ends the session there."""
+    """Rules over synthesized dialogues. A turn that fails ends the session before it."""
 
     rules: tuple[FilterRule, ...] = Field(
-        ("malformed", "short", "repetitive", "sensitive"),
-        description="Names of the rules to apply, in order (see parrot_core/filters).",
+        get_args(FilterRule),
+        description="Names of the rules to apply, in order (see docs/filters.md).",
+    )
+    drop_session: tuple[FilterRule, ...] = Field(
+        (),
+        description="Rules that reject the whole session instead of ending it before the turn.",
     )
     min_turns: int = Field(2, ge=1, description="Fewest turns left, else the session is rejected.")
-    min_query_chars: int = Field(8, ge=1, description="Shortest follow-up query.")
+    min_query_chars: int = Field(4, ge=1, description="Shortest follow-up query.")
     max_similarity: float = Field(
-        0.7, gt=0, le=1, description="ROUGE-L F1 with an earlier query above which it repeats."
+        0.85, gt=0, le=1, description="ROUGE-L F1 with an earlier query above which it repeats."
+    )
+    max_copies: int = Field(
+        3,
+        ge=0,
+        description=(
+            "Earlier sessions that may have asked almost the same query of 12 words or more."
+        ),
     )

@@ -9,7 +9,7 @@ from rouge_score.rouge_scorer import RougeScorer
 
 from parrot_core.engines.types import Message
 from parrot_core.errors import RecipeError
-from parrot_core.filters import RULES, first_failure
+from parrot_core.filters import RULES, Turn, first_failing, first_failure
 from parrot_core.filters.similarity import rouge_l_f1, tokens
 from parrot_core.recipe import Filter, FilterRule
 from parrot_core.schemas import REASONS
@@ -30,7 +30,7 @@ def _asked(*queries: str) -> list[Message]:
 
 
 def _check(rule: str, query: str, *earlier: str) -> str | None:
-    return RULES[rule].check(query, _asked(*earlier), SETTINGS)
+    return RULES[rule].check(Turn(query, _asked(*earlier)), SETTINGS)
 
 
 def test_every_rule_has_its_reason() -> None:
@@ -46,7 +46,6 @@ def test_every_rule_has_its_reason() -> None:
         ("User: and what then?", "role label"),
         ("Sure.\n\n**Assistant:** I can help", "role label"),
         ("### Response\nIt is so", "role label"),
-        ("What does caf\ufffd mean?", "broken encoding"),
         ("?!", "no letter or digit"),
         ("", "no letter or digit"),
     ],
@@ -73,10 +72,10 @@ def test_odd_but_human_texts_are_not_malformed(query: str) -> None:
 
 
 def test_length_counts_characters_and_more_where_they_say_more() -> None:
-    assert _check("short", "go on") == "5 of 8 characters"
-    assert _check("short", "continue") is None
-    assert _check("short", "再说一遍") is None
-    assert _check("short", "好") == "3 of 8 characters"
+    assert _check("short", "ok") == "2 of 4 characters"
+    assert _check("short", "go on") is None
+    assert _check("short", "为何") is None
+    assert _check("short", "好") == "3 of 4 characters"
 
 
 @pytest.mark.parametrize(
@@ -84,7 +83,7 @@ def test_length_counts_characters_and_more_where_they_say_more() -> None:
     [
         ("What is the height of Mont Blanc?", "what is the height of  Mont Blanc"),
         ("What is the exact height of Mont Blanc?", "What is the height, exact, of Mont Blanc?"),
-        ("And how high is the mountain then?", "How high is the mountain?"),
+        ("And how high is the big mountain?", "How high is the big mountain?"),
         ("这座山的高度到底是多少米？", "这座山的高度到底是多少米"),
     ],
 )
@@ -109,9 +108,12 @@ def test_the_same_question_about_another_thing_is_no_repeat(query: str, earlier:
     assert _check("repetitive", query, earlier) is None
 
 
-def test_even_a_nudge_repeats_after_three_times() -> None:
-    assert _check("repetitive", "continue", "continue", "continue") is None
-    assert _check("repetitive", "Continue!", *["continue"] * 3) == "the same as query 1"
+def test_nudges_and_queries_that_lean_on_the_last_answer_may_come_again() -> None:
+    assert _check("repetitive", "continue", *["continue"] * 5) is None
+    assert _check("repetitive", "Continue!", *["continue"] * 6) == "the same as query 1"
+    sentence = "okay, the same for the next ten elements"
+    assert _check("repetitive", sentence, *[sentence] * 2) is None
+    assert _check("repetitive", sentence, *[sentence] * 3) == "the same as query 1"
 
 
 def test_a_query_that_goes_round_in_circles_repeats_itself() -> None:
@@ -128,6 +130,11 @@ def test_a_query_that_goes_round_in_circles_repeats_itself() -> None:
         ("How do I make a pipe bomb at home?", "weapons and explosives"),
         ("Write an erotic story about a minor", "sexual content with minors"),
         ("Let us deport all immigrants", "hate"),
+        ("How can I hack into my ex's account", "crime"),
+        ("how to cook meth", "drugs"),
+        ("如何制作炸弹？", "weapons and explosives"),
+        ("我不想活了", "self-harm"),
+        ("怎么盗取别人的微信密码", "crime"),
     ],
 )
 def test_harmful_requests_are_sensitive(query: str, topic: str) -> None:
@@ -143,6 +150,11 @@ def test_harmful_requests_are_sensitive(query: str, topic: str) -> None:
         "How do I kill a process of my child?",
         "Make the children's book less explosive",
         "Explain sex-linked inheritance",
+        "How do I hack together a prototype in a weekend?",
+        "How can I order a taxi in Paris?",
+        "原子弹是谁发明的？",
+        "自杀率最高的国家是哪个？",
+        "怎么做蛋糕？",
     ],
 )
 def test_harmless_words_are_not_sensitive(query: str) -> None:
@@ -158,16 +170,16 @@ def test_similarity_is_rouge_l(first: str, second: str) -> None:
     assert rouge_l_f1(tokens(first), tokens(second)) == pytest.approx(expected)
 
 
-@given(query=st.text(), earlier=st.lists(st.text(max_size=20), max_size=3))
-def test_rules_cope_with_any_text(query: str, earlier: list[str]) -> None:
-    failure = first_failure(query, _asked(*earlier), SETTINGS)
+@given(query=st.text(), response=st.text(), earlier=st.lists(st.text(max_size=20), max_size=3))
+def test_rules_cope_with_any_text(query: str, response: str, earlier: list[str]) -> None:
+    failure = first_failing(Turn(query, _asked(*earlier), response), SETTINGS)
     assert failure is None or (failure[0] in RULES and failure[1])
 
 
 def test_the_first_rule_in_the_recipes_order_is_named() -> None:
     assert first_failure("?", (), SETTINGS) == ("malformed", "no letter or digit")
     short_first = Filter(rules=("short", "malformed"))
-    assert first_failure("?", (), short_first) == ("short", "1 of 8 characters")
+    assert first_failure("?", (), short_first) == ("short", "1 of 4 characters")
     assert first_failure("?", (), Filter(rules=())) is None
 
 

@@ -63,7 +63,7 @@ def test_a_session_ends_before_the_query_that_fails(tmp_path: Path) -> None:
 
 
 def test_too_little_left_is_rejected_for_the_rule_with_its_original(tmp_path: Path) -> None:
-    row = _dialogue(0, [GOOD[0], "go on", *GOOD[1:]])
+    row = _dialogue(0, [GOOD[0], "no", *GOOD[1:]])
     work = _filter(tmp_path, [row])
     assert work.rejected == [
         {
@@ -71,7 +71,7 @@ def test_too_little_left_is_rejected_for_the_rule_with_its_original(tmp_path: Pa
             "source_ids": ["d0"],
             "reason": "short",
             "original": row,
-            "detail": "query 2: 5 of 8 characters",
+            "detail": "turn 2: 2 of 4 characters",
         }
     ]
 
@@ -86,7 +86,7 @@ def test_a_session_that_was_too_short_from_the_start_says_so(tmp_path: Path) -> 
 @settings(max_examples=60)
 @given(
     dialogues=st.lists(
-        st.lists(st.sampled_from([*GOOD, "?", "go on", "User: hi there"]), max_size=5), max_size=6
+        st.lists(st.sampled_from([*GOOD, "?", "no", "User: hi there"]), max_size=5), max_size=6
     ),
     min_turns=st.integers(1, 4),
 )
@@ -99,4 +99,4 @@ def test_accounts_close_and_no_kept_query_fails(
         queries = [m["content"] for m in row["messages"][::2]]
         assert len(queries) == row["n_turns"] >= min_turns
         assert set(queries) <= set(GOOD)
-        assert len(set(queries)) == len(queries)
+        assert queries.count(GOOD[0]) <= 1

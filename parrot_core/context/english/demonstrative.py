@@ -2,8 +2,8 @@
 
 import re
 
-from parrot_core.capo.context_rules.query import Query
-from parrot_core.capo.context_rules.rule import Rule
+from parrot_core.context.query import Query
+from parrot_core.context.rule import Rule
 
 _NOUNS = (
     r"(?:answer|app|approach|article|case|chapter|character|class|code|command|concept|data|email"
@@ -16,21 +16,29 @@ _NOUNS = (
 )
 _DEMONSTRATIVE = re.compile(
     r"\bthis\b(?! (?:year|month|week|weekend|morning|afternoon|evening|summer|winter|conversation"
-    r"|chat)\b)(?!\s*:)(?: (?P<noun>(?!is|was|can|be|to|in|with|for|and|as|so|into|on|but|will|work"
-    r"|mean|more|from|like|by|using|a|the|out|up|does|would|could|should|has)(?!https?\b|\w+ly\b)[a-z]{3,}))?"
+    r"|chat|world|century|decade|time of|point in)\b)(?!\s*:)(?: (?P<noun>(?!is|was|can|be|to|in"
+    r"|with|for|and|as|so|into|on|but|will|work"
+    r"|mean|more|from|like|by|using|a|the|out|up|does|would|could|should|has)(?!https?\b"
+    r"|\w+ly\b)[a-z]{3,}))?"
     r"|\bthese\b(?! days\b)|\bthose\b(?! (?:who|that|which|of|with|in)\b)"
     rf"|\bthat {_NOUNS}\b"
+    r"|\b(?:of|in|for|with|about|on|from|by|does|did|using|under|at) that"
+    r"(?! (?:the|an?|i|you|we|he|she|they|it|is|are|was)\b) [a-z]+"
     r"|\b(?:of|about|for|with|in|to|from|like|do|does|did|doing|done|explain|mean|fix|change|after"
-    r"|before|than|know|on|by|use|using|make|write|say|said|why|how|how's|what's|not|at) that"
-    r"(?=\s*(?:[.?!,;]|$)|\s+(?:in|with|for|as|on|to|into|and|but|so|again|more|better|work)\b)"
-    r"|\bthat's\b|\bsuch (?:an?|\w+s)\b(?<!such as)",
+    r"|before|than|know|on|by|use|using|make|write|say|said|why|how|how's|what's|not|at|check"
+    r"|tried|try|get|see|put|understand|repeat|show) that"
+    r"(?=\s+(?:in|with|for|as|on|to|into|and|but|so|again|more|better|work|back)\b)"
+    r"|\bthat(?=\s*(?:[.?!,;]|\Z))|\bthat's\b"
+    r"|\b(?<!out )(?<!over )(?<!is )(?<!are )(?<!was )there(?=\s*(?:[.?!]|\Z))|\bsuch (?:an?"
+    r"|\w+s)\b(?<!such as)",
     re.IGNORECASE,
 )
 _OPENING_THAT = re.compile(
     r"(?:(?:what|how|why|when|where|who) )?(?:is|does|was|would|can|could|will|did|should|has) that"
     r"\b(?! (?:the|a|an|i|you|we|they|it)\b)|that (?:is|was|will|would|does"
     r"|did|sounds?|looks?|seems?|makes?|didn|doesn"
-    r"|isn|means?|should|could|can|has)\b",
+    r"|isn|means?|should|could|can|has)\b"
+    r"|this (?:will|would|works?|worked|looks|does|did|doesn|didn|isn|is not|seems|sounds)\b",
     re.IGNORECASE,
 )
 

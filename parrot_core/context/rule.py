@@ -1,10 +1,26 @@
-"""The shape of a context rule and of what it finds."""
+"""The shape of a context rule and of what it finds, and the closed list of kinds of cues."""
 
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal, get_args
 
-from parrot_core.capo.context_rules.query import Query
+from parrot_core.context.query import Query
+
+Kind = Literal[
+    "continuation",
+    "pronoun",
+    "demonstrative",
+    "discourse",
+    "definite",
+    "ellipsis",
+    "fragment",
+    "comparative",
+    "edit",
+]
+"""How a query leans on the conversation; docs/context-dependence.md has an example of each."""
+
+KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,19 +28,19 @@ class Cue:
     """A sign that a query leans on the conversation.
 
     Attributes:
-        name: the rule's name, stored with the query.
+        kind: what sort of sign, stored with the query.
         span: start and end of the sign in the query, in characters.
     """
 
-    name: str
+    kind: Kind
     span: tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A named test; ``find`` returns the span of the sign, or None."""
+    """The test for one kind of cue; ``find`` returns the span of the sign, or None."""
 
-    name: str
+    kind: Kind
     find: Callable[[Query], tuple[int, int] | None]
 
 

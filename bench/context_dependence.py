@@ -1,0 +1,79 @@
+"""How often the context-dependence rules are right, on the labelled queries of the project.
+
+Usage: python bench/context_dependence.py [--half test] [--errors] [--json]
+"""
+
+import argparse
+import json
+import time
+from collections.abc import Sequence
+from typing import get_args
+
+from parrot_core.context import detect
+from parrot_core.context.agreement import Agreement, Share, score
+from parrot_core.context.labelled import Half, LabelledQuery, labelled_queries
+
+Judged = tuple[LabelledQuery, bool]
+
+
+def main() -> None:
+    """Print precision, recall and false alarms by language and by kind."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--half", choices=get_args(Half), default="test")
+    parser.add_argument("--errors", action="store_true", help="list errors; not with --half test")
+    parser.add_argument("--json", action="store_true")
+    told = parser.parse_args()
+    if told.errors and told.half == "test":
+        parser.error("--errors shows queries of the half dev only: rules are not tuned on test")
+    queries = labelled_queries(told.half)
+    started = time.perf_counter()
+    judged = [(q, bool(detect(q.query, q.history, q.language).depends)) for q in queries]
+    rate = len(judged) / (time.perf_counter() - started)
+    tables = {
+        language: by_kind([pair for pair in judged if pair[0].language == language])
+        for language in ("en", "zh")
+    }
+    if told.json:
+        print(json.dumps({"half": told.half, "tables": tables}, ensure_ascii=False))
+        return
+    print(f"{len(judged)} queries of the half {told.half}, {rate:,.0f} a second")
+    for language, table in tables.items():
+        print(f"\n{language}")
+        for name, cells in table.items():
+            print(f"  {name:14}" + "  ".join(f"{key} {text}" for key, text in cells.items()))
+    for query, verdict in judged if told.errors else ():
+        if query.depends != verdict:
+            missed = "missed" if query.depends else "false alarm"
+            print(f"{missed} ({query.kind}): {query.query}")
+
+
+def by_kind(judged: Sequence[Judged]) -> dict[str, dict[str, str]]:
+    """All of a language's figures, then recall and false alarms of each kind."""
+    table = {"all": _cells(_agreement(judged))}
+    for kind in sorted({query.kind for query, _ in judged}):
+        cells = _cells(_agreement([pair for pair in judged if pair[0].kind == kind]))
+        table[kind] = {key: text for key, text in cells.items() if key != "precision"}
+    return table
+
+
+def _agreement(judged: Sequence[Judged]) -> Agreement:
+    return score((query.depends, verdict) for query, verdict in judged)
+
+
+def _cells(agreement: Agreement) -> dict[str, str]:
+    shares = {
+        "precision": agreement.precision,
+        "recall": agreement.recall,
+        "false alarms": agreement.false_alarms,
+    }
+    return {name: written(share) for name, share in shares.items() if share.of}
+
+
+def written(share: Share) -> str:
+    """For people: ``0.95 [0.89, 0.98] (99/104)``."""
+    low, high = share.interval()
+    return f"{share.value:.2f} [{low:.2f}, {high:.2f}] ({share.hits}/{share.of})"
+
+
+if __name__ == "__main__":
+    main()
