@@ -1,9 +1,10 @@
-"""Commands of whoever operates the factory: ``deploy`` and ``workers``."""
+"""Commands of whoever operates the factory: ``deploy``, ``workers`` and ``metrics``."""
 
 import os
 import signal
 import subprocess
 import threading
+from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
@@ -18,6 +19,7 @@ def register(app: typer.Typer) -> None:
     """Add the commands to the ``parrot`` command."""
     app.command()(deploy)
     app.command()(workers)
+    app.command()(metrics)
 
 
 def deploy(
@@ -104,3 +106,31 @@ def workers(
         each.wait(60)
     if not ended.is_set():
         raise UserError(f"the worker of '{gone[0]}' ended by itself: see its output above")
+
+
+def metrics(
+    lake: Annotated[
+        str, typer.Option("--lake", envvar="PARROT_LAKE", help="The lake: a path or URL.")
+    ] = ".parrot/lake",
+    host: Annotated[str, typer.Option(help="Address to listen at.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535)] = 9108,
+    once: Annotated[bool, typer.Option("--once", help="Print one scrape and end.")] = False,
+) -> None:
+    """Serve the lake's runs to Prometheus at /metrics, until Ctrl-C."""
+    from prometheus_client import CollectorRegistry, generate_latest, start_http_server
+
+    from parrot_core.lake.lake import Lake
+    from parrot_core.monitor.exposition import RunCollector
+    from parrot_core.pipeline import STAGE_SPECS
+
+    registry = CollectorRegistry()
+    registry.register(RunCollector(Lake(lake), STAGE_SPECS, lambda: datetime.now(UTC)))
+    if once:
+        typer.echo(generate_latest(registry).decode(), nl=False)
+        return
+    try:
+        start_http_server(port, host, registry)
+    except OSError as error:
+        raise UserError(f"--port {port}: {error.strerror or error}") from None
+    Console().print(f"metrics of {lake}: http://{host}:{port}/metrics", soft_wrap=True)
+    threading.Event().wait()

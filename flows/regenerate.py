@@ -18,8 +18,7 @@ from parrot_core.errors import ParrotError, PartiallyFailed, UserError
 from parrot_core.evaluation.report import build_report
 from parrot_core.lake.lake import Lake
 from parrot_core.lake.run_records import report_file
-from parrot_core.monitor.state import StageSpec
-from parrot_core.pipeline import STAGES
+from parrot_core.pipeline import STAGE_SPECS, STAGES
 from parrot_core.recipe import SLUG, Recipe
 from parrot_core.runner import begin_run, is_published, open_run
 from parrot_core.stage import Run, Stage
@@ -27,9 +26,6 @@ from parrot_core.stage import Run, Stage
 
 class StageFailed(ParrotError):
     """A stage that ran elsewhere did not complete."""
-
-
-STAGE_SPECS = tuple(StageSpec(stage.name, stage.output, stage.kind) for stage in STAGES)
 
 
 def dated(run: str, scheduled: datetime) -> str:

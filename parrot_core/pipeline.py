@@ -6,6 +6,7 @@ from parrot_core.evaluation.compare import CompareStage
 from parrot_core.evaluation.stage import EvaluateStage
 from parrot_core.filters.stage import FilterStage
 from parrot_core.ingest.stage import IngestStage, SeedsStage
+from parrot_core.monitor.state import StageSpec
 from parrot_core.stage import Stage
 from parrot_core.training.stages import TrainAskStage, TrainDpoStage, TrainSftStage
 
@@ -22,6 +23,9 @@ STAGES: tuple[Stage, ...] = (
     EvaluateStage(),
     CompareStage(),
 )
+
+STAGE_SPECS = tuple(StageSpec(stage.name, stage.output, stage.kind) for stage in STAGES)
+"""The same as the monitor needs them."""
 
 
 def stage_named(name: str) -> Stage:

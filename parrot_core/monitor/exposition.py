@@ -1,0 +1,140 @@
+"""A lake's runs as Prometheus metrics, read from the lake when they are scraped.
+
+Names follow Prometheus' practice: base units, ``_total`` for what only grows, labels for what
+things are told apart by. Only runs that changed of late are told, so that the number of series
+stays bounded however many runs the lake holds.
+"""
+
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import datetime, timedelta
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from parrot_core.monitor.reader import LakeState, RunReader, list_runs
+from parrot_core.monitor.state import RunState, StageSpec, StageState
+
+STATES = ("waiting", "running", "stalled", "paused", "failed", "done")
+Family = GaugeMetricFamily | CounterMetricFamily
+
+
+class RunCollector(Collector):
+    """Collects all runs that were begun or changed within ``recent``."""
+
+    def __init__(
+        self,
+        lake: LakeState,
+        stages: Sequence[StageSpec],
+        now: Callable[[], datetime],
+        recent: timedelta = timedelta(days=2),
+    ) -> None:
+        """Nothing is read until the first scrape."""
+        self._lake = lake
+        self._stages = tuple(stages)
+        self._now = now
+        self._recent = recent
+        self._readers: dict[str, RunReader] = {}
+        self._settled: dict[str, RunState] = {}
+        self._lock = threading.Lock()
+
+    def collect(self) -> Iterable[Family]:
+        """Read the runs and tell all metrics of them."""
+        with self._lock:
+            runs = list(self._runs(self._now()))
+        return [*_run_families(runs), *_stage_families(runs), *_engine_families(runs)]
+
+    def describe(self) -> Iterable[Family]:
+        """Names are known without reading the lake, so that registering costs nothing."""
+        return [*_run_families(()), *_stage_families(()), *_engine_families(())]
+
+    def _runs(self, now: datetime) -> Iterator[RunState]:
+        for header in list_runs(self._lake):
+            settled = self._settled.get(header.name)
+            if settled is None:
+                reader = self._readers.setdefault(
+                    header.name, RunReader(self._lake, header.name, self._stages)
+                )
+                state = reader.read(now)
+                if state.status == "done":  # it can't change any more
+                    self._settled[header.name] = settled = state
+                    del self._readers[header.name]
+            else:
+                state = settled
+            changed = state.updated_at or state.header.created_at
+            if changed is None or now - changed <= self._recent:
+                yield state
+
+
+def _run_families(runs: Sequence[RunState]) -> Iterator[Family]:
+    state = GaugeMetricFamily(
+        "parrot_run_state", "1 for the state a run is in.", None, ["run", "state"]
+    )
+    spent = CounterMetricFamily("parrot_run_usd", "Dollars a run has spent.", None, labels)
+    budget = GaugeMetricFamily("parrot_run_budget_usd", "Dollars a run may spend.", None, labels)
+    silent = GaugeMetricFamily(
+        "parrot_run_seconds_since_progress",
+        "Seconds since a run's last sign of life.",
+        None,
+        ["run"],
+    )
+    for run in runs:
+        for each in STATES:
+            state.add_metric([run.name, each], float(run.status == each))
+        spent.add_metric([run.name], run.usd)
+        cap = run.header.recipe.get("budget_usd")
+        if isinstance(cap, int | float):
+            budget.add_metric([run.name], float(cap))
+        if run.updated_at and run.status != "done":
+            silent.add_metric([run.name], (run.read_at - run.updated_at).total_seconds())
+    yield from (state, spent, budget, silent)
+
+
+def _stage_families(runs: Sequence[RunState]) -> Iterator[Family]:
+    labels = ["run", "stage"]
+    done = GaugeMetricFamily("parrot_stage_units_done", "Units done.", None, labels)
+    total = GaugeMetricFamily("parrot_stage_units", "Units to do, where known.", None, labels)
+    rate = GaugeMetricFamily("parrot_stage_units_per_second", "Units a second now.", None, labels)
+    eta = GaugeMetricFamily("parrot_stage_eta_seconds", "Seconds left.", None, labels)
+    shards = GaugeMetricFamily("parrot_stage_shards", "Shards by state.", None, [*labels, "state"])
+    rejects = CounterMetricFamily(
+        "parrot_stage_rejects", "Units put aside.", None, [*labels, "reason"]
+    )
+    failures = CounterMetricFamily("parrot_stage_failed_attempts", "Failed attempts.", None, labels)
+    for run in runs:
+        for stage in run.own_stages:
+            names = [run.name, stage.name]
+            done.add_metric(names, float(stage.done))
+            failures.add_metric(names, float(sum(len(s.failures) for s in stage.shards)))
+            for family, value in ((total, stage.total), (rate, stage.rate), (eta, stage.eta_s)):
+                if value is not None:
+                    family.add_metric(names, float(value))
+            for each in STATES:
+                shards.add_metric([*names, each], float(_shards_in(stage, each)))
+            for reason, count in stage.rejected.items():
+                rejects.add_metric([*names, reason], float(count))
+    yield from (done, total, rate, eta, shards, rejects, failures)
+
+
+def _shards_in(stage: StageState, state: str) -> int:
+    return sum(shard.status == state for shard in stage.shards)
+
+
+def _engine_families(runs: Sequence[RunState]) -> Iterator[Family]:
+    labels = ["run", "stage", "engine"]
+    answers = CounterMetricFamily("parrot_engine_completions", "Completions bought.", None, labels)
+    tokens = CounterMetricFamily("parrot_engine_tokens", "Tokens.", None, [*labels, "kind"])
+    usd = CounterMetricFamily("parrot_engine_usd", "Dollars spent.", None, labels)
+    paused = GaugeMetricFamily("parrot_engine_paused", "1 while a provider refuses.", None, labels)
+    for run in runs:
+        for stage in run.own_stages:
+            standing = {name for shard in stage.having("running") for name in shard.paused}
+            for engine, used in stage.usage.items():
+                names = [run.name, stage.name, engine]
+                answers.add_metric(names, float(used.requests))
+                tokens.add_metric([*names, "prompt"], float(used.prompt_tokens))
+                tokens.add_metric([*names, "completion"], float(used.completion_tokens))
+                usd.add_metric(names, used.usd)
+            for engine in stage.usage.keys() | standing:
+                paused.add_metric([run.name, stage.name, engine], float(engine in standing))
+    yield from (answers, tokens, usd, paused)

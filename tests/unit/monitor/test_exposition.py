@@ -1,0 +1,70 @@
+"""What Prometheus scrapes, from a lake's files alone."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.parser import text_string_to_metric_families
+
+from parrot_core.lake.lake import Lake
+from parrot_core.monitor.exposition import RunCollector
+from tests.finished_run import NOW, RUN, STAGES, ago, begin, full_run, plan, progress
+
+
+class Scrape:
+    """One scrape, by metric name and labels."""
+
+    def __init__(self, lake: Lake, **settings: timedelta) -> None:
+        registry = CollectorRegistry()
+        registry.register(RunCollector(lake, STAGES, lambda: NOW, **settings))
+        self.text = generate_latest(registry).decode()
+        self.samples = {
+            (sample.name, frozenset(sample.labels.items())): sample.value
+            for family in text_string_to_metric_families(self.text)
+            for sample in family.samples
+        }
+
+    def __call__(self, name: str, **labels: str) -> float:
+        return self.samples[name, frozenset({"run": RUN, **labels}.items())]
+
+
+def test_a_finished_run_tells_its_money_rows_and_tokens(tmp_path: Path) -> None:
+    scrape = Scrape(full_run(tmp_path))
+    assert scrape("parrot_run_state", state="done") == 1
+    assert scrape("parrot_run_state", state="running") == 0
+    assert scrape("parrot_run_usd_total") == 0  # its engines are its own
+    tokens = [v for (name, _), v in scrape.samples.items() if name == "parrot_engine_tokens_total"]
+    assert sum(tokens) > 0
+    assert any(name == "parrot_stage_rejects_total" for name, _ in scrape.samples)
+
+
+def test_a_run_in_work_tells_how_far_it_is_and_how_long_it_has_been_silent(tmp_path: Path) -> None:
+    lake = Lake(str(tmp_path))
+    begin(lake)
+    plan(lake, "synthesize", [10, 10])
+    progress(lake, "synthesize", 0, done=4, total=10, started_at=ago(20), updated_at=ago(5))
+    scrape = Scrape(lake)
+    assert scrape("parrot_run_seconds_since_progress") == 5
+    assert scrape("parrot_stage_units_done", stage="synthesize") == 4
+    assert scrape("parrot_stage_shards", stage="synthesize", state="running") == 1
+    assert scrape("parrot_stage_shards", stage="synthesize", state="waiting") == 1
+
+
+def test_old_runs_are_left_out(tmp_path: Path) -> None:
+    scrape = Scrape(full_run(tmp_path), recent=timedelta(seconds=-1))
+    assert not scrape.samples
+
+
+def test_a_name_that_is_no_label_value_breaks_nothing(tmp_path: Path) -> None:
+    lake = Lake(str(tmp_path))
+    begin(lake)
+    lake.storage.write_json('runs/we"ird\\/run.json', {"recipe": {}, "created_at": ago(1)})
+    assert 'run="we\\"ird\\\\"' in Scrape(lake).text
+
+
+@pytest.mark.parametrize("times", [1, 3])
+def test_scraping_again_tells_the_same(tmp_path: Path, times: int) -> None:
+    registry = CollectorRegistry()
+    registry.register(RunCollector(full_run(tmp_path), STAGES, lambda: NOW))
+    assert len({generate_latest(registry) for _ in range(times)}) == 1
