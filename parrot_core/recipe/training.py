@@ -51,7 +51,17 @@ class Training(Model):
     )
 
 
-class TrainAsk(Training):
+class Supervised(Training):
+    """What the two trainings on sessions share."""
+
+    packing: bool = Field(
+        False,
+        description="Lay several sessions into one sequence, apart by their positions: no padding "
+        "is computed. batch_size then counts such sequences. Pays on a GPU.",
+    )
+
+
+class TrainAsk(Supervised):
     """Parrot-Ask: loss on the user's tokens only (paper §3.1)."""
 
     base: ModelRef
@@ -60,7 +70,7 @@ class TrainAsk(Training):
     )
 
 
-class TrainSft(Training):
+class TrainSft(Supervised):
     """Parrot-Chat SFT: loss on the assistant's tokens only (paper §3.2)."""
 
     base: ModelRef

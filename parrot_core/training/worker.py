@@ -27,9 +27,9 @@ from parrot_core.training.examples import Example, prepare_tokenizer, read_examp
 from parrot_core.training.fit import Tally
 from parrot_core.training.heldout import measure
 from parrot_core.training.job import TrainingJob, load_job
+from parrot_core.training.markup import Markup
 from parrot_core.training.reporting import DPO_FIGURES, Reporter, write_json
 from parrot_core.training.schedule import Schedule
-from parrot_core.training.templates import Markup
 from parrot_core.training.trainers import make_trainer, wants_bf16
 
 Trainer = SFTTrainer | DPOTrainer
@@ -149,7 +149,7 @@ def _save(
 
 def _generation(tokenizer: PreTrainedTokenizerBase, markup: Markup) -> Any:
     """Stop at the end of a turn, and at the end of the text."""
-    ends = [tokenizer.convert_tokens_to_ids(markup.end), tokenizer.eos_token_id]
+    ends = [tokenizer.convert_tokens_to_ids(markup.stop), tokenizer.eos_token_id]
     config: Any = GenerationConfig
     return config(
         bos_token_id=tokenizer.bos_token_id,
