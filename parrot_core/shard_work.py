@@ -13,6 +13,7 @@ from typing import Any
 
 from parrot_core.engines.connection import Engines, JournaledModel
 from parrot_core.errors import LeaseLost, StorageError
+from parrot_core.lake.checkpoints import Checkpoints
 from parrot_core.lake.journal import Journal
 from parrot_core.lake.lake import Lake, version_folder
 from parrot_core.lake.leases import Lease
@@ -142,6 +143,12 @@ class LakeShardWork:
             path = f"{self._lease.attempt}/{local.relative_to(folder).as_posix()}"
             entries.append(upload_entry(self.run.lake.storage, local, self._folder, path, 0))
         self._model_files = tuple(entries)
+
+    def checkpoints(self) -> Checkpoints:
+        """See :class:`parrot_core.stage.ShardWork`."""
+        folder = self._state.checkpoint_folder(self.plan.index)
+        lease = self._lease
+        return Checkpoints(self.run.lake.storage, folder, lease.attempt, lease.check)
 
     def receipt(self, started_at: str) -> Receipt:
         """Finish the files and say what this attempt produced."""

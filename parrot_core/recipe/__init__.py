@@ -18,7 +18,15 @@ from parrot_core.recipe.engines import (
 from parrot_core.recipe.evaluation import Evaluate
 from parrot_core.recipe.loading import load_recipe, overridden, parse_recipe
 from parrot_core.recipe.preferences import CaPO, Select
-from parrot_core.recipe.training import Lora, Supervised, TrainAsk, TrainDpo, Training, TrainSft
+from parrot_core.recipe.training import (
+    Devices,
+    Lora,
+    Supervised,
+    TrainAsk,
+    TrainDpo,
+    Training,
+    TrainSft,
+)
 from parrot_core.recipe.whole import Recipe, differences
 
 __all__ = [
@@ -26,6 +34,7 @@ __all__ = [
     "STRATEGIES",
     "BatchSettings",
     "CaPO",
+    "Devices",
     "Engine",
     "Evaluate",
     "Filter",

@@ -6,8 +6,10 @@ import time
 from pathlib import Path
 from typing import Any
 
+from accelerate import PartialState
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from parrot_core.training.checkpoints import seal
 from parrot_core.training.job import TrainingJob
 
 DPO_FIGURES = ("rewards/margins", "rewards/accuracies", "rewards/chosen", "rewards/rejected")
@@ -72,6 +74,14 @@ class Reporter(TrainerCallback):
             if name in logs:
                 line[name] = logs[name]
         self._write(line)
+
+    def on_save(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        """Seal the checkpoint, once every process has written its part."""
+        PartialState().wait_for_everyone()
+        if self._main:
+            seal(Path(str(args.output_dir)) / f"checkpoint-{state.global_step}")
 
     def _write(self, line: dict[str, Any]) -> None:
         if self._main:

@@ -9,6 +9,7 @@ import json
 import logging
 import os
 import shutil
+import signal
 import sys
 import threading
 import time
@@ -23,6 +24,7 @@ from trl.trainer.dpo_trainer import DPOTrainer
 from trl.trainer.sft_trainer import SFTTrainer
 
 from parrot_core.errors import ParrotError, TrainingFailed
+from parrot_core.training.checkpoints import newest
 from parrot_core.training.examples import Example, prepare_tokenizer, read_examples
 from parrot_core.training.fit import Tally
 from parrot_core.training.heldout import measure
@@ -54,7 +56,8 @@ def train(job: TrainingJob) -> None:
     before = _before(job, trainer, heldout, reporter)
     reporter.phase("training")
     started = time.monotonic()
-    trainer.train(resume_from_checkpoint=newest_checkpoint(job.checkpoints))
+    checkpoint = newest(job.checkpoints)
+    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     trained_s = time.monotonic() - started
     after: dict[str, float] | None = None
     if heldout:
@@ -72,23 +75,6 @@ def train(job: TrainingJob) -> None:
         }
         write_json(job.metrics_file, figures)
         shutil.rmtree(job.checkpoints, ignore_errors=True)
-
-
-def newest_checkpoint(folder: Path) -> str | None:
-    """The newest checkpoint that was written to its end, which the trainer's state marks."""
-    whole = [
-        path.parent for path in folder.glob("checkpoint-*/trainer_state.json") if _parses(path)
-    ]
-    newest = max(whole, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
-    return str(newest) if newest else None
-
-
-def _parses(path: Path) -> bool:
-    try:
-        json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:
-        return False
-    return True
 
 
 def _before(
@@ -192,7 +178,7 @@ def tokens_of(steps: list[dict[str, float]]) -> tuple[int, int]:
 
 def failure_of(error: BaseException) -> dict[str, str]:
     """Say in one line what ended the training, and of what kind it was."""
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+    if isinstance(error, MemoryError | torch.OutOfMemoryError) or _refused_by_host(error):
         return {"kind": "memory", "message": str(error).splitlines()[0] if str(error) else ""}
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         return {"kind": "disk", "message": str(error)}
@@ -200,6 +186,11 @@ def failure_of(error: BaseException) -> dict[str, str]:
         return {"kind": "known", "message": str(error)}
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return {"kind": "other", "message": f"{type(error).__name__}: {lines[0] if lines else ''}"}
+
+
+def _refused_by_host(error: BaseException) -> bool:
+    """Whether torch could get no memory from the host: it has no type for that, only words."""
+    return isinstance(error, RuntimeError) and "DefaultCPUAllocator" in str(error)
 
 
 def _end_with_parent() -> None:
@@ -219,12 +210,23 @@ def main(arguments: list[str]) -> int:
         _end_with_parent()
     datasets.disable_progress_bars()
     job = load_job(Path(arguments[0]))
+    rank = int(os.environ.get("RANK", "0"))
+    alive = job.alive_file(rank)
+    alive.touch()
+
+    def stop(number: int, _: object) -> None:
+        alive.unlink(missing_ok=True)  # asked to end: not a process that vanished
+        os._exit(128 + number)
+
+    signal.signal(signal.SIGTERM, stop)
     try:
         train(job)
     except Exception as error:
         logging.getLogger(__name__).exception("training failed")
-        write_json(job.failure_file, failure_of(error))
+        write_json(job.failure_file(rank), failure_of(error))
         return 1
+    finally:
+        alive.unlink(missing_ok=True)
     return 0
 
 

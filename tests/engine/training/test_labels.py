@@ -1,4 +1,4 @@
-"""Labels as the trainers get them, token by token: real sessions, cut at turns, padded or packed."""
+"""Labels as the trainers get them, token by token: real sessions, padded or packed."""
 
 import json
 from collections import Counter
