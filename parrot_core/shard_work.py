@@ -19,7 +19,7 @@ from parrot_core.lake.lake import Lake, version_folder
 from parrot_core.lake.leases import Lease
 from parrot_core.lake.manifest import Accounting, EngineUsage, FileEntry, Receipt, Usage
 from parrot_core.lake.run_records import StageRecords, utc_now
-from parrot_core.lake.shard_writer import ParquetFiles, upload_entry
+from parrot_core.lake.shard_writer import ParquetFiles, upload_verified
 from parrot_core.schemas import DATASETS, REASONS, REJECTS
 from parrot_core.stage import Row, Run, ShardPlan, Slice, Stage
 
@@ -141,7 +141,7 @@ class LakeShardWork:
         for local in sorted(path for path in folder.rglob("*") if path.is_file()):
             self._lease.check()
             path = f"{self._lease.attempt}/{local.relative_to(folder).as_posix()}"
-            entries.append(upload_entry(self.run.lake.storage, local, self._folder, path, 0))
+            entries.append(upload_verified(self.run.lake.storage, local, self._folder, path))
         self._model_files = tuple(entries)
 
     def checkpoints(self) -> Checkpoints:

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from parrot_core.errors import CorruptFile
 from parrot_core.lake.manifest import FileEntry
-from parrot_core.lake.shard_writer import upload_entry
+from parrot_core.lake.shard_writer import upload_verified
 from parrot_core.lake.storage import Storage
 
 RECORD = "checkpoint.json"
@@ -67,7 +67,7 @@ class Checkpoints:
         entries = []
         for name in names:
             self._check()
-            entries.append(upload_entry(self._storage, local / name, place, name, 0))
+            entries.append(upload_verified(self._storage, local / name, place, name))
         record = Checkpoint(
             identity=identity, step=step, attempt=self._attempt, files=tuple(entries)
         )
