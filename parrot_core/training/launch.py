@@ -114,7 +114,8 @@ def _packages(job: TrainingJob) -> Iterator[tuple[str, str]]:
     if strategy.startswith("deepspeed"):
         yield "deepspeed", f"devices.strategy: {strategy}"
     for name in job.settings.report_to:
-        yield name, f"report_to: [{name}]"
+        package = "tensorboardX" if name == "tensorboard" else name
+        yield package, f"report_to: [{name}]"
 
 
 @contextmanager
@@ -123,6 +124,8 @@ def _process(job: TrainingJob, worker: Sequence[str]) -> Iterator[subprocess.Pop
     if _alone(job) and "CUDA_VISIBLE_DEVICES" not in environment:
         environment["CUDA_VISIBLE_DEVICES"] = "0"  # one process, one device
     environment["PARROT_WATCH_PARENT"] = "1"
+    environment.setdefault("TENSORBOARD_LOGGING_DIR", str(job.folder / "tensorboard"))
+    environment.setdefault("WANDB_DIR", str(job.folder))
     # Threads that spin while they wait starve each other as soon as anything else wants a core:
     # a quarter of the throughput was left beside one other busy process.
     environment.setdefault("OMP_WAIT_POLICY", "PASSIVE")

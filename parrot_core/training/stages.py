@@ -13,8 +13,8 @@ from parrot_core.training.choice import Candidate, Choice, Limits, choose
 from parrot_core.training.job import Kind, TrainingJob
 from parrot_core.training.launch import Figures, prepare, run_training
 from parrot_core.training.models import resolve_model
+from parrot_core.training.summary import downsampled
 
-CURVE_POINTS = 200
 Launch = Callable[[TrainingJob, Callable[[Figures], None]], Figures]
 
 
@@ -219,14 +219,6 @@ def accounts(choice: Choice, figures: Figures) -> dict[str, Any]:
     if result["trained"] + result["heldout"] + sum(left_out.values()) != choice.rows:
         raise TrainingFailed(f"the training's examples don't add up to the rows read: {result}")
     return result
-
-
-def downsampled(curve: Sequence[Figures], points: int = CURVE_POINTS) -> list[Figures]:
-    """At most so many points of a curve, the first and the last among them."""
-    if len(curve) <= points:
-        return list(curve)
-    picked = [round(i * (len(curve) - 1) / (points - 1)) for i in range(points)]
-    return [curve[i] for i in picked]
 
 
 def _pass_on(work: ShardWork, line: Figures) -> None:

@@ -109,7 +109,8 @@ def _shared(job: TrainingJob, schedule: Schedule) -> dict[str, Any]:
         "logging_steps": 1,
         "logging_strategy": "steps",
         "eval_strategy": "no",  # measured by the worker, before and after
-        "report_to": "none",
+        "report_to": list(settings.report_to) or "none",
+        "run_name": f"{job.folder.parent.name}-{job.kind}",
         "disable_tqdm": True,
         "seed": job.seed,
         "data_seed": job.seed,

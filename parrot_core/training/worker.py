@@ -30,11 +30,13 @@ from parrot_core.training.fit import Tally
 from parrot_core.training.heldout import measure
 from parrot_core.training.job import TrainingJob, load_job
 from parrot_core.training.markup import Markup
-from parrot_core.training.reporting import DPO_FIGURES, Reporter, write_json
+from parrot_core.training.reporting import CURVE_FIGURES, Reporter, write_json
 from parrot_core.training.schedule import Schedule
 from parrot_core.training.trainers import make_trainer, wants_bf16
 
 Trainer = SFTTrainer | DPOTrainer
+SHARD_SIZE = "5GB"
+"""Largest safetensors file: a 13-billion model becomes six, which travel side by side."""
 WATCH_PARENT = "PARROT_WATCH_PARENT"
 """When set, standard input is a pipe from the parent: its end means that the parent is gone."""
 
@@ -125,7 +127,7 @@ def _save(
         model.config.use_cache = True
         model.config.dtype = dtype
         model.generation_config = _generation(tokenizer, markup)
-        model.save_pretrained(scratch)
+        model.save_pretrained(scratch, max_shard_size=SHARD_SIZE)
     if trainer.accelerator.is_main_process:
         tokenizer.save_pretrained(scratch)
         _generation(tokenizer, markup).save_pretrained(scratch)
@@ -150,8 +152,7 @@ def _figures(trainer: Trainer, seconds: float) -> dict[str, Any]:
     steps = [entry for entry in trainer.state.log_history if "loss" in entry]
     total, here = tokens_of(steps)
     curve = [
-        {"step": entry["step"], "loss": entry["loss"]}
-        | {name: entry[name] for name in DPO_FIGURES if name in entry}
+        {"step": entry["step"]} | {name: entry[name] for name in CURVE_FIGURES if name in entry}
         for entry in steps
     ]
     return {
