@@ -19,7 +19,13 @@ from typing import Any
 import datasets
 import torch
 from accelerate import PartialState
-from transformers import AutoConfig, AutoTokenizer, GenerationConfig, PreTrainedTokenizerBase
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    GenerationConfig,
+    PreTrainedTokenizerBase,
+)
 from trl.trainer.dpo_trainer import DPOTrainer
 from trl.trainer.sft_trainer import SFTTrainer
 
@@ -70,6 +76,7 @@ def train(job: TrainingJob) -> None:
     if state.is_main_process:
         figures = _figures(trainer, trained_s)
         figures |= {
+            "template": markup.family,
             "precision": "bf16" if wants_bf16(job.settings.precision) else "fp32",
             "examples": {"train": tally.as_json(), "heldout": heldout_tally.as_json()},
             "heldout": {"before": before, "after": after},
@@ -115,24 +122,40 @@ def _save(
     dtype: torch.dtype,
 ) -> None:
     """Write the model folder: safetensors, tokenizer with our template, generation settings."""
-    scratch = job.folder / "model.partial"
-    if trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled:
-        trainer.save_model(str(scratch))  # gathers the shards; stays in the training precision
-    elif trainer.accelerator.is_main_process:
-        shutil.rmtree(scratch, ignore_errors=True)
-        model: Any = trainer.accelerator.unwrap_model(trainer.model)
-        if job.settings.lora is not None:
-            model = model.merge_and_unload()
-        model = model.to(dtype)
-        model.config.use_cache = True
-        model.config.dtype = dtype
-        model.generation_config = _generation(tokenizer, markup)
-        model.save_pretrained(scratch, max_shard_size=SHARD_SIZE)
-    if trainer.accelerator.is_main_process:
-        tokenizer.save_pretrained(scratch)
-        _generation(tokenizer, markup).save_pretrained(scratch)
-        shutil.rmtree(job.model_folder, ignore_errors=True)
-        scratch.rename(job.model_folder)
+    scratch, gathered = job.folder / "model.partial", job.folder / "model.gathered"
+    sharded = trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled
+    if sharded:
+        trainer.save_model(str(gathered))  # every process gives its part
+    if not trainer.accelerator.is_main_process:
+        return
+    shutil.rmtree(scratch, ignore_errors=True)
+    model = _reloaded(job, gathered) if sharded else _in_memory(job, trainer)
+    model = model.to(dtype)
+    model.config.use_cache = True
+    model.config.dtype = dtype
+    model.generation_config = _generation(tokenizer, markup)
+    model.save_pretrained(scratch, max_shard_size=SHARD_SIZE)
+    tokenizer.save_pretrained(scratch)
+    shutil.rmtree(gathered, ignore_errors=True)
+    shutil.rmtree(job.model_folder, ignore_errors=True)
+    scratch.rename(job.model_folder)
+
+
+def _in_memory(job: TrainingJob, trainer: Trainer) -> Any:
+    """The trainer's model, its adapter merged."""
+    model: Any = trainer.accelerator.unwrap_model(trainer.model)
+    return model if job.settings.lora is None else model.merge_and_unload()
+
+
+def _reloaded(job: TrainingJob, gathered: Path) -> Any:
+    """The model that the trainer gathered from its shards, or the base with that adapter merged."""
+    if job.settings.lora is None:
+        return AutoModelForCausalLM.from_pretrained(gathered, dtype=torch.float32)
+    from peft import PeftModel
+
+    base = AutoModelForCausalLM.from_pretrained(job.model, dtype=torch.float32)
+    adapted: Any = PeftModel.from_pretrained(base, str(gathered))
+    return adapted.merge_and_unload()
 
 
 def _generation(tokenizer: PreTrainedTokenizerBase, markup: Markup) -> Any:

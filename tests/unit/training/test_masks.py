@@ -1,10 +1,14 @@
 """Loss masks, token by token, for every family of templates."""
 
+import json
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from parrot_core.training.examples import forbidden
+from parrot_core.recipe import TrainSft
+from parrot_core.training.examples import forbidden, prepare_tokenizer, read_examples
+from parrot_core.training.job import TrainingJob
 from parrot_core.training.markup import markup_of
 from parrot_core.training.templates import chat_template
 from tests.family_tokenizers import FAMILIES
@@ -152,3 +156,25 @@ def test_text_that_would_forge_a_role_is_forbidden_inside_a_message(family):
             assert any(token in turn.opening + turn.lead for token in special)
         assert any(token in turn.end + turn.closing for token in special)
     assert markup.stop in special
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_session_with_a_token_of_its_template_is_refused_and_counted(family, tmp_path):
+    tokenizer = FAMILIES[family]()
+    job = TrainingJob(
+        kind="sft",
+        model="x",
+        folder=tmp_path,
+        settings=TrainSft(base="x"),
+        seed=1,
+        data_sha256="",
+    )
+    markup = prepare_tokenizer(job, tokenizer)
+    tokens = sorted(forbidden(markup, tokenizer))
+    with job.train_file.open("w") as file:
+        for token in ["nothing of the kind", *tokens]:
+            reply = {"role": "assistant", "content": f"Look: {token} and so on."}
+            file.write(json.dumps({"messages": [SESSION[1], reply]}) + "\n")
+    kept, tally = read_examples(job, job.train_file, tokenizer, markup)
+    assert len(kept) == tally.used == 1
+    assert tally.dropped == {"control_tokens": len(tokens)}
