@@ -19,6 +19,11 @@ _WORDS = {
     "confirmed": "cues that the judge confirms",
     "api_speed": "tokens a second of a request to an API",
     "own_speed": "tokens a second of a request to vLLM",
+    "session_turns": "turns of a ShareGPT session",
+    "gpu_peak": "TFLOP/s of a GPU at its peak",
+    "gpu_used": "share of the peak that training reaches",
+    "gpu_memory": "GB of a GPU",
+    "gpu_reserve": "GB of a GPU that no tensor has",
 }
 
 
@@ -38,7 +43,8 @@ def render_forecast(found: Forecast) -> RenderableType:
         *(short_count(totals["completion_tokens"]), dollars(found.usd), _hours(totals["hours"])),
         style="bold",
     )
-    return Group(table, "", _basis(found), "", *_verdict(found))
+    trainings = (_trainings(found), "") if found.trainings else ()
+    return Group(table, "", *trainings, _basis(found), "", *_verdict(found))
 
 
 def render_shards(state: RunState) -> RenderableType:
@@ -84,6 +90,33 @@ def _rows(table: Table, stage: StageForecast) -> None:
         table.add_row("", "together", "", "", "", "", _hours(stage.hours), "", style="dim")
 
 
+def _trainings(found: Forecast) -> RenderableType:
+    """What each training takes: memory of one GPU by kind, and hours of all of them."""
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    table.add_column("training", no_wrap=True)
+    table.add_column("GPUs", no_wrap=True)
+    names = ("examples", "tokens", "weights", "gradients", "AdamW", "copies", "activations")
+    for name in (*names, "GB a GPU", "hours"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for each in found.trainings:
+        start = (each.stage, f"{each.devices} {each.strategy}", count(each.examples))
+        tokens = short_count(each.tokens)
+        if each.memory is None or each.total_bytes is None or each.hours is None:
+            table.add_row(*start, tokens, *[""] * 5, "unknown", "unknown")
+            continue
+        memory = each.memory
+        kinds = (memory.parameters, memory.gradients, memory.optimiser, memory.working_copies)
+        fits = each.total_bytes <= found.basis.gpu_memory.value * 1e9
+        total = Text(_gigabytes(each.total_bytes), "" if fits else "red")
+        figures = map(_gigabytes, (*kinds, memory.activations))
+        table.add_row(*start, tokens, *figures, total, _hours(each.hours))
+    return table
+
+
+def _gigabytes(number: float) -> str:
+    return f"{number / 1e9:,.1f}"
+
+
 def _basis(found: Forecast) -> RenderableType:
     table = Table(box=None, pad_edge=False, header_style="dim")
     table.add_column("this rests on")
@@ -91,7 +124,7 @@ def _basis(found: Forecast) -> RenderableType:
     table.add_column("")
     table.add_row("seeds", count(found.seeds), "published ones, else seeds.limit")
     for name, figure in found.basis.figures():
-        value = f"{figure.value:.3f}" if figure.value < 1 else f"{figure.value:,.0f}"
+        value = f"{figure.value:,.0f}" if figure.value >= 10 else f"{figure.value:.3g}"
         table.add_row(_WORDS[name], value, one_line(figure.source, 100))
     return table
 
@@ -108,8 +141,25 @@ def _verdict(found: Forecast) -> list[Text]:
         lines.append(Text(text, "green" if enough else "yellow"))
     elif found.usd:
         lines.append(Text("There is no budget_usd: nothing stops this run at a cost.", "yellow"))
+    lines += _trainings_verdict(found)
     waits = plural(sum(stage.hours is None for stage in found.stages), "stage")
-    lines.append(Text(f"Hours leave out the {waits} that ask no engine (trainings above all)."))
+    lines.append(Text(f"Hours of engines leave out the {waits} that ask none."))
+    return lines
+
+
+def _trainings_verdict(found: Forecast) -> list[Text]:
+    lines = []
+    limit = found.basis.gpu_memory.value
+    large = [t for t in found.trainings if t.total_bytes and t.total_bytes > limit * 1e9]
+    if large:
+        names = ", ".join(each.stage for each in large)
+        advice = "lower per_device_batch_size or max_length, set gradient_checkpointing, or shard"
+        lines.append(Text(f"{names} won't fit into {limit:,.0f} GB: {advice}.", "yellow"))
+    unknown = [each.model for each in found.trainings if each.memory is None]
+    if unknown:
+        names = ", ".join(dict.fromkeys(unknown))
+        text = f"The shape of {names} isn't known on this machine: `parrot fetch` gets it."
+        lines.append(Text(one_line(text, 200), "yellow"))
     return lines
 
 

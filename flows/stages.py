@@ -6,6 +6,7 @@ from uuid import UUID
 
 from prefect import Flow, flow, get_run_logger
 from prefect.artifacts import (
+    create_markdown_artifact,
     create_progress_artifact,
     create_table_artifact,
     update_progress_artifact,
@@ -29,6 +30,7 @@ from parrot_core.runner import (
     unfinished,
 )
 from parrot_core.stage import Run, Stage
+from parrot_core.training.summary import training_summary
 from tasks.shards import ShardTicket, process_shard
 
 ARTIFACT_EVERY_S = 10.0  # an update costs the server 50 ms
@@ -57,6 +59,8 @@ def run_stage(run: Run, stage: Stage) -> None:
                 raise
             logger.warning("%s; starting the engines again", error)
     _accounts_artifact(manifest)
+    if manifest.kind == "model":
+        _training_artifact(manifest)
     logger.info(
         "published %s@%s: %d %ss in, %d out, %d rejected",
         *(manifest.name, manifest.version, manifest.accounting.rows_in, manifest.accounting.unit),
@@ -106,6 +110,15 @@ def _accounts_artifact(manifest: Manifest) -> None:
     ]
     create_table_artifact(
         rows, key=f"accounts-{manifest.stage}", description=f"{manifest.name}@{manifest.version}"
+    )
+
+
+def _training_artifact(manifest: Manifest) -> None:
+    """Held-out figures before and after, and the curve; the whole one is in the manifest."""
+    create_markdown_artifact(
+        training_summary(manifest),
+        key=f"training-{manifest.stage}",
+        description=f"{manifest.name}@{manifest.version}",
     )
 
 

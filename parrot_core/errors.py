@@ -76,6 +76,17 @@ class MissingKey(UserError):
         )
 
 
+class MissingPackage(UserError):
+    """A Python package that a setting needs and that is not installed."""
+
+    def __init__(self, package: str, why: str) -> None:
+        self.package = package
+        super().__init__(
+            f"{why}, which needs the Python package '{package}': pip install {package}, or leave "
+            "the setting out"
+        )
+
+
 class BatchesOpen(UserError):
     """Batches were ordered for an engine that the recipe doesn't ask in batches any more."""
 

@@ -13,6 +13,7 @@ from parrot_core.engines.budget import cost_usd
 from parrot_core.engines.prices import price_of
 from parrot_core.evaluation.benchmark import selected_benchmark
 from parrot_core.forecast_basis import Basis
+from parrot_core.forecast_training import TrainingForecast, training_forecasts
 from parrot_core.pipeline import STAGES
 from parrot_core.recipe import OpenAIEngine, Price, Strategy
 from parrot_core.runner import is_pinned, is_published
@@ -85,6 +86,7 @@ class Forecast:
     basis: Basis
     seeds: int
     budget_usd: float | None
+    trainings: tuple[TrainingForecast, ...] = ()
 
     @property
     def loads(self) -> tuple[Expected, ...]:
@@ -129,7 +131,8 @@ def forecast(run: Run, basis: Basis) -> Forecast:
             stages.append(StageForecast(stage.name, state, (), 0.0))
         else:
             stages.append(_stage(run, basis, stage.name, counted))
-    return Forecast(run.name, tuple(stages), basis, seeds, run.recipe.budget_usd)
+    trainings = tuple(training_forecasts(run, basis))
+    return Forecast(run.name, tuple(stages), basis, seeds, run.recipe.budget_usd, trainings)
 
 
 def _seeds(run: Run) -> int:

@@ -22,7 +22,7 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class Basis:
-    """The figures of a forecast, lengths in tokens, speeds in tokens a second."""
+    """The figures of a forecast: lengths in tokens, speeds in tokens a second, memory in GB."""
 
     first_query: Figure = Figure(60, "assumed: ShareGPT's openings, cut to seeds.max_chars")
     follow_up: Figure = Figure(35, "assumed: a follow-up question is a sentence or two")
@@ -35,6 +35,11 @@ class Basis:
     confirmed: Figure = Figure(0.7, "assumed: share of them that the judge confirms")
     api_speed: Figure = Figure(60, "assumed: one request at an API")
     own_speed: Figure = Figure(30, "assumed: one request at vLLM among many")
+    session_turns: Figure = Figure(6.67, "assumed: ShareGPT's, Sun et al. 2024, Table 1")
+    gpu_peak: Figure = Figure(312, "assumed: A100, dense bf16 (its data sheet)")
+    gpu_used: Figure = Figure(0.4, "assumed: model-FLOPs utilisation; not measured here")
+    gpu_memory: Figure = Figure(80, "assumed: A100 80 GB")
+    gpu_reserve: Figure = Figure(3, "assumed: context, communication buffers, fragmentation")
 
     def figures(self) -> Iterator[tuple[str, Figure]]:
         """Yield each figure with its name."""

@@ -292,7 +292,8 @@ def _tidy(run: Run, state: StageRecords, manifest: Manifest) -> None:
     """See that all files are there; remove what attempts left that didn't win.
 
     All shards are committed, so those attempts can't be any more. A reader that takes the whole
-    folder, as DuckDB does, must not find their rows; and what is in a journal is in a shard.
+    folder, as DuckDB does, must not find their rows; and what is in a journal is in a shard, as
+    what was in a checkpoint is in the model.
     """
     storage = run.lake.storage
     folder = version_folder(manifest.kind, manifest.name, manifest.version)
@@ -304,7 +305,7 @@ def _tidy(run: Run, state: StageRecords, manifest: Manifest) -> None:
             "can't be published without it"
         )
     storage.delete([path for path in there - named if attempt_of(path.removeprefix(folder + "/"))])
-    storage.delete(state.journal_files())
+    storage.delete(state.spent_files())
 
 
 def is_published(run: Run, stage: Stage) -> bool:

@@ -14,12 +14,13 @@ from typing import Any
 
 from parrot_core.engines.connection import Engines, JournaledModel
 from parrot_core.errors import LeaseLost, StorageError
+from parrot_core.lake.checkpoints import Checkpoints
 from parrot_core.lake.journal import Journal
 from parrot_core.lake.lake import Lake, version_folder
 from parrot_core.lake.leases import Lease
 from parrot_core.lake.manifest import Accounting, EngineUsage, FileEntry, Receipt, Usage
 from parrot_core.lake.run_records import StageRecords, utc_now
-from parrot_core.lake.shard_writer import ParquetFiles, upload_entry
+from parrot_core.lake.shard_writer import ParquetFiles, upload_verified
 from parrot_core.schemas import DATASETS, REASONS, REJECTS
 from parrot_core.stage import Row, Run, ShardPlan, Slice, Stage
 
@@ -148,8 +149,14 @@ class LakeShardWork:
         for local in sorted(path for path in folder.rglob("*") if path.is_file()):
             self._lease.check()
             path = f"{self._lease.attempt}/{local.relative_to(folder).as_posix()}"
-            entries.append(upload_entry(self.run.lake.storage, local, self._folder, path, 0))
+            entries.append(upload_verified(self.run.lake.storage, local, self._folder, path))
         self._model_files = tuple(entries)
+
+    def checkpoints(self) -> Checkpoints:
+        """See :class:`parrot_core.stage.ShardWork`."""
+        folder = self._state.checkpoint_folder(self.plan.index)
+        lease = self._lease
+        return Checkpoints(self.run.lake.storage, folder, lease.attempt, lease.check)
 
     def receipt(self, started_at: str) -> Receipt:
         """Finish the files and say what this attempt produced."""

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal, Protocol
 
 from parrot_core.engines.types import ChatModel
+from parrot_core.lake.checkpoints import Checkpoints
 from parrot_core.lake.lake import Lake
 from parrot_core.lake.manifest import Receipt
 from parrot_core.recipe import Recipe
@@ -111,6 +112,10 @@ class ShardWork(Protocol):
 
     def publish_model(self, folder: Path) -> None:
         """Model stages: upload a finished Hugging Face folder as this shard's output."""
+        ...
+
+    def checkpoints(self) -> Checkpoints:
+        """Model stages: where the lake keeps what another machine could go on from."""
         ...
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from parrot_core.engines.types import ChatModel
+from parrot_core.lake.checkpoints import Checkpoints
 from parrot_core.lake.lake import Lake
 from parrot_core.recipe import Recipe, parse_recipe
 from parrot_core.schemas import REASONS
@@ -90,6 +91,9 @@ class FakeWork:
 
     def publish_model(self, folder: Path) -> None:
         self.models.append(folder)
+
+    def checkpoints(self) -> Checkpoints:
+        return Checkpoints(self.run.lake.storage, "checkpoints", "a" * 12, lambda: None)
 
     def assert_accounts_close(self) -> None:
         """Everything taken in came out or was rejected, each under an id of its own."""

@@ -13,7 +13,7 @@ CHATML = (
     "message['content'] + '<|im_end|>\n' }}{% endfor %}"
     "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
 )
-_TEXT = (
+TEXT = (
     "What is the capital of France? The capital of France is Paris, a city on the Seine.",
     "How many people live there, and what is its area in square kilometres?",
     "Could you write a short poem about the sea? Waves come and go, and the wind is cold.",
@@ -35,7 +35,7 @@ def build_tiny_tokenizer() -> PreTrainedTokenizerFast:
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    tokenizer.train_from_iterator(_TEXT, trainer)
+    tokenizer.train_from_iterator(TEXT, trainer)
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
         bos_token="<|im_start|>",
@@ -46,14 +46,14 @@ def build_tiny_tokenizer() -> PreTrainedTokenizerFast:
     )
 
 
-def build_tiny_model(folder: Path) -> Path:
-    """Write the model and its tokenizer to ``folder``; the same weights every time."""
+def build_tiny_model(folder: Path, tokenizer: PreTrainedTokenizerFast | None = None) -> Path:
+    """Write the model and a tokenizer to ``folder``; the same weights every time."""
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
-    tokenizer = build_tiny_tokenizer()
+    tokenizer = tokenizer or build_tiny_tokenizer()
     config = LlamaConfig(
-        vocab_size=VOCABULARY,
+        vocab_size=max(VOCABULARY, len(tokenizer)),
         hidden_size=64,
         intermediate_size=128,
         num_hidden_layers=2,

@@ -50,6 +50,15 @@ FIGURE_WORDS = {
     "accuracy": "preference accuracy",
 }
 
+TRAINING_CURVES = (
+    ("loss", "training loss", "Training loss at each step"),
+    ("rewards/margins", "reward margin", "Reward margin: chosen above rejected, at each step"),
+    ("rewards/accuracies", "reward accuracy", "Share of pairs with the chosen answer ahead"),
+    ("learning_rate", "learning rate", "Learning rate at each step"),
+    ("tokens_per_s", "tokens a second", "Tokens a second at each step"),
+)
+"""Name in the curve, what it is, caption."""
+
 TRAINING_WORDS = {
     "train-ask": ("Parrot-Ask", "learns to ask: loss on user tokens only"),
     "train-sft": ("Parrot-Chat, SFT", "learns to answer: loss on assistant tokens only"),
@@ -90,7 +99,7 @@ def render_report(findings: Findings) -> str:
             for shard in stage.having("failed")
             if shard.last_error
         ],
-        trainings=[(facts, *_training_charts(facts)) for facts in findings.trainings],
+        trainings=[(facts, _training_charts(facts)) for facts in findings.trainings],
         score_chart=_score_chart(findings.scores),
         rejects=_grouped(findings.rejects),
         lineage=_lineage(findings.lineage),
@@ -162,20 +171,19 @@ def _headlines(found: Findings) -> list[tuple[str, str, str]]:
     return cards
 
 
-def _training_charts(facts: TrainingFacts) -> tuple[Markup, Markup]:
+def _training_charts(facts: TrainingFacts) -> list[tuple[Markup, str]]:
+    """A chart and its caption for each of the figures that were recorded."""
     curves = {curve.name: curve.points for curve in facts.curves}
-    name = facts.stage.name
-    loss = line_chart(
-        [Series("training loss", curves.get("loss", ()))],
-        title=f"Training loss of {name} over steps",
-        x_label="optimiser step",
-    )
-    margin = line_chart(
-        [Series("reward margin", curves.get("rewards/margins", ()), tone=2)],
-        title=f"Reward margin of {name} over steps",
-        x_label="optimiser step",
-    )
-    return loss, margin
+    found = []
+    for name, what, caption in TRAINING_CURVES:
+        chart = line_chart(
+            [Series(what, curves.get(name, ()), tone=1 if name == "loss" else 2)],
+            title=f"{what.capitalize()} of {facts.stage.name} over steps",
+            x_label="optimiser step",
+        )
+        if chart:
+            found.append((chart, caption))
+    return found
 
 
 def _score_chart(scores: Scores | None) -> Markup:

@@ -9,9 +9,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from parrot_core.lake.checkpoints import RECORD
 from parrot_core.lake.lake import Kind, Lake, version_folder
 from parrot_core.lake.leases import Claim, read_claim
-from parrot_core.lake.run_records import StageRecords
+from parrot_core.lake.run_records import SPENT, StageRecords
 from parrot_core.lake.shard_writer import attempt_of
 from parrot_core.lake.storage import StoredFile, Upload
 
@@ -20,6 +21,7 @@ AT_ONCE = 256
 
 WHY_LOST = "left by an attempt that did not win"
 WHY_JOURNAL = "journal of a committed shard"
+WHY_CHECKPOINT = "checkpoint of a finished training"
 WHY_TEMPORARY = "write that was never finished"
 WHY_UPLOAD = "upload in parts that was never finished"
 WHY_WORKER = "record of a worker that has ended"
@@ -153,6 +155,7 @@ class _Judge:
         self._name = name
         self._run = run
         self._before = before
+        self._listed = {file.path for file in run.files}
         self._tops: dict[tuple[str, int], Claim | None] = {}
 
     def garbage(self) -> Iterator[Garbage]:
@@ -182,10 +185,19 @@ class _Judge:
     def _why_record(self, file: StoredFile, parts: list[str]) -> str | None:
         if parts[2] == "workers" and len(parts) == 4:
             return WHY_WORKER if file.modified <= self._before else None
-        if len(parts) > 6 and parts[3] == "shards" and parts[5] == "journal":
+        if len(parts) > 6 and parts[3] == "shards" and parts[5] in SPENT:
             top = self._top(parts[2], int(parts[4]))
-            return WHY_JOURNAL if top is not None and top.state == "committed" else None
+            if top is not None and top.state == "committed":
+                return WHY_JOURNAL if parts[5] == "journal" else WHY_CHECKPOINT
+            if parts[5] == "checkpoints" and self._unfinished(parts):
+                return WHY_LOST
         return None
+
+    def _unfinished(self, parts: list[str]) -> bool:
+        """Whether a checkpoint has no record and its attempt can't write one any more."""
+        top = self._top(parts[2], int(parts[4]))
+        over = top is None or top.over or top.attempt != parts[6]
+        return over and "/".join((*parts[:8], RECORD)) not in self._listed
 
     def _attempts_to_keep(self) -> "_Wanted":
         wanted = _Wanted()

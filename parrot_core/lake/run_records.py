@@ -12,6 +12,9 @@ from parrot_core.lake.leases import Claims
 from parrot_core.lake.manifest import Receipt
 from parrot_core.lake.storage import Storage, to_json
 
+SPENT = ("journal", "checkpoints")
+"""Folders of a shard that nobody needs once it is committed."""
+
 
 def utc_now() -> str:
     """The time as ISO 8601 in UTC, to the millisecond."""
@@ -55,6 +58,10 @@ class StageRecords:
         """Folder of one shard's journal of completions."""
         return f"{self.shard_folder(shard)}/journal"
 
+    def checkpoint_folder(self, shard: int) -> str:
+        """Folder of the checkpoints of a shard that trains."""
+        return f"{self.shard_folder(shard)}/checkpoints"
+
     def receipt(self, shard: int) -> Receipt | None:
         """The shard's receipt, if an attempt was committed."""
         try:
@@ -84,10 +91,10 @@ class StageRecords:
         self._storage.put_if_absent(path, to_json(receipt.model_dump(mode="json")))
         self._storage.delete(self._storage.list(self.journal_folder(receipt.shard)))
 
-    def journal_files(self) -> Sequence[str]:
-        """Files of all shards' journals, from one listing."""
+    def spent_files(self) -> Sequence[str]:
+        """Files of all shards' journals and checkpoints, from one listing."""
         found = self._storage.list(f"{self.folder}/shards")
-        return [path for path in found if "/journal/" in path]
+        return [path for path in found if path.split("/")[5] in SPENT]
 
     def finished(self) -> set[int]:
         """Shards that have a receipt, from one listing."""

@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from parrot_core.errors import CorruptFile
 from parrot_core.lake.manifest import FileEntry
 from parrot_core.lake.storage import Storage
 
@@ -118,7 +119,25 @@ class ParquetFiles:
 
 def upload_entry(storage: Storage, local: Path, folder: str, path: str, rows: int) -> FileEntry:
     """Upload a file and describe it as a manifest does."""
+    entry = _entry(local, path, rows)
+    storage.upload(local, f"{folder}/{path}")
+    return entry
+
+
+def upload_verified(storage: Storage, local: Path, folder: str, path: str) -> FileEntry:
+    """Upload a large file and read it back: what was put together from parts is what was sent.
+
+    Raises:
+        CorruptFile: storage holds something else.
+    """
+    entry = upload_entry(storage, local, folder, path, 0)
+    found = storage.sha256(f"{folder}/{path}")
+    if found != entry.sha256:
+        raise CorruptFile(storage.show(f"{folder}/{path}"), f"SHA-256 {entry.sha256}", found)
+    return entry
+
+
+def _entry(local: Path, path: str, rows: int) -> FileEntry:
     with local.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    storage.upload(local, f"{folder}/{path}")
     return FileEntry(path=path, rows=rows, bytes=local.stat().st_size, sha256=digest)

@@ -23,6 +23,9 @@ T = TypeVar("T")
 AT_ONCE = 16
 """Small files of an object store that are read or deleted at once."""
 
+PART_BYTES = 64 << 20
+"""Files of twice this size and more are uploaded in parts of it, several at once."""
+
 TEMPORARY = ".tmp-"
 """Prefix of files in the making on local disks; never listed."""
 
@@ -57,8 +60,9 @@ class Storage:
     with one line that names the file.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, part_bytes: int = PART_BYTES) -> None:
         """Open the root; nothing is created or contacted until the first use."""
+        self._part_bytes = part_bytes
         options: dict[str, Any] = {}
         if url.startswith(("s3://", "s3a://")):
             options["use_listings_cache"] = False  # other workers write while we list
@@ -193,7 +197,8 @@ class Storage:
                 finally:
                     temporary.unlink(missing_ok=True)
             else:
-                self._fs.put_file(str(local), self.full(path))
+                parts = {"chunksize": self._part_bytes} if "s3" in self._fs.protocol else {}
+                self._fs.put_file(str(local), self.full(path), **parts)
 
     def download(self, path: str, local: Path) -> None:
         """Copy a file out to a local path, whose folder is created."""

@@ -67,6 +67,7 @@ class RunCollector(Collector):
 
 
 def _run_families(runs: Sequence[RunState]) -> Iterator[Family]:
+    labels = ["run"]
     state = GaugeMetricFamily(
         "parrot_run_state", "1 for the state a run is in.", None, ["run", "state"]
     )

@@ -26,7 +26,15 @@ from parrot_core.recipe.engines import (
 from parrot_core.recipe.evaluation import Evaluate
 from parrot_core.recipe.loading import load_recipe, overridden, parse_recipe
 from parrot_core.recipe.preferences import CaPO, Select
-from parrot_core.recipe.training import Lora, TrainAsk, TrainDpo, Training, TrainSft
+from parrot_core.recipe.training import (
+    Devices,
+    Lora,
+    Supervised,
+    TrainAsk,
+    TrainDpo,
+    Training,
+    TrainSft,
+)
 from parrot_core.recipe.whole import Recipe, differences
 
 __all__ = [
@@ -35,6 +43,7 @@ __all__ = [
     "STRATEGIES",
     "BatchSettings",
     "CaPO",
+    "Devices",
     "Engine",
     "Evaluate",
     "Filter",
@@ -51,6 +60,7 @@ __all__ = [
     "Seeds",
     "Select",
     "Strategy",
+    "Supervised",
     "Synthesize",
     "TrainAsk",
     "TrainDpo",

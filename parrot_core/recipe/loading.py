@@ -71,10 +71,11 @@ def _apply(data: dict[str, Any], override: str) -> None:
     *parents, last = key.split(".")
     node = data
     for part in parents:
-        child = node.setdefault(part, {})
+        child = node.get(part, {})
         if not isinstance(child, dict):
             raise RecipeError("--set", [f"{key}: '{part}' holds a value, not settings"])
-        node = child
+        # A copy: where the file repeats settings by `*alias`, all places hold one mapping.
+        node[part] = node = dict(child)
     try:
         node[last] = yaml.safe_load(raw)
     except yaml.YAMLError:

@@ -15,6 +15,17 @@ class Lora(Model):
     dropout: float = Field(0.0, ge=0, lt=1, description="Dropout on the adapter's input.")
 
 
+class Devices(Model):
+    """What a training runs on: processes of one machine, one a device, and what they share."""
+
+    processes: int = Field(1, ge=1, le=1024, description="One a GPU (or share of the CPU).")
+    strategy: Literal["ddp", "fsdp", "deepspeed-zero2", "deepspeed-zero3"] = Field(
+        "ddp",
+        description="ddp: a whole copy each. fsdp and deepspeed-zero3: parameters, gradients and "
+        "optimiser states are sharded; deepspeed-zero2: all but the parameters.",
+    )
+
+
 class Training(Model):
     """What the three trainings share. Defaults are the paper's (§4.1.3)."""
 
@@ -40,10 +51,24 @@ class Training(Model):
     save_steps: int = Field(
         200, ge=1, json_schema_extra=OPERATIONAL, description="Steps between checkpoints."
     )
+    checkpoints_in_lake: bool = Field(
+        True,
+        json_schema_extra=OPERATIONAL,
+        description="Keep the newest checkpoint in the lake too, so that another machine can go "
+        "on; it is removed when the model is published.",
+    )
+    devices: Devices = Field(
+        Devices(), json_schema_extra=OPERATIONAL, description="Processes, and how they share."
+    )
     accelerate_args: tuple[str, ...] = Field(
         (),
         json_schema_extra=OPERATIONAL,
-        description="More `accelerate launch` arguments, e.g. --num_processes=8 --use_fsdp.",
+        description="More `accelerate launch` arguments, for what `devices` can't say.",
+    )
+    report_to: tuple[Literal["tensorboard", "wandb"], ...] = Field(
+        (),
+        json_schema_extra=OPERATIONAL,
+        description="Send curves there too, while the training runs.",
     )
     max_examples: int | None = Field(None, ge=1, description="Train on at most so many examples.")
     eval_examples: int = Field(
@@ -51,7 +76,17 @@ class Training(Model):
     )
 
 
-class TrainAsk(Training):
+class Supervised(Training):
+    """What the two trainings on sessions share."""
+
+    packing: bool = Field(
+        False,
+        description="Lay several sessions into one sequence, apart by their positions: no padding "
+        "is computed. batch_size then counts such sequences. Pays on a GPU.",
+    )
+
+
+class TrainAsk(Supervised):
     """Parrot-Ask: loss on the user's tokens only (paper §3.1)."""
 
     base: ModelRef
@@ -60,7 +95,7 @@ class TrainAsk(Training):
     )
 
 
-class TrainSft(Training):
+class TrainSft(Supervised):
     """Parrot-Chat SFT: loss on the assistant's tokens only (paper §3.2)."""
 
     base: ModelRef

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
@@ -11,23 +10,24 @@ from parrot_core.engines.types import Message
 from parrot_core.recipe import TrainAsk
 from parrot_core.training.fit import Length, Tally, fit_pair, fit_session
 from parrot_core.training.job import TrainingJob
-from parrot_core.training.templates import Markup, chat_template, markup_of
+from parrot_core.training.markup import LearnedRole, Markup, markup_of
+from parrot_core.training.templates import chat_template
 
 Example = dict[str, list[Message]]
 
 
 def prepare_tokenizer(job: TrainingJob, tokenizer: PreTrainedTokenizerBase) -> Markup:
     """Give the tokenizer the template that marks the job's turns, and a padding token."""
-    markup = markup_of(tokenizer)
+    markup = markup_of(tokenizer, learned_role(job))
     first = job.settings.learn_first_query if isinstance(job.settings, TrainAsk) else True
     tokenizer.chat_template = chat_template(markup, learned_role(job), first)
     if tokenizer.pad_token is None:
-        tokenizer.pad_token = tokenizer.eos_token or markup.end
-    tokenizer.eos_token = markup.end  # what a server stops at, whichever settings it reads
+        tokenizer.pad_token = tokenizer.eos_token or markup.stop
+    tokenizer.eos_token = markup.stop  # what a server stops at, whichever settings it reads
     return markup
 
 
-def learned_role(job: TrainingJob) -> Any:
+def learned_role(job: TrainingJob) -> LearnedRole:
     """The role whose tokens carry the loss."""
     return "user" if job.kind == "ask" else "assistant"
 
@@ -51,7 +51,7 @@ def read_examples(
     Reasons for dropping: ``control_tokens`` (a message holds a token of the template, which would
     forge a role), ``unknown_role``, ``too_long`` (not even one turn fits), ``nothing_to_learn``.
     """
-    special = {*markup.control, *tokenizer.all_special_tokens}
+    special = forbidden(markup, tokenizer)
     length = token_length(tokenizer)
     tally = Tally()
     kept: list[Example] = []
@@ -68,6 +68,12 @@ def read_examples(
     return kept, tally
 
 
+def forbidden(markup: Markup, tokenizer: PreTrainedTokenizerBase) -> set[str]:
+    """Texts that no message may hold: the tokenizer or a reader would take them for control."""
+    added = {str(t) for t in tokenizer.added_tokens_decoder.values() if t.special}
+    return {*markup.control, *tokenizer.all_special_tokens, *added} - {""}
+
+
 def _lines(path: Path) -> Iterator[Example]:
     with path.open(encoding="utf-8") as file:
         for line in file:
@@ -77,7 +83,7 @@ def _lines(path: Path) -> Iterator[Example]:
 def _unusable(row: Example, markup: Markup, special: set[str]) -> str:
     for messages in row.values():
         for message in messages:
-            if message["role"] not in markup.opening:
+            if message["role"] not in markup.turns:
                 return "unknown_role"
             if any(token in message["content"] for token in special):
                 return "control_tokens"

@@ -3,6 +3,7 @@
 from typing import Any
 
 import torch
+from datasets import Dataset, concatenate_datasets
 from trl.trainer.dpo_trainer import DPOTrainer
 from trl.trainer.sft_trainer import SFTTrainer
 
@@ -28,7 +29,7 @@ def _token_loss(trainer: SFTTrainer) -> dict[str, float]:
     """Mean over tokens, where ``Trainer.evaluate`` would give a mean of batches' means."""
     model: Any = trainer.model
     compute_loss: Any = trainer.compute_loss
-    loader = trainer.get_eval_dataloader()
+    loader = trainer.get_eval_dataloader(_shared_out(trainer))
     was_training = model.training
     model.eval()
     total = torch.zeros(2, dtype=torch.float64, device=trainer.accelerator.device)
@@ -42,3 +43,20 @@ def _token_loss(trainer: SFTTrainer) -> dict[str, float]:
     model.train(was_training)
     trainer._metrics["eval"].clear()
     return {"loss": float(total[0] / total[1]), "tokens": int(total[1])}
+
+
+def _shared_out(trainer: SFTTrainer) -> Dataset:
+    """The held-out examples, so many that every process gets as many batches.
+
+    The loader would fill the last batches up with examples that were measured already. Those
+    added here carry no label, and so no weight.
+    """
+    rows: Any = trainer.eval_dataset
+    processes = trainer.accelerator.num_processes
+    missing = -len(rows) % (processes * trainer.args.per_device_eval_batch_size)
+    if processes == 1 or not missing:
+        return rows
+    rows = rows.select_columns(["input_ids", "labels"])
+    blank = {"input_ids": rows[0]["input_ids"][:2], "labels": [-100, -100]}
+    filling = Dataset.from_list([blank] * missing, features=rows.features)
+    return concatenate_datasets([rows, filling])

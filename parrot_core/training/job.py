@@ -62,10 +62,13 @@ class TrainingJob(BaseModel):
         """The final figures; written last, so its presence means that the model is whole."""
         return self.folder / "metrics.json"
 
-    @property
-    def failure_file(self) -> Path:
-        """Why the process failed: ``{kind, message}``, when it could still say so."""
-        return self.folder / "failure.json"
+    def failure_file(self, rank: int) -> Path:
+        """Why a process failed: ``{kind, message}``, when it could still say so."""
+        return self.folder / f"failure-{rank}.json"
+
+    def alive_file(self, rank: int) -> Path:
+        """There while a process works; one that is left behind tells of a process that vanished."""
+        return self.folder / f"alive-{rank}"
 
     @property
     def log_file(self) -> Path:

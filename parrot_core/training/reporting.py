@@ -6,11 +6,15 @@ import time
 from pathlib import Path
 from typing import Any
 
+from accelerate import PartialState
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from parrot_core.training.checkpoints import seal
 from parrot_core.training.job import TrainingJob
 
 DPO_FIGURES = ("rewards/margins", "rewards/accuracies", "rewards/chosen", "rewards/rejected")
+CURVE_FIGURES = ("loss", "learning_rate", "tokens_per_s", "mean_token_accuracy", *DPO_FIGURES)
+"""What is told of each step, in the progress file and in the manifest."""
 
 
 def write_json(path: Path, value: object) -> None:
@@ -61,17 +65,22 @@ class Reporter(TrainerCallback):
         """Report one optimiser step."""
         if not logs or "loss" not in logs:
             return
-        line = {"step": state.global_step, "total_steps": state.max_steps, "loss": logs["loss"]}
-        if "learning_rate" in logs:
-            line["learning_rate"] = logs["learning_rate"]
         now, tokens = time.monotonic(), logs.get("num_tokens", 0.0)
         if self._seen is not None and now > self._seen[0]:
-            line["tokens_per_s"] = (tokens - self._seen[1]) / (now - self._seen[0])
+            speed = (tokens - self._seen[1]) / (now - self._seen[0])
+            # Into the trainer's own log too: checkpoints carry it, so a resumed curve is whole.
+            logs["tokens_per_s"] = state.log_history[-1]["tokens_per_s"] = speed
         self._seen = (now, tokens)
-        for name in DPO_FIGURES:
-            if name in logs:
-                line[name] = logs[name]
-        self._write(line)
+        figures = {name: logs[name] for name in CURVE_FIGURES if name in logs}
+        self._write({"step": state.global_step, "total_steps": state.max_steps, **figures})
+
+    def on_save(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        """Seal the checkpoint, once every process has written its part."""
+        PartialState().wait_for_everyone()
+        if self._main:
+            seal(Path(str(args.output_dir)) / f"checkpoint-{state.global_step}")
 
     def _write(self, line: dict[str, Any]) -> None:
         if self._main:

@@ -2,17 +2,19 @@
 
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from typing import Any, ClassVar, Literal
 
 from parrot_core.errors import TrainingFailed
 from parrot_core.recipe import TrainAsk, TrainDpo, TrainSft
 from parrot_core.stage import Row, Run, ShardPlan, ShardWork, Slice, Stage
+from parrot_core.training.checkpoints import carried_to_lake, identity_of, resume_from_lake
 from parrot_core.training.choice import Candidate, Choice, Limits, choose
 from parrot_core.training.job import Kind, TrainingJob
-from parrot_core.training.launch import Figures, run_training
+from parrot_core.training.launch import Figures, prepare, run_training
 from parrot_core.training.models import resolve_model
+from parrot_core.training.summary import downsampled
 
-CURVE_POINTS = 200
 Launch = Callable[[TrainingJob, Callable[[Figures], None]], Figures]
 
 
@@ -56,7 +58,13 @@ class TrainStage(Stage):
         """Train, report the figures and publish the model."""
         run = work.run
         job, choice = self._prepare(work)
-        figures = self._launch(job, lambda line: _pass_on(work, line))
+        kept, identity = work.checkpoints(), identity_of(job, self.base(run))
+        with ExitStack() as stack:
+            if job.settings.checkpoints_in_lake:
+                prepare(job)
+                resume_from_lake(job, kept, identity)
+                stack.enter_context(carried_to_lake(job, kept, identity))
+            figures = self._launch(job, lambda line: _pass_on(work, line))
         examples = accounts(choice, figures)
         work.metric("examples", examples)
         for name, value in figures.items():
@@ -211,14 +219,6 @@ def accounts(choice: Choice, figures: Figures) -> dict[str, Any]:
     if result["trained"] + result["heldout"] + sum(left_out.values()) != choice.rows:
         raise TrainingFailed(f"the training's examples don't add up to the rows read: {result}")
     return result
-
-
-def downsampled(curve: Sequence[Figures], points: int = CURVE_POINTS) -> list[Figures]:
-    """At most so many points of a curve, the first and the last among them."""
-    if len(curve) <= points:
-        return list(curve)
-    picked = [round(i * (len(curve) - 1) / (points - 1)) for i in range(points)]
-    return [curve[i] for i in picked]
 
 
 def _pass_on(work: ShardWork, line: Figures) -> None:

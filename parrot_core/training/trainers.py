@@ -11,7 +11,7 @@ from trl.trainer.dpo_trainer import DPOTrainer
 from trl.trainer.sft_config import SFTConfig
 from trl.trainer.sft_trainer import SFTTrainer
 
-from parrot_core.recipe import Lora, TrainDpo, Training
+from parrot_core.recipe import Lora, Supervised, TrainDpo, Training
 from parrot_core.training.cpu_head import labelled_positions_only
 from parrot_core.training.examples import Example
 from parrot_core.training.job import TrainingJob
@@ -51,21 +51,32 @@ def make_trainer(
     }
     with labelled_positions_only():
         if isinstance(job.settings, TrainDpo):
-            return DPOTrainer(args=_dpo_config(job, job.settings, schedule), **options)
-        return SFTTrainer(args=_sft_config(job, schedule), **options)
+            return DPOTrainer(args=dpo_config(job, job.settings, schedule), **options)
+        config = sft_config(job, schedule)
+        trainer = SFTTrainer(args=config, **options)
+    if config.packing:
+        rows: Any = trainer.train_dataset  # as packed: only now is their number known
+        packed = Schedule.of(job.settings, len(rows), trainer.accelerator.num_processes)
+        config.max_steps, config.warmup_steps = packed.total_steps, packed.warmup_steps
+    return trainer
 
 
-def _sft_config(job: TrainingJob, schedule: Schedule) -> SFTConfig:
+def sft_config(job: TrainingJob, schedule: Schedule) -> SFTConfig:
+    """TRL's arguments for a training on one role's tokens."""
+    packing = isinstance(job.settings, Supervised) and job.settings.packing
     return SFTConfig(
         **_shared(job, schedule),
         assistant_only_loss=True,  # "assistant" is whatever role our template marks
-        packing=False,
+        packing=packing,
+        packing_strategy="bfd",  # whole sessions only; "wrapped" would cut them anywhere
+        eval_packing=False,
         train_sampling_strategy="group_by_length",  # less padding
         per_device_eval_batch_size=schedule.per_device,
     )
 
 
-def _dpo_config(job: TrainingJob, settings: TrainDpo, schedule: Schedule) -> DPOConfig:
+def dpo_config(job: TrainingJob, settings: TrainDpo, schedule: Schedule) -> DPOConfig:
+    """TRL's arguments for DPO."""
     return DPOConfig(
         **_shared(job, schedule),
         beta=settings.beta,
@@ -98,7 +109,8 @@ def _shared(job: TrainingJob, schedule: Schedule) -> dict[str, Any]:
         "logging_steps": 1,
         "logging_strategy": "steps",
         "eval_strategy": "no",  # measured by the worker, before and after
-        "report_to": "none",
+        "report_to": list(settings.report_to) or "none",
+        "run_name": f"{job.folder.parent.name}-{job.kind}",
         "disable_tqdm": True,
         "seed": job.seed,
         "data_seed": job.seed,

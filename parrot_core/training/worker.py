@@ -9,6 +9,7 @@ import json
 import logging
 import os
 import shutil
+import signal
 import sys
 import threading
 import time
@@ -18,21 +19,30 @@ from typing import Any
 import datasets
 import torch
 from accelerate import PartialState
-from transformers import AutoConfig, AutoTokenizer, GenerationConfig, PreTrainedTokenizerBase
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    GenerationConfig,
+    PreTrainedTokenizerBase,
+)
 from trl.trainer.dpo_trainer import DPOTrainer
 from trl.trainer.sft_trainer import SFTTrainer
 
 from parrot_core.errors import ParrotError, TrainingFailed
+from parrot_core.training.checkpoints import newest
 from parrot_core.training.examples import Example, prepare_tokenizer, read_examples
 from parrot_core.training.fit import Tally
 from parrot_core.training.heldout import measure
 from parrot_core.training.job import TrainingJob, load_job
-from parrot_core.training.reporting import DPO_FIGURES, Reporter, write_json
+from parrot_core.training.markup import Markup
+from parrot_core.training.reporting import CURVE_FIGURES, Reporter, write_json
 from parrot_core.training.schedule import Schedule
-from parrot_core.training.templates import Markup
 from parrot_core.training.trainers import make_trainer, wants_bf16
 
 Trainer = SFTTrainer | DPOTrainer
+SHARD_SIZE = "5GB"
+"""Largest safetensors file: a 13-billion model becomes six, which travel side by side."""
 WATCH_PARENT = "PARROT_WATCH_PARENT"
 """When set, standard input is a pipe from the parent: its end means that the parent is gone."""
 
@@ -54,7 +64,8 @@ def train(job: TrainingJob) -> None:
     before = _before(job, trainer, heldout, reporter)
     reporter.phase("training")
     started = time.monotonic()
-    trainer.train(resume_from_checkpoint=newest_checkpoint(job.checkpoints))
+    checkpoint = newest(job.checkpoints)
+    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     trained_s = time.monotonic() - started
     after: dict[str, float] | None = None
     if heldout:
@@ -65,6 +76,7 @@ def train(job: TrainingJob) -> None:
     if state.is_main_process:
         figures = _figures(trainer, trained_s)
         figures |= {
+            "template": markup.family,
             "precision": "bf16" if wants_bf16(job.settings.precision) else "fp32",
             "examples": {"train": tally.as_json(), "heldout": heldout_tally.as_json()},
             "heldout": {"before": before, "after": after},
@@ -72,23 +84,6 @@ def train(job: TrainingJob) -> None:
         }
         write_json(job.metrics_file, figures)
         shutil.rmtree(job.checkpoints, ignore_errors=True)
-
-
-def newest_checkpoint(folder: Path) -> str | None:
-    """The newest checkpoint that was written to its end, which the trainer's state marks."""
-    whole = [
-        path.parent for path in folder.glob("checkpoint-*/trainer_state.json") if _parses(path)
-    ]
-    newest = max(whole, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
-    return str(newest) if newest else None
-
-
-def _parses(path: Path) -> bool:
-    try:
-        json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:
-        return False
-    return True
 
 
 def _before(
@@ -127,29 +122,45 @@ def _save(
     dtype: torch.dtype,
 ) -> None:
     """Write the model folder: safetensors, tokenizer with our template, generation settings."""
-    scratch = job.folder / "model.partial"
-    if trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled:
-        trainer.save_model(str(scratch))  # gathers the shards; stays in the training precision
-    elif trainer.accelerator.is_main_process:
-        shutil.rmtree(scratch, ignore_errors=True)
-        model: Any = trainer.accelerator.unwrap_model(trainer.model)
-        if job.settings.lora is not None:
-            model = model.merge_and_unload()
-        model = model.to(dtype)
-        model.config.use_cache = True
-        model.config.dtype = dtype
-        model.generation_config = _generation(tokenizer, markup)
-        model.save_pretrained(scratch)
-    if trainer.accelerator.is_main_process:
-        tokenizer.save_pretrained(scratch)
-        _generation(tokenizer, markup).save_pretrained(scratch)
-        shutil.rmtree(job.model_folder, ignore_errors=True)
-        scratch.rename(job.model_folder)
+    scratch, gathered = job.folder / "model.partial", job.folder / "model.gathered"
+    sharded = trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled
+    if sharded:
+        trainer.save_model(str(gathered))  # every process gives its part
+    if not trainer.accelerator.is_main_process:
+        return
+    shutil.rmtree(scratch, ignore_errors=True)
+    model = _reloaded(job, gathered) if sharded else _in_memory(job, trainer)
+    model = model.to(dtype)
+    model.config.use_cache = True
+    model.config.dtype = dtype
+    model.generation_config = _generation(tokenizer, markup)
+    model.save_pretrained(scratch, max_shard_size=SHARD_SIZE)
+    tokenizer.save_pretrained(scratch)
+    shutil.rmtree(gathered, ignore_errors=True)
+    shutil.rmtree(job.model_folder, ignore_errors=True)
+    scratch.rename(job.model_folder)
+
+
+def _in_memory(job: TrainingJob, trainer: Trainer) -> Any:
+    """The trainer's model, its adapter merged."""
+    model: Any = trainer.accelerator.unwrap_model(trainer.model)
+    return model if job.settings.lora is None else model.merge_and_unload()
+
+
+def _reloaded(job: TrainingJob, gathered: Path) -> Any:
+    """The model that the trainer gathered from its shards, or the base with that adapter merged."""
+    if job.settings.lora is None:
+        return AutoModelForCausalLM.from_pretrained(gathered, dtype=torch.float32)
+    from peft import PeftModel
+
+    base = AutoModelForCausalLM.from_pretrained(job.model, dtype=torch.float32)
+    adapted: Any = PeftModel.from_pretrained(base, str(gathered))
+    return adapted.merge_and_unload()
 
 
 def _generation(tokenizer: PreTrainedTokenizerBase, markup: Markup) -> Any:
     """Stop at the end of a turn, and at the end of the text."""
-    ends = [tokenizer.convert_tokens_to_ids(markup.end), tokenizer.eos_token_id]
+    ends = [tokenizer.convert_tokens_to_ids(markup.stop), tokenizer.eos_token_id]
     config: Any = GenerationConfig
     return config(
         bos_token_id=tokenizer.bos_token_id,
@@ -164,8 +175,7 @@ def _figures(trainer: Trainer, seconds: float) -> dict[str, Any]:
     steps = [entry for entry in trainer.state.log_history if "loss" in entry]
     total, here = tokens_of(steps)
     curve = [
-        {"step": entry["step"], "loss": entry["loss"]}
-        | {name: entry[name] for name in DPO_FIGURES if name in entry}
+        {"step": entry["step"]} | {name: entry[name] for name in CURVE_FIGURES if name in entry}
         for entry in steps
     ]
     return {
@@ -192,7 +202,7 @@ def tokens_of(steps: list[dict[str, float]]) -> tuple[int, int]:
 
 def failure_of(error: BaseException) -> dict[str, str]:
     """Say in one line what ended the training, and of what kind it was."""
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+    if isinstance(error, MemoryError | torch.OutOfMemoryError) or _refused_by_host(error):
         return {"kind": "memory", "message": str(error).splitlines()[0] if str(error) else ""}
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         return {"kind": "disk", "message": str(error)}
@@ -200,6 +210,11 @@ def failure_of(error: BaseException) -> dict[str, str]:
         return {"kind": "known", "message": str(error)}
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return {"kind": "other", "message": f"{type(error).__name__}: {lines[0] if lines else ''}"}
+
+
+def _refused_by_host(error: BaseException) -> bool:
+    """Whether torch could get no memory from the host: it has no type for that, only words."""
+    return isinstance(error, RuntimeError) and "DefaultCPUAllocator" in str(error)
 
 
 def _end_with_parent() -> None:
@@ -219,12 +234,23 @@ def main(arguments: list[str]) -> int:
         _end_with_parent()
     datasets.disable_progress_bars()
     job = load_job(Path(arguments[0]))
+    rank = int(os.environ.get("RANK", "0"))
+    alive = job.alive_file(rank)
+    alive.touch()
+
+    def stop(number: int, _: object) -> None:
+        alive.unlink(missing_ok=True)  # asked to end: not a process that vanished
+        os._exit(128 + number)
+
+    signal.signal(signal.SIGTERM, stop)
     try:
         train(job)
     except Exception as error:
         logging.getLogger(__name__).exception("training failed")
-        write_json(job.failure_file, failure_of(error))
+        write_json(job.failure_file(rank), failure_of(error))
         return 1
+    finally:
+        alive.unlink(missing_ok=True)
     return 0
 
 

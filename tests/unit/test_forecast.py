@@ -69,6 +69,29 @@ def test_batches_are_cheaper_and_slower(tmp_path: Path) -> None:
     assert in_batches.hours > at_once.hours
 
 
+def test_the_papers_trainings_fit_its_gpus_and_take_hours(tmp_path: Path) -> None:
+    found = planned(tmp_path)
+    assert [each.stage for each in found.trainings] == ["train-ask", "train-sft", "train-dpo"]
+    asker = found.trainings[0]
+    assert (asker.devices, asker.strategy, asker.examples) == (8, "fsdp", 70_000)
+    # 70 K sessions of 6.67 turns of 35 + 240 + 2 × 6 tokens, three times
+    assert asker.tokens == pytest.approx(70_000 * 3 * 6.67 * 287, rel=1e-6)
+    assert asker.hours == pytest.approx(
+        6 * 13_015_864_320 * asker.tokens / (8 * 312e12 * 0.4) / 3600
+    )
+    text = shown(found)
+    assert "8 fsdp" in text
+    assert "model-FLOPs utilisation; not measured" in text
+    assert "won't fit" not in text
+
+
+def test_a_training_that_will_not_fit_is_said_before_it_runs_out_of_memory(tmp_path: Path) -> None:
+    text = shown(planned(tmp_path, "train_ask.devices.strategy=ddp"))
+    assert "train-ask won't fit into 80 GB" in text
+    unknown = shown(planned(tmp_path, "train_ask.base=nobody/knows-this"))
+    assert "The shape of nobody/knows-this isn't known on this machine" in unknown
+
+
 def test_the_output_says_what_it_rests_on_and_whether_the_budget_suffices(tmp_path: Path) -> None:
     text = shown(planned(tmp_path))
     assert "assumed: chance of a next turn" in text

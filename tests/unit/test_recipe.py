@@ -119,3 +119,9 @@ def test_a_run_is_resumed_with_overrides_of_the_recipe_it_was_begun_with() -> No
     assert more.fingerprint() == begun.fingerprint()
     with pytest.raises(RecipeError, match="budget_usd"):
         overridden(begun, ("budget_usd=-1",))
+
+
+def test_an_override_changes_one_place_of_settings_that_the_file_repeats_by_alias() -> None:
+    recipe = load_recipe(RECIPES / "paper.yaml", ("train_ask.devices.strategy=ddp",))
+    assert recipe.train_ask.devices.strategy == "ddp"
+    assert recipe.train_sft.devices.strategy == "fsdp"

@@ -2,56 +2,20 @@
 
 import json
 import time
-from pathlib import Path
 
 import pytest
 
 from parrot_core.errors import TrainingFailed
-from parrot_core.recipe import TrainAsk, TrainDpo
-from parrot_core.training.job import TrainingJob
+from parrot_core.recipe import TrainDpo
 from parrot_core.training.launch import run_training
+from tests.tiny_jobs import SESSION, ask_job, make_job, weights
 from tests.tiny_model import build_tiny_model
 
 pytestmark = pytest.mark.engine
 
-SESSION = [
-    {"role": "user", "content": "What is the capital of France?"},
-    {"role": "assistant", "content": "The capital of France is Paris."},
-    {"role": "user", "content": "How many people live there?"},
-    {"role": "assistant", "content": "Two million."},
-]
 
-
-def make_job(folder: Path, kind, model, settings, train, heldout) -> TrainingJob:
-    folder.mkdir(parents=True)
-    job = TrainingJob(
-        kind=kind, model=str(model), folder=folder, settings=settings, seed=3, data_sha256="same"
-    )
-    for path, rows in ((job.train_file, train), (job.heldout_file, heldout)):
-        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return job
-
-
-def ask_job(folder: Path, model: Path, **settings) -> TrainingJob:
-    chosen = {
-        "max_length": 128,
-        "max_steps": 60,
-        "epochs": 100,
-        "batch_size": 4,
-        "learning_rate": 3e-3,
-        "save_steps": 10,
-        "precision": "fp32",
-    }
-    forged = [{"role": "user", "content": "x<|im_end|>"}, *SESSION[1:]]
-    long = [{"role": "user", "content": "How long is it? " * 200}, *SESSION[1:]]
-    train = [{"messages": messages} for messages in (*[SESSION] * 8, forged, long)]
-    return make_job(folder, "ask", model, TrainAsk(base="x", **chosen | settings), train, train[:2])
-
-
-def weights(job: TrainingJob):
-    from safetensors.torch import load_file
-
-    return load_file(job.model_folder / "model.safetensors")
+def timeless(curve):
+    return [{k: v for k, v in point.items() if k != "tokens_per_s"} for point in curve]
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +44,8 @@ def test_an_asker_learns_what_users_say_and_every_example_is_accounted_for(train
     assert [point["step"] for point in figures["curve"]] == list(range(1, 61))
     steps = [line for line in lines if "loss" in line]
     assert {"step", "total_steps", "loss", "learning_rate", "tokens_per_s"} <= steps[-1].keys()
+    figures_of_a_step = {"step", "loss", "learning_rate", "tokens_per_s", "mean_token_accuracy"}
+    assert all(point.keys() == figures_of_a_step for point in figures["curve"])
     assert figures["tokens"] > 0
 
 
@@ -119,7 +85,8 @@ def test_a_killed_training_goes_on_to_the_same_weights(trained, tmp_path, model)
     begun = next(line for line in lines if "step" in line)
     assert begun["step"] >= 10
     assert resumed["heldout"] == figures["heldout"]
-    assert resumed["curve"] == figures["curve"]
+    assert timeless(resumed["curve"]) == timeless(figures["curve"])
+    assert all("tokens_per_s" in point for point in resumed["curve"][1:])
     assert resumed["tokens"] == figures["tokens"]
     mine, theirs = weights(job), weights(unbroken)
     assert mine.keys() == theirs.keys()
@@ -149,6 +116,7 @@ def test_dpo_widens_the_margin_on_pairs_it_has_not_seen(tmp_path, model):
     assert after["loss"] < before["loss"]
     assert figures["examples"]["heldout"]["used"] == 4
     assert any("rewards/margins" in line for line in lines)
+    assert {"rewards/accuracies", "learning_rate"} <= figures["curve"][-1].keys()
 
 
 def test_a_limit_that_no_session_meets_is_said_in_one_line(tmp_path, model):

@@ -179,3 +179,24 @@ def test_a_shard_that_is_committed_while_garbage_is_sought_loses_nothing(
     gc.remove(run.lake, gc.collect(run.lake, timedelta(0), later(2)))
     monkeypatch.undo()
     assert drive(run, stage).accounting.rows_out == 1
+
+
+def test_checkpoints_go_when_their_training_is_done_or_can_not_finish_them(run: Run) -> None:
+    """A whole checkpoint of an open training stays: another machine may go on from it."""
+    storage = run.lake.storage
+    place = "runs/test/seeds/shards/00001/checkpoints"
+    hold(run, 1, "b" * 12).release()
+    storage.write_bytes(f"{place}/{'a' * 12}/00000010/model.bin", b"half")
+    storage.write_bytes(f"{place}/{'b' * 12}/00000020/model.bin", b"whole")
+    storage.write_bytes(f"{place}/{'b' * 12}/00000020/checkpoint.json", b"{}")
+    assert found(run.lake) == {f"{place}/{'a' * 12}/00000010/model.bin": gc.WHY_LOST}
+    drive(run, SeedStage())
+    storage.write_bytes(f"{place}/{'b' * 12}/00000020/model.bin", b"late")
+    assert found(run.lake) == {f"{place}/{'b' * 12}/00000020/model.bin": gc.WHY_CHECKPOINT}
+
+
+def test_the_checkpoint_that_a_holder_is_still_writing_stays(run: Run) -> None:
+    hold(run, 1, "b" * 12)
+    path = f"runs/test/seeds/shards/00001/checkpoints/{'b' * 12}/00000020/model.bin"
+    run.lake.storage.write_bytes(path, b"half")
+    assert found(run.lake, hours=1000) == {}

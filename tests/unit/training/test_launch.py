@@ -1,14 +1,13 @@
 import json
 import os
-import signal
 from pathlib import Path
 
 import pytest
 
-from parrot_core.errors import TrainingFailed
-from parrot_core.recipe import TrainSft
+from parrot_core.errors import MissingPackage, TrainingFailed
+from parrot_core.recipe import Devices, TrainSft
 from parrot_core.training.job import TrainingJob, load_job
-from parrot_core.training.launch import command_of, run_training
+from parrot_core.training.launch import command_of, explain, run_training
 
 START = """
 import json, os, signal, sys, time
@@ -70,7 +69,7 @@ def test_a_kill_by_the_kernel_says_what_to_change(job):
     with pytest.raises(TrainingFailed) as caught:
         launch(job, "os.kill(os.getpid(), signal.SIGKILL)")
     text = str(caught.value)
-    assert "memory: lower per_device_batch_size (8), or max_length (512)" in text
+    assert "memory: lower per_device_batch_size (8), or lower max_length (512), or set" in text
     assert str(job.log_file) in text
     assert "\n" not in text
 
@@ -82,7 +81,7 @@ def test_a_kill_by_the_kernel_says_what_to_change(job):
 def test_a_failure_that_the_process_could_name_is_passed_on(job, kind, expected):
     failure = json.dumps({"kind": kind, "message": "no example is left"})
     with pytest.raises(TrainingFailed, match=expected):
-        launch(job, f"(folder / 'failure.json').write_text({failure!r}); sys.exit(1)")
+        launch(job, f"(folder / 'failure-0.json').write_text({failure!r}); sys.exit(1)")
 
 
 def test_any_other_end_shows_the_last_line_that_was_printed(job):
@@ -105,4 +104,54 @@ def test_the_launcher_is_used_when_the_recipe_gives_it_arguments(job):
     command = command_of(job.model_copy(update={"settings": settings}))
     assert command[1:4] == ["-m", "accelerate.commands.launch", "--num_processes=8"]
     assert Path(command[-1]) == job.file
-    assert signal.SIGKILL  # the launcher itself is started in a session of its own
+
+
+def with_settings(job, **settings):
+    return job.model_copy(update={"settings": job.settings.model_copy(update=settings)})
+
+
+def test_the_devices_of_the_recipe_are_started_by_a_launcher_of_their_own(job):
+    command = command_of(with_settings(job, devices=Devices(processes=2)))
+    assert command[1:4] == ["-m", "parrot_core.training.devices", str(job.file)]
+
+
+def test_a_process_that_vanished_among_several_is_taken_for_what_the_kernel_killed(job):
+    """Its peers fail too, and the launcher itself ends with an ordinary status."""
+    other = json.dumps({"kind": "other", "message": "RuntimeError: Connection closed by peer"})
+    (job.folder / "alive-1").touch()
+    (job.folder / "failure-0.json").write_text(other)
+    text = explain(with_settings(job, devices=Devices(processes=2)), 1)
+    assert "was killed (process 1), most likely for want of memory: lower" in text
+    assert "or set devices.strategy: fsdp" in text
+    assert "another process said: RuntimeError: Connection closed" in text
+    assert "\n" not in text
+
+
+def test_the_process_that_knew_the_cause_is_believed_before_those_that_missed_it(job):
+    for rank, kind in enumerate(("other", "memory")):
+        failure = json.dumps({"kind": kind, "message": "x"})
+        (job.folder / f"failure-{rank}.json").write_text(failure)
+    assert "ran out of memory" in explain(with_settings(job, devices=Devices(processes=2)), 1)
+
+
+def test_what_an_earlier_attempt_said_is_not_taken_for_this_ones(job):
+    (job.folder / "failure-0.json").write_text(json.dumps({"kind": "memory", "message": ""}))
+    (job.folder / "alive-0").touch()
+    with pytest.raises(TrainingFailed, match="ended with status 3"):
+        launch(job, "sys.exit(3)")
+
+
+@pytest.mark.parametrize(
+    ("settings", "package"),
+    [
+        ({"devices": Devices(processes=8, strategy="deepspeed-zero3")}, "deepspeed"),
+        ({"report_to": ("wandb",)}, "wandb"),
+    ],
+)
+def test_a_package_that_is_missing_is_named_before_anything_starts(
+    job, monkeypatch, settings, package
+):
+    monkeypatch.setattr("parrot_core.training.launch.find_spec", lambda name: None)
+    with pytest.raises(MissingPackage, match=f"pip install {package}") as caught:
+        launch(with_settings(job, **settings), "finish()")
+    assert caught.value.exit_code == 2

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from parrot_core.errors import TrainingFailed
-from parrot_core.training.stages import TrainAskStage, TrainDpoStage, TrainSftStage, downsampled
+from parrot_core.training.stages import TrainAskStage, TrainDpoStage, TrainSftStage
 from tests.fakes import FakeWork, small_recipe
 
 
@@ -111,9 +111,3 @@ def test_a_trainer_that_loses_an_example_is_caught(tmp_path):
     work = FakeWork(small_recipe(), tmp_path, rows=[session(n, split="train") for n in range(3)])
     with pytest.raises(TrainingFailed, match="don't add up"):
         TrainAskStage(Loses()).process(work)
-
-
-def test_a_long_curve_keeps_its_ends():
-    curve = [{"step": n} for n in range(1000)]
-    kept = downsampled(curve, 200)
-    assert (len(kept), kept[0], kept[-1]) == (200, curve[0], curve[-1])

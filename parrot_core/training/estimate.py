@@ -1,0 +1,143 @@
+"""Memory and time of a training, by formulas from the literature, before a GPU is rented.
+
+Sources: model states and what each strategy shards, Rajbhandari et al. 2020 (ZeRO), §3 and §5;
+activations and their recomputation, Korthikanti et al. 2022, §4, counted anew for a gated MLP and
+for attention that keeps no scores; 6 FLOPs a parameter and token, Kaplan et al. 2020, §2.1, and
+model-FLOPs utilisation, Chowdhery et al. 2022, §4.1.
+"""
+
+from dataclasses import dataclass
+
+from parrot_core.recipe import TrainDpo, Training
+
+STATE_BYTES = {"parameters": 4, "gradients": 4, "optimiser": 8}
+"""A parameter's, as the trainer holds them: fp32 weights and gradients, AdamW's two moments."""
+FROZEN_BYTES = 4
+"""Of a weight that LoRA leaves alone."""
+COMPUTE_BYTES = 2
+"""Of a number in bf16, in which activations are kept and weights are multiplied."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """A decoder of Llama's kind: attention with grouped keys, a gated MLP, no biases."""
+
+    layers: int
+    hidden: int
+    mlp: int  # width of the gated MLP
+    vocabulary: int
+    heads: int
+    kv_heads: int
+    head: int  # width of one
+    tied: bool = False  # whether input and output embeddings are one matrix
+
+    @property
+    def linears(self) -> tuple[tuple[int, int], ...]:
+        """The matrices of a layer: (inputs, outputs)."""
+        queries, keys = self.heads * self.head, self.kv_heads * self.head
+        attention = ((self.hidden, queries), *((self.hidden, keys),) * 2, (queries, self.hidden))
+        return (*attention, *((self.hidden, self.mlp),) * 2, (self.mlp, self.hidden))
+
+    @property
+    def layer_parameters(self) -> int:
+        """Of one layer, with its two norms."""
+        return sum(rows * columns for rows, columns in self.linears) + 2 * self.hidden
+
+    @property
+    def parameters(self) -> int:
+        """Of the whole model."""
+        embeddings = (1 if self.tied else 2) * self.vocabulary * self.hidden
+        return embeddings + self.layers * self.layer_parameters + self.hidden
+
+    def adapter_parameters(self, rank: int) -> int:
+        """Of LoRA on every linear layer but the head (Hu et al. 2021, §4.1)."""
+        return self.layers * sum(rank * (rows + columns) for rows, columns in self.linears)
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Bytes of one device."""
+
+    parameters: float
+    gradients: float
+    optimiser: float
+    working_copies: float  # weights in bf16, or gathered from the other devices
+    activations: float
+    reserve: float
+
+    @property
+    def total(self) -> float:
+        """All of it."""
+        states = self.parameters + self.gradients + self.optimiser
+        return states + self.working_copies + self.activations + self.reserve
+
+
+def memory_of(settings: Training, shape: Shape, reserve: float) -> Memory:
+    """Estimate what one device holds at the worst moment: a batch of the longest sequences.
+
+    The head is computed for some positions at a time and not counted.
+
+    Args:
+        settings: batch, length, strategy, LoRA, gradient checkpointing.
+        shape: the model.
+        reserve: bytes for the context, communication buffers and fragmentation.
+    """
+    adapters = shape.adapter_parameters(settings.lora.r) if settings.lora else 0
+    learned = adapters or shape.parameters
+    frozen = shape.parameters if adapters else 0
+    devices, strategy = settings.devices.processes, settings.devices.strategy
+    # ZeRO's stages: 2 shards gradients and optimiser states, 3 (and FSDP) parameters as well.
+    shares = {"ddp": (1, 1), "deepspeed-zero2": (1, devices)}
+    of_weights, of_rest = shares.get(strategy, (devices, devices))
+    per_layer = shape.layer_parameters
+    gathered = 3 * per_layer if of_weights > 1 else shape.parameters  # two layers, one's gradients
+    return Memory(
+        parameters=(learned * STATE_BYTES["parameters"] + frozen * FROZEN_BYTES) / of_weights,
+        gradients=learned * STATE_BYTES["gradients"] / of_rest,
+        optimiser=learned * STATE_BYTES["optimiser"] / of_rest,
+        working_copies=gathered * COMPUTE_BYTES,
+        activations=activation_bytes(settings, shape),
+        reserve=reserve,
+    )
+
+
+def activation_bytes(settings: Training, shape: Shape) -> float:
+    """Bytes that the backward pass finds again, on one device.
+
+    A layer keeps, a token: its two norms' inputs (2h), attention's input, queries, keys, values
+    and output (3h + 2 keys' widths, at equal heads 5h), the MLP's input (h), and four times the
+    MLP's width (gate, up, the activated gate, their product); two bytes each. With gradient
+    checkpointing a layer keeps its input alone, and one layer at a time is computed again.
+    """
+    sequences = settings.per_device_batch_size * (2 if isinstance(settings, TrainDpo) else 1)
+    tokens = sequences * settings.max_length
+    keys = shape.kv_heads * shape.head
+    queries = shape.heads * shape.head
+    numbers = 4 * shape.hidden + 2 * queries + 2 * keys + 4 * shape.mlp
+    layer = tokens * numbers * COMPUTE_BYTES
+    if not settings.gradient_checkpointing:
+        return shape.layers * layer
+    return shape.layers * tokens * shape.hidden * COMPUTE_BYTES + layer
+
+
+def flops_of(settings: Training, shape: Shape, tokens: float) -> float:
+    """Floating-point operations of a training, recomputation not counted.
+
+    Six a parameter and token: two forward, four backward. DPO adds the reference's forward pass.
+    LoRA leaves out the gradients of the weights it does not learn, two of the six. Attention's
+    own products, a few per cent at these lengths, are left out.
+
+    Args:
+        settings: which training it is.
+        shape: the model.
+        tokens: over all epochs; for DPO those of chosen and rejected sequences together.
+    """
+    each = 4 if settings.lora else 6
+    # The reference is asked once, however many epochs there are.
+    reference = 2 / settings.epochs if isinstance(settings, TrainDpo) else 0
+    return (each + reference) * shape.parameters * tokens
+
+
+def hours_of(flops: float, devices: int, peak: float, utilisation: float) -> float:
+    """Hours at a share of the devices' peak (FLOPs a second each)."""
+    return flops / (devices * peak * utilisation) / 3600

@@ -1,0 +1,95 @@
+"""One training, killed again and again at the worst moments: its weights are the unbroken one's."""
+
+import json
+
+import pytest
+
+from parrot_core.errors import TrainingFailed
+from parrot_core.training.launch import run_training
+from tests.tiny_jobs import ask_job, weights
+from tests.tiny_model import build_tiny_model
+
+pytestmark = pytest.mark.engine
+
+START = """
+import os, shutil, signal, sys
+from pathlib import Path
+import torch, transformers.trainer as trainer
+from parrot_core.training import reporting, worker
+
+def die(): os.kill(os.getpid(), signal.SIGKILL)
+
+def before(place, name, when):
+    inner = getattr(place, name)
+    def outer(*arguments, **options):
+        if when(*arguments): die()
+        return inner(*arguments, **options)
+    setattr(place, name, outer)
+"""
+MID_STEP = """
+inner = trainer.Trainer.training_step
+def step(self, *arguments, **options):
+    loss = inner(self, *arguments, **options)  # gradients are there, the weights are not
+    if self.state.global_step == {}: die()
+    return loss
+trainer.Trainer.training_step = step
+"""
+HALF_AN_OPTIMISER = """
+inner = torch.save
+def save(value, path, *arguments, **options):
+    inner(value, path, *arguments, **options)
+    if str(path).endswith('optimizer.pt'):
+        os.truncate(path, os.path.getsize(path) // 2)
+        die()
+torch.save = save
+"""
+BEFORE_THE_SEAL = "before(reporting, 'seal', lambda folder: folder.name == 'checkpoint-20')"
+HALF_REMOVED = """
+def rotate(*arguments, output_dir=None, **options):
+    old = sorted(Path(output_dir).glob('checkpoint-*'))
+    if len(old) > 2:
+        next(old[0].glob('optimizer.pt')).unlink()
+        die()
+trainer.rotate_checkpoints = rotate
+"""
+WHILE_PUBLISHING = "before(worker.shutil, 'rmtree', lambda path, *_: Path(path).name == 'model')"
+
+KILLS = [
+    (MID_STEP.format(7), 0),  # before the first checkpoint
+    (HALF_AN_OPTIMISER, 0),
+    (BEFORE_THE_SEAL, 0),
+    (MID_STEP.format(25), 10),
+    (HALF_REMOVED, 20),
+    (WHILE_PUBLISHING, 20),
+]
+"""Where each process is killed, and the step at which it begins."""
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return build_tiny_model(tmp_path_factory.mktemp("tiny"))
+
+
+def test_killed_at_any_point_it_ends_with_the_weights_of_an_unbroken_training(tmp_path, model):
+    import torch
+
+    unbroken = ask_job(tmp_path / "unbroken", model, max_steps=40)
+    figures = run_training(unbroken, lambda line: None)
+    job = ask_job(tmp_path / "job", model, max_steps=40)
+    finish = ("", 40)
+    for number, (script, begins) in enumerate([*KILLS, finish]):
+        lines = []
+        program = f"{START}\n{script}\nsys.exit(worker.main(sys.argv[1:]))"
+        if number < len(KILLS):
+            with pytest.raises(TrainingFailed, match="was killed"):
+                run_training(job, lines.append, worker=("-c", program))
+        else:
+            result = run_training(job, lines.append, worker=("-c", program))
+        begun = next(line["step"] for line in lines if "step" in line)
+        assert begun == begins, f"process {number} began at another step"
+    assert result["heldout"] == figures["heldout"]
+    assert [p["loss"] for p in result["curve"]] == [p["loss"] for p in figures["curve"]]
+    mine, theirs = weights(job), weights(unbroken)
+    assert mine.keys() == theirs.keys()
+    assert all(torch.equal(mine[name], theirs[name]) for name in mine)
+    assert json.loads(job.metrics_file.read_text())["steps"] == 40

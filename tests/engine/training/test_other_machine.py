@@ -1,0 +1,73 @@
+"""A training that dies on one machine goes on, from the lake, on another with an empty disk."""
+
+from dataclasses import replace
+
+import pytest
+
+from parrot_core.training.launch import run_training
+from parrot_core.training.stages import TrainAskStage
+from tests.fakes import FakeWork, small_recipe
+from tests.tiny_jobs import SESSION
+from tests.tiny_model import build_tiny_model
+
+pytestmark = pytest.mark.engine
+
+
+class MachineDiedError(Exception):
+    pass
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return build_tiny_model(tmp_path_factory.mktemp("tiny"))
+
+
+def work_on(folder, model, machine):
+    """The same shard of the same run and lake, with a disk of its own."""
+    settings = {
+        "base": str(model),
+        "max_length": 128,
+        "max_steps": 30,
+        "epochs": 100,
+        "batch_size": 4,
+        "learning_rate": 3e-3,
+        "save_steps": 10,
+        "precision": "fp32",
+        "eval_examples": 0,
+    }
+    rows = [
+        {"id": f"s{n}", "split": "train", "messages": [*SESSION[:2], *SESSION[n % 3 :]]}
+        for n in range(8)
+    ]
+    work = FakeWork(small_recipe(train_ask=settings), folder, rows=rows)
+    work.run = replace(work.run, work_dir=folder / machine)
+    return work
+
+
+def test_a_training_goes_on_from_the_lake_on_another_machine(tmp_path, model):
+    import torch
+    from safetensors.torch import load_file
+
+    def dies(job, on_progress):
+        def tell(line):
+            on_progress(line)
+            if line.get("step", 0) > 22:
+                raise MachineDiedError
+
+        return run_training(job, tell)
+
+    steps = []
+
+    def lives(job, on_progress):
+        return run_training(job, lambda line: steps.append(line.get("step")))
+
+    with pytest.raises(MachineDiedError):
+        TrainAskStage(dies).process(work_on(tmp_path / "lake", model, "first"))
+    other = work_on(tmp_path / "lake", model, "second")
+    TrainAskStage(lives).process(other)
+    assert next(step for step in steps if step is not None) == 20
+    unbroken = work_on(tmp_path / "unbroken", model, "third")
+    TrainAskStage().process(unbroken)
+    mine, theirs = (load_file(w.models[0] / "model.safetensors") for w in (other, unbroken))
+    assert all(torch.equal(mine[name], theirs[name]) for name in theirs)
+    assert other.metrics["template"] == "chatml"
