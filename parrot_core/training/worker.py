@@ -19,7 +19,6 @@ import datasets
 import torch
 from accelerate import PartialState
 from transformers import AutoConfig, AutoTokenizer, GenerationConfig, PreTrainedTokenizerBase
-from trl.trainer.dpo_trainer import DPOTrainer
 from trl.trainer.sft_trainer import SFTTrainer
 
 from parrot_core.errors import ParrotError, TrainingFailed
@@ -27,12 +26,13 @@ from parrot_core.training.examples import Example, prepare_tokenizer, read_examp
 from parrot_core.training.fit import Tally
 from parrot_core.training.heldout import measure
 from parrot_core.training.job import TrainingJob, load_job
+from parrot_core.training.prefix_dpo import PrefixSharingDPOTrainer
 from parrot_core.training.reporting import DPO_FIGURES, Reporter, write_json
 from parrot_core.training.schedule import Schedule
 from parrot_core.training.templates import Markup
 from parrot_core.training.trainers import make_trainer, wants_bf16
 
-Trainer = SFTTrainer | DPOTrainer
+Trainer = SFTTrainer | PrefixSharingDPOTrainer
 WATCH_PARENT = "PARROT_WATCH_PARENT"
 """When set, standard input is a pipe from the parent: its end means that the parent is gone."""
 
