@@ -6,7 +6,7 @@ from tests.tiny_model import build_tiny_model
 
 pytestmark = pytest.mark.engine
 
-WORDS = "the sea and the wind in winter a city on the Seine how many people live there".split()
+WORDS = ("sea", "wind", "in winter", "a city", "on the Seine", "how many", "people", "live there")
 
 
 def say(role, n, salt):
@@ -39,7 +39,7 @@ def config(folder, **options):
 
     chosen = {
         "output_dir": str(folder),
-        "max_length": 128,
+        "max_length": 512,
         "precompute_ref_log_probs": True,
         "gradient_checkpointing": False,
         "bf16": False,
@@ -104,7 +104,7 @@ def loss_and_gradients(trainer):
     [
         ((3, 1, 2, 3), {}),
         ((1, 1), {}),
-        ((2, 3), {"max_length": 24}),  # TRL's own truncation of answers
+        ((2, 3, 1), {"max_length": 64}),  # TRL's own truncation of answers
         ((3, 3), {"loss_type": ["ipo"], "ld_alpha": 0.5}),
         ((3, 2), {"gradient_checkpointing": True}),
     ],
@@ -115,6 +115,7 @@ def test_loss_gradients_and_metrics_are_trls(tmp_path, model, sizes, options):
     found = {}
     for kind in ("trl", "trees"):
         trainer = build(kind, model, tmp_path, triples(sizes), **options)
+        assert options.get("max_length") or len(trainer.train_dataset) == sum(sizes)
         off_reference(trainer)
         found[kind] = loss_and_gradients(trainer)
     (loss, gradients, metrics), (our_loss, our_gradients, our_metrics) = found.values()
@@ -127,3 +128,113 @@ def test_loss_gradients_and_metrics_are_trls(tmp_path, model, sizes, options):
     assert computed < as_pairs
     assert our_metrics == pytest.approx(metrics, rel=1e-4, abs=1e-6)
     assert all(torch.isfinite(g).all() for g in our_gradients.values())
+
+
+def test_held_out_figures_are_trls_and_their_interval_holds_the_mean(tmp_path, model):
+    from parrot_core.training.heldout import measure
+
+    heldout = triples((3, 1, 2, 3))
+    found = {}
+    for kind in ("trl", "trees", "pairs"):
+        size = 1 if kind == "trl" else 4  # TRL's metrics are means over batches
+        trainer = build(kind, model, tmp_path, heldout, heldout, per_device_eval_batch_size=size)
+        off_reference(trainer)
+        found[kind] = trainer.evaluate() if kind == "trl" else measure(trainer)
+    theirs = found["trl"]
+    for ours in (found["trees"], found["pairs"]):
+        assert ours["loss"] == pytest.approx(theirs["eval_loss"], rel=1e-5)
+        assert ours["margin"] == pytest.approx(theirs["eval_rewards/margins"], rel=1e-4)
+        assert ours["accuracy"] == pytest.approx(theirs["eval_rewards/accuracies"])
+        assert ours["margin_low"] < ours["margin"] < ours["margin_high"]
+        assert (ours["pairs"], ours["queries"]) == (9, 4)
+
+
+def test_a_step_is_the_mean_over_its_pairs_however_they_fall_into_batches(tmp_path, model):
+    """8 pairs in one step: TRL takes them at once, ours as 3 + 3 + 2."""
+    import torch
+
+    found = []
+    for kind, at_once, batches in (("trl", 8, 1), ("trees", 3, 3), ("trees", 8, 1)):
+        trainer = build(
+            kind,
+            model,
+            tmp_path / str(at_once),
+            triples((3, 2, 3)),
+            per_device_train_batch_size=at_once,
+            gradient_accumulation_steps=batches,
+            max_steps=4,
+            optim="sgd",  # which follows the gradient, not its sign
+            learning_rate=0.1,
+        )
+        trainer.train()
+        losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
+        found.append((losses, dict(trainer.model.named_parameters())))
+    losses, weights = found[0]
+    assert losses[-1] < losses[0]
+    for our_losses, our_weights in found[1:]:
+        assert our_losses == pytest.approx(losses, rel=1e-4)
+        for name, weight in weights.items():
+            torch.testing.assert_close(our_weights[name], weight, rtol=1e-4, atol=1e-6)
+
+
+def test_lora_has_the_base_model_as_its_reference_and_trls_gradients(tmp_path, model):
+    from peft import LoraConfig
+
+    found = {}
+    for kind in ("trl", "trees"):
+        peft = LoraConfig(r=4, target_modules=["q_proj", "v_proj"], task_type="CAUSAL_LM")
+        trainer = build(kind, model, tmp_path, triples((3, 2)), peft=peft)
+        off_reference_adapter(trainer)
+        found[kind] = loss_and_gradients(trainer)
+    (loss, gradients, _), (our_loss, our_gradients, _) = found.values()
+    assert our_loss == pytest.approx(loss, rel=1e-6)
+    assert our_loss != pytest.approx(0.6931, abs=1e-3)
+    for name, theirs in gradients.items():
+        assert (our_gradients[name] - theirs).abs().max() < 1e-5 * theirs.abs().max()
+
+
+def off_reference_adapter(trainer):
+    import torch
+
+    generator = torch.Generator().manual_seed(7)
+    with torch.no_grad():
+        for name, weight in sorted(trainer.model.named_parameters()):
+            if weight.requires_grad:
+                assert "lora" in name
+                weight.add_(0.1 * torch.randn(weight.shape, generator=generator))
+
+
+def test_reference_log_probabilities_are_computed_once_even_across_processes(
+    tmp_path, model, monkeypatch
+):
+    from parrot_core.training.prefix_dpo import PrefixSharingDPOTrainer
+
+    first = build("trees", model, tmp_path, triples((3, 1)), triples((2,)))
+    monkeypatch.setattr(PrefixSharingDPOTrainer, "compute_ref_log_probs", None)
+    again = build("trees", model, tmp_path, triples((3, 1)), triples((2,)))
+    for data in ("train_dataset", "eval_dataset"):
+        for name in ("ref_chosen_logps", "ref_rejected_logps"):
+            assert getattr(again, data)[name] == getattr(first, data)[name]
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"_attn_implementation": "flash_attention_2"}, "attention is 'flash_attention_2'"),
+        ({"sliding_window": 64}, r"whole past \(64\)"),
+        ({"layer_types": ["full_attention", "linear_attention"]}, r"\(linear_attention\)"),
+    ],
+)
+def test_a_model_that_would_not_heed_the_mask_is_refused(tmp_path, model, change, why):
+    from transformers import AutoConfig
+
+    from parrot_core.errors import TrainingFailed
+    from parrot_core.training.prefix_dpo import _check
+
+    found = AutoConfig.from_pretrained(model)
+    found._attn_implementation = "sdpa"
+    _check(found)
+    for name, value in change.items():
+        setattr(found, name, value)
+    with pytest.raises(TrainingFailed, match=why + ".*share_prefix: false"):
+        _check(found)
