@@ -1,14 +1,19 @@
 """DPO as the training process runs it: killed, resumed, shared by processes, short of room."""
 
 import json
+import socket
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
+from safetensors.torch import load_file
 
 from parrot_core.recipe import TrainDpo
 from parrot_core.training.job import TrainingJob
-from parrot_core.training.launch import WORKER, run_training
+from parrot_core.training.launch import run_training
+from parrot_core.training.models import child_environment
 from tests.tiny_model import build_tiny_model
 
 pytestmark = pytest.mark.engine
@@ -19,7 +24,7 @@ HISTORY = [
 ]
 CHOSEN = [{"role": "assistant", "content": "There are two million people."}]
 REJECTED = ("Please write a poem about the sea.", "Paris.", "In winter it is colder, and the wind.")
-TWO_PROCESSES = ("-m", "torch.distributed.run", "--nproc_per_node=2", "--master_port=29571")
+CHILD = Path(__file__).parents[2] / "dpo_child.py"
 
 
 def pairs(queries, history=HISTORY, negatives=REJECTED):
@@ -59,9 +64,13 @@ def dpo_job(folder: Path, model, train, heldout, **settings) -> TrainingJob:
 
 
 def weights(job: TrainingJob):
-    from safetensors.torch import load_file
-
     return load_file(job.model_folder / "model.safetensors")
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def apart(mine, theirs) -> float:
@@ -128,27 +137,37 @@ def test_a_killed_training_goes_on_to_the_same_weights_and_the_same_reference(
     assert apart(weights(job), weights(unbroken)) == 0
 
 
-@pytest.mark.parametrize(
-    ("settings", "launcher"),
-    [
-        ({"share_prefix": False}, ()),
-        ({"per_device_batch_size": 1}, ()),  # 3 + 3 instead of 6 at once
-        ({"per_device_batch_size": 2}, TWO_PROCESSES),  # 3 in each
-    ],
-)
-def test_how_the_work_is_divided_changes_nothing_but_rounding(
-    trained, tmp_path, model, settings, launcher
-):
-    alone, figures, _ = trained
+@pytest.mark.parametrize("settings", [{"share_prefix": False}, {"per_device_batch_size": 1}])
+def test_how_the_work_is_divided_changes_nothing_but_rounding(trained, tmp_path, model, settings):
+    _, figures, _ = trained
     job = dpo_job(tmp_path / "job", model, pairs(range(8)), pairs(range(8, 12)), **settings)
-    divided = run_training(job, lambda line: None, worker=(*launcher, *WORKER))
-    assert divided["processes"] == (2 if launcher else 1)
+    divided = run_training(job, lambda line: None)
     losses, others = ([point["loss"] for point in f["curve"]] for f in (figures, divided))
     assert others == pytest.approx(losses, rel=1e-3)
     margins = (f["heldout"]["after"]["margin"] for f in (divided, figures))
     assert next(margins) == pytest.approx(next(margins), rel=1e-3)
-    # AdamW's step is the learning rate however small the gradient: rounding may turn its sign.
-    assert apart(weights(job), weights(alone)) < 24 * 1e-3
+
+
+def test_two_processes_take_the_steps_of_one(tmp_path, model):
+    """12 pairs in queries of 1 to 3: two epochs of three steps of 4 pairs."""
+    rows = [row for n in range(6) for row in pairs([n], negatives=REJECTED[: 1 + n % 3])][:12]
+    (tmp_path / "pairs.json").write_text(json.dumps(rows))
+    found = []
+    for processes, at_once, batches in ((1, 4, 1), (2, 2, 1), (2, 1, 2)):
+        folder = tmp_path / f"{processes}-{at_once}"
+        launcher = ["-m", "torch.distributed.run", f"--nproc_per_node={processes}"]
+        command = [sys.executable, *launcher, f"--master_port={free_port()}", str(CHILD)]
+        command += [str(model), str(tmp_path / "pairs.json"), str(folder)]
+        command += [str(at_once), str(batches)]
+        done = subprocess.run(command, env=child_environment(), capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        losses = json.loads((folder / "losses.json").read_text())
+        found.append((losses, load_file(folder / "model.safetensors")))
+    (losses, alone), *others = found
+    assert losses[-1] < losses[0]
+    for shared_losses, shared in others:
+        assert shared_losses == pytest.approx(losses, rel=1e-4)
+        assert apart(shared, alone) < 1e-5
 
 
 def test_long_histories_lose_their_oldest_turns_and_a_querys_pairs_still_share_one_prompt(
