@@ -92,7 +92,7 @@ def measure(contender: str, scenario: Scenario, told: argparse.Namespace) -> Fig
     """Train one epoch in this process."""
     from datasets import Dataset
     from transformers import AutoTokenizer
-    from trl import DPOTrainer
+    from trl.trainer.dpo_trainer import DPOTrainer
 
     from parrot_core.recipe import TrainDpo
     from parrot_core.training.cpu_head import labelled_positions_only
@@ -133,7 +133,7 @@ def measure(contender: str, scenario: Scenario, told: argparse.Namespace) -> Fig
 
 def configuration(contender: str, scenario: Scenario, folder: Path, pairs: int) -> Any:
     """The same optimiser steps for all; TRL's own advice for memory: precomputed references."""
-    from trl import DPOConfig
+    from trl.trainer.dpo_config import DPOConfig
 
     from parrot_core.training.trainers import wants_bf16
 

@@ -1,7 +1,8 @@
 """A process that trains a few steps of DPO on shared prefixes by plain gradient descent.
 
 ``python -m torch.distributed.run --nproc_per_node=N tests/dpo_child.py MODEL PAIRS FOLDER AT_ONCE
-BATCHES``: plain descent follows the gradient itself, where AdamW would turn rounding into steps of full size.
+BATCHES``: plain descent follows the gradient itself, where AdamW would turn rounding into steps
+of full size.
 """
 
 import json

@@ -44,7 +44,7 @@ class QueriesTogether(Sampler[int]):
             yield from self._members[groups[number]]
 
 
-class PrefixSharingDPOTrainer(DPOTrainer):  # type: ignore[misc]  # TRL is untyped
+class PrefixSharingDPOTrainer(DPOTrainer):
     """Direct preference optimisation (Rafailov et al. 2023) that computes shared tokens once.
 
     Losses, metrics and the reference's bookkeeping are TRL's; only the forward pass runs on trees,
@@ -104,7 +104,7 @@ class PrefixSharingDPOTrainer(DPOTrainer):  # type: ignore[misc]  # TRL is untyp
         digest = hashlib.sha256()
         for pair in dataset.select_columns(["prompt_ids", "chosen_ids", "rejected_ids"]):
             digest.update(repr(sorted(pair.items())).encode())
-        home = Path(self.args.output_dir) / f"reference-{name}-{digest.hexdigest()[:16]}"
+        home = Path(str(self.args.output_dir)) / f"reference-{name}-{digest.hexdigest()[:16]}"
         if self.accelerator.is_main_process and not home.exists():
             scratch = home.with_suffix(".partial")
             shutil.rmtree(scratch, ignore_errors=True)
@@ -130,10 +130,11 @@ class PrefixSharingDPOTrainer(DPOTrainer):  # type: ignore[misc]  # TRL is untyp
         model: Any,
         inputs: dict[str, Any],
         return_outputs: bool = False,
-        num_items_in_batch: torch.Tensor | None = None,
+        num_items_in_batch: torch.Tensor | int | None = None,
     ) -> Any:
         """Mean over the batch's pairs, weighed so that a step's mean is over the step's pairs."""
-        loss = super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+        plain: Any = super()  # TRL's methods are untyped
+        loss = plain.compute_loss(model, inputs, return_outputs, num_items_in_batch)
         if num_items_in_batch is None or return_outputs:
             return loss
         batches = self.current_gradient_accumulation_steps * self.accelerator.num_processes
@@ -141,8 +142,10 @@ class PrefixSharingDPOTrainer(DPOTrainer):  # type: ignore[misc]  # TRL is untyp
 
     def _compute_loss(self, model: Any, inputs: dict[str, Any], return_outputs: bool) -> Any:
         view = AsPairs(model)
-        loss = super()._compute_loss(view, inputs, return_outputs)
-        if not self.model.training and view.logps is not None:
+        plain: Any = super()
+        loss = plain._compute_loss(view, inputs, return_outputs)
+        policy: Any = self.model
+        if not policy.training and view.logps is not None:
             chosen, rejected = view.logps.chunk(2)
             chosen, rejected = (
                 chosen - inputs["ref_chosen_logps"],
@@ -154,7 +157,8 @@ class PrefixSharingDPOTrainer(DPOTrainer):  # type: ignore[misc]  # TRL is untyp
 
     def compute_ref_log_probs(self, model: Any, inputs: dict[str, Any]) -> Any:
         """Log-probabilities of a batch's answers under the reference: chosen (n), rejected (n)."""
-        return super().compute_ref_log_probs(AsPairs(model), inputs)
+        plain: Any = super()
+        return plain.compute_ref_log_probs(AsPairs(model), inputs)
 
     def evaluate(self, *args: Any, **options: Any) -> dict[str, float]:
         """As TRL's; ``eval_margins`` then holds each pair's reward margin, in the data's order."""
@@ -172,10 +176,12 @@ def groups_of(dataset: Dataset) -> list[int]:
 
 
 def _check(config: Any) -> None:
-    """Refuse a model whose attention would not heed the tree's mask."""
+    """Refuse a model whose attention would not heed the tree's mask, or not give pairs' figures."""
     attention = config._attn_implementation
     if attention != "sdpa":
         raise _unfit(f"its attention is '{attention}' and takes no mask of ours; expected 'sdpa'")
+    if getattr(config, "attention_dropout", 0.0):
+        raise _unfit(f"its attention drops out ({config.attention_dropout}), and TRL lets it")
     kinds = set(getattr(config, "layer_types", None) or ()) - {"full_attention"}
     window = getattr(config, "sliding_window", None)
     if kinds or (window and getattr(config, "use_sliding_window", True)):

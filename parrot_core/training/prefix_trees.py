@@ -55,7 +55,7 @@ class PrefixTree:
 
 
 @dataclass
-class PrefixTreeCollator(DataCollatorForPreference):  # type: ignore[misc]  # TRL is untyped
+class PrefixTreeCollator(DataCollatorForPreference):
     """TRL's batch of pairs, and the same pairs as trees.
 
     To the batch of n pairs that :class:`DataCollatorForPreference` makes, of width L, it adds for
@@ -140,6 +140,7 @@ class AsPairs:
             output = self._score_trees(inputs)
         else:
             output = self._model(labels=labels, **inputs)
+        assert output.log_probs is not None
         self.logps = output.log_probs.detach().sum(1)
         return output
 

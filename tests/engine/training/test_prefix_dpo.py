@@ -1,6 +1,8 @@
 """DPO on shared prefixes against TRL's own DPOTrainer, on the same triples."""
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.tiny_model import build_tiny_model
 
@@ -97,6 +99,39 @@ def loss_and_gradients(trainer):
     metrics = {name: values[-1] for name, values in trainer._metrics["train"].items()}
     gradients = {n: p.grad for n, p in trainer.model.named_parameters() if p.requires_grad}
     return loss.item(), gradients, metrics
+
+
+tokens = st.lists(st.integers(1, 9), min_size=1, max_size=6)
+
+
+@settings(deadline=None)  # the first example imports TRL
+@given(st.lists(st.tuples(st.sampled_from([0, 1]), tokens, tokens), min_size=1, max_size=5))
+def test_each_answer_sees_its_prompt_and_itself_at_the_positions_of_a_plain_sequence(drawn):
+    """Whatever is asked of the trees is compared with the sequences that TRL would compute."""
+    from parrot_core.training.prefix_trees import PrefixTreeCollator, tree_mask
+
+    prompts = ([1, 2, 3], [4])
+    pairs = [
+        {"prompt_ids": prompts[p], "chosen_ids": chosen, "rejected_ids": rejected}
+        for p, chosen, rejected in drawn
+    ]
+    batch = PrefixTreeCollator(pad_token_id=0)(pairs)
+    sees = tree_mask(batch["tree_segments"])[:, 0]
+    width = batch["tree_ids"].shape[1]
+    for row, pair in enumerate(pairs * 2):
+        answer = pair["chosen_ids" if row < len(pairs) else "rejected_ids"]
+        places = [place for place in batch["tree_index"][row].tolist() if place >= 0]
+        assert len(places) == len(answer)
+        for number, place in enumerate(places):
+            tree, position = divmod(place, width)
+            seen = sees[tree, position].nonzero().squeeze(1)
+            sequence = pair["prompt_ids"] + answer[:number]
+            assert batch["tree_ids"][tree, seen].tolist() == sequence
+            assert batch["tree_positions"][tree, seen].tolist() == list(range(len(sequence)))
+            assert batch["tree_labels"][tree, position] == answer[number]
+    branches = {(p, tuple(answer)) for p, *answers in drawn for answer in answers}
+    shared = sum(len(prompts[p]) - 1 for p in {p for p, *_ in drawn})
+    assert batch["attention_mask"].sum() == shared + sum(len(answer) for _, answer in branches)
 
 
 @pytest.mark.parametrize(
@@ -221,6 +256,7 @@ def test_reference_log_probabilities_are_computed_once_even_across_processes(
     ("change", "why"),
     [
         ({"_attn_implementation": "flash_attention_2"}, "attention is 'flash_attention_2'"),
+        ({"attention_dropout": 0.1}, r"drops out \(0.1\)"),
         ({"sliding_window": 64}, r"whole past \(64\)"),
         ({"layer_types": ["full_attention", "linear_attention"]}, r"\(linear_attention\)"),
     ],
