@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-CONTENDERS = ("TRL", "TRL, labelled positions", "shared prefix")
+OURS = "shared prefix"
+PEERS = ("TRL", "TRL, labelled positions")
 Figures = dict[str, float]
 Pair = dict[str, Any]
 
@@ -125,7 +126,7 @@ def measure(contender: str, scenario: Scenario, told: argparse.Namespace) -> Fig
         if contender == "TRL":
             trainer = DPOTrainer(**options)
         else:
-            shared = contender == "shared prefix"
+            shared = contender == OURS
             with labelled_positions_only():
                 trainer = PrefixSharingDPOTrainer(share_prefix=shared, **options)
         return trained(trainer, len(examples), time.monotonic() - started)
@@ -138,7 +139,7 @@ def configuration(contender: str, scenario: Scenario, folder: Path, pairs: int) 
     from parrot_core.training.trainers import wants_bf16
 
     a_step = 3 * scenario.queries_a_step
-    at_once = a_step if contender == "shared prefix" else scenario.pairs_at_once
+    at_once = a_step if contender == OURS else scenario.pairs_at_once
     return DPOConfig(
         output_dir=str(folder / "out"),
         max_length=scenario.max_length,
@@ -168,9 +169,9 @@ def trained(trainer: Any, pairs: int, reference_s: float) -> Figures:
         positions[0] += inputs[0].numel()
 
     trainer.model.get_input_embeddings().register_forward_hook(count)
-    started = time.monotonic()
+    started, used = time.monotonic(), time.process_time()
     trainer.train()
-    seconds = time.monotonic() - started
+    seconds, cpu_seconds = time.monotonic() - started, time.process_time() - used
     steps = [entry for entry in trainer.state.log_history if "loss" in entry]
     return {
         "pairs": pairs,
@@ -178,6 +179,7 @@ def trained(trainer: Any, pairs: int, reference_s: float) -> Figures:
         "tokens": steps[-1]["num_tokens"],
         "positions": positions[0],
         "step_s": seconds / len(steps),
+        "step_cpu_s": cpu_seconds / len(steps),  # of all threads: says more on a busy machine
         "prepare_s": reference_s,
         "loss": sum(entry["loss"] for entry in steps) / len(steps),
         "peak_rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
@@ -201,18 +203,19 @@ def in_process(contender: str, scenario: str, told: argparse.Namespace) -> Figur
 
 def report(scenario: str, found: dict[str, Figures]) -> None:
     """Print the contenders and the ratios of one round."""
-    ours = found["shared prefix"]
+    ours = found[OURS]
     print(f"\n{scenario}: {ours['pairs']:.0f} pairs in {ours['steps']:.0f} steps")
     for name, row in found.items():
         print(
             f"  {name:24} {row['tokens']:7.0f} tokens ({row['positions']:.0f} with padding), "
-            f"{row['step_s']:6.1f} s a step, {row['prepare_s']:6.1f} s to load and for the "
+            f"{row['step_s']:6.1f} s ({row['step_cpu_s']:.1f} s of CPU) a step, {row['prepare_s']:6.1f} s to load and for the "
             f"reference, peak RSS {row['peak_rss_mb']:.0f} MB, mean loss {row['loss']:.4f}"
         )
         if row is not ours:
             print(
                 f"  {'':24} = {row['tokens'] / ours['tokens']:.2f} x the tokens, "
-                f"{row['step_s'] / ours['step_s']:.2f} x the seconds"
+                f"{row['step_s'] / ours['step_s']:.2f} x the seconds, "
+                f"{row['step_cpu_s'] / ours['step_cpu_s']:.2f} x the CPU seconds"
             )
     print(f"  load {os.getloadavg()[0]:.1f}", flush=True)
 
@@ -227,7 +230,8 @@ def main() -> None:
     parser.add_argument("--queries", type=int, default=6, help="of three pairs each")
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--only", choices=SCENARIOS)
-    parser.add_argument("--contender", choices=CONTENDERS, help=argparse.SUPPRESS)
+    parser.add_argument("--peer", choices=PEERS, action="append", help="of both, only this")
+    parser.add_argument("--contender", choices=(*PEERS, OURS), help=argparse.SUPPRESS)
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--verbose", action="store_true")
     told = parser.parse_args()
@@ -236,7 +240,8 @@ def main() -> None:
         return
     for name in [told.only] if told.only else SCENARIOS:
         for _ in range(told.rounds):
-            found = {contender: in_process(contender, name, told) for contender in CONTENDERS}
+            contenders = (*(told.peer or PEERS), OURS)
+            found = {contender: in_process(contender, name, told) for contender in contenders}
             if told.json:
                 print(json.dumps({"scenario": name, "load": os.getloadavg()[0], **found}))
             else:

@@ -90,8 +90,6 @@ class PrefixSharingDPOTrainer(DPOTrainer):
             processing_class=processing_class,
             **options,
         )
-        if share_prefix and self.aux_loss_enabled:
-            raise _unfit("its load-balancing loss would weigh a shared token once")
 
     def _precompute_ref_logps(self, dataset: Dataset, name: str, batch_size: int) -> Dataset:
         """Compute the reference's log-probabilities, or find those of an earlier process.
@@ -101,6 +99,8 @@ class PrefixSharingDPOTrainer(DPOTrainer):
         """
         if self._share_prefix:
             _check(self.accelerator.unwrap_model(self.model).config)
+            if self.aux_loss_enabled:
+                raise _unfit("its load-balancing loss would weigh a shared token once")
         digest = hashlib.sha256()
         for pair in dataset.select_columns(["prompt_ids", "chosen_ids", "rejected_ids"]):
             digest.update(repr(sorted(pair.items())).encode())
@@ -147,10 +147,8 @@ class PrefixSharingDPOTrainer(DPOTrainer):
         policy: Any = self.model
         if not policy.training and view.logps is not None:
             chosen, rejected = view.logps.chunk(2)
-            chosen, rejected = (
-                chosen - inputs["ref_chosen_logps"],
-                rejected - inputs["ref_rejected_logps"],
-            )
+            chosen = chosen - inputs["ref_chosen_logps"]
+            rejected = rejected - inputs["ref_rejected_logps"]
             margins = self.accelerator.gather_for_metrics(self.beta * (chosen - rejected))
             self.eval_margins.append(margins.cpu())
         return loss
