@@ -89,25 +89,20 @@ def pairs_of(scenario: Scenario, preferences: Path, queries: int) -> list[Pair]:
     return [pair for n in range(queries) for pair in found[n % len(found)]]
 
 
-def measure(contender: str, scenario: Scenario, told: argparse.Namespace) -> Figures:
-    """Train one epoch in this process."""
-    from datasets import Dataset
+def clipped(scenario: Scenario, told: argparse.Namespace) -> tuple[list[Pair], Any]:
+    """The pairs as the training process would have them, and its tokenizer."""
     from transformers import AutoTokenizer
-    from trl.trainer.dpo_trainer import DPOTrainer
 
     from parrot_core.recipe import TrainDpo
-    from parrot_core.training.cpu_head import labelled_positions_only
     from parrot_core.training.examples import prepare_tokenizer, read_examples
     from parrot_core.training.job import TrainingJob
-    from parrot_core.training.prefix_dpo import PrefixSharingDPOTrainer
 
-    with tempfile.TemporaryDirectory(prefix="parrot-bench-") as scratch:
-        settings = TrainDpo(max_length=scenario.max_length)
+    with tempfile.TemporaryDirectory(prefix="parrot-bench-") as folder:
         job = TrainingJob(
             kind="dpo",
             model=told.model,
-            folder=Path(scratch),
-            settings=settings,
+            folder=Path(folder),
+            settings=TrainDpo(max_length=scenario.max_length),
             seed=1,
             data_sha256="",
         )
@@ -116,6 +111,43 @@ def measure(contender: str, scenario: Scenario, told: argparse.Namespace) -> Fig
         tokenizer = AutoTokenizer.from_pretrained(told.model)
         markup = prepare_tokenizer(job, tokenizer)
         examples, _ = read_examples(job, job.train_file, tokenizer, markup)
+    return examples, tokenizer
+
+
+def count(scenario: Scenario, told: argparse.Namespace) -> str:
+    """Tokens that TRL computes for a pass over the pairs, and shared prefixes; without a model."""
+    examples, tokenizer = clipped(scenario, told)
+
+    def length(messages: list[dict[str, str]], **options: bool) -> int:
+        return len(tokenizer.apply_chat_template(messages, return_dict=False, **options))
+
+    pairs = trees = prompts = answers = 0
+    for first in range(0, len(examples), 3):
+        query = examples[first : first + 3]
+        prompt = length(query[0]["prompt"], add_generation_prompt=True)
+        chosen = length(query[0]["prompt"] + query[0]["chosen"]) - prompt
+        rejected = [length(pair["prompt"] + pair["rejected"]) - prompt for pair in query]
+        pairs += 6 * prompt + 3 * chosen + sum(rejected)
+        trees += prompt - 1 + chosen + sum(rejected)
+        prompts, answers = prompts + prompt, answers + chosen + sum(rejected)
+    number = len(examples) / 3
+    return (
+        f"{number:.0f} queries, a prompt of {prompts / number:.0f} and answers of "
+        f"{answers / number / 4:.0f} tokens: {pairs} in pairs, {trees} on shared prefixes, "
+        f"{pairs / trees:.2f} x"
+    )
+
+
+def measure(contender: str, scenario: Scenario, told: argparse.Namespace) -> Figures:
+    """Train one epoch in this process."""
+    from datasets import Dataset
+    from trl.trainer.dpo_trainer import DPOTrainer
+
+    from parrot_core.training.cpu_head import labelled_positions_only
+    from parrot_core.training.prefix_dpo import PrefixSharingDPOTrainer
+
+    examples, tokenizer = clipped(scenario, told)
+    with tempfile.TemporaryDirectory(prefix="parrot-bench-") as scratch:
         options = {
             "model": told.model,
             "args": configuration(contender, scenario, Path(scratch), len(examples)),
@@ -208,8 +240,9 @@ def report(scenario: str, found: dict[str, Figures]) -> None:
     for name, row in found.items():
         print(
             f"  {name:24} {row['tokens']:7.0f} tokens ({row['positions']:.0f} with padding), "
-            f"{row['step_s']:6.1f} s ({row['step_cpu_s']:.1f} s of CPU) a step, {row['prepare_s']:6.1f} s to load and for the "
-            f"reference, peak RSS {row['peak_rss_mb']:.0f} MB, mean loss {row['loss']:.4f}"
+            f"{row['step_s']:6.1f} s ({row['step_cpu_s']:.1f} s of CPU) a step, "
+            f"{row['prepare_s']:6.1f} s to load and for the reference, "
+            f"peak RSS {row['peak_rss_mb']:.0f} MB, mean loss {row['loss']:.4f}"
         )
         if row is not ours:
             print(
@@ -230,6 +263,7 @@ def main() -> None:
     parser.add_argument("--queries", type=int, default=6, help="of three pairs each")
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--only", choices=SCENARIOS)
+    parser.add_argument("--count", action="store_true", help="tokens only, without a model")
     parser.add_argument("--peer", choices=PEERS, action="append", help="of both, only this")
     parser.add_argument("--contender", choices=(*PEERS, OURS), help=argparse.SUPPRESS)
     parser.add_argument("--json", action="store_true")
@@ -239,6 +273,9 @@ def main() -> None:
         print(json.dumps(measure(told.contender, SCENARIOS[told.only], told)))
         return
     for name in [told.only] if told.only else SCENARIOS:
+        if told.count:
+            print(f"{name}: {count(SCENARIOS[name], told)}")
+            continue
         for _ in range(told.rounds):
             contenders = (*(told.peer or PEERS), OURS)
             found = {contender: in_process(contender, name, told) for contender in contenders}
