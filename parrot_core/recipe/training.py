@@ -114,6 +114,15 @@ class TrainDpo(Training):
     strategies: tuple[Strategy, ...] = Field(
         STRATEGIES, description="Negatives to train on (Table 6)."
     )
+    share_prefix: bool = Field(
+        True,
+        json_schema_extra=OPERATIONAL,
+        description=(
+            "Compute the prompt and the chosen answer that a query's pairs share once. A device "
+            "then takes `per_device_batch_size` queries with all their negatives at once. Needs "
+            "full attention through sdpa; the results differ by rounding only."
+        ),
+    )
     heldout_fraction: float = Field(
         0.1, ge=0, lt=0.5, description="Share of queries whose pairs only measure the margin."
     )

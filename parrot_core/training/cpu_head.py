@@ -2,7 +2,8 @@
 
 Off the GPU, TRL projects every position onto the vocabulary, in float32, and again in the backward
 pass. With the loss on one role's tokens most of that work is for nothing. The forward here keeps
-TRL's contract (``model(..., labels=…, fused_lm_head=True)``) and scores labelled positions alone.
+TRL's contract (``model(..., labels=…, fused_lm_head=True)``, or ``shift_labels``, which need no
+shift) and scores labelled positions alone.
 """
 
 import types
@@ -46,15 +47,21 @@ def add_head(model: Any, outputs: tuple[str, ...] = ("log_probs",)) -> None:
         *args: Any,
         fused_lm_head: bool = False,
         labels: torch.Tensor | None = None,
+        shift_labels: torch.Tensor | None = None,
         **kwargs: Any,
     ) -> Any:
-        if not fused_lm_head or labels is None:
-            labelled = {} if labels is None else {"labels": labels}
+        if not fused_lm_head or (labels is None and shift_labels is None):
+            named = {"labels": labels, "shift_labels": shift_labels}
+            labelled = {name: value for name, value in named.items() if value is not None}
             return plain_forward(*args, **kwargs, **labelled)
         # A cache would let packed samples see each other on the CPU.
         kwargs["use_cache"] = False
-        hidden = self.base_model(*args, **kwargs).last_hidden_state[:, :-1]
-        targets = labels[:, 1:]
+        hidden = self.base_model(*args, **kwargs).last_hidden_state
+        if shift_labels is not None:
+            targets = shift_labels
+        else:
+            assert labels is not None
+            hidden, targets = hidden[:, :-1], labels[:, 1:]
         mask = targets != -100
         figures = _score(hidden[mask], targets[mask], self.get_output_embeddings(), outputs)
         spread = {

@@ -14,6 +14,8 @@ from parrot_core.training.markup import LearnedRole, Markup, markup_of
 from parrot_core.training.templates import chat_template
 
 Example = dict[str, list[Message]]
+Clipped = dict[str, tuple[list[Message], int]]
+"""For each query with its history: what is kept of them, and how many turns were cut."""
 
 
 def prepare_tokenizer(job: TrainingJob, tokenizer: PreTrainedTokenizerBase) -> Markup:
@@ -55,9 +57,10 @@ def read_examples(
     length = token_length(tokenizer)
     tally = Tally()
     kept: list[Example] = []
-    for row in _lines(path):
-        reason = _unusable(row, markup, special)
-        example, cut = ({}, 0) if reason else _fit(job, row, length)
+    rows = [(row, _unusable(row, markup, special)) for row in _lines(path)]
+    prompts = _shared_prompts(job, [row for row, reason in rows if not reason], length)
+    for row, reason in rows:
+        example, cut = ({}, 0) if reason else _fit(job, row, length, prompts)
         if not example:
             tally.dropped[reason or _why_empty(job, row)] += 1
             continue
@@ -90,10 +93,30 @@ def _unusable(row: Example, markup: Markup, special: set[str]) -> str:
     return ""
 
 
-def _fit(job: TrainingJob, row: Example, length: Length) -> tuple[Example, int]:
+def _shared_prompts(job: TrainingJob, rows: list[Example], length: Length) -> Clipped:
+    """Clip the history of each query once, for its longest answer: its pairs still share it."""
+    if job.kind != "dpo":
+        return {}
+    answers: dict[str, list[list[Message]]] = {}
+    for row in rows:
+        answers.setdefault(_query(row), [row["prompt"], row["chosen"]]).append(row["rejected"])
+    limit = job.settings.max_length
+    return {
+        query: fit_pair(prompt, followers, length, limit)
+        for query, (prompt, *followers) in answers.items()
+    }
+
+
+def _query(row: Example) -> str:
+    return json.dumps([row["prompt"], row["chosen"]])
+
+
+def _fit(job: TrainingJob, row: Example, length: Length, prompts: Clipped) -> tuple[Example, int]:
     limit = job.settings.max_length
     if job.kind == "dpo":
-        prompt, cut = fit_pair(row["prompt"], (row["chosen"], row["rejected"]), length, limit)
+        prompt, cut = prompts[_query(row)]
+        if not prompt:  # an answer of the query is too long, if not one of this pair
+            prompt, cut = fit_pair(row["prompt"], (row["chosen"], row["rejected"]), length, limit)
         return ({**row, "prompt": prompt} if prompt else {}), cut
     skip = isinstance(job.settings, TrainAsk) and not job.settings.learn_first_query
     role = learned_role(job)

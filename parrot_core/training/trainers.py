@@ -7,7 +7,6 @@ import torch
 from datasets import Dataset
 from transformers import PreTrainedTokenizerBase, TrainerCallback
 from trl.trainer.dpo_config import DPOConfig
-from trl.trainer.dpo_trainer import DPOTrainer
 from trl.trainer.sft_config import SFTConfig
 from trl.trainer.sft_trainer import SFTTrainer
 
@@ -15,6 +14,7 @@ from parrot_core.recipe import Lora, Supervised, TrainDpo, Training
 from parrot_core.training.cpu_head import labelled_positions_only
 from parrot_core.training.examples import Example
 from parrot_core.training.job import TrainingJob
+from parrot_core.training.prefix_dpo import PrefixSharingDPOTrainer
 from parrot_core.training.schedule import Schedule
 
 
@@ -35,7 +35,7 @@ def make_trainer(
     heldout: Sequence[Example],
     schedule: Schedule,
     callbacks: list[TrainerCallback],
-) -> SFTTrainer | DPOTrainer:
+) -> SFTTrainer | PrefixSharingDPOTrainer:
     """Build the trainer; its model is loaded from the job's *path*.
 
     A model object handed to DPOTrainer would get its reference from the path it once came from,
@@ -51,7 +51,11 @@ def make_trainer(
     }
     with labelled_positions_only():
         if isinstance(job.settings, TrainDpo):
-            return DPOTrainer(args=dpo_config(job, job.settings, schedule), **options)
+            return PrefixSharingDPOTrainer(
+                args=dpo_config(job, job.settings, schedule),
+                share_prefix=job.settings.share_prefix,
+                **options,
+            )
         config = sft_config(job, schedule)
         trainer = SFTTrainer(args=config, **options)
     if config.packing:
@@ -81,9 +85,9 @@ def dpo_config(job: TrainingJob, settings: TrainDpo, schedule: Schedule) -> DPOC
         **_shared(job, schedule),
         beta=settings.beta,
         loss_type=["sigmoid"],
-        precompute_ref_log_probs=settings.lora is None,  # no second model in memory
+        precompute_ref_log_probs=True,  # no second model in memory
         precompute_ref_batch_size=schedule.per_device,
-        per_device_eval_batch_size=1,  # so that a mean over batches is a mean over pairs
+        per_device_eval_batch_size=schedule.per_device,
     )
 
 

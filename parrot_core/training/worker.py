@@ -26,7 +26,6 @@ from transformers import (
     GenerationConfig,
     PreTrainedTokenizerBase,
 )
-from trl.trainer.dpo_trainer import DPOTrainer
 from trl.trainer.sft_trainer import SFTTrainer
 
 from parrot_core.errors import ParrotError, TrainingFailed
@@ -36,11 +35,12 @@ from parrot_core.training.fit import Tally
 from parrot_core.training.heldout import measure
 from parrot_core.training.job import TrainingJob, load_job
 from parrot_core.training.markup import Markup
+from parrot_core.training.prefix_dpo import PrefixSharingDPOTrainer
 from parrot_core.training.reporting import CURVE_FIGURES, Reporter, write_json
 from parrot_core.training.schedule import Schedule
 from parrot_core.training.trainers import make_trainer, wants_bf16
 
-Trainer = SFTTrainer | DPOTrainer
+Trainer = SFTTrainer | PrefixSharingDPOTrainer
 SHARD_SIZE = "5GB"
 """Largest safetensors file: a 13-billion model becomes six, which travel side by side."""
 WATCH_PARENT = "PARROT_WATCH_PARENT"

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from parrot_core.errors import TrainingFailed
-from parrot_core.recipe import TrainSft
+from parrot_core.recipe import TrainDpo, TrainSft
 from parrot_core.training.schedule import Schedule
 
 
@@ -29,3 +29,19 @@ def test_a_batch_is_met_exactly_and_warm_up_leaves_a_step(batch, per_device, exa
 def test_a_batch_that_devices_cannot_share_is_refused():
     with pytest.raises(TrainingFailed, match="expected a multiple of 8"):
         Schedule.of(TrainSft(base="x", batch_size=12), 100, 8)
+
+
+@pytest.mark.parametrize(
+    ("settings", "at_once"),
+    [
+        ({"batch_size": 24}, 12),
+        ({"batch_size": 32}, 8),  # what divides the batch
+        ({"batch_size": 24, "strategies": ("neglect",)}, 4),
+        ({"batch_size": 24, "share_prefix": False}, 4),
+    ],
+)
+def test_a_device_takes_queries_with_all_their_negatives_where_these_share_a_prefix(
+    settings, at_once
+):
+    schedule = Schedule.of(TrainDpo(per_device_batch_size=4, **settings), 1000, 1)
+    assert schedule.per_device == at_once
