@@ -58,8 +58,14 @@ class Run:
     work_dir: Path  # local and disposable: training checkpoints, model copies, engine logs
 
     def version_of(self, dataset: str) -> str:
-        """The version of ``dataset`` that this run reads: a pinned one, or its own."""
-        return self.recipe.inputs.get(dataset, self.name)
+        """The version of ``dataset`` that this run reads: a pinned one, or its own.
+
+        Pinned conversations pin the records they were made of, which nothing else reads.
+        """
+        pinned = self.recipe.inputs
+        if dataset == "records" and dataset not in pinned:
+            dataset = "conversations"
+        return pinned.get(dataset, self.name)
 
 
 class ShardWork(Protocol):

@@ -6,7 +6,16 @@ addresses) don't change what a run produces, so a run may be resumed with other 
 """
 
 from parrot_core.recipe.base import OPERATIONAL, STRATEGIES, Model, ModelRef, Sampling, Strategy
-from parrot_core.recipe.data import Filter, FilterRule, Ingest, Seeds, Synthesize
+from parrot_core.recipe.data import (
+    CleaningRule,
+    Filter,
+    FilterRule,
+    Ingest,
+    NearDuplicates,
+    Seeds,
+    SessionCheck,
+    Synthesize,
+)
 from parrot_core.recipe.engines import (
     BatchSettings,
     Engine,
@@ -26,6 +35,7 @@ __all__ = [
     "STRATEGIES",
     "BatchSettings",
     "CaPO",
+    "CleaningRule",
     "Engine",
     "Evaluate",
     "Filter",
@@ -35,12 +45,14 @@ __all__ = [
     "Lora",
     "Model",
     "ModelRef",
+    "NearDuplicates",
     "OpenAIEngine",
     "Price",
     "Recipe",
     "Sampling",
     "Seeds",
     "Select",
+    "SessionCheck",
     "Strategy",
     "Synthesize",
     "TrainAsk",
