@@ -129,13 +129,17 @@ class Stage(ABC):
     """The dataset or model it publishes, e.g. ``parrot-ask``."""
     kind: ClassVar[Literal["dataset", "model"]] = "dataset"
     inputs: ClassVar[tuple[str, ...]] = ()
-    """The datasets and models it reads."""
+    """The datasets and models it reads, unless the recipe says otherwise (see ``reads``)."""
     unit: ClassVar[str] = "session"
     """What is counted: rows in = rows out + rejects holds in these units."""
 
     @abstractmethod
     def plan(self, run: Run) -> Sequence[ShardPlan]:
         """Divide the work into shards. Deterministic in the run's recipe and inputs."""
+
+    def reads(self, run: Run) -> Sequence[str]:
+        """The datasets and models that it reads in a run."""
+        return self.inputs
 
     def engines(self, run: Run) -> Sequence[str]:
         """Names of the recipe's engines that must be up while shards are in work."""

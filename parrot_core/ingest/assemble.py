@@ -29,7 +29,7 @@ from parrot_core.ingest.spool import Spool
 from parrot_core.recipe import Recipe, SessionCheck
 from parrot_core.stage import Row, Run, ShardPlan, ShardWork, Slice, Stage
 
-SESSIONS_AT_ONCE = 100
+SESSIONS_AT_ONCE = 1000
 """They are checked together."""
 
 

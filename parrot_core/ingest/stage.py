@@ -16,7 +16,7 @@ from parrot_core.lake.manifest import Receipt
 from parrot_core.recipe import Ingest, Recipe
 from parrot_core.stage import Run, ShardPlan, ShardWork, Stage
 
-RECORDS_AT_ONCE = 200
+RECORDS_AT_ONCE = 1000
 """Their texts are cleaned together."""
 
 
