@@ -95,10 +95,11 @@ def similar_pairs(
 def _alike(column: NDArray[np.uint64]) -> Iterator[list[int]]:
     """Positions that share a value, ascending, for each value that is there more than once."""
     order = np.argsort(column, kind="stable")
-    ends = np.flatnonzero(np.diff(column[order])) + 1
-    for members in np.split(order, ends):
-        if members.size > 1:
-            yield members.tolist()
+    ordered = column[order]
+    starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]]) if ordered.size else order
+    lengths = np.diff(np.r_[starts, ordered.size])
+    for run in np.flatnonzero(lengths > 1):
+        yield order[starts[run] : starts[run] + lengths[run]].tolist()
 
 
 class Groups:

@@ -13,6 +13,9 @@ from parrot_core.ingest.topics import spread, topics_of
 from parrot_core.recipe import Recipe, Seeds
 from parrot_core.stage import Row, Run, ShardPlan, ShardWork, Slice, Stage
 
+TOPIC_CHARS = (300, 600)
+"""Characters of the opening query and of its response: a query alone has too few words."""
+
 
 class SeedsStage(Stage):
     """Opening queries of the sessions in split ``seed``: what new dialogues start from.
@@ -135,6 +138,7 @@ class _Candidate:
     language: str
     group: str
     query: str
+    about: str  # what its topic is told by
 
 
 def _candidates(rows: Iterator[Row], seed: int) -> Iterator[_Candidate]:
@@ -147,6 +151,10 @@ def _candidates(rows: Iterator[Row], seed: int) -> Iterator[_Candidate]:
                 language=row["language"] or "unknown",
                 group=row.get("group") or row["id"],  # versions before groups have none
                 query=row["messages"][0]["content"],
+                about=" ".join(
+                    message["content"][:most]
+                    for message, most in zip(row["messages"], TOPIC_CHARS, strict=False)
+                ),
             )
 
 
@@ -154,8 +162,8 @@ def _in_order(candidates: Sequence[_Candidate], recipe: Recipe) -> list[tuple[_C
     """The candidates with their topics, in the order in which they are looked at."""
     if not recipe.seeds.topics:
         return [(candidate, 0) for candidate in candidates]
-    queries = [candidate.query for candidate in candidates]
-    topics = topics_of(queries, recipe.seeds.topics, recipe.seed)
+    about = [candidate.about for candidate in candidates]
+    topics = topics_of(about, recipe.seeds.topics, recipe.seed)
     strata = [(c.source, c.language, t) for c, t in zip(candidates, topics, strict=True)]
     return [(candidates[place], topics[place]) for place in spread(strata)]
 

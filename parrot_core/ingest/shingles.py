@@ -24,7 +24,7 @@ class Shingler:
     """Hashes word triples; it remembers the hashes of words it has met."""
 
     def __init__(self) -> None:
-        self._words: dict[str, int] = {}
+        self._words = _Words()
 
     def of_text(self, text: str) -> Hashes:
         """Triples of a text's words (characters in scripts without spaces); case is ignored."""
@@ -45,19 +45,21 @@ class Shingler:
     def _triples(self, words: Sequence[str]) -> Hashes:
         if not words:
             return np.empty(0, dtype=np.uint64)
-        known = self._words
-        hashed = np.array([known.get(w) or self._hash(w) for w in words], dtype=np.uint64)
+        hashed = np.fromiter(map(self._words.__getitem__, words), np.uint64, len(words))
+        if len(self._words) > _CACHED_WORDS:
+            self._words.clear()
         if len(hashed) < 3:
             return np.unique(hashed)
         mixed = hashed[:-2] * _STEPS[0] + hashed[1:-1] * _STEPS[1] + hashed[2:] * _STEPS[2]
         return np.unique(mixed)
 
-    def _hash(self, word: str) -> int:
-        if len(self._words) >= _CACHED_WORDS:
-            self._words.clear()
+
+class _Words(dict[str, int]):
+    """Words' hashes; one that is new is hashed when it is asked for."""
+
+    def __missing__(self, word: str) -> int:
         digest = hashlib.blake2b(word.encode("utf-8", "surrogatepass"), digest_size=8).digest()
-        value = int.from_bytes(digest, "big") | 1
-        self._words[word] = value
+        value = self[word] = int.from_bytes(digest, "big")
         return value
 
 

@@ -1,13 +1,15 @@
-"""Cheap topics of short texts: k-means over hashed, weighted words, so that seeds can be spread.
+"""Cheap topics of texts: latent semantic analysis and k-means, so that seeds can be spread.
 
-Words are hashed into 512 signed dimensions and weighted by how rare they are (Weinberger et al.
-2009), texts are clustered by cosine (spherical k-means) on at most 20,000 of them, and the others
-are given the nearest centre. With numpy alone 20,000 texts take seconds, and it needs no model: the
-topics must only be good enough to keep one kind of query from crowding out the others.
+The 2,048 most frequent words that aren't everywhere, weighted by how rare they are, are reduced to
+64 dimensions (Deerwester et al. 1990, by a randomised SVD) and clustered by cosine. At most 10,000
+texts decide what the topics are, the others are given the nearest. With numpy alone that takes
+seconds and needs no model: the topics must only be good enough to keep one kind of query from
+crowding out the others.
 """
 
-import hashlib
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import TypeAlias
 
 import numpy as np
@@ -17,30 +19,36 @@ from parrot_core.filters.similarity import tokens
 
 Vectors: TypeAlias = NDArray[np.float32]
 
-DIMENSIONS = 512
-_BUCKETS = 2**16
-_SAMPLE = 20_000
-_ROUNDS = 12
-_BATCH = 4096
-_CHARS = 600
+VOCABULARY = 2048
+DIMENSIONS = 64
+SAMPLE = 10_000
+CHARS = 900
+"""Characters read of a text."""
+_MOST_SHARE = 0.05  # of texts that a word may be in; else it's of no topic
+_LEAST_TEXTS = 3
+_ROUNDS = 15
+_BATCH = 2048
 
 
 def topics_of(texts: Sequence[str], number: int, seed: int) -> list[int]:
     """The topic of each text, from 0.
 
     Args:
-        texts: the first 20,000 decide what the topics are, so their order should be random.
+        texts: the first 10,000 decide what the topics are, so their order should be random.
         number: most topics.
-        seed: of the first centres.
+        seed: of the projection and the first centres.
     """
-    if not texts:
-        return []
-    words = [_hashes(text) for text in texts]
-    rarity = _rarity(words)
-    sample = np.concatenate(list(_vectors(words[:_SAMPLE], rarity)))
-    centres = _centres(sample, min(number, len(sample)), seed)
-    nearest = [np.argmax(batch @ centres.T, axis=1) for batch in _vectors(words, rarity)]
-    return [int(topic) for topic in np.concatenate(nearest)]
+    weights = _weights(texts[:SAMPLE])
+    if not weights:
+        return [0] * len(texts)
+    random = np.random.default_rng(seed)
+    sample = np.concatenate(list(_vectors(texts[:SAMPLE], weights)))
+    axes = _main_axes(sample, random)
+    centres = _centres(_unit(sample @ axes), number, random)
+    nearest: list[int] = []
+    for batch in _vectors(texts, weights):
+        nearest += np.argmax(_unit(batch @ axes) @ centres.T, axis=1).tolist()
+    return nearest
 
 
 def spread(strata: Sequence[object]) -> list[int]:
@@ -48,53 +56,60 @@ def spread(strata: Sequence[object]) -> list[int]:
 
     Within a stratum, and among the strata of one round, the given order stays.
     """
-    met: dict[object, int] = {}
+    met: Counter[object] = Counter()
     rounds = []
     for stratum in strata:
-        rounds.append(met.get(stratum, 0))
-        met[stratum] = rounds[-1] + 1
+        rounds.append(met[stratum])
+        met[stratum] += 1
     return sorted(range(len(strata)), key=lambda place: (rounds[place], place))
 
 
-def _hashes(text: str) -> NDArray[np.uint64]:
-    distinct = sorted(set(tokens(text[:_CHARS])))
-    digests = b"".join(
-        hashlib.blake2b(word.encode("utf-8", "surrogatepass"), digest_size=8).digest()
-        for word in distinct
-    )
-    return np.frombuffer(digests, dtype=np.uint64)
+def _words(text: str) -> set[str]:
+    return set(tokens(text[:CHARS]))
 
 
-def _rarity(words: Sequence[NDArray[np.uint64]]) -> Vectors:
-    """Inverse document frequency of each bucket; a word of one text alone tells nothing."""
-    found = np.zeros(_BUCKETS)
-    for own in words:
-        found[own % _BUCKETS] += 1
-    weights = np.log(len(words) / np.maximum(found, 1))
-    weights[found < 2] = 0.0
-    return weights.astype(np.float32)
+def _weights(texts: Sequence[str]) -> dict[str, tuple[int, float]]:
+    """Column and inverse document frequency of each word of the vocabulary."""
+    found: Counter[str] = Counter()
+    for text in texts:
+        found.update(_words(text))
+    most = max(_LEAST_TEXTS, _MOST_SHARE * len(texts))
+    usable = ((-n, word) for word, n in found.items() if _LEAST_TEXTS <= n <= most)
+    ranked = sorted(usable)[:VOCABULARY]
+    return {w: (i, float(np.log(len(texts) / -n)) + 0.1) for i, (n, w) in enumerate(ranked)}
 
 
-def _vectors(words: Sequence[NDArray[np.uint64]], rarity: Vectors) -> Iterator[Vectors]:
-    """Yield unit vectors, some thousand rows at a time; a text without words is all zero."""
-    for start in range(0, len(words), _BATCH):
-        batch = words[start : start + _BATCH]
-        vectors = np.zeros((len(batch), DIMENSIONS), dtype=np.float32)
-        for row, own in zip(vectors, batch, strict=True):
-            signs = np.where((own >> np.uint64(32)) & np.uint64(1), 1.0, -1.0)
-            place = (own >> np.uint64(33)) % np.uint64(DIMENSIONS)
-            np.add.at(row, place.astype(np.intp), signs * rarity[own % _BUCKETS])
+def _vectors(texts: Iterable[str], weights: Mapping[str, tuple[int, float]]) -> Iterator[Vectors]:
+    """Yield unit vectors, some thousand rows at a time; a text without known words is all zero."""
+    rest = iter(texts)
+    while batch := list(islice(rest, _BATCH)):
+        vectors = np.zeros((len(batch), len(weights)), dtype=np.float32)
+        for row, text in zip(vectors, batch, strict=True):
+            for word in _words(text):
+                if known := weights.get(word):
+                    row[known[0]] = known[1]
         yield _unit(vectors)
 
 
-def _centres(sample: Vectors, number: int, seed: int) -> Vectors:
+def _main_axes(sample: Vectors, random: np.random.Generator) -> Vectors:
+    """Right singular vectors of the sample, shape (words, dimensions) (Halko et al. 2011)."""
+    words = sample.shape[1]
+    size = min(DIMENSIONS, *sample.shape)
+    basis = random.standard_normal((words, min(size + 16, words))).astype(np.float32)
+    for _ in range(4):
+        basis, _ = np.linalg.qr(sample.T @ (sample @ basis))
+    _, _, axes = np.linalg.svd(sample @ basis, full_matrices=False)
+    result: Vectors = (basis @ axes.T)[:, :size]
+    return result
+
+
+def _centres(sample: Vectors, number: int, random: np.random.Generator) -> Vectors:
     """Spherical k-means from centres drawn far apart (k-means++)."""
-    random = np.random.default_rng(seed)
     picked = [int(random.integers(len(sample)))]
     distance = 1 - sample @ sample[picked[0]]
-    while len(picked) < number:
-        weights = np.maximum(distance, 0).astype(np.float64) ** 2
-        if not weights.sum():
+    while len(picked) < min(number, len(sample)):
+        weights = np.maximum(distance, 0).astype(np.float64)
+        if weights.sum() < 1e-6:
             break
         picked.append(int(random.choice(len(sample), p=weights / weights.sum())))
         distance = np.minimum(distance, 1 - sample @ sample[picked[-1]])
@@ -104,8 +119,7 @@ def _centres(sample: Vectors, number: int, seed: int) -> Vectors:
         sums = np.zeros_like(centres)
         np.add.at(sums, nearest, sample)
         moved = _unit(sums)
-        empty = ~moved.any(axis=1)
-        moved[empty] = centres[empty]
+        moved = np.where(moved.any(axis=1, keepdims=True), moved, centres)
         if np.allclose(moved, centres):
             break
         centres = moved

@@ -5,25 +5,33 @@ from collections.abc import Sequence
 
 from parrot_core.engines.types import Message
 
-_CODE_LINE = re.compile(
-    r"^\s*(?:[{}()\[\];,]+$|</?\w|(?:import|from|def|class|return|if|for|while|else|elif|public|private|"
-    r"static|void|const|let|var|function|using|namespace|#include|package|select|insert|@\w+)\b"
-    r".*[:;{}()\[\]=,]?$|[\w.\[\]]+\s*[-+*/|&]?=\s*\S|[\w.]+\(.*\)\s*[;{]?$|(?://|/\*|\*|#|--)"
-    r"|.*[;{}]$)"
+_KEYWORD_OR_COMMENT = re.compile(
+    r"\s*(?:</?\w|//|/\*|\*|#|--|(?:import|from|def|class|return|if|for|while|else|elif|public|private|"
+    r"static|void|const|let|var|function|using|namespace|package|pragma|contract|export|struct"
+    r"|interface|select|insert|@\w+)\b)"
 )
+_CODE_LINE = re.compile(
+    r"\s*(?:[{}()\[\];,]+$|[\w.\[\]]+\s*[-+*/|&]?=\s*\S|[\w.]+\(.*\)\s*[;{]?$|.*[;{}]$)"
+)
+_REQUEST = re.compile(r"(?:[A-Za-z]+,? ){3}[A-Za-z]{2,}")
 _FENCED = re.compile(r"```.*?(?:```|\Z)", re.DOTALL)
-_MOST_PROSE = 0.1
+_WORD = re.compile(r"[^\W\d_]{2,}")
+_PROSE_WORDS = 3
 _MIN_LINES = 5
 
 
 def code_only(messages: Sequence[Message]) -> str | None:
-    """Told line by line; fenced code counts as code whatever it holds."""
+    """Told line by line: fenced code is code, any other line of a few words is a request."""
     query = messages[0]["content"]
     plain = _FENCED.sub("", query)
-    fenced = query.count("\n") - plain.count("\n")
-    lines = [line for line in plain.splitlines() if line.strip()]
-    code = sum(_CODE_LINE.match(line) is not None for line in lines)
-    total = len(lines) + fenced
-    if total < _MIN_LINES or (len(lines) - code) > _MOST_PROSE * total:
-        return None
-    return f"{code + fenced} of {total} lines are code"
+    total = sum(bool(line.strip()) for line in query.splitlines())
+    for line in plain.splitlines():
+        if not _KEYWORD_OR_COMMENT.match(line) and _asks(line):
+            return None
+    return f"{total} lines and no request" if total >= _MIN_LINES else None
+
+
+def _asks(line: str) -> bool:
+    if _REQUEST.search(line):
+        return True
+    return not _CODE_LINE.match(line) and len(_WORD.findall(line)) >= _PROSE_WORDS

@@ -9,14 +9,16 @@ _NAMES = r"(?:ChatGPT|GPT-?[345][\w.-]*|OpenAI|Anthropic|Claude|Google Bard|Bard
 _MAKERS = r"(?:OpenAI|Anthropic|Google|Microsoft|Meta|DeepMind)"
 _SPEAKS_OF_ITSELF = re.compile(
     rf"\b(?:I am|I'm|I’m|my name is|call me|this is) {_NAMES}\b"
-    rf"|\b(?:as|I am|I'm|I’m) an? (?:AI|artificial|large|language)[^.\n]{{0,60}}?"
+    rf"|\b(?:[Aa]s|I am|I'm|I’m) an? (?:AI|artificial|large|language)[^.\n]{{0,60}}?"
     rf"\b(?:developed|created|trained|made|built|designed) by {_MAKERS}\b"
     rf"|\b(?:I was|I am|I'm|I’m) (?:developed|created|trained|made|built) by {_MAKERS}\b"
-    rf"|\bAs {_NAMES},? I\b|我是(?:由)?\s*(?:{_NAMES}|文心一言|通义千问)"
+    rf"|\b[Aa]s {_NAMES},? I\b|我是(?:由)?\s*(?:{_NAMES}|文心一言|通义千问)"
     rf"|由\s*{_MAKERS}\s*(?:开发|训练)",
 )
 
-GATE = rf"(?:I am|I'm|I’m|name is|call me|this is) {_NAMES}|(?:by|由)\s*{_MAKERS}|As {_NAMES}|我是"
+GATE = (
+    rf"(?:I am|I'm|I’m|name is|call me|this is) {_NAMES}|(?:by|由)\s*{_MAKERS}|[Aa]s {_NAMES}|我是"
+)
 """What an answer must hold to be looked at."""
 
 
