@@ -16,8 +16,13 @@ _SPEAKS_OF_ITSELF = re.compile(
     rf"|由\s*{_MAKERS}\s*(?:开发|训练)",
 )
 
-GATE = (
-    rf"(?:I am|I'm|I’m|name is|call me|this is) {_NAMES}|(?:by|由)\s*{_MAKERS}|[Aa]s {_NAMES}|我是"
+GATE = "|".join(
+    (
+        rf"(?:I am|I'm|I’m|name is|call me|this is) {_NAMES}",
+        rf"(?:by|由)\s*{_MAKERS}",
+        rf"[Aa]s {_NAMES}",
+        "我是",
+    )
 )
 """What an answer must hold to be looked at."""
 

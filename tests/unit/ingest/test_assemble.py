@@ -225,3 +225,11 @@ def test_accounts_close_and_neither_files_nor_their_order_decide_what_stays(
     for row in first.emitted:
         splits.setdefault(row["group"], set()).add(row["split"])
     assert all(len(found) == 1 for found in splits.values())
+
+
+def test_pinned_conversations_pin_the_records_that_they_were_made_of(tmp_path: Path) -> None:
+    recipe = minimal_recipe("unused", inputs={"conversations": "earlier"})
+    run = FakeWork(recipe, tmp_path).run
+    assert run.version_of("records") == run.version_of("conversations") == "earlier"
+    own = minimal_recipe("unused", inputs={"records": "earlier"})
+    assert FakeWork(own, tmp_path).run.version_of("conversations") == "test"
