@@ -136,6 +136,7 @@ def _flow_of(stage: Stage) -> Flow[[Recipe, str | None], None]:
 
 
 ingest = _flow_of(stage_named("ingest"))
+assemble = _flow_of(stage_named("assemble"))
 train_ask = _flow_of(stage_named("train-ask"))
 seeds = _flow_of(stage_named("seeds"))
 synthesize = _flow_of(stage_named("synthesize"))
@@ -149,6 +150,7 @@ compare = _flow_of(stage_named("compare"))
 
 STAGE_FLOWS: tuple[Flow[[Recipe, str | None], None], ...] = (
     ingest,
+    assemble,
     train_ask,
     seeds,
     synthesize,

@@ -71,6 +71,9 @@ def render_version(
         cost = f"{plural(used.requests, 'request')}, {took}, {dollars(used.usd)}"
         lines.append((f"engine {engine}", f"{short_model(used.model)}: {cost}"))
     for name, value in manifest.metrics.items():
+        if name == "examples" and isinstance(value, dict):
+            lines += _examples(value)
+            continue
         lines.append((name, one_line(json.dumps(value, ensure_ascii=False), 240)))
     lines += [("warning", warning) for warning in manifest.warnings]
     for name, text in lines:
@@ -81,6 +84,16 @@ def render_version(
         for row in sample
     ]
     return Group(title, facts, *rows)
+
+
+def _examples(by_rule: dict[str, Any]) -> list[tuple[str, str]]:
+    """One line a cleaning rule: its first example, before and after."""
+    lines: list[tuple[str, str]] = []
+    for rule, examples in by_rule.items():
+        for example in examples[:1]:
+            before, after = (one_line(str(example.get(k, "")), 200) for k in ("before", "after"))
+            lines.append((rule, f"{before} → {after}" if after else before))
+    return lines
 
 
 def _stages(found: Findings) -> Table:

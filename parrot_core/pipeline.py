@@ -5,13 +5,16 @@ from parrot_core.dialogue.stage import SynthesizeStage
 from parrot_core.evaluation.compare import CompareStage
 from parrot_core.evaluation.stage import EvaluateStage
 from parrot_core.filters.stage import FilterStage
-from parrot_core.ingest.stage import IngestStage, SeedsStage
+from parrot_core.ingest.assemble import AssembleStage
+from parrot_core.ingest.seeds import SeedsStage
+from parrot_core.ingest.stage import IngestStage
 from parrot_core.monitor.state import StageSpec
 from parrot_core.stage import Stage
 from parrot_core.training.stages import TrainAskStage, TrainDpoStage, TrainSftStage
 
 STAGES: tuple[Stage, ...] = (
     IngestStage(),
+    AssembleStage(),
     TrainAskStage(),
     SeedsStage(),
     SynthesizeStage(),

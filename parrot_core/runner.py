@@ -110,7 +110,7 @@ def plan_stage(run: Run, stage: Stage) -> StagePlan:
             output=stage.output,
             kind=stage.kind,
             unit=stage.unit,
-            inputs={name: run.version_of(name) for name in stage.inputs},
+            inputs={name: run.version_of(name) for name in stage.reads(run)},
             shards=tuple(stage.plan(run)),
             created_at=utc_now(),
         )

@@ -53,9 +53,21 @@ def _schema(
     return DatasetSchema(name, version, pa.schema([*_IDS, *fields]))
 
 
+RECORDS = _schema(
+    "records",
+    1,
+    [
+        ("source", pa.string()),
+        ("record_index", pa.int64()),
+        ("session", pa.string()),  # the id that all parts of a split session share
+        ("part", pa.bool_()),  # whether the record says that it's a part of a session
+        ("first_message", pa.int64()),  # place of its first message in the session
+        ("messages", MESSAGES),  # as many as the record has, also system's and empty ones
+    ],
+)
 CONVERSATIONS = _schema(
     "conversations",
-    1,
+    2,
     [
         ("split", pa.string()),  # train | seed | heldout
         ("source", pa.string()),
@@ -63,6 +75,8 @@ CONVERSATIONS = _schema(
         ("messages", MESSAGES),
         ("n_turns", pa.int32()),
         ("opens_session", pa.bool_()),  # false for a later part of a split session
+        ("group", pa.string()),  # sessions that are nearly the same share it, and so their split
+        ("flags", pa.list_(pa.string())),  # checks of the recipe that found something
     ],
 )
 SEEDS = _schema("seeds", 1, [("query", pa.string())])
@@ -145,6 +159,7 @@ COMPARISONS = _schema(
 DATASETS: dict[str, DatasetSchema] = {
     schema.name: schema
     for schema in (
+        RECORDS,
         CONVERSATIONS,
         SEEDS,
         DIALOGUES,
@@ -177,7 +192,13 @@ REASONS: dict[str, str] = {
     "too_few_turns": "fewer turns than the recipe's minimum",
     "message_too_long": "a message longer than the recipe's maximum",
     "language": "a language that the recipe doesn't keep",
-    "duplicate": "the same content as an earlier row",
+    "session_too_short": "fewer characters than the recipe's minimum",
+    "duplicate": "the same content as another row",
+    "near_duplicate": "nearly the same content as another row that is kept",
+    "contaminated": "a query that is a question of the benchmark, or holds one",
+    "refusal": "an answer refuses, and the recipe keeps none such",
+    "other_vendor": "an answer speaks as another vendor's model, and the recipe keeps none such",
+    "code_only": "the session opens with pasted code and no request",
     # seeds
     "query_too_short": "the opening query is shorter than the recipe's minimum",
     "query_too_long": "the opening query is longer than the recipe's maximum",
@@ -198,7 +219,6 @@ REASONS: dict[str, str] = {
     "repetitive": "a query that repeats an earlier one, or itself",
     "collapse": "turn after turn without a new word, or an answer in a loop",
     "copied": "a query that many sessions share almost word for word",
-    "refusal": "an answer that refuses",
     "sensitive": "a query on a sensitive topic",
     # select
     "self_contained": "no cue that the query depends on its context",

@@ -59,8 +59,14 @@ class Run:
     work_dir: Path  # local and disposable: training checkpoints, model copies, engine logs
 
     def version_of(self, dataset: str) -> str:
-        """The version of ``dataset`` that this run reads: a pinned one, or its own."""
-        return self.recipe.inputs.get(dataset, self.name)
+        """The version of ``dataset`` that this run reads: a pinned one, or its own.
+
+        Pinned conversations pin the records they were made of, which nothing else reads.
+        """
+        pinned = self.recipe.inputs
+        if dataset == "records" and dataset not in pinned:
+            dataset = "conversations"
+        return pinned.get(dataset, self.name)
 
 
 class ShardWork(Protocol):
@@ -128,13 +134,17 @@ class Stage(ABC):
     """The dataset or model it publishes, e.g. ``parrot-ask``."""
     kind: ClassVar[Literal["dataset", "model"]] = "dataset"
     inputs: ClassVar[tuple[str, ...]] = ()
-    """The datasets and models it reads."""
+    """The datasets and models it reads, unless the recipe says otherwise (see ``reads``)."""
     unit: ClassVar[str] = "session"
     """What is counted: rows in = rows out + rejects holds in these units."""
 
     @abstractmethod
     def plan(self, run: Run) -> Sequence[ShardPlan]:
         """Divide the work into shards. Deterministic in the run's recipe and inputs."""
+
+    def reads(self, run: Run) -> Sequence[str]:
+        """The datasets and models that it reads in a run."""
+        return self.inputs
 
     def engines(self, run: Run) -> Sequence[str]:
         """Names of the recipe's engines that must be up while shards are in work."""

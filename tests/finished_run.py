@@ -281,7 +281,9 @@ def _ingest(lake: Lake) -> None:
     rejects = [reject(f"r{i}", "language", {"id": f"r{i}"}, "zh") for i in range(9)]
     rejects += [reject(f"e{i}", "empty_turns", {"id": f"e{i}"}) for i in range(3)]
     rejects += [reject("m1", "malformed_record", "{'id': 1", "record 17671 is cut off")]
-    publish(lake, "ingest", rows, rejects, source_rows=53, seconds=6.2)
+    example = {"id": "c7/2", "before": "go on\u200bShare Prompt", "after": "go on"}
+    metrics = {"rules": {"interface": 1746}, "examples": {"interface": [example]}}
+    publish(lake, "ingest", rows, rejects, source_rows=53, seconds=6.2, metrics=metrics)
 
 
 def _seed(i: int) -> Row:

@@ -56,6 +56,16 @@ class TrainingFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class RuleFacts:
+    """What one cleaning rule did in a stage; examples are (id, before, after)."""
+
+    stage: str
+    rule: str
+    count: int
+    examples: tuple[tuple[str, str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Findings:
     """The facts of one run."""
 
@@ -69,6 +79,7 @@ class Findings:
     pair: PairGroup | None = None
     lineage: tuple[LineageStep, ...] = ()
     rejects: tuple[RejectExample, ...] = ()
+    cleaning: tuple[RuleFacts, ...] = ()
     scores: Scores | None = None
     unreadable: tuple[str, ...] = ()
 
@@ -143,6 +154,7 @@ def gather_more(lake: Lake, state: RunState, *, dialogues: int = 4) -> Findings:
         pair=pair,
         lineage=lineage or (),
         rejects=tuple(_rejects(lake, state, problems)),
+        cleaning=tuple(fact for stage in state.stages for fact in rule_facts(stage)),
         scores=attempt(("judgments",), lambda n, v: read_scores(lake.dataset(n, v), state.header)),
         unreadable=tuple(dict.fromkeys(problems)),
     )
@@ -169,6 +181,17 @@ def _rejects(lake: Lake, state: RunState, problems: list[str]) -> Iterable[Rejec
             yield from reject_examples(version, stage.name, stage.rejected)
         except ParrotError as error:
             problems.append(str(error))
+
+
+def rule_facts(stage: StageState) -> Iterable[RuleFacts]:
+    """Yield what a stage's metrics say of cleaning rules: ``rules`` and ``examples`` by rule."""
+    rules, examples = stage.metrics.get("rules"), stage.metrics.get("examples")
+    if not isinstance(rules, dict) or not isinstance(examples, dict):
+        return
+    for rule, count in rules.items():
+        shown = [one for one in examples.get(rule) or () if isinstance(one, dict)]
+        texts = (tuple(str(one.get(k, "")) for k in ("id", "before", "after")) for one in shown)
+        yield RuleFacts(stage.name, rule, count, tuple((t[0], t[1], t[2]) for t in texts))
 
 
 def training_facts(stage: StageState) -> TrainingFacts:

@@ -10,21 +10,23 @@ from parrot_core.monitor.state import StageState
 
 _PLACES: dict[str, tuple[int, int]] = {
     "ingest": (0, 1),
-    "train-ask": (1, 0),
-    "seeds": (1, 2),
-    "synthesize": (2, 1),
-    "filter": (3, 1),
-    "train-sft": (4, 0),
-    "select": (4, 2),
-    "capo": (5, 2),
-    "train-dpo": (6, 1),
-    "evaluate": (7, 1),
+    "assemble": (1, 1),
+    "train-ask": (2, 0),
+    "seeds": (2, 2),
+    "synthesize": (3, 1),
+    "filter": (4, 1),
+    "train-sft": (5, 0),
+    "select": (5, 2),
+    "capo": (6, 2),
+    "train-dpo": (7, 1),
+    "evaluate": (8, 1),
 }
 """Column and half-row of each stage: the shape of the paper's pipeline."""
 
 _ARROWS = (
-    ("ingest", "train-ask"),
-    ("ingest", "seeds"),
+    ("ingest", "assemble"),
+    ("assemble", "train-ask"),
+    ("assemble", "seeds"),
     ("train-ask", "synthesize"),
     ("seeds", "synthesize"),
     ("synthesize", "filter"),

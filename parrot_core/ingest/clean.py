@@ -1,31 +1,36 @@
-"""From a ShareGPT record to a clean session, or to the reason why there is none.
+"""From a source record to messages with clean texts, and from these to a clean session.
 
-Small rules in two lists. Text rules change one message; session rules change or refuse the whole
-session. A rule's name is its function's name. A cleaned session alternates user and assistant,
-begins with a user query and ends with a response, and no message is empty.
+Texts are cleaned record by record, sessions when their parts have been joined (see
+``ingest.assemble``). A clean session alternates user and assistant, begins with a user query and
+ends with a response, and no message is empty. What was changed is told to a ``RuleLog``.
 """
 
-from collections.abc import Callable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import islice, repeat
 
 from parrot_core.engines.types import Message
 from parrot_core.ingest import sharegpt
-from parrot_core.ingest.text_rules import TEXT_RULES
-from parrot_core.recipe import Ingest
+from parrot_core.ingest.rule_log import RuleLog
+from parrot_core.ingest.rules import CHECKS, GATES, SESSION_RULES, text_rules
+from parrot_core.ingest.rules.gate import suspects
+from parrot_core.ingest.rules.rule import Messages, Rejection
+from parrot_core.recipe import Ingest, SessionCheck
 
-
-@dataclass(frozen=True, slots=True)
-class Rejection:
-    """Why a record gives no session; ``reason`` is one of ``schemas.REASONS``."""
-
-    reason: str
-    detail: str = ""
+__all__ = [
+    "CleanSession",
+    "Messages",
+    "Rejection",
+    "check",
+    "clean_texts",
+    "read_messages",
+    "settle",
+]
 
 
 @dataclass(frozen=True, slots=True)
 class CleanSession:
-    """Messages fit for training, and the names of the rules that changed something."""
+    """Messages fit for training, and the session rules that changed something."""
 
     messages: tuple[Message, ...]
     mended: tuple[str, ...]
@@ -34,26 +39,6 @@ class CleanSession:
     def turns(self) -> int:
         """User queries, each with its response."""
         return len(self.messages) // 2
-
-
-Messages = list[Message]
-SessionRule = Callable[[Messages, Ingest], Messages | Rejection]
-
-
-def clean(record: object, settings: Ingest) -> CleanSession | Rejection:
-    """Apply all rules, in order, to a record of the ShareGPT layout."""
-    messages = read_messages(record)
-    if isinstance(messages, Rejection):
-        return messages
-    mended = [rule.__name__ for rule in TEXT_RULES if _apply_to_texts(rule, messages)]
-    for session_rule in SESSION_RULES:
-        outcome = session_rule(messages, settings)
-        if isinstance(outcome, Rejection):
-            return outcome
-        if len(outcome) != len(messages):
-            mended.append(session_rule.__name__)
-        messages = outcome
-    return CleanSession(tuple(messages), tuple(mended))
 
 
 def read_messages(record: object) -> Messages | Rejection:
@@ -80,78 +65,64 @@ def read_messages(record: object) -> Messages | Rejection:
     return messages
 
 
-def drop_system(messages: Messages, settings: Ingest) -> Messages | Rejection:
-    """Drop instructions to the model: they belong to an application, not to the dialogue."""
-    return [message for message in messages if message["role"] != "system"]
+def clean_texts(
+    records: Sequence[tuple[str, Messages]], settings: Ingest, log: RuleLog
+) -> list[Messages]:
+    """Apply the text rules to every message of some records, by a rule after the other.
+
+    Args:
+        records: id and messages of each; a few hundred messages at once make gates worth it.
+        settings: whose ``rules`` are applied.
+        log: is told what was changed.
+
+    Returns:
+        As many messages a record as before, some perhaps empty.
+    """
+    places = [(id, number) for id, messages in records for number in range(len(messages))]
+    roles = [message["role"] for _, messages in records for message in messages]
+    texts = [message["content"] for _, messages in records for message in messages]
+    for rule in text_rules(settings):
+        gate = GATES.get(rule.__name__)
+        passes: Iterable[bool] = suspects(texts, gate) if gate else repeat(True)
+        for place, passed in zip(range(len(texts)), passes, strict=False):
+            if not passed:
+                continue
+            before = texts[place]
+            after = rule(before, roles[place])
+            if after != before:
+                texts[place] = after
+                id, number = places[place]
+                log.changed(rule.__name__, f"{id}/{number}", before, after)
+    cleaned = iter(zip(roles, texts, strict=True))
+    return [
+        [{"role": role, "content": text} for role, text in islice(cleaned, len(messages))]
+        for _, messages in records
+    ]
 
 
-def drop_empty(messages: Messages, settings: Ingest) -> Messages | Rejection:
-    """Drop messages without text."""
-    kept = [message for message in messages if message["content"]]
-    return kept or Rejection("empty_turns")
+def settle(messages: Messages, settings: Ingest, log: RuleLog, id: str) -> CleanSession | Rejection:
+    """Apply the session rules to messages with clean texts."""
+    mended: list[str] = []
+    for rule in SESSION_RULES:
+        outcome = rule(messages, settings)
+        if isinstance(outcome, Rejection):
+            return outcome
+        if len(outcome) != len(messages):
+            mended.append(rule.__name__)
+            log.shortened(rule.__name__, id, messages, outcome)
+        messages = outcome
+    return CleanSession(tuple(messages), tuple(mended))
 
 
-def drop_leading_assistant(messages: Messages, settings: Ingest) -> Messages | Rejection:
-    """Drop responses to a query that another part of the split session holds."""
-    for first, message in enumerate(messages):
-        if message["role"] == "user":
-            return messages[first:]
-    return Rejection("no_user_turn")
-
-
-def merge_same_speaker(messages: Messages, settings: Ingest) -> Messages | Rejection:
-    """Join what one speaker said in a row, with an empty line between."""
-    merged: Messages = []
-    for role, group in groupby(messages, key=lambda message: message["role"]):
-        content = "\n\n".join(message["content"] for message in group)
-        merged.append({"role": role, "content": content})
-    return merged
-
-
-def drop_unanswered(messages: Messages, settings: Ingest) -> Messages | Rejection:
-    """Drop the last query if it has no response."""
-    answered = messages[: len(messages) // 2 * 2]
-    return answered or Rejection("no_response")
-
-
-def keep_first_turns(messages: Messages, settings: Ingest) -> Messages | Rejection:
-    """Keep the first ``max_turns`` turns."""
-    return messages if settings.max_turns is None else messages[: 2 * settings.max_turns]
-
-
-def require_turns(messages: Messages, settings: Ingest) -> Messages | Rejection:
-    """Refuse a session with fewer turns than the recipe asks for."""
-    turns = len(messages) // 2
-    if turns < settings.min_turns:
-        return Rejection("too_few_turns", f"{turns} turns, expected {settings.min_turns} or more")
-    return messages
-
-
-def require_short_messages(messages: Messages, settings: Ingest) -> Messages | Rejection:
-    """Refuse a session with a message of too many characters: mostly pasted files."""
-    longest = max(len(message["content"]) for message in messages)
-    limit = settings.max_message_chars
-    if longest > limit:
-        return Rejection("message_too_long", f"{longest:,} characters, expected at most {limit:,}")
-    return messages
-
-
-SESSION_RULES: tuple[SessionRule, ...] = (
-    drop_system,
-    drop_empty,
-    drop_leading_assistant,
-    merge_same_speaker,
-    drop_unanswered,
-    keep_first_turns,
-    require_turns,
-    require_short_messages,
-)
-
-
-def _apply_to_texts(rule: Callable[[str, str], str], messages: Messages) -> bool:
-    changed = False
-    for message in messages:
-        text = rule(message["content"], message["role"])
-        changed = changed or text != message["content"]
-        message["content"] = text
-    return changed
+def check(sessions: Sequence[Sequence[Message]], settings: Ingest) -> list[dict[SessionCheck, str]]:
+    """What the recipe's checks find in each of some clean sessions, by the check's name."""
+    found: list[dict[SessionCheck, str]] = [{} for _ in sessions]
+    texts = [message["content"] for messages in sessions for message in messages]
+    for name in settings.checks:
+        gate = GATES.get(name)
+        passed = iter(suspects(texts, gate) if gate else repeat(True))
+        for findings, messages in zip(found, sessions, strict=True):
+            worth = any(list(islice(passed, len(messages))))
+            if worth and (detail := CHECKS[name](messages)):
+                findings[name] = detail
+    return found

@@ -1,49 +1,44 @@
-"""The stages ``ingest``, source records to conversations, and ``seeds``, opening queries."""
+"""The stage ``ingest``: source files to records with clean texts, a shard a file."""
 
 import hashlib
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import PurePosixPath
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from parrot_core.engines.types import Message
-from parrot_core.filters import first_failure
 from parrot_core.ingest import sharegpt
-from parrot_core.ingest.clean import CleanSession, Rejection, clean
-from parrot_core.ingest.language import (
-    FastTextDetector,
-    Guess,
-    LanguageDetector,
-    session_language,
-)
+from parrot_core.ingest.clean import Messages, Rejection, clean_texts, read_messages
+from parrot_core.ingest.rule_log import RuleLog, merged_examples
+from parrot_core.ingest.rules import mask_of
 from parrot_core.ingest.sources import Source, SourceRecord, expand_sources, open_source
-from parrot_core.ingest.splits import split_of, unit_hash
+from parrot_core.lake.manifest import Receipt
 from parrot_core.recipe import Ingest, Recipe
-from parrot_core.stage import Row, Run, ShardPlan, ShardWork, Slice, Stage
+from parrot_core.stage import Run, ShardPlan, ShardWork, Stage
+
+RECORDS_AT_ONCE = 1000
+"""Their texts are cleaned together."""
 
 
 class IngestStage(Stage):
-    """Source files to clean sessions, each in its split; a shard a file, the unit a record.
+    """Source files to records: messages with known roles and clean texts, the unit a record.
 
-    Row ids are ``<source name>:<record id>``, with ``#<record index>`` behind when the record
-    has no id or an earlier record has the same. ``source_ids`` is ``[<url>#<record index>]``.
-    Metrics: ``records``, ``megabytes``, ``seconds``, ``mb_per_s`` a source, ``languages`` (sessions
-    seen by language), ``mended`` (sessions changed, by rule), ``splits`` (sessions kept, by split).
+    What concerns whole sessions is for ``assemble``, which sees all files. Row ids are ``<source
+    name>:<record id>``, with ``#<record index>`` behind when the record has no id or an earlier
+    record has the same. ``source_ids`` is ``[<url>#<record index>]``. Metrics: ``records``,
+    ``megabytes``, ``seconds``, ``mb_per_s`` a source, ``rules`` (messages changed, by rule) and
+    ``examples`` of them.
     """
 
     name = "ingest"
-    output = "conversations"
+    output = "records"
     unit: ClassVar[str] = "record"
 
     def __init__(
         self,
-        detector: Callable[[], LanguageDetector] = FastTextDetector,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        """Take other ways to tell a language and the time, for tests."""
-        self._detector = detector
+        """Take another clock, for tests."""
         self._clock = clock
 
     def plan(self, run: Run) -> Sequence[ShardPlan]:
@@ -65,16 +60,17 @@ class IngestStage(Stage):
         return run.recipe.ingest.rows_per_file
 
     def process(self, work: ShardWork) -> None:
-        """Read one file in one pass; each record becomes a session or a reject."""
+        """Read one file in one pass; each record becomes a row or a reject."""
         recipe = work.run.recipe
         started = self._clock()
-        intake = _Intake(work, recipe, str(work.plan.params["source"]), self._detector())
+        intake = _Intake(work, recipe, str(work.plan.params["source"]))
         with open_source(str(work.plan.params["url"])) as source:
             for record in source:
                 if recipe.ingest.limit is not None and record.index >= recipe.ingest.limit:
                     break
                 intake.take(record, source.url)
                 work.progress(intake.records, _expected(source, intake.records, recipe.ingest))
+            intake.flush()
             megabytes = source.bytes_read / 1e6
         for warning in source.warnings:
             work.warn(warning)
@@ -86,28 +82,38 @@ class IngestStage(Stage):
         work.metric("megabytes", round(megabytes, 3))
         work.metric("seconds", round(seconds, 3))
         work.metric("mb_per_s", {intake.source: round(megabytes / max(seconds, 1e-9), 2)})
-        for name, counter in intake.counters.items():
-            work.metric(name, dict(counter.most_common()))
+        for name, value in intake.log.metrics().items():
+            work.metric(name, value)
+
+    def summarise(self, run: Run, receipts: Sequence[Receipt]) -> dict[str, Any] | None:
+        """Sums over the files; of examples no more than one file's number."""
+        parts = [receipt.metrics for receipt in receipts]
+        rules: Counter[str] = Counter()
+        for metrics in parts:
+            rules.update(metrics["rules"])
+        totals = {
+            name: round(sum(metrics[name] for metrics in parts), 3)
+            for name in ("records", "megabytes", "seconds")
+        }
+        return {
+            **totals,
+            "mb_per_s": {name: v for m in parts for name, v in m["mb_per_s"].items()},
+            "rules": dict(sorted(rules.items())),
+            "examples": merged_examples(parts),
+        }
 
 
 class _Intake:
-    """What one pass over a source has seen: ids, contents, and counts for the metrics."""
+    """What one pass over a source has seen: ids, and what the rules did."""
 
-    def __init__(
-        self, work: ShardWork, recipe: Recipe, source: str, detector: LanguageDetector
-    ) -> None:
+    def __init__(self, work: ShardWork, recipe: Recipe, source: str) -> None:
         self.source = source
         self.records = 0
-        self.counters: dict[str, Counter[str]] = {
-            "languages": Counter(),
-            "mended": Counter(),
-            "splits": Counter(),
-        }
+        self.log = RuleLog(mask_of(recipe.ingest))
         self._work = work
         self._recipe = recipe
-        self._detector = detector
         self._ids: set[bytes] = set()
-        self._contents: dict[bytes, int] = {}
+        self._waiting: list[tuple[SourceRecord, str, list[str], Messages]] = []
 
     def take(self, record: SourceRecord, url: str) -> None:
         """Emit or reject one record."""
@@ -115,51 +121,44 @@ class _Intake:
         self._work.expect(1)
         row_id = self._row_id(record)
         source_ids = [f"{url}#{record.index}"]
-        outcome = self._examine(record)
-        if isinstance(outcome, Rejection):
-            self._work.reject(row_id, source_ids, outcome.reason, record.record, outcome.detail)
+        messages = (
+            Rejection("malformed_record", record.problem)
+            if record.problem
+            else read_messages(record.record)
+        )
+        if isinstance(messages, Rejection):
+            self._work.reject(row_id, source_ids, messages.reason, record.record, messages.detail)
             return
-        session, language = outcome
-        self.counters["mended"].update(session.mended)
-        row = self._row(record, session)
-        self.counters["splits"][str(row["split"])] += 1
-        self._work.emit({"id": row_id, "source_ids": source_ids, "language": language, **row})
+        self._waiting.append((record, row_id, source_ids, messages))
+        if len(self._waiting) >= RECORDS_AT_ONCE:
+            self.flush()
 
-    def _examine(self, record: SourceRecord) -> Rejection | tuple[CleanSession, str | None]:
-        if record.problem:
-            return Rejection("malformed_record", record.problem)
-        session = clean(record.record, self._recipe.ingest)
-        if isinstance(session, Rejection):
-            return session
-        guess = session_language(session.messages, self._detector)
-        language = guess.code if guess else None
-        self.counters["languages"][language or "unknown"] += 1
-        if refusal := _refused_language(guess, self._recipe.ingest.languages):
-            return refusal
-        digest = _content_digest(session.messages)
-        first = self._contents.setdefault(digest, record.index)
-        if first != record.index:
-            return Rejection("duplicate", f"the same messages as record {first}")
-        return session, language
+    def flush(self) -> None:
+        """Clean and emit the records that wait."""
+        batch, self._waiting = self._waiting, []
+        texts = [(row_id, messages) for _, row_id, _, messages in batch]
+        cleaned = clean_texts(texts, self._recipe.ingest, self.log)
+        for (record, row_id, source_ids, _), messages in zip(batch, cleaned, strict=True):
+            self._emit(record, row_id, source_ids, messages)
 
-    def _row(self, record: SourceRecord, session: CleanSession) -> Row:
-        settings = self._recipe.ingest
+    def _emit(
+        self, record: SourceRecord, row_id: str, source_ids: list[str], messages: Messages
+    ) -> None:
         own_id = sharegpt.record_id(record.record)
-        session_id = sharegpt.parse_id(own_id or f"{self.source}#{record.index}")
-        return {
-            "split": split_of(
-                self._recipe.seed,
-                session_id.base,
-                settings.heldout_fraction,
-                settings.seed_fraction,
-            ),
-            "source": self.source,
-            "record_index": record.index,
-            "messages": list(session.messages),
-            "n_turns": session.turns,
-            "opens_session": session_id.opens_session
-            and "drop_leading_assistant" not in session.mended,
-        }
+        session = sharegpt.parse_id(own_id or f"{self.source}#{record.index}")
+        self._work.emit(
+            {
+                "id": row_id,
+                "source_ids": source_ids,
+                "language": None,
+                "source": self.source,
+                "record_index": record.index,
+                "session": session.base,
+                "part": session.part is not None,
+                "first_message": session.part or 0,
+                "messages": messages,
+            }
+        )
 
     def _row_id(self, record: SourceRecord) -> str:
         own_id = None if record.problem else sharegpt.record_id(record.record)
@@ -168,97 +167,6 @@ class _Intake:
             row_id += f"#{record.index}"
         self._ids.add(digest)
         return row_id
-
-
-class SeedsStage(Stage):
-    """Opening queries of the sessions in split ``seed``: what new dialogues start from.
-
-    Candidates are the sessions of that split that begin at their real beginning (not a later
-    part of a split session). They are looked at in the order of a hash of seed and id, until the
-    recipe's number of usable ones is found. Taken in, and so counted, is what was looked at.
-    A query that ``filter`` would throw out is rejected here, before answers to it are bought.
-    """
-
-    name = "seeds"
-    output = "seeds"
-    inputs = ("conversations",)
-
-    def plan(self, run: Run) -> Sequence[ShardPlan]:
-        """One shard over all files, since the order of choice goes across them."""
-        version = run.version_of("conversations")
-        files = run.lake.dataset("conversations", version).manifest.files
-        slices = [
-            Slice("conversations", version, position, 0, entry.rows)
-            for position, entry in enumerate(files)
-        ]
-        return [ShardPlan(0, tuple(slices))]
-
-    def process(self, work: ShardWork) -> None:
-        """Choose, check, and emit in the order of choice."""
-        recipe = work.run.recipe
-        candidates = sorted(_candidates(work.rows(), recipe.seed))
-        seen: dict[bytes, str] = {}
-        usable = 0
-        for candidate in candidates:
-            if usable == recipe.seeds.limit:
-                break
-            work.expect(1)
-            failure = _unusable(candidate.query, recipe, seen)
-            row = {
-                "id": candidate.id,
-                "source_ids": [candidate.id],
-                "language": candidate.language,
-                "query": candidate.query,
-            }
-            if failure:
-                work.reject(candidate.id, [candidate.id], failure.reason, row, failure.detail)
-                continue
-            seen[_query_digest(candidate.query)] = candidate.id
-            usable += 1
-            work.emit(row)
-            work.progress(usable, recipe.seeds.limit)
-        work.progress(usable, usable)
-        work.metric("candidates", len(candidates))
-        if usable < recipe.seeds.limit:
-            work.warn(
-                f"{usable:,} usable seeds among {len(candidates):,} sessions, fewer than the "
-                f"{recipe.seeds.limit:,} asked for"
-            )
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class _Candidate:
-    order: float
-    id: str
-    language: str | None
-    query: str
-
-
-def _candidates(rows: Iterator[Row], seed: int) -> Iterator[_Candidate]:
-    for row in rows:
-        if row["split"] == "seed" and row["opens_session"]:
-            query = row["messages"][0]["content"]
-            yield _Candidate(unit_hash(seed, row["id"]), row["id"], row["language"], query)
-
-
-def _unusable(query: str, recipe: Recipe, seen: dict[bytes, str]) -> Rejection | None:
-    settings = recipe.seeds
-    if len(query) < settings.min_chars:
-        return Rejection("query_too_short", f"{len(query)} of {settings.min_chars} characters")
-    if len(query) > settings.max_chars:
-        return Rejection("query_too_long", f"{len(query):,} of {settings.max_chars:,} characters")
-    if same := seen.get(_query_digest(query)):
-        return Rejection("duplicate", f"the same query as {same}")
-    if failure := first_failure(query, (), recipe.filter):
-        return Rejection(*failure)
-    return None
-
-
-def _refused_language(guess: Guess | None, kept: Sequence[str]) -> Rejection | None:
-    if not kept or (guess and guess.code in kept):
-        return None
-    found = f"{guess.code} ({guess.confidence:.2f})" if guess else "no words outside code"
-    return Rejection("language", f"found {found}, expected {', '.join(kept)}")
 
 
 def _expected(source: Source, records: int, settings: Ingest) -> int | None:
@@ -278,15 +186,6 @@ def _names(urls: Sequence[str]) -> list[str]:
         taken[stem] += 1
         names.append(stem if taken[stem] == 1 else f"{stem}~{taken[stem]}")
     return names
-
-
-def _content_digest(messages: Sequence[Message]) -> bytes:
-    """A hash that ignores case and spacing."""
-    return _digest("\0".join(" ".join(m["content"].casefold().split()) for m in messages))
-
-
-def _query_digest(query: str) -> bytes:
-    return _digest(" ".join(query.casefold().split()))
 
 
 def _digest(text: str) -> bytes:

@@ -14,7 +14,16 @@ from parrot_core.recipe.base import (
     Sampling,
     Strategy,
 )
-from parrot_core.recipe.data import Filter, FilterRule, Ingest, Seeds, Synthesize
+from parrot_core.recipe.data import (
+    CleaningRule,
+    Filter,
+    FilterRule,
+    Ingest,
+    NearDuplicates,
+    Seeds,
+    SessionCheck,
+    Synthesize,
+)
 from parrot_core.recipe.engines import (
     BatchSettings,
     Engine,
@@ -43,6 +52,7 @@ __all__ = [
     "STRATEGIES",
     "BatchSettings",
     "CaPO",
+    "CleaningRule",
     "Devices",
     "Engine",
     "Evaluate",
@@ -53,12 +63,14 @@ __all__ = [
     "Lora",
     "Model",
     "ModelRef",
+    "NearDuplicates",
     "OpenAIEngine",
     "Price",
     "Recipe",
     "Sampling",
     "Seeds",
     "Select",
+    "SessionCheck",
     "Strategy",
     "Supervised",
     "Synthesize",

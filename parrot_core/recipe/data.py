@@ -19,10 +19,47 @@ FilterRule = Literal[
     "sensitive",
     "refusal",
 ]
+CleaningRule = Literal["html_to_markdown", "interface", "personal_data"]
+SessionCheck = Literal["sensitive", "refusal", "other_vendor", "code_only"]
+
+
+class NearDuplicates(Model):
+    """Sessions that say nearly the same: found across all sources by MinHash, then verified."""
+
+    similarity: float = Field(
+        0.8,
+        ge=0.5,
+        le=1,
+        description=(
+            "Jaccard similarity of word triples from which two sessions, or two opening queries, "
+            "count as nearly the same."
+        ),
+    )
+    sessions: Literal["reject", "group"] = Field(
+        "reject",
+        description=(
+            "reject keeps the longest session of those alike; group keeps all, in one split."
+        ),
+    )
+    first_queries: Literal["reject", "group"] = Field(
+        "group", description="The same for sessions that open with nearly the same query."
+    )
+    benchmark: float | None = Field(
+        0.8,
+        gt=0,
+        le=1,
+        description=(
+            "A session is rejected if a query of it holds this share of the word triples of a "
+            "question of evaluate.questions; null lets the benchmark into the training."
+        ),
+    )
 
 
 class Ingest(Model):
-    """Source records to clean, split conversations."""
+    """Source records to clean sessions without duplicates, each in its split.
+
+    The stages ``ingest`` (texts, record by record) and ``assemble`` (sessions) follow it.
+    """
 
     sources: tuple[str, ...] = Field(
         min_length=1,
@@ -38,10 +75,38 @@ class Ingest(Model):
     min_turns: int = Field(1, ge=1, le=1000, description="Fewest user queries a session.")
     max_turns: int | None = Field(None, ge=1, description="Keep only the first so many turns.")
     max_message_chars: int = Field(
-        20_000, ge=100, description="A session with a longer message is rejected."
+        20_000, ge=100, description="A session is cut before the turn with a longer message."
     )
+    min_session_chars: int = Field(
+        1, ge=1, description="Fewest characters of a session, all messages together."
+    )
+    rules: tuple[CleaningRule, ...] = Field(
+        ("html_to_markdown", "interface", "personal_data"),
+        description=(
+            "Rules that change texts, in order (see parrot_core/ingest/rules). Odd characters, "
+            "control tokens and stray whitespace are always mended."
+        ),
+    )
+    checks: dict[SessionCheck, Literal["flag", "reject"]] = Field(
+        {"sensitive": "flag", "refusal": "flag", "other_vendor": "flag", "code_only": "flag"},
+        description=(
+            "What to look for in a session: flag puts the check's name into the row's flags, "
+            "reject refuses the session; one that is left out is not looked for."
+        ),
+    )
+    join_parts: bool = Field(
+        True,
+        description=(
+            "Join the parts of a session that a dump split (X_0, X_7 …) where they fit without "
+            "a gap, whichever file they are in."
+        ),
+    )
+    near_duplicates: NearDuplicates = NearDuplicates()
     heldout_fraction: float = Field(
-        0.02, gt=0, lt=0.5, description="Share of sessions that no training ever sees."
+        0.02,
+        gt=0,
+        lt=0.5,
+        description="Share of sessions that no training ever sees, nor anything like them.",
     )
     seed_fraction: float = Field(
         0.25, gt=0, lt=1, description="Share of sessions whose first query seeds a new dialogue."
@@ -61,6 +126,23 @@ class Seeds(Model):
     """First-turn queries that start a synthesized dialogue."""
 
     limit: int = Field(40_000, ge=1, description="Number of seeds (the paper: 40 K).")
+    per_source: dict[str, int] = Field(
+        {},
+        description=(
+            "Most seeds of each source, by a pattern of source names such as 'ultrachat*'; a "
+            "source that no pattern fits gives none. Empty: no matter from which (the paper: "
+            "20 K from ShareGPT and 20 K from UltraChat)."
+        ),
+    )
+    topics: int = Field(
+        0,
+        ge=0,
+        le=1000,
+        description=(
+            "Topics, found by clustering the opening queries, among which and among languages "
+            "the seeds are spread as evenly as there are candidates; 0 takes them as they come."
+        ),
+    )
     min_chars: int = Field(12, ge=1, description="Shortest query.")
     max_chars: int = Field(2000, ge=1, description="Longest query.")
 

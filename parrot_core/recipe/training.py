@@ -99,6 +99,28 @@ class TrainSft(Supervised):
     """Parrot-Chat SFT: loss on the assistant's tokens only (paper §3.2)."""
 
     base: ModelRef
+    data: Literal["parrot", "conversations"] = Field(
+        "parrot",
+        description=(
+            "parrot: the synthesized dialogues. conversations: real ones, the comparison sets of "
+            "the paper's Table 4, with source, split and max_examples."
+        ),
+    )
+    source: str = Field(
+        "*",
+        min_length=1,
+        description=(
+            "Train only on what comes from a source whose name fits this pattern: sessions of it, "
+            "or dialogues seeded from it."
+        ),
+    )
+    split: Literal["seed", "train"] = Field(
+        "seed",
+        description=(
+            "Which real conversations; seed: those whose opening queries seed the dialogues, so "
+            "that the sets compared begin alike."
+        ),
+    )
     max_turns: int | None = Field(None, ge=1, description="Train on the first so many turns only.")
     heldout_fraction: float = Field(
         0.02, ge=0, lt=0.5, description="Share of sessions that only measure the loss."

@@ -3,6 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from fnmatch import fnmatchcase
 from typing import Any, ClassVar, Literal
 
 from parrot_core.errors import TrainingFailed
@@ -46,7 +47,7 @@ class TrainStage(Stage):
 
     def plan(self, run: Run) -> Sequence[ShardPlan]:
         """One shard, which reads every row of the dataset: a training can't be divided."""
-        name = self.inputs[0]
+        name = self.reads(run)[0]
         version = run.version_of(name)
         files = run.lake.dataset(name, version).manifest.files
         slices = tuple(
@@ -89,7 +90,7 @@ class TrainStage(Stage):
         if not choice.written["train"]:
             why = ", ".join(f"{n} {reason}" for reason, n in sorted(choice.left_out.items()))
             raise TrainingFailed(
-                f"{self.name}: none of the {choice.rows} rows of '{self.inputs[0]}' can be "
+                f"{self.name}: none of the {choice.rows} rows of '{self.reads(run)[0]}' can be "
                 f"trained on ({why or 'the dataset is empty'})"
             )
         job = TrainingJob(
@@ -132,7 +133,10 @@ class TrainAskStage(TrainStage):
 
 
 class TrainSftStage(TrainStage):
-    """Parrot-Chat SFT: learns the assistant's turns of the synthesized dialogues (paper §3.2)."""
+    """Parrot-Chat SFT: learns the assistant's turns of the synthesized dialogues (paper §3.2).
+
+    Or of real conversations, for the comparison of the paper's Table 4.
+    """
 
     name = "train-sft"
     inputs = ("parrot",)
@@ -152,10 +156,21 @@ class TrainSftStage(TrainStage):
         """As the recipe says."""
         return run.recipe.train_sft.heldout_fraction
 
+    def reads(self, run: Run) -> Sequence[str]:
+        """The dataset that the recipe trains on."""
+        return (run.recipe.train_sft.data,)
+
     def candidate(self, row: Row, run: Run) -> Candidate:
-        """A dialogue, of which the recipe may keep only the first turns (Table 5)."""
-        messages = first_turns(row["messages"], run.recipe.train_sft.max_turns)
-        return Candidate(row["id"], example={"messages": messages})
+        """A session, of which the recipe may keep only the first turns (Table 5)."""
+        settings = run.recipe.train_sft
+        if settings.data == "conversations" and row["split"] != settings.split:
+            return Candidate(row["id"], left_out=f"split_{row['split']}")
+        source = row.get("source") or row["id"].partition(":")[0]
+        if not fnmatchcase(source, settings.source):
+            return Candidate(row["id"], left_out="other_source")
+        messages = first_turns(row["messages"], settings.max_turns)
+        group = row.get("group") or ""
+        return Candidate(row["id"], group=group, example={"messages": messages})
 
 
 class TrainDpoStage(TrainStage):

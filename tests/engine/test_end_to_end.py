@@ -183,7 +183,7 @@ def test_the_whole_factory_runs_on_s3_and_resumes(
 def assert_a_pair_leads_back_to_its_record(lake: Lake, source: Path) -> None:
     pair = next(lake.dataset("preferences", "tiny").rows())
     ids = pair["source_ids"]
-    for name in ("context-queries", "parrot", "dialogues", "seeds", "conversations"):
+    for name in ("context-queries", "parrot", "dialogues", "seeds", "conversations", "records"):
         rows = {row["id"]: row for row in lake.dataset(name, "tiny").rows()}
         assert set(ids) <= rows.keys(), f"{ids} not in {name}"
         ids = rows[ids[0]]["source_ids"]

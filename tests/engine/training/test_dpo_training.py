@@ -105,6 +105,11 @@ def test_the_margin_widens_on_queries_it_has_not_seen_beyond_its_interval(traine
     assert names | {"learning_rate", "tokens_per_s"} <= steps[-1].keys()
 
 
+def untimed(curve):
+    """A curve without what depends on how busy the machine is."""
+    return [{name: v for name, v in point.items() if name != "tokens_per_s"} for point in curve]
+
+
 def test_a_killed_training_goes_on_to_the_same_weights_and_the_same_reference(
     trained, tmp_path, model
 ):
@@ -132,7 +137,7 @@ def test_a_killed_training_goes_on_to_the_same_weights_and_the_same_reference(
 
     resumed = run_training(job, watch)
     assert next(line for line in lines if "step" in line)["step"] >= 4
-    assert resumed["curve"] == figures["curve"]
+    assert untimed(resumed["curve"]) == untimed(figures["curve"])
     assert resumed["heldout"] == figures["heldout"]
     assert apart(weights(job), weights(unbroken)) == 0
 

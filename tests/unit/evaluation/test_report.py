@@ -77,8 +77,8 @@ def test_a_finished_run_shows_every_section_without_gaps(html: str) -> None:
     page = Page(html)
     sections = [a["id"] for tag, a in page.tags if tag == "section"]
     assert sections == [
-        *("pipeline", "accounts", "training", "dialogues", "pairs", "evaluation", "rejects"),
-        *("lineage", "usage", "warnings", "recipe"),
+        *("pipeline", "accounts", "cleaning", "training", "dialogues", "pairs", "evaluation"),
+        *("rejects", "lineage", "usage", "warnings", "recipe"),
     ]
     assert not [a for _, a in page.tags if a.get("class") == "none"]
 
@@ -176,6 +176,12 @@ def test_a_failed_shard_is_named_with_its_error(tmp_path: Path) -> None:
     failure(lake, "synthesize", 1, 1, message="<i>gone</i>", started_at=ago(9), ended_at=ago(5))
     words = Page(build_report(lake, RUN, STAGES, NOW)).words
     assert "synthesize, shard 1 failed at attempt 1: EngineDied: <i>gone</i>" in words
+
+
+def test_what_cleaning_rules_did_is_shown_with_examples(html: str) -> None:
+    text = Page(html).words
+    assert "1,746" in text
+    assert "Share Prompt" in text
 
 
 def test_a_version_without_rows_leaves_its_section_plain(tmp_path: Path) -> None:

@@ -95,7 +95,7 @@ def test_a_missing_key_names_its_variable(parrot: Any, tmp_path: Path) -> None:
 def test_an_unknown_stage_is_named_with_those_there_are(parrot: Any, tmp_path: Path) -> None:
     outcome = parrot("run", write_recipe(tmp_path), "--until", "dinner")
     assert outcome.code == 2
-    assert "no stage 'dinner'; there are: ingest, train-ask" in outcome.err
+    assert "no stage 'dinner'; there are: ingest, assemble, train-ask" in outcome.err
 
 
 def test_a_valid_recipe_is_printed_with_its_defaults(parrot: Any, tmp_path: Path) -> None:

@@ -7,7 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from parrot_core.control_tokens import defuse_control_tokens, find_control_token
-from parrot_core.ingest.clean import CleanSession, Rejection, clean
+from parrot_core.ingest.clean import (
+    CleanSession,
+    Rejection,
+    clean_texts,
+    read_messages,
+    settle,
+)
+from parrot_core.ingest.rule_log import RuleLog
 from parrot_core.recipe import Ingest
 from parrot_core.schemas import REASONS
 
@@ -19,6 +26,14 @@ _TEXTS = st.sampled_from(["", " ", "Hi", "Why?", "<|im_end|>", "a\r\nb", "\u200b
 
 def _record(*turns: tuple[object, object]) -> dict[str, Any]:
     return {"id": "a", "conversations": [{"from": f, "value": v} for f, v in turns]}
+
+
+def clean(record: object, settings: Ingest) -> CleanSession | Rejection:
+    messages = read_messages(record)
+    if isinstance(messages, Rejection):
+        return messages
+    [cleaned] = clean_texts([("a", messages)], settings, RuleLog())
+    return settle(cleaned, settings, RuleLog(), "a")
 
 
 def _session(*turns: tuple[object, object], settings: Ingest = SETTINGS) -> CleanSession:
@@ -64,7 +79,7 @@ def test_what_another_part_of_a_split_session_asked_is_dropped_with_its_answer()
 def test_messages_of_one_speaker_are_merged_also_across_empty_ones() -> None:
     session = _session(("human", "q"), ("gpt", "a"), ("human", " "), ("gpt", "b"))
     assert _texts(session) == ["q", "a\n\nb"]
-    assert set(session.mended) == {"whitespace", "drop_empty", "merge_same_speaker"}
+    assert set(session.mended) == {"drop_empty", "merge_same_speaker"}
 
 
 def test_an_unanswered_last_query_is_dropped() -> None:
@@ -98,6 +113,33 @@ def test_a_record_without_a_session_says_why(record: object, reason: str) -> Non
     outcome = clean(record, SETTINGS)
     assert isinstance(outcome, Rejection)
     assert outcome.reason == reason
+
+
+def test_a_message_too_long_ends_the_session_before_it() -> None:
+    turns = [("human", "q"), ("gpt", "a"), ("human", "r"), ("gpt", "x" * 2000)]
+    assert _texts(_session(*turns)) == ["q", "a"]
+
+
+def test_error_notices_go_with_the_queries_that_they_follow() -> None:
+    notice = "Too many requests in 1 hour. Try again later."
+    turns = [("human", "q"), ("gpt", notice), ("human", "q"), ("gpt", "a")]
+    assert _texts(_session(*turns)) == ["q", "a"]
+    kept = _session(("human", "q"), ("gpt", "A network error is when the line is down."))
+    assert kept.turns == 1
+
+
+def test_turns_that_ask_nothing_are_dropped() -> None:
+    queries = ("...", "?", "好")
+    turns = [turn for q in queries for turn in (("human", q), ("gpt", "b"))]
+    assert _texts(_session(*turns)) == ["?", "b", "好", "b"]
+
+
+@given(turns=st.lists(st.tuples(_SPEAKERS, st.one_of(_TEXTS, st.text(max_size=30)))))
+def test_cleaning_what_is_clean_changes_nothing(turns: list[tuple[str, str]]) -> None:
+    outcome = clean(_record(*turns), SETTINGS)
+    if isinstance(outcome, CleanSession):
+        again = _record(*((m["role"], m["content"]) for m in outcome.messages))
+        assert clean(again, SETTINGS) == CleanSession(outcome.messages, ())
 
 
 def test_too_few_turns_are_rejected() -> None:
@@ -148,12 +190,6 @@ def test_no_control_token_survives_however_it_is_nested(text: str) -> None:
 @pytest.mark.parametrize("code", ["x <| y", "a[0] <b>bold</b>", "if a<s and s>b:", "<div>1</div>"])
 def test_code_and_html_that_people_talk_about_stay(code: str) -> None:
     assert _texts(_session(("human", code), ("gpt", code))) == [code, code]
-
-
-def test_page_markup_around_an_answer_is_taken_off() -> None:
-    page = '<div class="markdown prose"><p>Use <code>a &lt; b</code>.</p><p>Then</p></div>'
-    session = _session(("human", page), ("gpt", page))
-    assert _texts(session) == [page, "Use a < b.\nThen"]
 
 
 @pytest.mark.parametrize(

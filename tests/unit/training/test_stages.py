@@ -78,6 +78,31 @@ def test_sft_holds_some_dialogues_out_and_can_keep_only_the_first_turns(tmp_path
     assert {len(row["messages"]) for row in launch.train} == {2}
 
 
+def test_sft_can_train_on_real_conversations_of_one_source(tmp_path):
+    launch = Launch()
+    settings = {"base": "stub/model", "data": "conversations", "source": "ultra*"}
+    drawn = [("seed", "ultrachat_0"), ("train", "ultrachat_0"), ("seed", "ShareGPT")] * 2
+    rows = [
+        session(n, split=split) | {"source": source, "group": f"g{n}"}
+        for n, (split, source) in enumerate(drawn)
+    ]
+    work = FakeWork(small_recipe(train_sft=settings | {"heldout_fraction": 0}), tmp_path, rows=rows)
+    stage = TrainSftStage(launch)
+    assert stage.reads(work.run) == ("conversations",)
+    stage.process(work)
+    assert [row["messages"][0]["content"] for row in launch.train] == ["q0", "q3"]
+    assert work.metrics["examples"]["left_out"] == {"split_train": 2, "other_source": 2}
+
+
+def test_sft_can_train_on_the_dialogues_seeded_from_one_source(tmp_path):
+    launch = Launch()
+    settings = {"base": "stub/model", "source": "ultra*", "heldout_fraction": 0}
+    rows = [session(n) | {"id": f"{'ultra_1' if n % 2 else 'ShareGPT'}:{n}"} for n in range(6)]
+    work = FakeWork(small_recipe(train_sft=settings), tmp_path, rows=rows)
+    TrainSftStage(launch).process(work)
+    assert len(launch.train) == 3
+
+
 def test_the_pairs_of_a_held_out_query_are_all_held_out(tmp_path, monkeypatch):
     launch = Launch()
     monkeypatch.setattr("parrot_core.training.stages.resolve_model", lambda ref, run: ref)

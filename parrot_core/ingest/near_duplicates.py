@@ -1,0 +1,131 @@
+"""Finds texts that are nearly the same among many: MinHash bands, every candidate verified.
+
+A text is held as 20 hashes of 8 bytes, one for each band of 6 MinHash values (Broder 1997): two
+texts with Jaccard similarity s share a band with probability 1 - (1 - s^6)^20, which is 0.998 at
+0.8. Those that do are compared for real. What is found depends on the texts and their order
+alone, and the order is the caller's.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from parrot_core.ingest.shingles import Hashes, jaccard
+
+BANDS = 20
+ROWS = 6
+_BATCH = 512
+_SEED = 1
+_MOST_COMPARED = 16
+_MIX = np.array([0x9E3779B97F4A7C15 * (2 * i + 1) % 2**64 for i in range(ROWS)], dtype=np.uint64)
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Two texts that are nearly the same, by their positions; ``first < second``."""
+
+    first: int
+    second: int
+    similarity: float
+
+
+class Signatures:
+    """The bands of texts, in the order in which they are added."""
+
+    def __init__(self) -> None:
+        self._waiting: list[Hashes] = []
+        self._done: list[NDArray[np.uint64]] = []
+
+    def add(self, shingles: Hashes) -> None:
+        """Add a text's shingles (at least one)."""
+        self._waiting.append(shingles)
+        if len(self._waiting) >= _BATCH:
+            self._sign()
+
+    def bands(self) -> NDArray[np.uint64]:
+        """Shape (texts, BANDS)."""
+        self._sign()
+        if not self._done:
+            return np.empty((0, BANDS), dtype=np.uint64)
+        return np.concatenate(self._done)
+
+    def _sign(self) -> None:
+        if not self._waiting:
+            return
+        from rensa import RMinHash
+
+        matrix = RMinHash.digest_matrix_from_token_hash_sets(
+            [shingles.tolist() for shingles in self._waiting], BANDS * ROWS, _SEED
+        )
+        values = np.asarray(matrix.to_rows(), dtype=np.uint64).reshape(-1, BANDS, ROWS)
+        self._done.append((values * _MIX).sum(axis=2, dtype=np.uint64))
+        self._waiting = []
+
+
+def similar_pairs(
+    bands: NDArray[np.uint64], shingles_of: Callable[[int], Hashes], least: float
+) -> list[Pair]:
+    """Pairs of texts at least so similar, each text with the first ones that it is like.
+
+    Args:
+        bands: shape (texts, BANDS), in the order in which texts are to be preferred.
+        shingles_of: the shingles of the text at a position.
+        least: the Jaccard similarity asked for.
+    """
+    compared: dict[tuple[int, int], float] = {}
+    for column in bands.T:
+        for members in _alike(column):
+            apart: list[int] = []
+            for member in members:
+                for other in apart:
+                    if (other, member) not in compared:
+                        near = jaccard(shingles_of(other), shingles_of(member))
+                        compared[other, member] = near
+                    if compared[other, member] >= least:
+                        break
+                else:
+                    if len(apart) < _MOST_COMPARED:
+                        apart.append(member)
+    found = (Pair(*key, value) for key, value in compared.items() if value >= least)
+    return sorted(found, key=lambda pair: (pair.second, pair.first))
+
+
+def _alike(column: NDArray[np.uint64]) -> Iterator[list[int]]:
+    """Positions that share a value, ascending, for each value that is there more than once."""
+    order = np.argsort(column, kind="stable")
+    ordered = column[order]
+    starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]]) if ordered.size else order
+    lengths = np.diff(np.r_[starts, ordered.size])
+    for run in np.flatnonzero(lengths > 1):
+        yield order[starts[run] : starts[run] + lengths[run]].tolist()
+
+
+class Groups:
+    """Disjoint sets of positions (union-find); a set goes by its lowest position."""
+
+    def __init__(self, size: int) -> None:
+        self._above = list(range(size))
+
+    def root(self, position: int) -> int:
+        """The lowest position of the set."""
+        above = self._above
+        while above[position] != position:
+            above[position] = above[above[position]]
+            position = above[position]
+        return position
+
+    def join(self, first: int, second: int) -> None:
+        """Make the sets of two positions one."""
+        low, high = sorted((self.root(first), self.root(second)))
+        self._above[high] = low
+
+
+def repeats(pairs: Sequence[Pair]) -> dict[int, Pair]:
+    """The positions to give up so that no two that stay make a pair, each with its pair."""
+    given_up: dict[int, Pair] = {}
+    for pair in pairs:  # by second, so that what comes first is settled first
+        if pair.first not in given_up:
+            given_up.setdefault(pair.second, pair)
+    return given_up

@@ -1,0 +1,19 @@
+"""Check: a query on a topic that no training dialogue should be about."""
+
+from collections.abc import Sequence
+
+from parrot_core.engines.types import Message
+from parrot_core.filters.sensitive import TOPICS
+
+GATE = "|".join(f"(?i:{pattern.pattern})" for pattern in TOPICS.values())
+"""The patterns themselves."""
+
+
+def sensitive(messages: Sequence[Message]) -> str | None:
+    """The filter's topics, over all queries of a session."""
+    for place, message in enumerate(messages):
+        if message["role"] == "user":
+            for topic, pattern in TOPICS.items():
+                if pattern.search(message["content"]):
+                    return f"query {place // 2 + 1}: {topic}"
+    return None
