@@ -1,4 +1,4 @@
-"""From a ShareGPT record to a clean session, or to the reason why there is none.
+"""From a source record to a clean session, or to the reason why there is none.
 
 Small rules in two lists. Text rules change one message; session rules change or refuse the whole
 session. A rule's name is its function's name. A cleaned session alternates user and assistant,
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from parrot_core.engines.types import Message
-from parrot_core.ingest import sharegpt
+from parrot_core.ingest.layouts import SHAREGPT, Layout, Misfit
 from parrot_core.ingest.text_rules import TEXT_RULES
 from parrot_core.recipe import Ingest
 
@@ -40,11 +40,13 @@ Messages = list[Message]
 SessionRule = Callable[[Messages, Ingest], Messages | Rejection]
 
 
-def clean(record: object, settings: Ingest) -> CleanSession | Rejection:
-    """Apply all rules, in order, to a record of the ShareGPT layout."""
-    messages = read_messages(record)
-    if isinstance(messages, Rejection):
-        return messages
+def clean(record: object, settings: Ingest, layout: Layout = SHAREGPT) -> CleanSession | Rejection:
+    """Apply all rules, in order, to a record of a layout."""
+    messages = layout.read(record)
+    if isinstance(messages, Misfit):
+        return Rejection("malformed_record", messages.why)
+    if not messages:
+        return Rejection("no_turns")
     mended = [rule.__name__ for rule in TEXT_RULES if _apply_to_texts(rule, messages)]
     for session_rule in SESSION_RULES:
         outcome = session_rule(messages, settings)
@@ -54,30 +56,6 @@ def clean(record: object, settings: Ingest) -> CleanSession | Rejection:
             mended.append(session_rule.__name__)
         messages = outcome
     return CleanSession(tuple(messages), tuple(mended))
-
-
-def read_messages(record: object) -> Messages | Rejection:
-    """The record's turns with the roles that chat templates know."""
-    turns = record.get("conversations") if isinstance(record, dict) else None
-    if not isinstance(turns, list):
-        found = sharegpt.describe(record)
-        return Rejection("malformed_record", f"found {found}, expected {sharegpt.EXPECTED}")
-    if not turns:
-        return Rejection("no_turns")
-    messages: Messages = []
-    for number, turn in enumerate(turns):
-        speaker = turn.get("from") if isinstance(turn, dict) else None
-        content = turn.get("value") if isinstance(turn, dict) else None
-        if not isinstance(speaker, str) or not isinstance(content, str):
-            expected = "expected text in 'from' and 'value'"
-            return Rejection("malformed_record", f"conversations[{number}]: {expected}")
-        role = sharegpt.SPEAKERS.get(speaker.strip().lower())
-        if role is None:
-            known = ", ".join(sharegpt.SPEAKERS)
-            detail = f"conversations[{number}]: speaker {speaker[:40]!r}, expected one of {known}"
-            return Rejection("malformed_record", detail)
-        messages.append({"role": role, "content": content})
-    return messages
 
 
 def drop_system(messages: Messages, settings: Ingest) -> Messages | Rejection:

@@ -15,7 +15,7 @@ import fsspec
 from fsspec.utils import infer_compression
 
 from parrot_core.errors import ParrotError, SourceError, StorageError
-from parrot_core.ingest import sharegpt
+from parrot_core.ingest.layouts import SHAREGPT, describe
 from parrot_core.ingest.parsing import BadRecord, DamageError, array_records, line_records
 from parrot_core.ingest.utf8 import Utf8Mender
 from parrot_core.packaged import is_packaged, packaged_file
@@ -88,9 +88,9 @@ class Source:
         found = [record for record in peeked if not isinstance(record, BadRecord)]
         if self.warnings and not found:
             raise SourceError(f"{self.url}: holds no whole record; {self.warnings[0]}")
-        if peeked and not any(map(sharegpt.looks_like, found)):
-            what = sharegpt.describe(found[0]) if found else "lines that aren't JSON"
-            raise SourceError(f"{self.url}: found {what}, expected {sharegpt.EXPECTED}")
+        if peeked and not any(map(SHAREGPT.looks_like, found)):
+            what = describe(found[0]) if found else "lines that aren't JSON"
+            raise SourceError(f"{self.url}: found {what}, expected {SHAREGPT.expected}")
         return chain(peeked, stream)
 
     def _until_damage(self, records: Iterable[object]) -> Iterator[object]:
@@ -231,7 +231,7 @@ def _container(url: str, head: bytes) -> Callable[[Iterable[bytes]], Iterator[ob
     if text.startswith(b"["):
         return array_records
     if not text:
-        raise SourceError(f"{url}: is empty, expected {sharegpt.EXPECTED}")
+        raise SourceError(f"{url}: is empty, expected {SHAREGPT.expected}")
     first, *others = text.split(b"\n")
     if any(map(_is_json_object, (first, *others))) or (first.startswith(b"{") and not others):
         return line_records

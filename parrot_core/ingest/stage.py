@@ -10,7 +10,6 @@ from typing import ClassVar
 
 from parrot_core.engines.types import Message
 from parrot_core.filters import first_failure
-from parrot_core.ingest import sharegpt
 from parrot_core.ingest.clean import CleanSession, Rejection, clean
 from parrot_core.ingest.language import (
     FastTextDetector,
@@ -18,6 +17,7 @@ from parrot_core.ingest.language import (
     LanguageDetector,
     session_language,
 )
+from parrot_core.ingest.layouts import SHAREGPT, parse_id
 from parrot_core.ingest.sources import Source, SourceRecord, expand_sources, open_source
 from parrot_core.ingest.splits import split_of, unit_hash
 from parrot_core.recipe import Ingest, Recipe
@@ -144,8 +144,8 @@ class _Intake:
 
     def _row(self, record: SourceRecord, session: CleanSession) -> Row:
         settings = self._recipe.ingest
-        own_id = sharegpt.record_id(record.record)
-        session_id = sharegpt.parse_id(own_id or f"{self.source}#{record.index}")
+        own_id = SHAREGPT.record_id(record.record)
+        session_id = parse_id(own_id or f"{self.source}#{record.index}")
         return {
             "split": split_of(
                 self._recipe.seed,
@@ -162,7 +162,7 @@ class _Intake:
         }
 
     def _row_id(self, record: SourceRecord) -> str:
-        own_id = None if record.problem else sharegpt.record_id(record.record)
+        own_id = None if record.problem else SHAREGPT.record_id(record.record)
         row_id = f"{self.source}:{own_id or f'#{record.index}'}"
         while (digest := _digest(row_id)) in self._ids:
             row_id += f"#{record.index}"

@@ -1,23 +1,18 @@
 """The ShareGPT layout: ``{"id": …, "conversations": [{"from": "human", "value": …}, …]}``."""
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 
-from parrot_core.engines.types import Role
+from parrot_core.engines.types import Message
+from parrot_core.ingest.layouts.layout import (
+    Layout,
+    Misfit,
+    describe,
+    speaker_messages,
+    usable_id,
+)
 
 EXPECTED = 'the ShareGPT layout: {"id": …, "conversations": [{"from": …, "value": …}, …]}'
-
-SPEAKERS: Mapping[str, Role] = {
-    "human": "user",
-    "user": "user",
-    "gpt": "assistant",
-    "chatgpt": "assistant",
-    "bing": "assistant",
-    "bard": "assistant",
-    "assistant": "assistant",
-    "system": "system",
-}
 
 _PART = re.compile(r"(?P<base>.+)_(?P<part>\d+)", re.DOTALL)
 
@@ -41,25 +36,22 @@ def parse_id(record_id: str) -> SessionId:
     return SessionId(match["base"], int(match["part"])) if match else SessionId(record_id, None)
 
 
-def record_id(record: object) -> str | None:
-    """The id that a record carries, if it carries a usable one."""
-    value = record.get("id") if isinstance(record, dict) else None
-    if isinstance(value, int) and not isinstance(value, bool):
-        return str(value)
-    return value if isinstance(value, str) and value else None
+def _record_id(record: object) -> str | None:
+    return usable_id(record.get("id")) if isinstance(record, dict) else None
 
 
-def looks_like(record: object) -> bool:
-    """Whether a record is in this layout, as far as its shape goes."""
+def _looks_like(record: object) -> bool:
     turns = record.get("conversations") if isinstance(record, dict) else None
     return isinstance(turns, list) and all(
         isinstance(turn, dict) and "from" in turn and "value" in turn for turn in turns
     )
 
 
-def describe(record: object) -> str:
-    """What a record is, in a few words, for the error that says it's not in this layout."""
-    if isinstance(record, dict):
-        keys = ", ".join(repr(key)[:40] for key in list(record)[:6]) or "no keys"
-        return f"an object with {keys}"
-    return {list: "an array", str: "a string", type(None): "null"}.get(type(record), "a number")
+def _read(record: object) -> list[Message] | Misfit:
+    turns = record.get("conversations") if isinstance(record, dict) else None
+    if not isinstance(turns, list):
+        return Misfit(f"found {describe(record)}, expected {EXPECTED}")
+    return speaker_messages(turns, "conversations", "from", "value")
+
+
+SHAREGPT = Layout("sharegpt", EXPECTED, _looks_like, _record_id, _read, splits_sessions=True)
