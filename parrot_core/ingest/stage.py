@@ -4,8 +4,8 @@ import hashlib
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import PurePosixPath
+from dataclasses import asdict, dataclass
+from itertools import islice
 from typing import ClassVar
 
 from parrot_core.engines.types import Message
@@ -17,20 +17,23 @@ from parrot_core.ingest.language import (
     LanguageDetector,
     session_language,
 )
-from parrot_core.ingest.layouts import SHAREGPT, parse_id
-from parrot_core.ingest.sources import Source, SourceRecord, expand_sources, open_source
+from parrot_core.ingest.layouts import Layout
+from parrot_core.ingest.locating import SourceFile, source_files
+from parrot_core.ingest.sources import Source, SourceRecord, open_source
 from parrot_core.ingest.splits import split_of, unit_hash
-from parrot_core.recipe import Ingest, Recipe
+from parrot_core.recipe import Recipe
 from parrot_core.stage import Row, Run, ShardPlan, ShardWork, Slice, Stage
 
 
 class IngestStage(Stage):
     """Source files to clean sessions, each in its split; a shard a file, the unit a record.
 
-    Row ids are ``<source name>:<record id>``, with ``#<record index>`` behind when the record
-    has no id or an earlier record has the same. ``source_ids`` is ``[<url>#<record index>]``.
-    Metrics: ``records``, ``megabytes``, ``seconds``, ``mb_per_s`` a source, ``languages`` (sessions
-    seen by language), ``mended`` (sessions changed, by rule), ``splits`` (sessions kept, by split).
+    Row ids are ``<source name>:<record id>``, or ``<source name>/<file>:<record id>`` where a
+    source has several files, with ``#<record index>`` behind when the record has no id or an
+    earlier record has the same. ``source_ids`` is ``[<url>#<record index>]``.
+    Metrics: ``records``, ``layouts`` (records by layout), ``megabytes``, ``seconds``, ``mb_per_s``
+    a source, ``languages`` (sessions seen by language), ``mended`` (sessions changed, by rule),
+    ``splits`` (sessions kept, by split).
     """
 
     name = "ingest"
@@ -50,15 +53,11 @@ class IngestStage(Stage):
         """One shard a source file; each is opened and its layout recognised, so that a wrong
         source ends the run before it starts.
         """
-        urls = expand_sources(run.recipe.ingest.sources)
-        for url in urls:
-            with open_source(url):
+        files = source_files(run.recipe.ingest)
+        for file in files:
+            with open_source(file.url, file.layout):
                 pass
-        named = zip(urls, _names(urls), strict=True)
-        return [
-            ShardPlan(index, params={"url": url, "source": name})
-            for index, (url, name) in enumerate(named)
-        ]
+        return [ShardPlan(index, params=asdict(file)) for index, file in enumerate(files)]
 
     def rows_per_file(self, run: Run) -> int:
         """As the recipe says."""
@@ -66,15 +65,13 @@ class IngestStage(Stage):
 
     def process(self, work: ShardWork) -> None:
         """Read one file in one pass; each record becomes a session or a reject."""
-        recipe = work.run.recipe
+        file = SourceFile(**work.plan.params)
         started = self._clock()
-        intake = _Intake(work, recipe, str(work.plan.params["source"]), self._detector())
-        with open_source(str(work.plan.params["url"])) as source:
-            for record in source:
-                if recipe.ingest.limit is not None and record.index >= recipe.ingest.limit:
-                    break
+        with open_source(file.url, file.layout) as source:
+            intake = _Intake(work, file, source.layout, self._detector())
+            for record in islice(source, file.limit):
                 intake.take(record, source.url)
-                work.progress(intake.records, _expected(source, intake.records, recipe.ingest))
+                work.progress(intake.records, _expected(source, file.limit))
             megabytes = source.bytes_read / 1e6
         for warning in source.warnings:
             work.warn(warning)
@@ -83,9 +80,10 @@ class IngestStage(Stage):
         work.progress(intake.records, intake.records)
         seconds = self._clock() - started
         work.metric("records", intake.records)
+        work.metric("layouts", {source.layout.name: intake.records})
         work.metric("megabytes", round(megabytes, 3))
         work.metric("seconds", round(seconds, 3))
-        work.metric("mb_per_s", {intake.source: round(megabytes / max(seconds, 1e-9), 2)})
+        work.metric("mb_per_s", {file.source: round(megabytes / max(seconds, 1e-9), 2)})
         for name, counter in intake.counters.items():
             work.metric(name, dict(counter.most_common()))
 
@@ -94,9 +92,8 @@ class _Intake:
     """What one pass over a source has seen: ids, contents, and counts for the metrics."""
 
     def __init__(
-        self, work: ShardWork, recipe: Recipe, source: str, detector: LanguageDetector
+        self, work: ShardWork, file: SourceFile, layout: Layout, detector: LanguageDetector
     ) -> None:
-        self.source = source
         self.records = 0
         self.counters: dict[str, Counter[str]] = {
             "languages": Counter(),
@@ -104,7 +101,10 @@ class _Intake:
             "splits": Counter(),
         }
         self._work = work
-        self._recipe = recipe
+        self._recipe = work.run.recipe
+        self._source = file.source
+        self._prefix = file.prefix or file.source
+        self._layout = layout
         self._detector = detector
         self._ids: set[bytes] = set()
         self._contents: dict[bytes, int] = {}
@@ -128,7 +128,7 @@ class _Intake:
     def _examine(self, record: SourceRecord) -> Rejection | tuple[CleanSession, str | None]:
         if record.problem:
             return Rejection("malformed_record", record.problem)
-        session = clean(record.record, self._recipe.ingest)
+        session = clean(record.record, self._recipe.ingest, self._layout)
         if isinstance(session, Rejection):
             return session
         guess = session_language(session.messages, self._detector)
@@ -144,8 +144,9 @@ class _Intake:
 
     def _row(self, record: SourceRecord, session: CleanSession) -> Row:
         settings = self._recipe.ingest
-        own_id = SHAREGPT.record_id(record.record)
-        session_id = parse_id(own_id or f"{self.source}#{record.index}")
+        own_id = self._layout.record_id(record.record)
+        whole_id = own_id or f"{self._prefix}#{record.index}"
+        session_id = self._layout.session_of(whole_id)
         return {
             "split": split_of(
                 self._recipe.seed,
@@ -153,7 +154,7 @@ class _Intake:
                 settings.heldout_fraction,
                 settings.seed_fraction,
             ),
-            "source": self.source,
+            "source": self._source,
             "record_index": record.index,
             "messages": list(session.messages),
             "n_turns": session.turns,
@@ -162,8 +163,8 @@ class _Intake:
         }
 
     def _row_id(self, record: SourceRecord) -> str:
-        own_id = None if record.problem else SHAREGPT.record_id(record.record)
-        row_id = f"{self.source}:{own_id or f'#{record.index}'}"
+        own_id = None if record.problem else self._layout.record_id(record.record)
+        row_id = f"{self._prefix}:{own_id or f'#{record.index}'}"
         while (digest := _digest(row_id)) in self._ids:
             row_id += f"#{record.index}"
         self._ids.add(digest)
@@ -261,23 +262,12 @@ def _refused_language(guess: Guess | None, kept: Sequence[str]) -> Rejection | N
     return Rejection("language", f"found {found}, expected {', '.join(kept)}")
 
 
-def _expected(source: Source, records: int, settings: Ingest) -> int | None:
-    """Records the source will have given at its end, reckoned from the bytes read so far."""
-    if not source.total_bytes or not source.bytes_read:
-        return settings.limit
-    reckoned = max(records, round(records * source.total_bytes / source.bytes_read))
-    return reckoned if settings.limit is None else min(reckoned, settings.limit)
-
-
-def _names(urls: Sequence[str]) -> list[str]:
-    """A short name for each file: its stem, numbered where two files share it."""
-    names: list[str] = []
-    taken: Counter[str] = Counter()
-    for url in urls:
-        stem = PurePosixPath(url.split("::")[0]).name.partition(".")[0] or "source"
-        taken[stem] += 1
-        names.append(stem if taken[stem] == 1 else f"{stem}~{taken[stem]}")
-    return names
+def _expected(source: Source, limit: int | None) -> int | None:
+    """Records that will have been taken in at the source's end, as far as that can be reckoned."""
+    reckoned = source.records_expected()
+    if reckoned is None or limit is None:
+        return limit if reckoned is None else reckoned
+    return min(reckoned, limit)
 
 
 def _content_digest(messages: Sequence[Message]) -> bytes:

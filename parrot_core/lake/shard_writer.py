@@ -14,7 +14,7 @@ from parrot_core.lake.manifest import FileEntry
 from parrot_core.lake.storage import Storage
 
 ROWS_IN_MEMORY = 1000
-
+CHARS_IN_MEMORY = 32 << 20  # fewer rows where rows are huge
 
 _OF_ATTEMPT = re.compile(
     r"(?:shards|rejects)/\d{5,}-(?P<rows>[0-9a-f]{12})-\d+\.parquet"
@@ -51,6 +51,7 @@ class ParquetFiles:
         self._rows_per_file = rows_per_file
         self._scratch = tempfile.TemporaryDirectory(prefix="parrot-shard-")
         self._rows: list[dict[str, Any]] = []
+        self._chars = 0
         self._writer: pq.ParquetWriter | None = None
         self._in_file = 0
         self.files: list[FileEntry] = []
@@ -74,7 +75,11 @@ class ParquetFiles:
         """Add a row of the schema."""
         self._rows.append(row)
         self.rows += 1
-        if len(self._rows) >= min(ROWS_IN_MEMORY, self._rows_per_file - self._in_file):
+        self._chars += _chars(row)
+        if (
+            len(self._rows) >= min(ROWS_IN_MEMORY, self._rows_per_file - self._in_file)
+            or self._chars >= CHARS_IN_MEMORY
+        ):
             self._flush()
 
     def finish(self) -> tuple[FileEntry, ...]:
@@ -96,6 +101,7 @@ class ParquetFiles:
         self._writer.write_table(table)
         self._in_file += len(self._rows)
         self._rows = []
+        self._chars = 0
         if self._in_file >= self._rows_per_file:
             self._finish_file()
 
@@ -110,6 +116,15 @@ class ParquetFiles:
         )
         self._in_file = 0
         self._local.unlink()
+
+
+def _chars(value: object) -> int:
+    """Characters of all texts in a row."""
+    if isinstance(value, str):
+        return len(value)
+    if isinstance(value, dict):
+        return sum(map(_chars, value.values()))
+    return sum(map(_chars, value)) if isinstance(value, list) else 0
 
 
 def upload_entry(storage: Storage, local: Path, folder: str, path: str, rows: int) -> FileEntry:

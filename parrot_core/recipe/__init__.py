@@ -6,7 +6,15 @@ addresses) don't change what a run produces, so a run may be resumed with other 
 """
 
 from parrot_core.recipe.base import OPERATIONAL, STRATEGIES, Model, ModelRef, Sampling, Strategy
-from parrot_core.recipe.data import Filter, FilterRule, Ingest, Seeds, Synthesize
+from parrot_core.recipe.data import (
+    Filter,
+    FilterRule,
+    Ingest,
+    LayoutName,
+    Seeds,
+    Source,
+    Synthesize,
+)
 from parrot_core.recipe.engines import (
     BatchSettings,
     Engine,
@@ -31,6 +39,7 @@ __all__ = [
     "Filter",
     "FilterRule",
     "Ingest",
+    "LayoutName",
     "Limits",
     "Lora",
     "Model",
@@ -41,6 +50,7 @@ __all__ = [
     "Sampling",
     "Seeds",
     "Select",
+    "Source",
     "Strategy",
     "Synthesize",
     "TrainAsk",

@@ -4,22 +4,46 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from parrot_core.recipe.base import OPERATIONAL, Model, Sampling
+from parrot_core.recipe.base import OPERATIONAL, SLUG, Model, Sampling
 
 FilterRule = Literal["malformed", "short", "repetitive", "sensitive"]
+LayoutName = Literal["sharegpt", "ultrachat", "openai_messages", "wildchat_lmsys", "baize"]
+
+
+class Source(Model):
+    """One source of conversations, with what is to be said about it beside its address."""
+
+    url: str = Field(
+        min_length=1,
+        description=(
+            "A file, a folder or a pattern with `*`: a path, `s3://`, `hf://` or another fsspec "
+            "URL, or `package://PACKAGE/FILE`. Or `datasets://NAME?split=…` for what "
+            "`datasets.load_dataset` opens (beside split: config, revision, streaming …)."
+        ),
+    )
+    name: str | None = Field(
+        None,
+        pattern=SLUG,
+        description="Short name that its rows carry; unset, made from the address.",
+    )
+    layout: LayoutName | None = Field(
+        None, description="How its records are laid out; unset, recognised from the data."
+    )
+    limit: int | None = Field(
+        None, ge=1, description="Read at most so many records of each file; unset, `ingest.limit`."
+    )
 
 
 class Ingest(Model):
     """Source records to clean, split conversations."""
 
-    sources: tuple[str, ...] = Field(
+    sources: tuple[str | Source, ...] = Field(
         min_length=1,
-        description=(
-            "ShareGPT-layout files: paths, s3:// or other fsspec URLs, or "
-            "package://PACKAGE/FILE for data that an installed Python package ships."
-        ),
+        description="Where conversations come from: the `url` alone, or a mapping that says more.",
     )
-    limit: int | None = Field(None, ge=1, description="Read at most so many records a source.")
+    limit: int | None = Field(
+        None, ge=1, description="Read at most so many records of each file of a source."
+    )
     languages: tuple[str, ...] = Field(
         ("en",), description="ISO 639-1 codes to keep; empty keeps every language."
     )

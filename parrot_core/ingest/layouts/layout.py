@@ -1,5 +1,6 @@
 """What a source layout is: it tells its records from others and reads them into messages."""
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -13,8 +14,31 @@ SPEAKERS: Mapping[str, Role] = {
     "bing": "assistant",
     "bard": "assistant",
     "assistant": "assistant",
+    "model": "assistant",
     "system": "system",
+    "developer": "system",
 }
+
+_PART = re.compile(r"(?P<base>.+)_(?P<part>\d+)", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class SessionId:
+    """A record's id, taken apart: dumps split long sessions into ``X_0``, ``X_7`` …"""
+
+    base: str
+    part: int | None  # index of the part's first message in the session; None: not split
+
+    @property
+    def opens_session(self) -> bool:
+        """Whether the record holds the session's beginning."""
+        return self.part in (None, 0)
+
+
+def parse_id(record_id: str) -> SessionId:
+    """Take a record id apart. All parts of one session share ``base``."""
+    match = _PART.fullmatch(record_id)
+    return SessionId(match["base"], int(match["part"])) if match else SessionId(record_id, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +64,10 @@ class Layout:
     splits_sessions: bool = False
     """Whether ``X_0``, ``X_7`` … are the parts of one long session ``X``."""
 
+    def session_of(self, record_id: str) -> SessionId:
+        """The session that the record of this id is, or is a part of."""
+        return parse_id(record_id) if self.splits_sessions else SessionId(record_id, None)
+
 
 def describe(record: object) -> str:
     """What a record is, in a few words."""
@@ -49,11 +77,28 @@ def describe(record: object) -> str:
     return {list: "an array", str: "a string", type(None): "null"}.get(type(record), "a number")
 
 
-def usable_id(value: object) -> str | None:
-    """An id as text: a non-empty string or an integer."""
-    if isinstance(value, int) and not isinstance(value, bool):
-        return str(value)
-    return value if isinstance(value, str) and value else None
+def id_under(*keys: str) -> Callable[[object], str | None]:
+    """Read a record's id from the first of these keys that holds a non-empty text or an integer."""
+
+    def record_id(record: object) -> str | None:
+        if not isinstance(record, dict):
+            return None
+        for key in keys:
+            value = record.get(key)
+            if isinstance(value, int) and not isinstance(value, bool):
+                return str(value)
+            if isinstance(value, str) and value:
+                return value
+        return None
+
+    return record_id
+
+
+def has_speakers(turns: object, *keys: str) -> bool:
+    """Whether it is a list of objects that have these keys."""
+    return isinstance(turns, list) and all(
+        isinstance(turn, dict) and all(key in turn for key in keys) for turn in turns
+    )
 
 
 def speaker_messages(
@@ -80,3 +125,26 @@ def speaker_messages(
             return Misfit(f"{field}[{number}]: speaker {speaker[:40]!r}, expected one of {known}")
         messages.append({"role": role, "content": content})
     return messages
+
+
+def role_messages(turns: list[object], field: str) -> list[Message] | Misfit:
+    """The messages of a list of ``{role, content}``, also with OpenAI's lists of content parts."""
+    plain: list[object] = []
+    for number, turn in enumerate(turns):
+        parts = turn.get("content") if isinstance(turn, dict) else None
+        if not isinstance(turn, dict) or not isinstance(parts, list):
+            plain.append(turn)
+            continue
+        texts = [_part_text(part) for part in parts]
+        if any(text is None for text in texts):
+            return Misfit(f"{field}[{number}]: a content part that isn't text")
+        plain.append({"role": turn.get("role"), "content": "\n".join(map(str, texts))})
+    return speaker_messages(plain, field, "role", "content")
+
+
+def _part_text(part: object) -> str | None:
+    if isinstance(part, dict):
+        part = (
+            part.get("text") if part.get("type") in ("text", "input_text", "output_text") else None
+        )
+    return part if isinstance(part, str) else None
