@@ -118,13 +118,16 @@ class ParquetFiles:
         self._local.unlink()
 
 
-def _chars(value: object) -> int:
-    """Characters of all texts in a row."""
-    if isinstance(value, str):
-        return len(value)
-    if isinstance(value, dict):
-        return sum(map(_chars, value.values()))
-    return sum(map(_chars, value)) if isinstance(value, list) else 0
+def _chars(row: dict[str, Any]) -> int:
+    """Characters of a row's texts and of its lists of messages: what can be long."""
+    total = 0
+    for value in row.values():
+        if isinstance(value, str):
+            total += len(value)
+        elif isinstance(value, list) and value and isinstance(value[0], dict):
+            for item in value:
+                total += len(item.get("content") or "")
+    return total
 
 
 def upload_entry(storage: Storage, local: Path, folder: str, path: str, rows: int) -> FileEntry:
