@@ -44,7 +44,11 @@ def source_files(settings: Ingest) -> list[SourceFile]:
     found: dict[str, tuple[Source, str]] = {}
     for entry, name in zip(entries, names, strict=True):
         for url in expand_sources([entry.url]):
-            found.setdefault(url, (entry, name))
+            other, _ = found.setdefault(url, (entry, name))
+            if (other.name, other.layout, other.limit) != (entry.name, entry.layout, entry.limit):
+                raise SourceError(
+                    f"{url}: two of the recipe's sources, with other settings, hold it"
+                )
     files_of = Counter(name for _, name in found.values())
     stems = _numbered(f"{name}/{_stem(url)}" for url, (_, name) in found.items())
     return [

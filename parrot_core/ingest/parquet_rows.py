@@ -60,9 +60,10 @@ class ParquetRows:
             before, seen = self._bytes_read, 0
             try:
                 for batch in self._batches(group):
+                    read = seen + batch.num_rows
+                    self._bytes_read = before + size * read // max(info.num_rows, 1)
                     yield from _plain(batch, group, seen)
-                    seen += batch.num_rows
-                    self._bytes_read = before + size * seen // max(info.num_rows, 1)
+                    seen = read
             except (pa.ArrowException, OSError) as error:
                 if isinstance(error, OSError) and error.errno is not None:
                     raise  # storage, not the file

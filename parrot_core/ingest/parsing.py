@@ -51,7 +51,7 @@ def _parse_leniently(line: bytes, number: int) -> object | BadRecord:
     try:
         record: object = json.loads(text, strict=False)
     except json.JSONDecodeError as error:
-        why = f"line {number}: not JSON: {error.msg} at column {error.colno}"
+        why = f"line {number}: not JSON: {error.msg} (column {error.colno})"
     except ValueError as error:  # an integer of thousands of digits
         why = f"line {number}: not JSON: {error}"
     except RecursionError:

@@ -80,9 +80,9 @@ class Source:
                 yield SourceRecord(index, record)
         if self._bad:
             kept = self.records - self._bad
+            bad = "1 place holds" if self._bad == 1 else f"{self._bad:,} places hold"
             self._warn(
-                f"{self._bad:,} places hold no whole record (the first: {self._first_bad}); kept "
-                f"all {kept:,} others"
+                f"{bad} no whole record (the first: {self._first_bad}); kept all {kept:,} others"
             )
         for remark in self._container.remarks():
             self._warn(remark)

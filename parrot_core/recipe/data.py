@@ -1,8 +1,8 @@
 """Settings of the stages that make dialogues: ingest, seeds, synthesize, filter."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 
 from parrot_core.recipe.base import OPERATIONAL, SLUG, Model, Sampling
 
@@ -34,10 +34,20 @@ class Source(Model):
     )
 
 
+def _entry_kind(entry: object) -> str:
+    return "plain_url" if isinstance(entry, str) else "mapping"
+
+
+# Told apart by shape, so that an error names what is wrong with the one that was meant.
+SourceEntry = Annotated[
+    Annotated[str, Tag("plain_url")] | Annotated[Source, Tag("mapping")], Discriminator(_entry_kind)
+]
+
+
 class Ingest(Model):
     """Source records to clean, split conversations."""
 
-    sources: tuple[str | Source, ...] = Field(
+    sources: tuple[SourceEntry, ...] = Field(
         min_length=1,
         description="Where conversations come from: the `url` alone, or a mapping that says more.",
     )

@@ -133,7 +133,7 @@ def test_damage_in_the_middle_keeps_all_records_around_it(
     [problem] = [record.problem for record in records if record.problem]
     assert problem.startswith(f"byte {data.index(damage):,}: ") or damage == b"]]"
     assert len(warnings) == 1
-    assert "1 places hold no whole record" in warnings[0]
+    assert "1 place holds no whole record" in warnings[0]
     assert "all 5 others" in warnings[0]
 
 
@@ -193,7 +193,7 @@ def test_a_bad_line_is_named_and_the_others_are_read(
     assert records[at].problem.startswith(f"line {at + 1}: ")
     assert records[at].record == bad
     assert len(warnings) == 1
-    assert f"1 places hold no whole record (the first: line {at + 1}: " in warnings[0]
+    assert f"1 place holds no whole record (the first: line {at + 1}: " in warnings[0]
 
 
 @pytest.mark.parametrize(

