@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from parrot_core.ingest.layouts import LAYOUTS, Misfit, describe, most_likely
@@ -140,6 +140,7 @@ _JSON = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(record=_JSON)
 def test_no_record_makes_a_layout_stumble(record: object) -> None:
     for layout in LAYOUTS.values():

@@ -69,7 +69,7 @@ def test_files_are_read_through_any_fsspec_url(tmp_path: Path) -> None:
         assert [record.record for record in _read(url)[0]] == RECORDS
 
 
-@settings(max_examples=150)
+@settings(max_examples=150, deadline=None)
 @given(data=st.data())
 def test_a_cut_array_keeps_every_whole_record_and_says_so_once(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
@@ -98,7 +98,7 @@ def _whole_records(text: bytes) -> int:
         rest, count = rest[end:], count + 1
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(cut=st.integers(400, 900))
 def test_a_cut_gzip_file_keeps_what_was_written_before_the_cut(
     tmp_path_factory: pytest.TempPathFactory, cut: int
@@ -137,7 +137,7 @@ def test_damage_in_the_middle_keeps_all_records_around_it(
     assert "all 5 others" in warnings[0]
 
 
-@settings(max_examples=150)
+@settings(max_examples=150, deadline=None)
 @given(data=st.data())
 def test_a_hole_in_an_array_costs_the_records_it_touches_and_no_other(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
