@@ -45,6 +45,7 @@ Overrides = Annotated[
     typer.Option("--set", metavar="KEY.PATH=VALUE", help="Override a value of the recipe."),
 ]
 app.command("stats")(data_cli.stats)
+app.command("export")(data_cli.export)
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""Commands about data itself: ``parrot stats``."""
+"""Commands about data itself: ``parrot stats`` and ``parrot export``."""
 
 from pathlib import Path
 from typing import Annotated
@@ -83,3 +83,25 @@ def stats(
     out.print(statistics.render(found))
     for file in filter(None, (html, output)):
         out.print(f"written: {file.absolute()}", markup=False, soft_wrap=True)
+
+
+def export(
+    what: Annotated[
+        str, typer.Argument(metavar="NAME[@VERSION]", help="Default: the newest version.")
+    ],
+    to: Annotated[str, typer.Option("--to", help="Folder or URL to write to.")],
+    format: Annotated[str, typer.Option("--format", help="hf, sharegpt, trl or parquet.")] = "hf",
+    force: Annotated[bool, typer.Option("--force", help="Replace what is there.")] = False,
+    lake: LakeHere = DEFAULT_LAKE,
+    as_json: AsJson = False,
+) -> None:
+    """Write a version for others: a Hugging Face dataset, ShareGPT JSON, TRL JSONL, Parquet."""
+    from flows import exporting
+
+    done = exporting.export(
+        Lake(lake), what, to, format, force=force, console=Console(stderr=True, quiet=as_json)
+    )
+    if as_json:
+        out.print_json(data=done.to_json())
+    else:
+        out.print(exporting.render(done), markup=False, soft_wrap=True)

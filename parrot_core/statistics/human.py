@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from parrot_core.errors import UserError
 from parrot_core.filters.similarity import tokens
+from parrot_core.ingest.sharegpt import parse_id
 from parrot_core.statistics.sampling import RESAMPLES, Draw, lot
 from parrot_core.statistics.session import Session
 from parrot_core.statistics.values import Figure, Found
@@ -38,7 +39,7 @@ Scores = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class FollowUp:
-    """A query of turn 2 or later."""
+    """A query of turn 2 or later; ``session`` is the whole one that a part belongs to."""
 
     session: str
     text: str
@@ -55,7 +56,8 @@ class FollowUps:
         """Keep the beginnings of its follow-up queries, if it is drawn."""
         if session.turns > 1:
             texts = tuple(query[:QUERY_CHARS] for query in session.queries[1:])
-            self._drawn.offer(session.id, (session.id, texts))
+            whole = parse_id(session.id).base  # parts of one session tell each other
+            self._drawn.offer(session.id, (whole, texts))
 
     def queries(self) -> list[FollowUp]:
         """All queries of the sample."""
