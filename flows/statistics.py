@@ -16,9 +16,11 @@ from parrot_core.evaluation.report import render_statistics
 from parrot_core.evaluation.statistics_page import Cell, Grid, agreement_words, compare, table_1
 from parrot_core.lake.lake import Lake
 from parrot_core.monitor.inert import one_line
+from parrot_core.recipe import Recipe, load_recipe
 from parrot_core.statistics.compute import Options, Told
 from parrot_core.statistics.values import Statistics
-from parrot_core.statistics.versions import statistics_of
+from parrot_core.statistics.versions import statistics_of, with_asker, with_judge
+from parrot_core.training.models import model_cache
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,15 +41,22 @@ class Wanted:
 def measure(lake: Lake, wanted: Wanted, console: Console) -> list[Statistics]:
     """Statistics of every set, with a progress bar on ``console``."""
     options = Options(seed=wanted.seed, sample=wanted.sample, tokenizer=wanted.tokenizer)
+    recipe = load_recipe(wanted.recipe) if wanted.recipe else None
     with _told(console) as told:
-        return [
-            _more(lake, what, statistics_of(lake, what, options, wanted.human, told), wanted, told)
-            for what in wanted.what
-        ]
+        return [_measured(lake, what, wanted, recipe, options, told) for what in wanted.what]
 
 
-def _more(lake: Lake, what: str, found: Statistics, wanted: Wanted, told: Told) -> Statistics:
-    """What must be asked for: a judge, an asker."""
+def _measured(
+    lake: Lake, what: str, wanted: Wanted, recipe: Recipe | None, options: Options, told: Told
+) -> Statistics:
+    found = statistics_of(lake, what, options, wanted.human, told)
+    if wanted.asker is not None:
+        told.step(f"{wanted.asker}'s perplexity of {what}", None)
+        copies = model_cache() / "lake"
+        found = with_asker(lake, what, found, wanted.asker, wanted.human, copies)
+    if wanted.judge is not None:
+        told.step(f"asking {wanted.judge} about {what}", None)
+        found = with_judge(lake, what, found, wanted.judge, recipe, wanted.judge_queries)
     return found
 
 

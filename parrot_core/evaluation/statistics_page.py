@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from parrot_core.evaluation.charts import Series, line_chart
+from parrot_core.evaluation.wording import dollars
 from parrot_core.statistics.human import DESCRIPTION as HUMAN
 from parrot_core.statistics.measures import offline_measures
+from parrot_core.statistics.perplexity import DESCRIPTION as ASKER
 from parrot_core.statistics.table1 import SOURCE, TABLE_1, PaperRow
 from parrot_core.statistics.tokens import Words
 from parrot_core.statistics.values import Agreement, Curve, Figure, Statistics
@@ -127,6 +129,7 @@ def definitions() -> Iterator[tuple[str, str]]:
     for measure in offline_measures(0, Words()):
         yield measure.name, measure.description
     yield "human-likeness", HUMAN
+    yield "asker", ASKER
 
 
 def agreement_words(found: Agreement) -> str:
@@ -135,8 +138,9 @@ def agreement_words(found: Agreement) -> str:
     return (
         f"{found.judge} judged {found.asked:,} follow-up queries ({found.unreadable} replies were "
         f"unreadable): both say dependent {found.both}, rules only {found.rules_only}, judge only "
-        f"{found.judge_only}, neither {found.neither}. Agreement {raw.value} {raw.interval}, "
-        f"Cohen's κ {kappa.value} {kappa.interval}."
+        f"{found.judge_only}, neither {found.neither}. Agreement {raw.value} ({raw.interval}), "
+        f"Cohen's κ {kappa.value} ({kappa.interval}). {found.requests:,} requests, "
+        f"{dollars(found.usd)} at the recipe's prices."
     )
 
 

@@ -1,12 +1,19 @@
 """Statistics of what a lake holds: read where they are kept, else computed and kept."""
 
+from pathlib import Path
+
 from pydantic import ValidationError
 
-from parrot_core.errors import StorageError
+from parrot_core.errors import StorageError, UserError
 from parrot_core.lake.kept_statistics import keep, read_kept
 from parrot_core.lake.lake import Lake
+from parrot_core.recipe import Recipe
+from parrot_core.runner import open_run, work_folder
+from parrot_core.stage import Run
 from parrot_core.statistics import human
 from parrot_core.statistics.compute import Options, Told, compute, fingerprint
+from parrot_core.statistics.judge import STAGE, judged
+from parrot_core.statistics.perplexity import asker_likeness
 from parrot_core.statistics.reading import (
     SessionSet,
     VersionSessions,
@@ -89,3 +96,69 @@ def _keep(lake: Lake, sessions: VersionSessions, key: str, found: Statistics) ->
     except StorageError as error:  # a lake that we may only read: slower the next time
         return found.model_copy(update={"notes": (*found.notes, f"not kept: {error}")})
     return found
+
+
+def with_asker(
+    lake: Lake, what: str, found: Statistics, asker: str, human_set: str | None, cache: Path
+) -> Statistics:
+    """Add how surprised an asker is by the queries of a set, and by human ones.
+
+    Args:
+        lake: where versions are.
+        what: the set, named as for :func:`statistics_of`.
+        found: its statistics.
+        asker: ``NAME[@VERSION]`` of a model in the lake, or a folder.
+        human_set: see :func:`statistics_of`.
+        cache: folder for copies of models of a remote lake.
+
+    Raises:
+        UserError: no such model, or what it needs isn't installed.
+    """
+    sessions = open_sessions(lake, what)
+    reference = _reference(lake, sessions, human_set)
+    folder = _asker_folder(lake, asker, cache)
+    more = asker_likeness(folder, asker, sessions, reference, found.seed)
+    return found.model_copy(
+        update={
+            "figures": (*found.figures, *more.figures),
+            "notes": (*found.notes, *more.notes),
+            "human": found.human or (reference.label if reference else None),
+        }
+    )
+
+
+def _asker_folder(lake: Lake, asker: str, cache: Path) -> Path:
+    if Path(asker).is_dir():
+        return Path(asker)
+    name, _, version = asker.partition("@")
+    models = [m for m in lake.versions() if m.kind == "model" and m.name == name]
+    if not models:
+        raise UserError(f"--asker {asker}: no such folder, and no such model in {lake.url}")
+    return lake.model(name, version or models[0].version).local_copy(cache)
+
+
+def with_judge(
+    lake: Lake, what: str, found: Statistics, engine: str, recipe: Recipe | None, limit: int
+) -> Statistics:
+    """Add an LLM judge's view on which queries depend on context, and how it agrees with rules.
+
+    Args:
+        lake: where versions are, and where the judge's answers are journaled.
+        what: the set, named as for :func:`statistics_of`.
+        found: its statistics.
+        engine: name of an engine of the recipe.
+        recipe: where the engine is; None takes the recipe of the version's run.
+        limit: queries to judge, drawn at random.
+
+    Raises:
+        UserError: no recipe, or no such engine in it.
+        EngineError: the engine can't be reached, or the budget is reached.
+    """
+    sessions = open_sessions(lake, what)
+    name = sessions.manifest.run if isinstance(sessions, VersionSessions) else STAGE
+    if recipe is None and not isinstance(sessions, VersionSessions):
+        raise UserError(f"--judge: say which recipe has the engine for {what} (--recipe)")
+    run = open_run(lake, name) if recipe is None else Run(name, recipe, lake, work_folder(name))
+    agreed = judged(run, engine, sessions, limit, found.seed)
+    figures = (*found.figures, agreed.judged_per_session)
+    return found.model_copy(update={"agreement": agreed, "figures": figures})
