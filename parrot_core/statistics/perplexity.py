@@ -12,7 +12,7 @@ from parrot_core.statistics.judge import Question, draw_questions
 from parrot_core.statistics.measures.measure import Ratio
 from parrot_core.statistics.reading import SessionSet
 from parrot_core.statistics.values import Figure, Found
-from parrot_core.training.templates import markup_of
+from parrot_core.training.templates import chat_template, markup_of
 
 QUERIES = 60
 """Follow-up queries of each side."""
@@ -71,16 +71,20 @@ def _load(folder: Path) -> _Asker:
     try:
         import torch
         from transformers import AutoModelForCausalLM, AutoTokenizer
+        from transformers.utils.logging import disable_progress_bar
     except ImportError as error:
         raise UserError(
             f"--asker needs torch and transformers (the extra 'train'): {error}"
         ) from None
     if not (folder / "config.json").is_file():
         raise UserError(f"{folder}: no config.json; expected a model in Hugging Face's layout")
+    disable_progress_bar()  # ours is on the terminal already
     tokenizer = AutoTokenizer.from_pretrained(folder)
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
     model.train(False)
     markup = markup_of(tokenizer)
+    # A Parrot-Ask's own template; with it, any other model can be asked for a user's turn too.
+    tokenizer.chat_template = chat_template(markup, "user")
     return _Asker(model, tokenizer, markup.end, markup.control)
 
 
