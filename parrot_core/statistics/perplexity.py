@@ -78,7 +78,7 @@ def _load(folder: Path) -> _Asker:
         ) from None
     if not (folder / "config.json").is_file():
         raise UserError(f"{folder}: no config.json; expected a model in Hugging Face's layout")
-    disable_progress_bar()  # ours is on the terminal already
+    disable_progress_bar()  # type: ignore[no-untyped-call]  # ours is on the terminal already
     tokenizer = AutoTokenizer.from_pretrained(folder)
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
     model.train(False)
