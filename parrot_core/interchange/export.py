@@ -95,7 +95,8 @@ def export(
             "version": f"{manifest.name}@{manifest.version}",
             "commit_id": manifest.commit_id,
             "format": format,
-            "files": [_entry(folder, file) for file in files],
+            "files": [str(p.relative_to(folder)) for p in sorted(folder.rglob("*")) if p.is_file()],
+            "rows": [_entry(folder, file) for file in files],
             "lineage": as_json(lineage.manifests),
         }
         (folder / MARKER).write_bytes(to_json(marker))

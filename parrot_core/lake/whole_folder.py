@@ -4,12 +4,11 @@ On a local disk it is written beside its place and renamed. An object store can'
 file says that the writing has begun, and ``MARKER`` is written last.
 """
 
-import json
 import os
 import shutil
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from parrot_core.errors import StorageError, UserError
 from parrot_core.lake.storage import TEMPORARY, Storage, to_json
 
 MARKER = "export.json"
-"""Names everything in the folder; without it the folder isn't whole."""
+"""Written by the caller: its ``files`` names all others. Without it the folder isn't whole."""
 BEGUN = "export-begun.json"
 
 
@@ -54,11 +53,24 @@ def _may_be_written(storage: Storage, *, force: bool) -> None:
     if not there:
         return
     place = storage.show("").rstrip("/")
-    if MARKER not in there and BEGUN not in there:
-        raise UserError(f"{place}: holds files that no export wrote; name another folder")
+    others = sorted(set(there) - _ours(storage, there))
+    if others:
+        raise UserError(
+            f"{place}: holds files that no export wrote ({others[0]}); name another folder"
+        )
     if not force:
         what = "an export is there" if MARKER in there else "an unfinished export is there"
         raise UserError(f"{place}: {what}; replace it with --force, or name another folder")
+
+
+def _ours(storage: Storage, there: Sequence[str]) -> set[str]:
+    """Files that an export wrote, finished or not."""
+    found: set[str] = set()
+    for record in (MARKER, BEGUN):
+        if record in there:
+            named = storage.read_json(record).get("files")
+            found |= {record, *(str(path) for path in named or ())}
+    return found
 
 
 @contextmanager
@@ -102,17 +114,3 @@ def _upload(storage: Storage, folder: Path) -> None:
         raise
     storage.upload(folder / MARKER, MARKER)
     storage.delete([BEGUN])
-
-
-def read_marker(url: str) -> dict[str, object]:
-    """What a folder's ``MARKER`` says.
-
-    Raises:
-        StorageError: there is none, or it isn't JSON.
-    """
-    storage = Storage(url)
-    try:
-        value: dict[str, object] = json.loads(storage.read_bytes(MARKER))
-    except FileNotFoundError:
-        raise StorageError(f"{storage.show(MARKER)}: missing; no whole export is there") from None
-    return value

@@ -102,7 +102,7 @@ def test_the_record_beside_the_rows_leads_back_to_the_first_stage(
     done = export(lake, lake.dataset("parrot", RUN), str(tmp_path / "out"), "sharegpt")
     record = json.loads((tmp_path / "out" / MARKER).read_text())
     assert record["version"] == f"parrot@{RUN}"
-    assert [each["rows"] for each in record["files"]] == [file.rows for file in done.files]
+    assert [each["rows"] for each in record["rows"]] == [file.rows for file in done.files]
     assert {"parrot", "dialogues", "seeds", "conversations"} <= {
         each["name"] for each in record["lineage"]
     }
@@ -135,6 +135,17 @@ def test_a_folder_that_no_export_wrote_is_never_replaced(lake: Lake, tmp_path: P
     with pytest.raises(UserError, match="no export wrote"):
         export(lake, lake.dataset("parrot", RUN), str(tmp_path), "trl", force=True)
     assert (tmp_path / "thesis.tex").read_text() == "years of work"
+
+
+def test_what_was_put_beside_an_export_is_not_removed_with_it(lake: Lake, tmp_path: Path) -> None:
+    target = tmp_path / "out"
+    export(lake, lake.dataset("parrot", RUN), str(target), "hf")
+    export(lake, lake.dataset("parrot", RUN), str(target), "hf", force=True)
+    (target / ".git").mkdir()
+    (target / ".git" / "HEAD").write_text("ref")
+    with pytest.raises(UserError, match=r"\.git/HEAD"):
+        export(lake, lake.dataset("parrot", RUN), str(target), "hf", force=True)
+    assert (target / ".git" / "HEAD").exists()
 
 
 def test_nothing_is_written_into_the_lake(lake: Lake) -> None:
@@ -174,7 +185,7 @@ def test_an_object_store_gets_the_record_last(lake: Lake, bucket: str) -> None:
 def test_a_failed_export_to_an_object_store_keeps_the_earlier_one(bucket: str) -> None:
     with whole_folder(bucket, force=False) as folder:
         (folder / "old.txt").write_text("old")
-        (folder / MARKER).write_text("{}")
+        (folder / MARKER).write_text(json.dumps({"files": ["old.txt"]}))
 
     def breaks_off() -> None:
         with whole_folder(bucket, force=True) as folder:
