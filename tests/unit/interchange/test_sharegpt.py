@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from parrot_core.engines.types import Message
@@ -27,12 +27,14 @@ def talk(texts: list[str]) -> list[Message]:
     ]
 
 
+@settings(deadline=None)
 @given(st.lists(TEXT, min_size=1, max_size=6))
 def test_every_message_of_any_text_comes_back(texts: list[str]) -> None:
     written = json.dumps(record({"id": "a", "messages": talk(texts)}), ensure_ascii=False)
     assert read_messages(json.loads(written)) == talk(texts)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(PLAIN, PLAIN), min_size=1, max_size=4))
 def test_clean_sessions_pass_cleaning_unchanged(turns: list[tuple[str, str]]) -> None:
     messages = talk([text for turn in turns for text in turn])

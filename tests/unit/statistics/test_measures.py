@@ -133,6 +133,7 @@ def test_a_ratio_is_the_same_again_under_its_seed() -> None:
     assert low < 0.7 < high
 
 
+@settings(deadline=None)
 @given(st.permutations(range(30)), st.integers(1, 40))
 def test_a_sample_does_not_depend_on_the_order_of_the_stream(order: list[int], limit: int) -> None:
     def drawn(items: list[int]) -> list[int]:
