@@ -122,6 +122,10 @@ def _surprise(asker: _Asker, question: Question) -> tuple[float, int]:
 def _prompt(asker: _Asker, history: Sequence[Message]) -> list[int]:
     """The history and the opening of a user's turn, without the oldest turns that don't fit."""
     messages = list(history)
+    chars = sum(len(message["content"]) for message in messages)
+    while len(messages) > 2 and chars > 16 * CONTEXT_TOKENS:  # it can't fit: don't tokenize it
+        chars -= sum(len(message["content"]) for message in messages[:2])
+        del messages[:2]
     while True:
         turns = [{"role": m["role"], "content": m["content"]} for m in messages]
         text = asker.tokenizer.apply_chat_template(
