@@ -9,6 +9,7 @@ from flows import server
 from parrot_core.engines.connection import api_key, check_reachable
 from parrot_core.engines.prices import check_prices
 from parrot_core.errors import ParrotError, UserError
+from parrot_core.lake.pauses import Pauses
 from parrot_core.lake.run_records import report_file
 from parrot_core.monitor.state import StageSpec
 from parrot_core.pipeline import STAGES
@@ -38,6 +39,7 @@ def run_recipe(recipe: Recipe, name: str | None, until: str | None, quiet: bool)
     wanted = STAGES[: names.index(until) + 1] if until else STAGES
     console = Console(stderr=True, quiet=quiet)
     run = begin_run(recipe, name)
+    Pauses(run.lake.storage, run.name).refuse()
     missing = [stage for stage in wanted if not is_published(run, stage)]
     if not missing:
         console.print(

@@ -20,6 +20,7 @@ import openai
 from parrot_core.engines.batch import BatchChat, ShardOrders, batch_chat
 from parrot_core.engines.breaker import Breaker
 from parrot_core.engines.budget import Budget
+from parrot_core.engines.holding import Holding
 from parrot_core.engines.limits import Limiter, Share
 from parrot_core.engines.openai_chat import OpenAIChat, Purchase, as_messages, text_of
 from parrot_core.engines.prices import check_prices, price_of
@@ -38,11 +39,13 @@ from parrot_core.engines.vllm_server import VllmServer
 from parrot_core.errors import BatchesOpen, MissingKey
 from parrot_core.lake.batch_records import BatchRecords
 from parrot_core.lake.journal import Entry, Journal
+from parrot_core.lake.pauses import Pauses
 from parrot_core.lake.run_records import utc_now
 from parrot_core.lake.spending import Spending
 from parrot_core.lake.workers import Workers
 from parrot_core.recipe import Engine, Limits, OpenAIEngine, Sampling, VllmEngine
 from parrot_core.stage import Run
+from parrot_core.timeline import Traffic
 
 T = TypeVar("T")
 
@@ -69,15 +72,26 @@ class Engines:
         self._limiters: dict[str, Limiter] = {}
         self._clients: list[openai.AsyncOpenAI] = []
         self._sharing: Sharing | None = None
+        self._holding: Holding | None = None
+        self._may_buy = asyncio.Event()  # lives on the background loop
+        self._may_buy.set()
+        self._held = ""
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(
             target=self._loop.run_forever, name="parrot-engines", daemon=True
         )
         self._thread.start()
 
-    def journaled(self, name: str, journal: Journal, shard: int) -> "JournaledModel":
-        """An engine for one attempt at a shard; its completions go through the shard's journal."""
-        return JournaledModel(name, self._connected[name], self, journal, shard, self._seed)
+    def journaled(
+        self, name: str, journal: Journal, shard: int, traffic: Traffic | None = None
+    ) -> "JournaledModel":
+        """An engine for one attempt at a shard; its completions go through the shard's journal.
+
+        ``traffic`` counts the attempt's requests.
+        """
+        connected = self._connected[name]
+        counted = traffic or Traffic()
+        return JournaledModel(name, connected, self, journal, shard, self._seed, counted)
 
     async def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Await a coroutine on the background loop, from any other loop."""
@@ -106,6 +120,8 @@ class Engines:
 
     def paused(self) -> dict[str, str]:
         """Engines that stand still, and why, in words for people."""
+        if self._held:
+            return dict.fromkeys(self._connected, self._held)
         pauses = {name: each.chat.limiter.breaker.pause for name, each in self._connected.items()}
         return {name: str(pause) for name, pause in pauses.items() if pause is not None}
 
@@ -183,8 +199,23 @@ class Engines:
         )
         self._sharing.start()
 
+    def hold(self, run: Run) -> None:
+        """Let nothing go out while the run is paused, from now on.
+
+        Raises:
+            StorageError: the lake can't be reached.
+        """
+        self._holding = Holding(Pauses(run.lake.storage, run.name), self._hold)
+        self._holding.start()
+
+    async def may_buy(self) -> None:
+        """Wait while the run is paused. On the background loop."""
+        await self._may_buy.wait()
+
     def close(self) -> None:
         """Stop the background loop; whatever was in flight is dropped."""
+        if self._holding is not None:
+            self._holding.stop()
         if self._sharing is not None:
             self._sharing.stop()
         for each in self._connected.values():
@@ -200,6 +231,16 @@ class Engines:
         if key not in self._limiters:
             self._limiters[key] = Limiter(limits, breaker=Breaker(name, limits))
         return self._limiters[key]
+
+    def _hold(self, why: str) -> None:
+        self._held = why
+
+        def hold() -> None:
+            for limiter in self._limiters.values():
+                limiter.hold(why)
+            self._may_buy.clear() if why else self._may_buy.set()
+
+        self._loop.call_soon_threadsafe(hold)
 
     def _give(self, limiter: Limiter, share: Share, until: float) -> int:
         async def give() -> int:
@@ -220,8 +261,10 @@ class JournaledModel:
         journal: Journal,
         shard: int,
         seed: int,
+        traffic: Traffic,
     ) -> None:
         """See :meth:`Engines.journaled`."""
+        self._traffic = traffic
         self._name = name
         self._connected = connected
         self._engines = engines
@@ -274,12 +317,14 @@ class JournaledModel:
         )
 
     async def _buy(self, key: str, body: dict[str, Any], sample: str, max_tokens: int) -> Entry:
-        if self._orders is not None:
+        if self._orders is not None:  # a batch has no limiter to hold it
+            await self._engines.run(self._engines.may_buy())
             answer, usd = await self._engines.run(self._orders.send(body, max_tokens, key))
         else:
             purchase = Purchase()
             send = self._connected.chat.send(body, max_tokens, sample, purchase)
             answer, usd = await self._engines.buy(send, purchase)
+            self._traffic.note(purchase.refusals, purchase.latency_s)
         text, finish_reason = text_of(answer)
         return Entry(
             key=key,
@@ -403,6 +448,7 @@ def open_engines(run: Run, names: Sequence[str], budget: Budget, stage: str) -> 
             limits = strictest(together[limit_name(name, settings)])
             engines.connect(name, settings, models[name], mine, limits, records)
         engines.share(run)
+        engines.hold(run)
         yield engines
     finally:
         for server in all_of(servers):

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
@@ -10,6 +11,7 @@ from parrot_core.monitor.fields import (
     counts_in,
     figures_in,
     fingerprint_in,
+    pause_in,
     seconds_between,
     sum_counts,
     sum_usage,
@@ -29,6 +31,7 @@ from parrot_core.monitor.state import (
     StageState,
     StageStatus,
 )
+from parrot_core.timeline import points_in
 
 STALLED_AFTER_S = 60.0
 """A shard that has not written its progress for so long is called stalled."""
@@ -94,8 +97,15 @@ def list_runs(lake: LakeState) -> tuple[RunHeader, ...]:
 class RunReader:
     """Reads one run again and again; what can't change any more is read only once."""
 
-    def __init__(self, lake: LakeState, run: str, stages: Iterable[StageSpec]) -> None:
-        """Nothing is read yet."""
+    def __init__(
+        self, lake: LakeState, run: str, stages: Iterable[StageSpec], *, all_shards: bool = True
+    ) -> None:
+        """Nothing is read yet.
+
+        Without ``all_shards`` the shards of a published stage are left out: its manifest has their
+        sums, and a finished run costs one small file a stage.
+        """
+        self._all_shards = all_shards
         self._storage = lake.storage
         self._run = run
         self._stages = tuple(stages)
@@ -106,12 +116,17 @@ class RunReader:
     def read(self, now: datetime) -> RunState:
         """The run as it is at ``now``; a run that has not begun is all waiting."""
         header = _header(self._run, _read(self._storage, f"runs/{self._run}/run.json") or {})
-        files = frozenset(self._storage.list(f"runs/{self._run}"))
+        pause = pause_in(_read(self._storage, f"runs/{self._run}/pause.json"))
+        header = replace(header, pause=pause)
+        files = frozenset(self._storage.list(f"runs/{self._run}")) if self._all_shards else None
         pinned = header.recipe.get("inputs") or {}
         stages = tuple(self._stage(spec, pinned, files, now) for spec in self._stages)
         times = [stage.updated_at for stage in stages if stage.updated_at]
         updated = max(times, default=header.created_at)
-        return RunState(header, _run_status(stages, updated, now), stages, now, updated)
+        status = _run_status(stages, updated, now)
+        if pause and status not in ("done", "failed"):
+            status = "paused"
+        return RunState(header, status, stages, now, updated)
 
     def _once(self, path: str) -> Json | None:
         if path not in self._final and (data := _read(self._storage, path)) is not None:
@@ -129,13 +144,21 @@ class RunReader:
         self._fresh = dict(zip(wanted, self._storage.read_jsons(wanted), strict=True))
 
     def _stage(
-        self, spec: StageSpec, pinned: Mapping[str, str], files: frozenset[str], now: datetime
+        self,
+        spec: StageSpec,
+        pinned: Mapping[str, str],
+        files: frozenset[str] | None,
+        now: datetime,
     ) -> StageState:
         version = pinned.get(spec.output, self._run)
         manifest = self._once(f"{spec.kind}s/{spec.output}/{version}/manifest.json")
         if spec.output in pinned:
             return _published(spec, "pinned", version, manifest or {}, ())
         folder = f"runs/{self._run}/{spec.name}"
+        if files is None:
+            if manifest is not None:
+                return _published(spec, "done", version, manifest, ())
+            files = frozenset(self._storage.list(folder))
         plan = (self._once(f"{folder}/plan.json") if f"{folder}/plan.json" in files else None) or {}
         items = plan.get("shards") or []
         self._fetch(folder, items, files)
@@ -214,6 +237,7 @@ def _done_shard(
         figures=figures_in((progress or {}).get("figures")),
         warnings=tuple(map(str, receipt.get("warnings") or ())),
         failures=failures,
+        timeline=points_in((progress or {}).get("timeline")),
     )
 
 
@@ -248,6 +272,7 @@ def _open_shard(
         waiting=words_in(progress.get("waiting")),
         paused=words_in(progress.get("paused")),
         failures=failures,
+        timeline=points_in(progress.get("timeline")),
     )
 
 

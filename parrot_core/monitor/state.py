@@ -5,6 +5,8 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any, Literal, NamedTuple
 
+from parrot_core.timeline import Point
+
 ShardStatus = Literal["waiting", "running", "stalled", "paused", "failed", "done"]
 StageStatus = Literal["waiting", "running", "paused", "failed", "done", "pinned"]
 RunStatus = Literal["waiting", "running", "stalled", "paused", "failed", "done"]
@@ -84,6 +86,7 @@ class ShardState:
     waiting: Mapping[str, str] = field(default_factory=dict)  # engine → what it waits for
     paused: Mapping[str, str] = field(default_factory=dict)  # engine → why it stands still
     failures: tuple[ShardFailure, ...] = ()
+    timeline: tuple[Point, ...] = ()  # of the latest attempt, from ``started_at`` on
 
     @property
     def last_error(self) -> ShardFailure | None:
@@ -185,6 +188,7 @@ class RunHeader:
     fingerprint: str = ""
     code_version: str = ""
     created_at: datetime | None = None
+    pause: str = ""  # who paused it, since when and why; empty while it may work
 
     @property
     def description(self) -> str:
