@@ -20,7 +20,12 @@ STAGE_SPECS = tuple(StageSpec(stage.name, stage.output, stage.kind) for stage in
 
 
 @flow(name="regenerate", flow_run_name="{recipe.name}")
-def regenerate(recipe: Recipe, run: str | None = None, until: str | None = None) -> str:
+def regenerate(
+    recipe: Recipe,
+    run: str | None = None,
+    until: str | None = None,
+    shards: list[int] | None = None,
+) -> str:
     """Make every version of a run that isn't there yet, from ShareGPT to an evaluated Parrot-Chat.
 
     Running it again does only what is missing.
@@ -29,6 +34,7 @@ def regenerate(recipe: Recipe, run: str | None = None, until: str | None = None)
         recipe: everything the run can be told.
         run: name of the run and of its versions; the recipe's own name when left out.
         until: last stage to run; all when left out.
+        shards: of that last stage only these; all that are missing when left out.
 
     Returns:
         Where the report is.
@@ -38,7 +44,8 @@ def regenerate(recipe: Recipe, run: str | None = None, until: str | None = None)
     try:
         for stage, make in zip(STAGES, STAGE_FLOWS, strict=True):
             if not is_published(begun, stage):
-                make.with_options(task_runner=cast(Any, shards_at_once))(recipe, begun.name)
+                only = shards if stage.name == until else None
+                make.with_options(task_runner=cast(Any, shards_at_once))(recipe, begun.name, only)
             if stage.name == until:
                 break
     finally:

@@ -35,9 +35,7 @@ def text_columns(schema: pa.Schema) -> list[str]:
     return [each.name for each in schema if each.name in TEXTS or _is_messages(each.type)]
 
 
-def search(
-    peek: Peek, text: str, going: Going = lambda *_: True, most: int = MOST_HITS
-) -> Found:
+def search(peek: Peek, text: str, going: Going = lambda *_: True, most: int = MOST_HITS) -> Found:
     """Rows in which ``text`` occurs, whatever its case, as it is: not a pattern.
 
     Args:

@@ -108,7 +108,7 @@ class Peek:
         path = self._path(self.files[number])
         try:
             with self._storage.open(path) as file:
-                yield pq.ParquetFile(file, pre_buffer=True)
+                yield pq.ParquetFile(file, pre_buffer=self._storage.local_root is None)
         except FileNotFoundError:
             where = self._storage.show(path)
             raise StorageError(f"{where}: missing from a published version") from None

@@ -106,9 +106,13 @@ def read_flagged(storage: Storage, name: str) -> FlaggedRows:
         return FlaggedRows.model_validate(storage.read_json(_export(name)))
     except FileNotFoundError:
         have = ", ".join(exports(storage)) or "none"
-        raise UserError(f"no export of flagged rows is called '{name}' (there are: {have})") from None
+        raise UserError(
+            f"no export of flagged rows is called '{name}' (there are: {have})"
+        ) from None
     except ValidationError as error:
-        raise StorageError(f"{storage.show(_export(name))}: not an export of ids: {error}") from None
+        raise StorageError(
+            f"{storage.show(_export(name))}: not an export of ids: {error}"
+        ) from None
 
 
 def exports(storage: Storage) -> Sequence[str]:
