@@ -15,7 +15,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from parrot_core.errors import UserError
 
@@ -121,8 +121,20 @@ class Guard:
         refusal = await self._refusal(scope, receive)
         if refusal is not None:
             await refusal(scope, receive, send)
-        else:
-            await self.app(scope, receive, send)
+            return
+        gone = False
+
+        async def heard() -> Message:
+            nonlocal gone
+            message = await receive()
+            gone = gone or message["type"] == "http.disconnect"
+            return message
+
+        try:
+            await self.app(scope, heard, send)
+        except RuntimeError:  # Starlette's way to say that nobody waits for the answer any more
+            if not gone:
+                raise
 
     async def _refusal(self, scope: Scope, receive: Receive) -> Response | None:
         """What to answer instead of the application; None lets the request pass."""

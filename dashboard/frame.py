@@ -46,7 +46,7 @@ def frame(site: Site) -> None:
         ui.button(icon="contrast", on_click=lambda: _turn(dark)).props(
             'flat round dense aria-label="Light or dark"'
         )
-    with ui.element("main"):
+    with ui.element("div").classes("content"):
         ui.sub_pages({path: partial(page, site) for path, page in PAGES.items()})
 
 

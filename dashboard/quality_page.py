@@ -58,7 +58,7 @@ def _training(stage: StageState) -> None:
         sizes = {k: f"{v:,.4g}" for k, v in list(found.figures.items())[:8]}
         facts({**held, **sizes})
         ordered = sorted(found.curves, key=lambda c: (c.name not in FIRST_CURVES, c.name))
-        with block("three"):
+        with block("plots"):
             for number, curve in enumerate(ordered[:MOST_CURVES]):
                 chart([Series(curve.name, curve.points, number % 4 + 1)], curve.name, "step")
 
@@ -78,7 +78,7 @@ def _evaluation(state: RunState) -> None:
             rows.append((name, figure(overall.get("mean")), spread, overall.get("n", "-"), means))
             lines.append(Series(one_line(name, 60), tuple(turns), number % 4 + 1))
         table(("subject", "mean", "95 % interval", "answers", "by turn"), rows, frozenset({1, 3}))
-        with block("three"):
+        with block("plots"):
             chart(lines, "Mean score by turn", "turn")
 
 
@@ -93,7 +93,7 @@ def _metrics(stages: Sequence[StageState]) -> None:
     """What the manifests say of each dataset. Statistics of ``parrot stats`` belong here too."""
     for stage in stages:
         with section(f"{stage.output} {stage.version}", f"As {stage.name} counted."):
-            with block("three"):
+            with block("plots"):
                 plain = {k: v for k, v in stage.metrics.items() if not isinstance(v, dict | list)}
                 if plain:
                     facts({k: _value(v) for k, v in plain.items()})

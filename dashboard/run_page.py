@@ -197,7 +197,7 @@ class _RunPage:
         place.clear()
         with place:
             line(f"Stage {self._busy}, all its workers together.", "soft small")
-            with block("three"):
+            with block("plots"):
                 chart(
                     [Series("units", tuple((m.at_s, m.done * 60) for m in moments))],
                     "Done a minute",

@@ -168,6 +168,7 @@ REASONS: dict[str, str] = {
     "request_refused": "the provider refused the request for good",
     "empty_response": "the engine wrote nothing",
     # filter
+    "flagged": "a reviewer flagged the session",
     "malformed": "a query that isn't a user's text: control tokens, role labels, broken encoding",
     "short": "a query that is too short",
     "repetitive": "a query that repeats an earlier one, or itself",

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from parrot_core.filters import first_failure
+from parrot_core.lake.reviews import read_flagged
 from parrot_core.recipe import Filter
 from parrot_core.stage import Row, Run, ShardPlan, ShardWork, Slice, Stage
 
@@ -23,7 +24,8 @@ class FilterStage(Stage):
     inputs = ("dialogues",)
 
     def plan(self, run: Run) -> Sequence[ShardPlan]:
-        """One shard a file of the dialogues."""
+        """One shard a file of the dialogues; an export of flagged rows must be there."""
+        _flagged(run)
         version = run.version_of("dialogues")
         files = run.lake.dataset("dialogues", version).manifest.files
         return [
@@ -34,13 +36,16 @@ class FilterStage(Stage):
     def process(self, work: ShardWork) -> None:
         """Filter one file."""
         settings = work.run.recipe.filter
+        flagged = _flagged(work.run)
         truncated: Counter[str] = Counter()
         turns: Counter[str] = Counter(turns_in=0, turns_out=0)
         for done, row in enumerate(work.rows(), start=1):
             work.expect(1)
             turns["turns_in"] += len(row["messages"]) // 2
             kept, failure = _good_turns(row["messages"], settings)
-            if kept < settings.min_turns:
+            if row["id"] in flagged:
+                work.reject(row["id"], [row["id"]], "flagged", row, f"export {settings.flagged}")
+            elif kept < settings.min_turns:
                 reason, detail = failure or ("too_few_turns", "")
                 where = f"query {kept + 1}: {detail}" if failure else f"{kept} turns"
                 work.reject(row["id"], [row["id"]], reason, row, where)
@@ -52,6 +57,12 @@ class FilterStage(Stage):
         work.metric("truncated_by_rule", dict(truncated.most_common()))
         for name, count in turns.items():
             work.metric(name, count)
+
+
+def _flagged(run: Run) -> frozenset[str]:
+    """Ids that reviewers flagged, where the recipe names an export of them."""
+    name = run.recipe.filter.flagged
+    return frozenset(read_flagged(run.lake.storage, name).ids) if name else frozenset()
 
 
 def _good_turns(messages: Any, settings: Filter) -> tuple[int, tuple[str, str] | None]:

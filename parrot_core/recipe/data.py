@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from parrot_core.recipe.base import OPERATIONAL, Model, Sampling
+from parrot_core.recipe.base import OPERATIONAL, SLUG, Model, Sampling
 
 FilterRule = Literal["malformed", "short", "repetitive", "sensitive"]
 
@@ -89,4 +89,12 @@ class Filter(Model):
     min_query_chars: int = Field(8, ge=1, description="Shortest follow-up query.")
     max_similarity: float = Field(
         0.7, gt=0, le=1, description="ROUGE-L F1 with an earlier query above which it repeats."
+    )
+    flagged: str | None = Field(
+        None,
+        pattern=SLUG,
+        description=(
+            "Name of an export of rows that reviewers flagged (docs/dashboard.md): those sessions "
+            "are rejected."
+        ),
     )
