@@ -6,7 +6,6 @@ from typing import get_args
 from urllib.parse import urlencode
 
 from nicegui import PageArguments, ui
-from nicegui import run as threads
 from starlette.datastructures import QueryParams
 
 from dashboard.shelf import Place
@@ -77,7 +76,7 @@ class _BrowsePage:
         with block("card filters", "section").props('role="search"'):
             self._search = ui.input(placeholder="Search all texts", value=self._text)
             self._search.props('dense outlined clearable aria-label="Search all texts"')
-            self._search.classes("grow").mark("search").on("keydown.enter", self._searched)
+            self._search.classes("grow").on("keydown.enter", self._searched)
             self._filters = block("row wrap")
         self._said = line("Reading …", "soft").props('aria-live="polite"')
         self._list = block("rows plain", "ul")
@@ -103,7 +102,7 @@ class _BrowsePage:
                     value=chosen if chosen in options else "",
                     label=column,
                     on_change=lambda event, column=column: self._chose(column, event.value),
-                ).props("dense outlined options-dense").mark(f"filter-{column}")
+                ).props("dense outlined options-dense")
             if "n_turns" in index.columns:
                 for bounds, label in ((self._least, "turns from"), (self._most, "turns to")):
                     ui.number(
@@ -178,9 +177,9 @@ class _BrowsePage:
                 "flat no-caps" + ("" if self._at else " disable")
             ).set_text("← Back")
             line(f"{self._at + 1:,}-{last:,} of {total:,}", "soft")
-            ui.button("Further →", on_click=lambda: self._go(self._at + ROWS)).mark(
-                "further"
-            ).props("flat no-caps" + ("" if last < total else " disable"))
+            ui.button("Further →", on_click=lambda: self._go(self._at + ROWS)).props(
+                "flat no-caps" + ("" if last < total else " disable")
+            )
 
     async def _go(self, at: int) -> None:
         self._at = max(0, at)

@@ -2,11 +2,10 @@
 
 from itertools import groupby
 
-from nicegui import run as threads
 from nicegui import ui
 
 from dashboard.site import Site
-from dashboard.widgets import block, heading, line, read
+from dashboard.widgets import block, heading, in_thread, line, read
 from parrot_core.evaluation.wording import count, dollars
 from parrot_core.lake.manifest import Manifest
 
@@ -23,7 +22,7 @@ async def data_page(site: Site) -> None:
         waiting.set_visibility(False)
         if found is None:
             return
-        exports = await threads.io_bound(lambda: _order(site))
+        exports = await in_thread(lambda: _order(site))
         if not found:
             line("This lake holds no published version yet.", "soft")
         found.sort(key=lambda m: (exports.get(m.name, 99), m.name))
@@ -62,7 +61,7 @@ def _version(manifest: Manifest) -> None:
     with block("", "tr"):
         with block("", "td"):
             if manifest.kind == "dataset":
-                ui.link(manifest.version, f"/data/{where}").mark(f"open-{where}")
+                ui.link(manifest.version, f"/data/{where}")
             else:
                 ui.link(manifest.version, f"/quality/{manifest.run}")
         for position, cell in enumerate(cells):

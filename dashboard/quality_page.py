@@ -92,16 +92,16 @@ def _by_turn(value: object) -> list[tuple[float, float]]:
 def _metrics(stages: Sequence[StageState]) -> None:
     """What the manifests say of each dataset. Statistics of ``parrot stats`` belong here too."""
     for stage in stages:
-        with section(f"{stage.output} {stage.version}", f"As {stage.name} counted."):
-            with block("plots"):
-                plain = {k: v for k, v in stage.metrics.items() if not isinstance(v, dict | list)}
-                if plain:
-                    facts({k: _value(v) for k, v in plain.items()})
-                for name, value in stage.metrics.items():
-                    if isinstance(value, Mapping) and name != "subjects":
-                        with block("part"):
-                            heading(name, 3)
-                            _counts(value)
+        why = f"As {stage.name} counted."
+        with section(f"{stage.output} {stage.version}", why), block("plots"):
+            plain = {k: v for k, v in stage.metrics.items() if not isinstance(v, dict | list)}
+            if plain:
+                facts({k: _value(v) for k, v in plain.items()})
+            for name, value in stage.metrics.items():
+                if isinstance(value, Mapping) and name != "subjects":
+                    with block("part"):
+                        heading(name, 3)
+                        _counts(value)
 
 
 def _counts(values: Mapping[str, object]) -> None:

@@ -44,7 +44,7 @@ def retry_dialog(site: Site, header: RunHeader, stage: str, shards: Sequence[int
 
         with block("row end"):
             ui.button("Cancel", on_click=dialog.close).props("flat no-caps")
-            ui.button("Retry", on_click=start).mark("confirm-retry").props("unelevated no-caps")
+            ui.button("Retry", on_click=start).props("unelevated no-caps")
     return dialog
 
 

@@ -1,9 +1,8 @@
-"""A random sample of a version, row by row, to keep or to flag; what is flagged becomes a filter."""
+"""A random sample of a version, row by row, to keep or to flag; flagged ids become a filter."""
 
 import random
 from datetime import UTC, datetime
 
-from nicegui import run as threads
 from nicegui import ui
 from nicegui.events import KeyEventArguments
 
@@ -11,7 +10,7 @@ from dashboard.row_page import Marking
 from dashboard.row_view import row_facts, row_view, siblings_of
 from dashboard.shelf import Place
 from dashboard.site import Site
-from dashboard.widgets import block, heading, line, read
+from dashboard.widgets import block, heading, in_thread, line, read
 from parrot_core.errors import ParrotError
 from parrot_core.monitor.inert import one_line
 
@@ -74,7 +73,7 @@ class _ReviewPage:
         async def export() -> None:
             reviews = self._site.shelf.reviews(self._place)
             try:
-                made = await threads.io_bound(lambda: reviews.export(name.value, datetime.now(UTC)))
+                made = await in_thread(lambda: reviews.export(name.value, datetime.now(UTC)))
             except ParrotError as error:
                 ui.notify(one_line(error, 300), type="negative")
                 return
@@ -84,7 +83,7 @@ class _ReviewPage:
                 timeout=8000,
             )
 
-        ui.button("Export", on_click=export).props("outline no-caps").mark("export")
+        ui.button("Export", on_click=export).props("outline no-caps")
 
     async def _show(self) -> None:
         if not self._positions:
@@ -114,9 +113,7 @@ class _ReviewPage:
                     row_facts(row)
                 with block("row"):
                     ui.button("← Back", on_click=lambda: self._go(-1)).props("flat no-caps")
-                    ui.button("Next →", on_click=lambda: self._go(1)).props(
-                        "unelevated no-caps"
-                    ).mark("review-next")
+                    ui.button("Next →", on_click=lambda: self._go(1)).props("unelevated no-caps")
 
     async def _go(self, step: int) -> None:
         self._at = max(0, min(len(self._positions) - 1, self._at + step))

@@ -61,7 +61,7 @@ def _head(place: Place, here: int, rows: int) -> None:
         if here > 0:
             ui.link("← Previous", f"{where}/{here - 1}{part}").classes("button")
         if here + 1 < rows:
-            ui.link("Next →", f"{where}/{here + 1}{part}").classes("button").mark("next-row")
+            ui.link("Next →", f"{where}/{here + 1}{part}").classes("button")
 
     def key(event: KeyEventArguments) -> None:
         if not event.action.keydown or event.modifiers.ctrl or event.modifiers.meta:
@@ -103,7 +103,7 @@ class Marking:
         verdicts: tuple[Verdict, ...] = ("keep", "flag")
         for verdict in verdicts:
             button = ui.button(verdict.capitalize(), on_click=partial(self.set, verdict))
-            button.props("outline dense no-caps").mark(f"mark-{verdict}")
+            button.props("outline dense no-caps")
 
     def set(self, verdict: Verdict) -> None:
         """Mark the row; the same verdict again takes it back."""
@@ -114,17 +114,13 @@ class Marking:
             act(lambda: reviews.unmark(self._row_id), "No mark any more.")
             self.verdict = None
         else:
-            act(lambda: _marked(reviews.mark(self._row_id, verdict, datetime.now(UTC))), "Saved.")
+            act(lambda: reviews.mark(self._row_id, verdict, datetime.now(UTC)), "Saved.")
             self.verdict = verdict
         self._tell()
 
     def _tell(self) -> None:
         told = {None: "not reviewed", "keep": "kept", "flag": "flagged"}
         self._said.set_text(told[self.verdict])
-
-
-def _marked(mark: Mark) -> None:
-    assert mark.id
 
 
 async def _compare(site: Site, place: Place, here: int, beside: str) -> None:
@@ -145,7 +141,7 @@ async def _compare(site: Site, place: Place, here: int, beside: str) -> None:
             value=beside if beside in others else "",
             label="side by side with",
             on_change=lambda e: ui.navigate.to(f"{where}?beside={e.value}" if e.value else where),
-        ).props("dense outlined options-dense").classes("wide").mark("beside")
+        ).props("dense outlined options-dense").classes("wide")
 
 
 async def _side_by_side(site: Site, place: Place, row: Row, beside: str) -> None:

@@ -4,8 +4,8 @@ import json
 from collections.abc import Sequence
 
 from dashboard.chat import bubble, chat, long_text
-from dashboard.site import Site
 from dashboard.shelf import Place
+from dashboard.site import Site
 from dashboard.widgets import block, body, chip, facts, heading, line
 from parrot_core.lake.peek import Row
 from parrot_core.schemas import REASONS
@@ -109,7 +109,7 @@ def _reject(row: Row) -> None:
     except ValueError:
         original = None
     messages = original.get("messages") if isinstance(original, dict) else None
-    if _is_conversation(messages):
+    if isinstance(messages, list) and _is_conversation(messages):
         chat(messages)
     else:
         shown = (
@@ -120,8 +120,8 @@ def _reject(row: Row) -> None:
         long_text(shown)
 
 
-def _is_conversation(messages: object) -> bool:
-    return isinstance(messages, list) and all(
+def _is_conversation(messages: list[object]) -> bool:
+    return all(
         isinstance(m, dict) and isinstance(m.get("role"), str) and isinstance(m.get("content"), str)
         for m in messages
     )

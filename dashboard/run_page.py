@@ -1,21 +1,10 @@
 """One run as the pipeline's picture, each stage with its bar, and how it went over time."""
 
-from nicegui import run as threads
 from nicegui import ui
 
 from dashboard.retry import retry_dialog
 from dashboard.site import Site
-from dashboard.widgets import (
-    Bar,
-    act,
-    block,
-    chart,
-    chip,
-    drawing,
-    heading,
-    line,
-    redraw,
-)
+from dashboard.widgets import Bar, act, block, chart, chip, heading, in_thread, line, redraw
 from parrot_core.errors import ParrotError
 from parrot_core.evaluation.charts import Series
 from parrot_core.evaluation.pipeline_picture import pipeline_picture
@@ -31,7 +20,7 @@ class _StageRow:
     """One stage of the table."""
 
     def __init__(self, run: str, stage: StageState) -> None:
-        with block("stage").mark(f"stage-{stage.name}"):
+        with block("stage"):
             with block("who"):
                 ui.link(stage.name, f"/run/{run}/{stage.name}").classes("name")
                 line(f"→ {stage.output}", "soft small")
@@ -88,7 +77,7 @@ async def run_page(site: Site, run: str) -> None:
 
     async def show() -> None:
         try:
-            state = await threads.io_bound(lambda: site.watch.run(run))
+            state = await in_thread(lambda: site.watch.run(run))
         except (ParrotError, OSError) as error:
             described.set_text(one_line(error, 600))
             return
@@ -105,7 +94,7 @@ async def run_page(site: Site, run: str) -> None:
         page.buttons(buttons, state)
 
     async def draw() -> None:
-        moments = await threads.io_bound(lambda: page.moments())
+        moments = await in_thread(lambda: page.moments())
         over.set_visibility(bool(moments))
         page.charts(charts, moments)
 
@@ -171,14 +160,12 @@ class _RunPage:
             if actions is None:
                 return
             if state.header.pause:
-                ui.button("Resume", on_click=self._resume).mark("resume").props(
-                    "unelevated no-caps"
-                )
+                ui.button("Resume", on_click=self._resume).props("unelevated no-caps")
             elif state.status not in ("done",):
-                ui.button("Pause", on_click=self._pause).mark("pause").props("outline no-caps")
+                ui.button("Pause", on_click=self._pause).props("outline no-caps")
             if state.status != "done":
                 dialog = retry_dialog(self._site, state.header, "", [])
-                ui.button("Retry what is missing …", on_click=dialog.open).mark("retry-all").props(
+                ui.button("Retry what is missing …", on_click=dialog.open).props(
                     "unelevated no-caps" if failed else "outline no-caps"
                 )
 

@@ -2,11 +2,10 @@
 
 from datetime import UTC, datetime
 
-from nicegui import run as threads
 from nicegui import ui
 
 from dashboard.site import Site
-from dashboard.widgets import Bar, block, body, chip, heading, line
+from dashboard.widgets import Bar, block, body, chip, heading, in_thread, line
 from parrot_core.errors import ParrotError
 from parrot_core.evaluation.wording import count, dollars, duration, short_count
 from parrot_core.monitor import RunState
@@ -18,7 +17,7 @@ class _RunRow:
     def __init__(self, name: str) -> None:
         with (
             block("", "li"),
-            ui.link(target=f"/run/{name}").classes("run card").mark(f"run-{name}"),
+            ui.link(target=f"/run/{name}").classes("run card"),
         ):
             with block("row"):
                 line(name, "name")
@@ -63,7 +62,7 @@ def runs_page(site: Site) -> None:
 
     async def show() -> None:
         try:
-            states = await threads.io_bound(site.watch.runs)
+            states = await in_thread(site.watch.runs)
         except (ParrotError, OSError) as error:
             note.set_text(str(error))
             return

@@ -41,7 +41,7 @@ def shard_at(x: float, y: float, shards: int) -> int | None:
     """Position of the shard that is drawn at a place; None beside them all."""
     column, row = int(x // CELL), int(y // CELL)
     position = row * COLUMNS + column
-    return position if 0 <= column < COLUMNS and 0 <= row and position < shards else None
+    return position if 0 <= column < COLUMNS and row >= 0 and position < shards else None
 
 
 def moved(position: int | None, key: str, shards: int) -> int | None:

@@ -1,20 +1,20 @@
 """The shards of one stage: a grid by state, one shard in detail, and retries."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-from nicegui import run as threads
 from nicegui import ui
 from nicegui.events import GenericEventArguments
 
 from dashboard.retry import retry_dialog
 from dashboard.shard_grid import moved, shard_at, shard_grid
 from dashboard.site import Site
-from dashboard.widgets import block, body, chip, facts, heading, line, redraw
+from dashboard.widgets import block, body, chip, facts, heading, in_thread, line, redraw
 from parrot_core.errors import ParrotError
 from parrot_core.evaluation.wording import count, dollars, duration, plural
 from parrot_core.monitor import RunHeader, ShardFailure, ShardState, StageState
 from parrot_core.monitor.inert import one_line
+from parrot_core.monitor.state import ShardStatus
 
 ON_CLICK = "(e) => emit(e.offsetX, e.offsetY)"
 ON_ARROW = "(e) => { if (e.key.startsWith('Arrow')) { e.preventDefault(); emit(e.key) } }"
@@ -35,7 +35,7 @@ class _ShardsPage:
         self._stage = stage
         self._chosen = chosen
         self._shards: Sequence[ShardState] = ()
-        self._counted: Mapping[str, int] = {}
+        self._counted: Counter[ShardStatus] = Counter()
         self._shown: ShardState | None = None
         with block("row head"):
             ui.link(run, f"/run/{run}").classes("crumb")
@@ -45,7 +45,7 @@ class _ShardsPage:
         self._note = line("Reading the shards …", "soft", limit=600)
         with block("card", "section"):
             self._chips = block("row wrap")
-            self._grid = ui.html("", sanitize=False).classes("shard-grid scroll").mark("grid")
+            self._grid = ui.html("", sanitize=False).classes("shard-grid scroll")
             self._grid.props('tabindex=0 aria-label="Shards; the arrow keys move"')
             self._grid.on("click", self._click, js_handler=ON_CLICK)
             self._grid.on("keydown", self._arrow, js_handler=ON_ARROW)
@@ -57,8 +57,8 @@ class _ShardsPage:
     async def _show(self) -> None:
         site, run, stage = self._site, self._run, self._stage
         try:
-            state = await threads.io_bound(lambda: site.watch.stage(run, stage))
-            header = (await threads.io_bound(lambda: site.watch.run(run))).header
+            state = await in_thread(lambda: site.watch.stage(run, stage))
+            header = (await in_thread(lambda: site.watch.run(run))).header
         except (ParrotError, OSError) as error:
             self._note.set_text(one_line(error, 600))
             return
@@ -71,7 +71,7 @@ class _ShardsPage:
         self._draw()
         self._show_detail(header)
         if site.actions is not None:
-            said = await threads.io_bound(lambda: site.actions.tail(run) if site.actions else "")
+            said = await in_thread(lambda: site.actions.tail(run) if site.actions else "")
             self._tail.set_visibility(bool(said))
             self._tail.set_text(said[-4000:])
 
@@ -92,9 +92,9 @@ class _ShardsPage:
             missing = sum(s.status != "done" for s in self._shards)
             if failed:
                 ask = retry_dialog(self._site, header, self._stage, failed)
-                ui.button(f"Retry {len(failed)} failed …", on_click=ask.open).mark(
-                    "retry-failed"
-                ).props("unelevated no-caps")
+                ui.button(f"Retry {len(failed)} failed …", on_click=ask.open).props(
+                    "unelevated no-caps"
+                )
             if missing and missing != len(failed):
                 ask_all = retry_dialog(self._site, header, self._stage, [])
                 ui.button(f"Retry {missing} missing …", on_click=ask_all.open).props(
@@ -119,9 +119,7 @@ class _ShardsPage:
                 block("grow")
                 if self._site.actions is not None and header and shard.status != "done":
                     ask = retry_dialog(self._site, header, self._stage, [shard.index])
-                    ui.button("Retry this shard …", on_click=ask.open).mark("retry-one").props(
-                        "outline no-caps"
-                    )
+                    ui.button("Retry this shard …", on_click=ask.open).props("outline no-caps")
             facts(_facts(shard))
             for failure in reversed(shard.failures):
                 _attempt(failure)
@@ -138,7 +136,7 @@ class _ShardsPage:
             return
         self._chosen = position
         self._draw()
-        header = (await threads.io_bound(lambda: self._site.watch.run(self._run))).header
+        header = (await in_thread(lambda: self._site.watch.run(self._run))).header
         self._show_detail(header)
         ui.navigate.history.replace(f"/run/{self._run}/{self._stage}?shard={position}")
 

@@ -1,4 +1,4 @@
-"""Published versions at hand: manifests and light columns are read once, since they never change."""
+"""Published versions at hand: manifests and light columns are read once; they never change."""
 
 import threading
 from collections.abc import Callable, Sequence
@@ -49,11 +49,12 @@ class Shelf:
     def versions(self) -> list[Manifest]:
         """All published versions, newest first."""
         found = []
-        for kind, folder in (("dataset", "datasets"), ("model", "models")):
+        folders: dict[Kind, str] = {"dataset": "datasets", "model": "models"}
+        for kind, folder in folders.items():
             for name in self._lake.storage.folders(folder):
                 for version in self._lake.storage.folders(f"{folder}/{name}"):
-                    if self._known_or_published(kind, name, version):  # type: ignore[arg-type]
-                        found.append(self.manifest(kind, name, version))  # type: ignore[arg-type]
+                    if self._known_or_published(kind, name, version):
+                        found.append(self.manifest(kind, name, version))
         return sorted(found, key=lambda m: (m.created_at, m.name), reverse=True)
 
     def peek(self, place: Place) -> Peek:

@@ -120,17 +120,28 @@ def table(head: Sequence[str], rows: Sequence[Sequence[object]], numbers: frozen
                             ui.label(one_line(cell, 300))
 
 
+async def in_thread(work: Callable[[], T]) -> T:
+    """Call a function that waits for storage, in a thread.
+
+    NiceGUI answers None while the server is being stopped: then we end as a cancelled task does.
+    """
+    found = await run.io_bound(lambda: (work(),))
+    if found is None:
+        raise asyncio.CancelledError
+    return found[0]
+
+
 async def read(work: Callable[[], T]) -> T | None:
     """Read something in a thread; what goes wrong is shown in place and gives None."""
     try:
-        return await run.io_bound(work)
+        return await in_thread(work)
     except (ParrotError, OSError, IndexError) as error:
         with block("note alarm").props('role="alert"'):
             line(error, limit=600)
         return None
 
 
-def act(work: Callable[[], None], done: str) -> None:
+def act(work: Callable[[], object], done: str) -> None:
     """Do something that a viewer asked for, and say how it went."""
     try:
         work()
@@ -138,18 +149,3 @@ def act(work: Callable[[], None], done: str) -> None:
         ui.notify(one_line(error, 300), type="negative", timeout=8000)
     else:
         ui.notify(done, type="positive", timeout=2500)
-
-
-class Repeating:
-    """Calls an asynchronous function while a viewer has the page open, never twice at once.
-
-    A timer of NiceGUI belongs to its page: when the viewer leaves, it ends, and nothing is read.
-    """
-
-    def __init__(self, every_s: float, work: Callable[[], "asyncio.Future[None]"]) -> None:
-        """Begin at once."""
-        self._timer = ui.timer(every_s, work)
-
-    def stop(self) -> None:
-        """Call it no more."""
-        self._timer.cancel()

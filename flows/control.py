@@ -62,7 +62,7 @@ def pause(
 
 
 def resume(name: RunName, lake: LakeHere = DEFAULT_LAKE) -> None:
-    """Let a paused run go on: its workers see it within seconds; one that has ended is run again."""
+    """Let a paused run go on: its workers see it within seconds."""
     from parrot_core.lake.lake import Lake
     from parrot_core.lake.pauses import Pauses
     from parrot_core.runner import open_run

@@ -40,7 +40,6 @@ from parrot_core.schemas import DATASETS
 from parrot_core.shard_work import LakeShardWork
 from parrot_core.stage import Run, ShardPlan, Slice, Stage
 
-
 PAUSE_POLL_S = 2.0
 
 

@@ -69,7 +69,7 @@ def _rows_with(table: pa.Table, text: str) -> Sequence[int]:
 
 
 def _is_messages(kind: pa.DataType) -> bool:
-    return (
+    return bool(
         pa.types.is_list(kind)
         and pa.types.is_struct(kind.value_type)
         and kind.value_type.get_field_index("content") >= 0

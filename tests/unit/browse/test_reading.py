@@ -20,7 +20,7 @@ ROWS = [
 ]
 
 
-@pytest.fixture()
+@pytest.fixture
 def peek(tmp_path: Path) -> Peek:
     lake = Lake(str(tmp_path))
     rows = [{**row, "language": None if n == 7 else "en"} for n, row in enumerate(ROWS)]
@@ -44,7 +44,7 @@ def test_a_position_past_the_end_and_a_lost_file_are_told(peek: Peek, tmp_path: 
         peek.read([11])
     next(tmp_path.rglob("00001-*.parquet")).unlink()
     assert peek.read([3])[0]["id"] == "d3"
-    with pytest.raises(StorageError, match="00001-.*missing"):
+    with pytest.raises(StorageError, match=r"00001-.*missing"):
         peek.read([4])
 
 

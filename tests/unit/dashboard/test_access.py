@@ -31,12 +31,12 @@ async def _socket(socket: WebSocket) -> None:
     await socket.close()
 
 
-@pytest.fixture()
+@pytest.fixture
 def slept() -> list[float]:
     return []
 
 
-@pytest.fixture()
+@pytest.fixture
 def client(slept: list[float]) -> Iterator[TestClient]:
     async def sleep(seconds: float) -> None:
         slept.append(seconds)

@@ -117,5 +117,5 @@ def test_sessions_that_reviewers_flagged_are_rejected_whole(tmp_path: Path) -> N
 
 
 def test_a_recipe_that_names_no_export_that_is_there_is_the_users_mistake(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="no export .* 'gone'"):
+    with pytest.raises(UserError, match=r"no export .* 'gone'"):
         _filter(tmp_path, [_dialogue(1, GOOD)], flagged="gone")
