@@ -17,7 +17,7 @@ from parrot_core.browse.search import MOST_HITS, Found
 from parrot_core.evaluation.wording import count
 from parrot_core.lake.peek import Part, Row
 
-ROWS = 40
+ROWS = 30
 MOST_FILTERS = 8
 SAID_EVERY_S = 0.3
 
@@ -150,7 +150,7 @@ class _BrowsePage:
 
         def load() -> list[Row]:
             peek = site.shelf.peek(place)
-            columns = list(peek.schema().names)
+            columns = site.shelf.columns(place)
             wanted = [c for c in ("id", *LABELS) if c in columns]
             text = preview_column(columns)
             return peek.read(shown, [*wanted, *([text] if text and text not in wanted else [])])

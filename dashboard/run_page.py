@@ -13,7 +13,7 @@ from parrot_core.monitor import RunState, StageState
 from parrot_core.monitor.inert import one_line
 from parrot_core.monitor.over_time import Moment, over_time
 
-CHARTS_EVERY_S = 5.0
+CHARTS_EVERY_S = 4.0
 
 
 class _StageRow:
@@ -40,7 +40,8 @@ class _StageRow:
     def show(self, stage: StageState) -> None:
         """Show the stage as it is."""
         starting = stage.status == "waiting" and stage.planned_at is not None
-        self._chip.set_text("starting" if starting else stage.status)
+        pinned = f"from {one_line(stage.version, 30)}" if stage.status == "pinned" else stage.status
+        self._chip.set_text("starting" if starting else pinned)
         self._chip.classes(replace=f"chip {stage.status}")
         waiting = stage.status == "waiting"
         self._bar.show(0.0 if waiting else stage.percent, stage.status)
@@ -49,12 +50,14 @@ class _StageRow:
         left = stage.eta_s if stage.status == "running" else None
         took = duration(stage.seconds) if stage.seconds else ""
         self._time.set_text(f"{duration(left)} left" if left is not None else took)
-        self._rejects.set_text(f"{count(stage.rejects)} rejects" if stage.counted else "")
+        counts = stage.counted and not waiting
+        self._rejects.set_text(f"{count(stage.rejects)} rejects" if counts else "")
         self._tokens.set_text(f"{short_count(stage.tokens)} tokens" if stage.tokens else "")
         self._usd.set_text(dollars(stage.usd) if stage.usage else "")
         remark = _remark(stage)
         self._remark.set_text(remark)
         self._remark.set_visibility(bool(remark))
+        self._remark.classes(replace=f"remark small {stage.status}")
 
 
 async def run_page(site: Site, run: str) -> None:
@@ -75,12 +78,7 @@ async def run_page(site: Site, run: str) -> None:
         charts = block("charts")
     page = _RunPage(site, run)
 
-    async def show() -> None:
-        try:
-            state = await in_thread(lambda: site.watch.run(run))
-        except (ParrotError, OSError) as error:
-            described.set_text(one_line(error, 600))
-            return
+    def tell(state: RunState) -> None:
         if state.header.created_at is None and not any(s.published for s in state.stages):
             described.set_text(f"The lake holds no run '{one_line(run)}'.")
         status.set_text(state.status)
@@ -93,13 +91,24 @@ async def run_page(site: Site, run: str) -> None:
         page.stages(table, state)
         page.buttons(buttons, state)
 
+    async def show() -> None:
+        try:
+            tell(await in_thread(lambda: site.watch.run(run)))
+        except (ParrotError, OSError) as error:
+            described.set_text(one_line(error, 600))
+            return
+        if not page.looked:
+            await draw()
+
     async def draw() -> None:
         moments = await in_thread(lambda: page.moments())
         over.set_visibility(bool(moments))
         page.charts(charts, moments)
 
+    if (seen := site.watch.seen(run)) is not None:
+        tell(seen)
     ui.timer(1.0, show)
-    ui.timer(CHARTS_EVERY_S, draw)
+    ui.timer(CHARTS_EVERY_S, draw, immediate=False)
 
 
 class _RunPage:
@@ -113,6 +122,7 @@ class _RunPage:
         self._offered: tuple[object, ...] = ()
         self._drawn: tuple[Moment, ...] = ()
         self._busy = ""
+        self.looked = False  # for what went on over time
 
     def sums(self, place: ui.element, state: RunState) -> None:
         """The run's sums, in large."""
@@ -171,6 +181,7 @@ class _RunPage:
 
     def moments(self) -> tuple[Moment, ...]:
         """How the stage that asks engines now, or did so last, went over time."""
+        self.looked = True
         if not self._busy:
             return ()
         stage = self._site.watch.stage(self._run, self._busy)
@@ -227,6 +238,8 @@ def _amount(stage: StageState) -> str:
 
 def _remark(stage: StageState) -> str:
     """What matters most about a stage now."""
+    if stage.status == "pinned":
+        return ""
     failed = stage.having("failed")
     if failed and failed[-1].last_error is not None:
         error = failed[-1].last_error

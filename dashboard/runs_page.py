@@ -1,6 +1,7 @@
 """All runs with state, age, progress and cost; the numbers move."""
 
 from datetime import UTC, datetime
+from functools import partial
 
 from nicegui import ui
 
@@ -9,6 +10,7 @@ from dashboard.widgets import Bar, block, body, chip, heading, in_thread, line
 from parrot_core.errors import ParrotError
 from parrot_core.evaluation.wording import count, dollars, duration, short_count
 from parrot_core.monitor import RunState
+from parrot_core.monitor.inert import one_line
 
 
 class _RunRow:
@@ -62,24 +64,22 @@ def runs_page(site: Site) -> None:
 
     async def show() -> None:
         try:
-            states = await in_thread(site.watch.runs)
-        except (ParrotError, OSError) as error:
-            note.set_text(str(error))
-            return
-        names = [state.name for state in states]
-        note.set_text("" if states else "This lake holds no run yet.")
-        if names != order:
-            order[:] = names
-            rows.clear()
-            listing.clear()
-            with listing:
-                rows.update((name, _RunRow(name)) for name in names)
-            if not names:
+            headers = await in_thread(site.watch.headers)
+            note.set_text("" if headers else "This lake holds no run yet.")
+            names = [header.name for header in headers]
+            if names != order:
+                order[:] = names
+                rows.clear()
+                listing.clear()
                 with listing:
-                    body("parrot run deployments/recipes/demo.yaml", "mono")
-        now = datetime.now(UTC)
-        for state in states:
-            rows[state.name].show(state, now)
+                    rows.update((name, _RunRow(name)) for name in names)
+                    if not names:
+                        body("parrot run deployments/recipes/demo.yaml", "mono")
+            for name in names:  # one by one: a long run keeps no other from being shown
+                state = await in_thread(partial(site.watch.run, name))
+                rows[name].show(state, datetime.now(UTC))
+        except (ParrotError, OSError) as error:
+            note.set_text(one_line(error, 600))
 
     ui.timer(1.0, show)
 

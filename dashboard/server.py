@@ -1,11 +1,14 @@
 """Serves the dashboard: NiceGUI on uvicorn, behind the guard."""
 
+import io
 import os
 import threading
 import webbrowser
 from functools import partial
 from pathlib import Path
 
+import pyarrow
+import pyarrow.parquet
 import uvicorn
 from fastapi import FastAPI
 from nicegui import ui
@@ -52,6 +55,14 @@ def application(site: Site, secret: Secret, host: str, port: int) -> Guard:
     return Guard(app, secret, port, local_only=is_loopback(host))
 
 
+def _warm() -> None:
+    """Do at once what the first reading of rows would wait for: Arrow loads pieces of itself."""
+    table = pyarrow.table({"text": ["warm"]})
+    with io.BytesIO() as file:
+        pyarrow.parquet.write_table(table, file)
+        pyarrow.parquet.ParquetFile(file).read().take([0])
+
+
 def serve(
     lake_url: str, host: str, port: int, *, read_only: bool, browser: bool, console: Console
 ) -> None:
@@ -71,6 +82,7 @@ def serve(
     config = uvicorn.Config(
         application(site, secret, host, port), host=host, port=port, log_level="warning"
     )
+    threading.Thread(target=_warm, name="parrot-warm", daemon=True).start()
     if browser:
         threading.Timer(1.0, webbrowser.open, [entry]).start()
     uvicorn.Server(config).run()

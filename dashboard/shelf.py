@@ -29,6 +29,7 @@ class Shelf:
         """Nothing is read yet."""
         self._lake = lake
         self._manifests: dict[tuple[Kind, str, str], Manifest] = {}
+        self._columns: dict[str, list[str]] = {}
         self._lock = threading.Lock()
         self.indexes = Indexes()
 
@@ -61,6 +62,13 @@ class Shelf:
         """The rows of a version by position; MissingVersion if there is none."""
         manifest = self.manifest("dataset", place.dataset, place.version)
         return Peek(self._lake.storage, manifest, place.part)
+
+    def columns(self, place: Place) -> list[str]:
+        """Names of a version's columns; read once."""
+        peek = self.peek(place)
+        if peek.key not in self._columns:
+            self._columns[peek.key] = list(peek.schema().names)
+        return self._columns[peek.key]
 
     def index(self, place: Place, progress: Callable[[int, int], None] = nothing_told) -> Index:
         """The light columns of a version, read if need be."""

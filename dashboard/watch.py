@@ -10,7 +10,8 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 from parrot_core.lake.lake import Lake
-from parrot_core.monitor import RunReader, RunState, StageSpec, StageState
+from parrot_core.monitor import RunHeader, RunReader, RunState, StageSpec, StageState
+from parrot_core.monitor.reader import header_of
 
 FRESH_S = 0.9
 COSTS = 4.0
@@ -44,6 +45,7 @@ class Watch:
         self.stages = tuple(stages)
         self._clock = clock
         self._kept: dict[tuple[str, str], _Kept] = {}
+        self._headers: dict[str, RunHeader] = {}
         self._lock = threading.Lock()
 
     def names(self) -> Sequence[str]:
@@ -52,10 +54,20 @@ class Watch:
 
     def runs(self) -> list[RunState]:
         """All runs, newest first; of finished stages the manifests only."""
-        states = [self.run(name) for name in self.names()]
+        states = [self.run(header.name) for header in self.headers()]
+        return [state for state in states if state.header.created_at or state.updated_at]
+
+    def headers(self) -> Sequence[RunHeader]:
+        """What all runs say of themselves, newest first; one small file a run."""
+        names = self.names()
+        new = [name for name in names if name not in self._headers]
+        records = self._lake.storage.read_jsons([f"runs/{name}/run.json" for name in new])
+        for name, record in zip(new, records, strict=True):
+            if record is not None:
+                self._headers[name] = header_of(name, record)
         oldest = datetime.min.replace(tzinfo=UTC)
-        known = [state for state in states if state.header.created_at or state.updated_at]
-        return sorted(known, key=lambda s: (s.header.created_at or oldest, s.name), reverse=True)
+        found = [self._headers[name] for name in names if name in self._headers]
+        return sorted(found, key=lambda h: (h.created_at or oldest, h.name), reverse=True)
 
     def run(self, name: str) -> RunState:
         """One run; the shards of its finished stages are left out."""
@@ -65,7 +77,15 @@ class Watch:
         """One stage with all its shards; None when there is no such stage."""
         if not any(spec.name == stage for spec in self.stages):
             return None
+        found = self.run(run).stage(stage)
+        if found is None or not found.published:
+            return found  # a run's state leaves out the shards of published stages alone
         return self._state(run, stage).stages[0]
+
+    def seen(self, run: str) -> RunState | None:
+        """A run as it was read last, at no cost: to show at once, before the next reading."""
+        kept = self._kept.get((run, ""))
+        return kept.state if kept is not None else None
 
     def forget(self, run: str) -> None:
         """Read a run anew at the next look: something was just done to it."""

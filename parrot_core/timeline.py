@@ -4,7 +4,6 @@ Whoever looks at a run, during or after it, sees throughput, refusals and latenc
 these alone; nothing has to have been watching.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 POINTS = 60
@@ -65,11 +64,3 @@ class Timeline:
             name: [round(getattr(point, name), 3) for point in self._points]
             for name in Point.__dataclass_fields__
         }
-
-
-def points_in(value: object) -> tuple[Point, ...]:
-    """A timeline as a progress record keeps it; nothing where it has none."""
-    if not isinstance(value, Mapping) or not value.get("at_s"):
-        return ()
-    columns = [value.get(name) or [] for name in Point.__dataclass_fields__]
-    return tuple(Point(*map(float, counters)) for counters in zip(*columns, strict=False))

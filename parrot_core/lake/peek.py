@@ -4,6 +4,7 @@ Reads row groups, and of those only the columns asked for; never a whole version
 file. Checksums aren't verified here: that would read everything (``parrot verify`` does).
 """
 
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import accumulate
@@ -60,8 +61,7 @@ class Peek:
         for position in positions:
             if not 0 <= position < len(self):
                 raise IndexError(f"row {position} of {len(self)}")
-            number = next(n for n, end in enumerate(self._ends) if position < end)
-            wanted.setdefault(number, []).append(position)
+            wanted.setdefault(bisect_right(self._ends, position), []).append(position)
         found: dict[int, Row] = {}
         for number, chosen in wanted.items():
             found |= self._of_file(number, sorted(set(chosen)), columns)

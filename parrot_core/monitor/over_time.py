@@ -1,14 +1,16 @@
 """Throughput, refusals and latency of a stage over time, from the timelines of its shards."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from parrot_core.monitor.state import ShardState
-from parrot_core.timeline import Point
 
 BUCKETS = 60
+
+Numbers = np.ndarray[tuple[int], np.dtype[np.float64]]
+Line = Mapping[str, Sequence[float]]
 
 _COUNTERS = ("done", "answers", "refusals", "latency_s", "tokens")
 
@@ -30,17 +32,21 @@ def over_time(shards: Sequence[ShardState], buckets: int = BUCKETS) -> tuple[Mom
 
     Between two points of a shard its counters are taken to have grown evenly.
     """
-    lines = [(s.started_at.timestamp(), s.timeline) for s in shards if s.started_at and s.timeline]
+    lines = [
+        (s.started_at.timestamp(), s.timeline)
+        for s in shards
+        if s.started_at and s.timeline.get("at_s")
+    ]
     if not lines:
         return ()
     first = min(start for start, _ in lines)
-    last = max(start + points[-1].at_s for start, points in lines)
+    last = max(start + line["at_s"][-1] for start, line in lines)
     if last - first < 1e-6:
         return ()
-    edges = np.linspace(first, last, buckets + 1)
-    totals = {name: np.zeros(buckets + 1) for name in _COUNTERS}
-    for start, points in lines:
-        _add(totals, edges, start, points)
+    edges: Numbers = np.linspace(first, last, buckets + 1)
+    totals: dict[str, Numbers] = {name: np.zeros(buckets + 1) for name in _COUNTERS}
+    for start, line in lines:
+        _add(totals, edges, start, line)
     width = (last - first) / buckets
     grown = {name: np.diff(total) for name, total in totals.items()}
     return tuple(
@@ -56,15 +62,10 @@ def over_time(shards: Sequence[ShardState], buckets: int = BUCKETS) -> tuple[Mom
     )
 
 
-def _add(
-    totals: dict[str, "np.ndarray[tuple[int], np.dtype[np.float64]]"],
-    edges: "np.ndarray[tuple[int], np.dtype[np.float64]]",
-    start: float,
-    points: Sequence[Point],
-) -> None:
-    times = np.array([start, *(start + point.at_s for point in points)])
+def _add(totals: dict[str, Numbers], edges: Numbers, start: float, line: Line) -> None:
+    times = np.array([0.0, *line["at_s"]]) + start
     for name in _COUNTERS:
-        counted = np.array([0.0, *(getattr(point, name) for point in points)])
+        counted = np.array([0.0, *(line.get(name) or [0.0] * len(line["at_s"]))])
         totals[name] += np.interp(edges, times, counted)
 
 

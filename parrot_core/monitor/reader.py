@@ -31,7 +31,6 @@ from parrot_core.monitor.state import (
     StageState,
     StageStatus,
 )
-from parrot_core.timeline import points_in
 
 STALLED_AFTER_S = 60.0
 """A shard that has not written its progress for so long is called stalled."""
@@ -89,7 +88,7 @@ def list_runs(lake: LakeState) -> tuple[RunHeader, ...]:
     for path in lake.storage.list("runs"):
         match = re.fullmatch(r"runs/([^/]+)/run\.json", path)
         if match and (data := _read(lake.storage, path)) is not None:
-            found.append(_header(match[1], data))
+            found.append(header_of(match[1], data))
     oldest = datetime.min.replace(tzinfo=UTC)
     return tuple(sorted(found, key=lambda h: (h.created_at or oldest, h.name), reverse=True))
 
@@ -115,7 +114,7 @@ class RunReader:
 
     def read(self, now: datetime) -> RunState:
         """The run as it is at ``now``; a run that has not begun is all waiting."""
-        header = _header(self._run, _read(self._storage, f"runs/{self._run}/run.json") or {})
+        header = header_of(self._run, _read(self._storage, f"runs/{self._run}/run.json") or {})
         pause = pause_in(_read(self._storage, f"runs/{self._run}/pause.json"))
         header = replace(header, pause=pause)
         files = frozenset(self._storage.list(f"runs/{self._run}")) if self._all_shards else None
@@ -237,7 +236,7 @@ def _done_shard(
         figures=figures_in((progress or {}).get("figures")),
         warnings=tuple(map(str, receipt.get("warnings") or ())),
         failures=failures,
-        timeline=points_in((progress or {}).get("timeline")),
+        timeline=(progress or {}).get("timeline") or {},
     )
 
 
@@ -272,7 +271,7 @@ def _open_shard(
         waiting=words_in(progress.get("waiting")),
         paused=words_in(progress.get("paused")),
         failures=failures,
-        timeline=points_in(progress.get("timeline")),
+        timeline=progress.get("timeline") or {},
     )
 
 
@@ -411,7 +410,8 @@ def _read(storage: Storage, path: str) -> Json | None:
         return None
 
 
-def _header(run: str, data: Json) -> RunHeader:
+def header_of(run: str, data: Json) -> RunHeader:
+    """What ``run.json`` says."""
     return RunHeader(
         name=run,
         recipe=data.get("recipe") or {},
