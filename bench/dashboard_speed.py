@@ -220,7 +220,7 @@ def _ago(seconds: float) -> str:
 
 
 def on_the_server(folder: Path) -> dict[str, tuple[float, float]]:
-    """Seconds, and of them CPU, of each reading, in a process that has read nothing of this lake yet."""
+    """Seconds, and CPU seconds, of each reading, in a process that has read nothing yet."""
     site = site_of(str(folder), read_only=True)
     place = Place("dialogues", "done")
     found: dict[str, tuple[float, float]] = {}

@@ -1,6 +1,7 @@
 """Serves the dashboard: NiceGUI on uvicorn, behind the guard."""
 
 import io
+import logging
 import os
 import threading
 import webbrowser
@@ -20,9 +21,12 @@ from dashboard.frame import frame
 from dashboard.shelf import Shelf
 from dashboard.site import Site
 from dashboard.watch import Watch
+from parrot_core.errors import ParrotError
 from parrot_core.lake.lake import Lake
 from parrot_core.monitor import StageSpec
 from parrot_core.pipeline import STAGES
+
+logger = logging.getLogger(__name__)
 
 ICON = (
     '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32"><rect width="32" height="32" '
@@ -55,12 +59,17 @@ def application(site: Site, secret: Secret, host: str, port: int) -> Guard:
     return Guard(app, secret, port, local_only=is_loopback(host))
 
 
-def _warm() -> None:
-    """Do at once what the first reading of rows would wait for: Arrow loads pieces of itself."""
+def _warm(site: Site) -> None:
+    """Do at the start what the first viewer would wait for; Arrow loads pieces of itself, too."""
     table = pyarrow.table({"text": ["warm"]})
     with io.BytesIO() as file:
         pyarrow.parquet.write_table(table, file)
         pyarrow.parquet.ParquetFile(file).read().take([0])
+    try:
+        site.watch.runs()
+        site.shelf.versions()
+    except (ParrotError, OSError) as error:  # the pages show it where it matters
+        logger.warning("%s", error)
 
 
 def serve(
@@ -82,7 +91,7 @@ def serve(
     config = uvicorn.Config(
         application(site, secret, host, port), host=host, port=port, log_level="warning"
     )
-    threading.Thread(target=_warm, name="parrot-warm", daemon=True).start()
+    threading.Thread(target=_warm, args=(site,), name="parrot-warm", daemon=True).start()
     if browser:
         threading.Timer(1.0, webbrowser.open, [entry]).start()
     uvicorn.Server(config).run()
