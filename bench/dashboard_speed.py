@@ -301,7 +301,7 @@ def in_the_browser(folder: Path) -> Figures:
         stage = page.locator(".stage", has_text="synthesize").get_by_role("link")
         until("click: its 2,000 shards", stage.click, "2,000 shards|[0-9]+ shards")
         grid = page.locator(".shard-grid")
-        until("click: a shard", lambda: grid.click(position={"x": 22, "y": 22}), "Shard 61")
+        until("click: a shard", lambda: grid.click(position={"x": 22, "y": 22}), "Shard 73")
         until("click: data", page.get_by_role("link", name="Data").first.click, "review a sample")
         until("click: a version", page.get_by_role("link", name="read").first.click, "bench:000000")
         page.get_by_text("turns from").wait_for()

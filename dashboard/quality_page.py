@@ -12,7 +12,7 @@ from parrot_core.evaluation.wording import count, figure
 from parrot_core.monitor import RunState, StageState
 from parrot_core.monitor.inert import one_line
 
-MOST_ROWS = 24
+MOST_ROWS = 10
 MOST_CURVES = 6
 FIRST_CURVES = ("loss", "rewards/margins", "rewards/accuracies")
 
@@ -79,7 +79,7 @@ def _evaluation(state: RunState) -> None:
             lines.append(Series(one_line(name, 60), tuple(turns), number % 4 + 1))
         table(("subject", "mean", "95 % interval", "answers", "by turn"), rows, frozenset({1, 3}))
         with block("plots"):
-            chart(lines, "Mean score by turn", "turn")
+            chart(lines, "Mean score by turn", "turn", whole_steps=True)
 
 
 def _by_turn(value: object) -> list[tuple[float, float]]:
@@ -93,25 +93,30 @@ def _metrics(stages: Sequence[StageState]) -> None:
     """What the manifests say of each dataset. Statistics of ``parrot stats`` belong here too."""
     for stage in stages:
         why = f"As {stage.name} counted."
-        with section(f"{stage.output} {stage.version}", why), block("plots"):
+        with section(f"{stage.output} {stage.version}", why), block("masonry"):
             plain = {k: v for k, v in stage.metrics.items() if not isinstance(v, dict | list)}
             if plain:
                 facts({k: _value(v) for k, v in plain.items()})
             for name, value in stage.metrics.items():
-                if isinstance(value, Mapping) and name != "subjects":
+                if isinstance(value, Mapping) and value and name != "subjects":
                     with block("part"):
                         heading(name, 3)
                         _counts(value)
 
 
 def _counts(values: Mapping[str, object]) -> None:
+    """Names with their figures, the largest first; the many small ones in one line."""
     numbers = [(k, v) for k, v in values.items() if isinstance(v, int | float)]
     numbers.sort(key=lambda each: -float(each[1]))
     rows = [(name, _value(value)) for name, value in numbers[:MOST_ROWS]]
-    rows += [
-        (name, one_line(v, 120)) for name, v in values.items() if not isinstance(v, int | float)
-    ][: MOST_ROWS - len(rows)]
-    table(("", ""), rows, frozenset({1}))
+    if rest := numbers[MOST_ROWS:]:
+        rows.append((f"{len(rest)} more", _value(sum(value for _, value in rest))))
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            rows.append((name, ", ".join(f"{k} {_value(v)}" for k, v in value.items()) or "none"))
+        elif not isinstance(value, int | float):
+            rows.append((name, one_line(value, 120)))
+    table(("", ""), rows[: 2 * MOST_ROWS], frozenset({1}))
 
 
 def _value(value: object) -> str:

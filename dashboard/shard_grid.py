@@ -6,7 +6,7 @@ from markupsafe import Markup
 
 from parrot_core.monitor import ShardState
 
-COLUMNS = 60
+COLUMNS = 72
 CELL = 15
 GAP = 2
 ORDER = ("done", "running", "waiting", "paused", "stalled", "failed")

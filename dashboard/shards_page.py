@@ -11,7 +11,7 @@ from dashboard.shard_grid import moved, shard_at, shard_grid
 from dashboard.site import Site
 from dashboard.widgets import block, body, chip, facts, heading, in_thread, line, redraw
 from parrot_core.errors import ParrotError
-from parrot_core.evaluation.wording import count, dollars, duration, plural
+from parrot_core.evaluation.wording import count, dollars, duration, plural, rate
 from parrot_core.monitor import RunHeader, ShardFailure, ShardState, StageState
 from parrot_core.monitor.inert import one_line
 from parrot_core.monitor.state import ShardStatus
@@ -163,7 +163,7 @@ def _facts(shard: ShardState) -> dict[str, object]:
         "time": duration(shard.seconds),
         "begun": f"{shard.started_at:%Y-%m-%d %H:%M:%S} UTC" if shard.started_at else "-",
         "last word": f"{shard.updated_at:%H:%M:%S} UTC" if shard.updated_at else "-",
-        "speed": f"{speed:.2f} a second" if speed else "-",
+        "speed": rate(speed, "") or "-",
         "rejects": ", ".join(f"{n} {why}" for why, n in shard.rejected.items()) or "none",
     }
     for engine, used in shard.usage.items():

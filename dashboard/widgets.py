@@ -64,14 +64,14 @@ def redraw(element: ui.html, markup: Markup) -> None:
         element.set_content(str(markup))
 
 
-def chart(series: Sequence[Series], title: str, x_label: str) -> None:
+def chart(series: Sequence[Series], title: str, x_label: str, *, whole_steps: bool = False) -> None:
     """Lines over a common axis, with their names."""
     with block("figure", "figure"):
         with block("caption"):
             ui.label(title).classes("title")
             for each in series if len(series) > 1 else ():
                 ui.label(one_line(each.name)).classes(f"key tone-{each.tone}")
-        drawing(line_chart(series, title=title, x_label=x_label))
+        drawing(line_chart(series, title=title, x_label=x_label, whole_steps=whole_steps))
 
 
 class Bar:
