@@ -268,7 +268,7 @@ def test_the_retried_shard_is_done_and_the_version_published(scene: Scene) -> No
     page.set_viewport_size({"width": 1280, "height": 860})
     page.emulate_media(color_scheme="light")
     scene.browser.go(scene.path("/synthesize"))
-    expect(page.get_by_text("2 done", exact=True)).to_be_visible(timeout=60_000)
+    expect(page.get_by_text("2 done", exact=True)).to_be_visible(timeout=150_000)
     assert scene.lake.published("dataset", "dialogues", scene.run.name)
 
 
