@@ -14,7 +14,7 @@ from dashboard.telling import LABELS, LISTED_CHARS, labels, preview, preview_col
 from dashboard.widgets import block, heading, line, read
 from parrot_core.browse.index import Index, Wanted
 from parrot_core.browse.search import MOST_HITS, Found
-from parrot_core.evaluation.wording import count
+from parrot_core.evaluation.wording import count, plural
 from parrot_core.lake.peek import Part, Row
 
 ROWS = 30
@@ -141,8 +141,8 @@ class _BrowsePage:
         self._positions, searched = found
         if not keep_place or self._at >= len(self._positions):
             self._at = 0
-        self._said.set_text(self._summary(searched))
         await self._list_rows()
+        self._said.set_text(self._summary(searched))
 
     async def _list_rows(self) -> None:
         shown = self._positions[self._at : self._at + ROWS]
@@ -190,7 +190,7 @@ class _BrowsePage:
             self._said.set_text(self._hunt.said)
 
     def _summary(self, searched: Found | None) -> str:
-        total = f"{count(len(self._positions))} {self._place.part}"
+        total = plural(len(self._positions), self._place.part.removesuffix("s"))
         if searched is None or searched.complete:
             return total
         return f"{total}; the search ended after {MOST_HITS} hits, {searched.files_read} of " + (

@@ -1,5 +1,6 @@
 """How a row of each dataset is told in a line: the text that stands for it, and its labels."""
 
+from parrot_core.evaluation.wording import plural
 from parrot_core.lake.peek import Row
 
 PREVIEWS = ("messages", "query", "rejected", "detail")
@@ -46,7 +47,7 @@ def labels(row: Row) -> list[str]:
         if value is None:
             continue
         if name == "n_turns":
-            found.append(f"{value} turns")
+            found.append(plural(value, "turn"))
         elif name in ("turn", "score"):
             found.append(f"{name} {value:g}")
         else:

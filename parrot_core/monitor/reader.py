@@ -9,17 +9,14 @@ from typing import Any, Protocol
 from parrot_core.errors import MissingRun
 from parrot_core.monitor.fields import (
     counts_in,
-    figures_in,
     fingerprint_in,
     pause_in,
-    seconds_between,
     sum_counts,
     sum_usage,
-    texts_in,
     time_in,
     usage_in,
-    words_in,
 )
+from parrot_core.monitor.shard_records import STALLED_AFTER_S, done_shard, ended, open_shard
 from parrot_core.monitor.state import (
     RunHeader,
     RunState,
@@ -32,14 +29,8 @@ from parrot_core.monitor.state import (
     StageStatus,
 )
 
-STALLED_AFTER_S = 60.0
-"""A shard that has not written its progress for so long is called stalled."""
-
 SETTLED_AFTER_S = 10.0
 """A stage with failed and waiting shards, none in work, counts as failed after so long."""
-
-PAUSES = ("BudgetReached", "LeftOpen")
-"""Errors that end a shard without fault: no money left, or a batch that goes on without us."""
 
 Json = dict[str, Any]
 Interval = tuple[datetime, datetime]
@@ -180,10 +171,10 @@ class RunReader:
         progress_path = f"{below}/progress.json"
         progress = self._fresh.get(progress_path)
         if (data := self._fresh.get(receipt)) is not None:
-            self._done[below] = _done_shard(index, data, progress, failures)
+            self._done[below] = done_shard(index, data, progress, failures)
             return self._done[below]
         if progress is None:
-            status: ShardStatus = _ended(failures) if failures else "waiting"
+            status: ShardStatus = ended(failures) if failures else "waiting"
             return ShardState(
                 index,
                 status,
@@ -192,7 +183,7 @@ class RunReader:
                 failures=failures,
                 updated_at=failures[-1].ended_at if failures else None,
             )
-        return _open_shard(index, rows, progress, failures, now)
+        return open_shard(index, rows, progress, failures, now)
 
     def _failures(self, below: str, files: frozenset[str]) -> Iterable[ShardFailure]:
         number = 1
@@ -209,70 +200,6 @@ class RunReader:
                     ended_at=time_in(data.get("ended_at")),
                 )
             number += 1
-
-
-def _done_shard(
-    index: int, receipt: Json, progress: Json | None, failures: tuple[ShardFailure, ...]
-) -> ShardState:
-    accounting = receipt.get("accounting") or {}
-    rows_in = int(accounting.get("rows_in") or 0)
-    reported = (progress or {}).get("total")  # its last ``done`` may be a moment old
-    units = int(reported or rows_in)
-    started, ended = time_in(receipt.get("started_at")), time_in(receipt.get("ended_at"))
-    return ShardState(
-        index,
-        "done",
-        done=units,
-        total=units,
-        seconds=seconds_between(started, ended),
-        attempts=len(failures) + 1,
-        worker=str(receipt.get("worker") or ""),
-        started_at=started,
-        updated_at=ended,
-        rows_in=rows_in,
-        rows_out=int(accounting.get("rows_out") or 0),
-        rejected=counts_in(accounting.get("rejected")),
-        usage=usage_in(receipt.get("usage")),
-        figures=figures_in((progress or {}).get("figures")),
-        warnings=tuple(map(str, receipt.get("warnings") or ())),
-        failures=failures,
-        timeline=(progress or {}).get("timeline") or {},
-    )
-
-
-def _open_shard(
-    index: int, rows: int, progress: Json, failures: tuple[ShardFailure, ...], now: datetime
-) -> ShardState:
-    started, updated = time_in(progress.get("started_at")), time_in(progress.get("updated_at"))
-    failed_at = failures[-1].ended_at if failures else None
-    over = failed_at is not None and (started is None or failed_at >= started)
-    status: ShardStatus
-    if over:
-        status = _ended(failures)
-        updated = failed_at
-    elif updated is None or (now - updated).total_seconds() > STALLED_AFTER_S:
-        status = "stalled"
-    else:
-        status = "running"
-    return ShardState(
-        index,
-        status,
-        done=int(progress.get("done") or 0),
-        total=int(progress.get("total") or rows) or None,
-        seconds=seconds_between(started, updated),
-        attempts=len(failures) + (not over),
-        worker=str(progress.get("worker") or ""),
-        started_at=started,
-        updated_at=updated,
-        rejected=counts_in(progress.get("rejected")),
-        usage=usage_in(progress.get("usage")),
-        figures=figures_in(progress.get("figures")),
-        warnings=texts_in(progress.get("warnings")),
-        waiting=words_in(progress.get("waiting")),
-        paused=words_in(progress.get("paused")),
-        failures=failures,
-        timeline=progress.get("timeline") or {},
-    )
 
 
 def _published(
@@ -373,11 +300,6 @@ def _run_status(stages: Sequence[StageState], updated: datetime | None, now: dat
         return "waiting"
     silent = updated is None or (now - updated).total_seconds() > STALLED_AFTER_S
     return "stalled" if silent else "running"
-
-
-def _ended(failures: Sequence[ShardFailure]) -> ShardStatus:
-    """What an attempt that ended early leaves: a shard that waits for the next run, or failed."""
-    return "paused" if failures[-1].error_type in PAUSES else "failed"
 
 
 def _rate(shards: Sequence[ShardState]) -> float | None:

@@ -279,7 +279,7 @@ def test_dialogues_are_filtered_searched_read_and_followed_to_their_source(scene
     expect(page.get_by_text("12 rows")).to_be_visible(timeout=10_000)
     page.get_by_label("Search all texts").fill("Q7?")
     page.keyboard.press("Enter")
-    expect(page.get_by_text("1 rows")).to_be_visible()
+    expect(page.get_by_text("1 row", exact=True)).to_be_visible()
     page.locator("a.datum").click()
     expect(page.locator(".bubble.user").first).to_contain_text("q7?")
     expect(page.locator(".bubble.user").first).to_contain_text("a human, as recorded")
@@ -287,7 +287,7 @@ def test_dialogues_are_filtered_searched_read_and_followed_to_their_source(scene
     expect(page.locator("mark").first).to_be_visible()
     expect(page.locator(".path")).to_contain_text("seeds test", timeout=10_000)
     page.go_back()
-    expect(page.get_by_text("1 rows")).to_be_visible()
+    expect(page.get_by_text("1 row", exact=True)).to_be_visible()
 
 
 def test_marks_of_a_review_are_saved_and_exported_by_name(scene: Scene) -> None:

@@ -50,7 +50,7 @@ def test_a_row_is_told_by_its_first_text_and_its_short_facts() -> None:
         "language": "en",
     }
     assert preview(row) == "Hi"
-    assert labels(row) == ["1 turns", "en"]
+    assert labels(row) == ["1 turn", "en"]
     assert preview({"id": "r", "detail": "too short"}) == "too short"
 
 
