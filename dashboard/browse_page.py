@@ -79,7 +79,7 @@ class _BrowsePage:
             self._search.classes("grow").on("keydown.enter", self._searched)
             self._filters = block("row wrap")
         self._said = line("Reading …", "soft").props('aria-live="polite"')
-        self._list = block("rows plain", "ul")
+        self._list = block("rows")
         self._pager = block("row end pager")
         ui.timer(SAID_EVERY_S, self._tell)
         ui.context.client.on_disconnect(lambda: self._hunt.end())
@@ -225,9 +225,7 @@ def _bounds(query: QueryParams, prefix: str) -> dict[str, int]:
 def _row(place: Place, position: int, row: Row) -> None:
     part = "?part=rejects" if place.part == "rejects" else ""
     target = f"/data/{place.dataset}/{place.version}/{position}{part}"
-    with block("", "li"), ui.link(target=target).classes("datum"):
-        with block("row small"):
-            line(row["id"], "mono soft grow clip", limit=80)
-            for label in labels(row):
-                line(label, "tag", limit=40)
+    with ui.link(target=target).classes("datum"):  # few elements: a page has many of these
+        line(row["id"], "mono soft small clip", limit=80)
+        line(" · ".join(labels(row)), "tags small", limit=120)
         line(preview(row), "said", limit=LISTED_CHARS)

@@ -107,7 +107,7 @@ async def run_page(site: Site, run: str) -> None:
 
     if (seen := site.watch.seen(run)) is not None:
         tell(seen)
-    ui.timer(1.0, show)
+    ui.timer(1.0, show, immediate=seen is None)
     ui.timer(CHARTS_EVERY_S, draw, immediate=False)
 
 

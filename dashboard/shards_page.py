@@ -37,6 +37,7 @@ class _ShardsPage:
         self._shards: Sequence[ShardState] = ()
         self._counted: Counter[ShardStatus] = Counter()
         self._shown: ShardState | None = None
+        self._header: RunHeader | None = None
         with block("row head"):
             ui.link(run, f"/run/{run}").classes("crumb")
             heading(stage)
@@ -58,7 +59,7 @@ class _ShardsPage:
         site, run, stage = self._site, self._run, self._stage
         try:
             state = await in_thread(lambda: site.watch.stage(run, stage))
-            header = (await in_thread(lambda: site.watch.run(run))).header
+            header = self._header = (await in_thread(lambda: site.watch.run(run))).header
         except (ParrotError, OSError) as error:
             self._note.set_text(one_line(error, 600))
             return
@@ -124,20 +125,19 @@ class _ShardsPage:
             for failure in reversed(shard.failures):
                 _attempt(failure)
 
-    async def _click(self, event: GenericEventArguments) -> None:
+    def _click(self, event: GenericEventArguments) -> None:
         x, y = event.args
-        await self._choose(shard_at(float(x), float(y), len(self._shards)))
+        self._choose(shard_at(float(x), float(y), len(self._shards)))
 
-    async def _arrow(self, event: GenericEventArguments) -> None:
-        await self._choose(moved(self._chosen, str(event.args), len(self._shards)))
+    def _arrow(self, event: GenericEventArguments) -> None:
+        self._choose(moved(self._chosen, str(event.args), len(self._shards)))
 
-    async def _choose(self, position: int | None) -> None:
+    def _choose(self, position: int | None) -> None:
         if position is None:
             return
         self._chosen = position
         self._draw()
-        header = (await in_thread(lambda: self._site.watch.run(self._run))).header
-        self._show_detail(header)
+        self._show_detail(self._header)
         ui.navigate.history.replace(f"/run/{self._run}/{self._stage}?shard={position}")
 
 
