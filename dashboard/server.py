@@ -6,7 +6,6 @@ import os
 import threading
 import webbrowser
 from functools import partial
-from pathlib import Path
 
 import pyarrow
 import pyarrow.parquet
@@ -81,8 +80,6 @@ def serve(
         UserError: an address that others can reach, without a password.
     """
     secret = secret_for(host, os.environ)
-    # NiceGUI would keep per-user state in a folder of the working directory; we keep none.
-    os.environ.setdefault("NICEGUI_STORAGE_PATH", str(Path(".parrot/work/dashboard").absolute()))
     site = site_of(lake_url, read_only=read_only)
     address = f"http://{'[::1]' if host == '::1' else host}:{port}/"
     entry = address if secret.chosen else f"{address}?token={secret.text}"
