@@ -1,4 +1,4 @@
-"""Corrections of what was said or asked for: *the 13th, not the 14th*, *I misread it*, *hang on*."""
+"""Corrections of what was said or asked for: *13, not 14*, *I misread it*, *hang on*."""
 
 import re
 

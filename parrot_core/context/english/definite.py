@@ -26,7 +26,7 @@ _REFERENCE = re.compile(
     r"|\bthe other(?:s)?(?=\s*[.?!,;]|\s*$)|\bthe same\b|\b(?:which|this|that|another|each) one\b"
     r"|\b(?:both|either|neither|all|some|any|each|most|one) of (?:them|these|those)\b"
     r"|\bthe (?:two|three|four|five|six|seven|eight|nine|ten|\d{1,2}) (?!of\b)[a-z]+s\b"
-    r"(?! (?:of|that|which|for)\b)|\bwhich of (?:them|these|those|the)\b"
+    r"(?! (?:of|that|which|for)\b)|\bwhich of (?:them|these|those|the(?! following\b))\b"
     r"|\b(?:which|either|neither|both|each|any|all|one|none|some|most) of (?:the|your|our)"
     rf" (?:{_COUNT}|\w+ {_PARTS})\b|\b(?:the|all) (?:two|three|four|five)(?=\s*(?:[.?!,;]|\Z))"
     r"|\bthe (?!little\b|loved\b|only\b)[a-z]+ ones?\b(?! (?:of|in|for|that|who|which)\b)"

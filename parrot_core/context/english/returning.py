@@ -39,8 +39,8 @@ _TOLD = re.compile(
     r"|asked (?:you|for|about|to)|gave you|began with|left out|read you|showed you|described"
     r"|pasted|quoted)\b"
     r"|\b(?:what|which|that|the \w+|as|one) you(?:'d| had|'ve| have|'re| are)?(?: just| first)?"
-    r" (?:said|found|told|gave|named|chose|called|drew|counted|computed|calculated|wrote|offered|put|had"
-    r"|asked|worked out|suggested|began)\b",
+    r" (?:said|found|told|gave|named|chose|called|drew|counted|computed|calculated|wrote|offered"
+    r"|put|had|asked|worked out|suggested|began)\b",
     re.IGNORECASE,
 )
 
