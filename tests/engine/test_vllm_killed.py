@@ -37,7 +37,8 @@ class Started:
 
 
 def journaled(run: Run, lake: Path) -> set[str]:
-    files = StageRecords(run.lake.storage, run.name, "synthesize").journal_files()
+    state = StageRecords(run.lake.storage, run.name, "synthesize")
+    files = run.lake.storage.list(state.journal_folder(0))
     keys: set[str] = set()
     for file in files:
         keys |= set(pl.read_parquet(lake / file)["key"])
@@ -45,7 +46,7 @@ def journaled(run: Run, lake: Path) -> set[str]:
 
 
 def kill_one_when_busy(run: Run, lake: Path, started: Started, bought: set[str]) -> None:
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     while len(bought) < 10 and time.monotonic() < deadline:
         time.sleep(0.02)
         bought |= journaled(run, lake)
