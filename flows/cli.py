@@ -12,7 +12,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from flows import operate
+from flows import operate, reports_cli
+from flows.options import DEFAULT_LAKE, AsJson, LakeHere
 from parrot_core.errors import ParrotError, UserError
 from parrot_core.lake.lake import DatasetVersion, Lake
 from parrot_core.lake.manifest import Manifest
@@ -39,16 +40,13 @@ LakeUrl = Annotated[
         "--lake", envvar="PARROT_LAKE", help="The lake: a path or URL. Default: the recipe's."
     ),
 ]
-LakeHere = Annotated[
-    str, typer.Option("--lake", envvar="PARROT_LAKE", help="The lake: a path or URL.")
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 Overrides = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY.PATH=VALUE", help="Override a value of the recipe."),
 ]
-DEFAULT_LAKE = ".parrot/lake"
 operate.register(app)
+app.command("report")(reports_cli.report)
+app.command("diff")(reports_cli.diff)
 
 
 @app.command()
@@ -294,21 +292,6 @@ def fetch(recipe: RecipePath, overrides: Overrides = None) -> None:
         err.print(f"{reference} → {place}", markup=False)
 
 
-@app.command()
-def report(
-    name: RunName,
-    lake: LakeHere = DEFAULT_LAKE,
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="Where to write.")] = None,
-) -> None:
-    """Write a run's HTML report anew: one file, readable offline."""
-    from parrot_core.evaluation.report import build_report
-
-    target = output or Path(f"parrot-report-{name}.html")
-    html = build_report(Lake(lake), name, _specs())
-    target.write_text(html, encoding="utf-8", errors="replace")
-    out.print(f"{target.absolute()}", markup=False)
-
-
 @server_app.command("start")
 def server_start() -> None:
     """Start the local Prefect server, or say where it is."""
@@ -362,10 +345,9 @@ def _finish(lake: Lake, name: str, report: str, as_json: bool) -> None:
 
 
 def _specs() -> tuple[Any, ...]:
-    from parrot_core.monitor.state import StageSpec
-    from parrot_core.pipeline import STAGES
+    from parrot_core.pipeline import stage_specs
 
-    return tuple(StageSpec(stage.name, stage.output, stage.kind) for stage in STAGES)
+    return stage_specs()
 
 
 def _manifest(lake: Lake, what: str) -> Manifest:

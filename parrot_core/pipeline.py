@@ -6,6 +6,7 @@ from parrot_core.evaluation.compare import CompareStage
 from parrot_core.evaluation.stage import EvaluateStage
 from parrot_core.filters.stage import FilterStage
 from parrot_core.ingest.stage import IngestStage, SeedsStage
+from parrot_core.monitor.state import StageSpec
 from parrot_core.stage import Stage
 from parrot_core.training.stages import TrainAskStage, TrainDpoStage, TrainSftStage
 
@@ -22,6 +23,11 @@ STAGES: tuple[Stage, ...] = (
     EvaluateStage(),
     CompareStage(),
 )
+
+
+def stage_specs() -> tuple[StageSpec, ...]:
+    """The stages as the monitor and the reports need to know them."""
+    return tuple(StageSpec(stage.name, stage.output, stage.kind) for stage in STAGES)
 
 
 def stage_named(name: str) -> Stage:

@@ -189,6 +189,23 @@ class DatasetVersion(_Version):
             for batch in self._table(entry, columns).to_batches(max_chunksize=1000):
                 yield from batch.to_pylist()
 
+    def groups(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
+        """All rows, a row group in memory at a time; columns that a file lacks are left out.
+
+        Raises:
+            CorruptFile: a file's content differs from the manifest.
+            StorageError: a file is gone.
+        """
+        for entry in self.manifest.files:
+            with self._present(entry):
+                self._verify_once(entry)
+                with self._storage.open(f"{self._folder}/{entry.path}") as file:
+                    parquet = pq.ParquetFile(file, pre_buffer=True)
+                    held = parquet.schema_arrow.names
+                    wanted = None if columns is None else [c for c in columns if c in held]
+                    for group in range(parquet.num_row_groups):
+                        yield parquet.read_row_group(group, wanted)
+
     def rejects(self) -> Iterator[dict[str, Any]]:
         """All rejects, in ``schemas.REJECTS``."""
         for entry in self.manifest.reject_files:
