@@ -345,9 +345,9 @@ def _finish(lake: Lake, name: str, report: str, as_json: bool) -> None:
 
 
 def _specs() -> tuple[Any, ...]:
-    from parrot_core.pipeline import stage_specs
+    from parrot_core.pipeline import STAGE_SPECS
 
-    return stage_specs()
+    return STAGE_SPECS
 
 
 def _manifest(lake: Lake, what: str) -> Manifest:

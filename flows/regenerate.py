@@ -15,11 +15,12 @@ from flows.announce import BUDGET, PARTIAL, emit, resource_of
 from flows.stages import STAGE_FLOWS
 from parrot_core.engines.types import BudgetReached
 from parrot_core.errors import ParrotError, PartiallyFailed, UserError
-from parrot_core.evaluation.report import build_report
+from parrot_core.evaluation.findings import gather
+from parrot_core.evaluation.markdown_report import render_markdown
+from parrot_core.evaluation.report import render_report
 from parrot_core.lake.lake import Lake
 from parrot_core.lake.run_records import report_file
-from parrot_core.monitor.state import StageSpec
-from parrot_core.pipeline import STAGES
+from parrot_core.pipeline import STAGE_SPECS, STAGES
 from parrot_core.recipe import SLUG, Recipe
 from parrot_core.runner import begin_run, is_published, open_run
 from parrot_core.stage import Run, Stage
@@ -27,9 +28,6 @@ from parrot_core.stage import Run, Stage
 
 class StageFailed(ParrotError):
     """A stage that ran elsewhere did not complete."""
-
-
-STAGE_SPECS = tuple(StageSpec(stage.name, stage.output, stage.kind) for stage in STAGES)
 
 
 def dated(run: str, scheduled: datetime) -> str:
@@ -88,9 +86,6 @@ def regenerate(
         raise
     finally:
         report = write_report(begun)
-    create_markdown_artifact(
-        f"Run **{begun.name}** is done. Report: `{report}`", key="regenerate-report"
-    )
     return report
 
 
@@ -132,8 +127,15 @@ def run_on_pool(run: Run, stage: Stage) -> None:
 
 
 def write_report(run: Run) -> str:
-    """Write the run's HTML report beside its records and return its URL or path."""
+    """Write the run's HTML report beside its records, and its Markdown as an artifact.
+
+    Returns:
+        The report's URL or path.
+    """
     storage = run.lake.storage
-    html = build_report(run.lake, run.name, STAGE_SPECS)
-    storage.write_bytes(report_file(run.name), html.encode("utf-8", "replace"))
-    return storage.show(report_file(run.name))
+    found = gather(run.lake, run.name, STAGE_SPECS, datetime.now(UTC))
+    storage.write_bytes(report_file(run.name), render_report(found).encode("utf-8", "replace"))
+    place = storage.show(report_file(run.name))
+    markdown = f"{render_markdown(found)}\nThe whole report: `{place}`\n"
+    create_markdown_artifact(markdown, key="regenerate-report")
+    return place

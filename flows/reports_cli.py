@@ -20,10 +20,10 @@ def report(
 ) -> None:
     """Write a run's HTML report anew: one file, readable offline."""
     from parrot_core.evaluation.report import build_report
-    from parrot_core.pipeline import stage_specs
+    from parrot_core.pipeline import STAGE_SPECS
 
     target = output or Path(f"parrot-report-{name}.html")
-    html = build_report(Lake(lake), name, stage_specs())
+    html = build_report(Lake(lake), name, STAGE_SPECS)
     target.write_text(html, encoding="utf-8", errors="replace")
     out.print(f"{target.absolute()}", markup=False)
 
@@ -40,9 +40,9 @@ def diff(
     """Show what changed from one run to another: recipe, counts, rows, distributions, scores."""
     from flows.difference_view import render_difference
     from parrot_core.difference.runs import difference
-    from parrot_core.pipeline import stage_specs
+    from parrot_core.pipeline import STAGE_SPECS
 
-    found = difference(Lake(lake), before, after, stage_specs(), datetime.now(UTC))
+    found = difference(Lake(lake), before, after, STAGE_SPECS, datetime.now(UTC))
     if as_json:
         out.print_json(data=found.to_json())
     else:

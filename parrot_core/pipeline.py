@@ -24,10 +24,8 @@ STAGES: tuple[Stage, ...] = (
     CompareStage(),
 )
 
-
-def stage_specs() -> tuple[StageSpec, ...]:
-    """The stages as the monitor and the reports need to know them."""
-    return tuple(StageSpec(stage.name, stage.output, stage.kind) for stage in STAGES)
+STAGE_SPECS = tuple(StageSpec(stage.name, stage.output, stage.kind) for stage in STAGES)
+"""The same as the monitor needs them."""
 
 
 def stage_named(name: str) -> Stage:

@@ -16,6 +16,7 @@ from tests.finished_run import (
     RUN,
     STAGES,
     WINTER,
+    Row,
     ago,
     begin,
     dialogue,
@@ -25,6 +26,7 @@ from tests.finished_run import (
     progress,
     publish,
 )
+from tests.second_run import COMPARED, SECOND, compared_run, copied_run
 
 HOSTILE = (
     "<script>alert(1)</script> ![pixel](http://evil.example/x.png) <img src=x onerror=alert(2)>",
@@ -200,3 +202,36 @@ def test_a_damaged_version_is_reported_and_the_rest_is_shown(tmp_path: Path) -> 
 def test_an_unknown_run_is_the_users_mistake(tmp_path: Path) -> None:
     with pytest.raises(MissingRun):
         build_report(Lake(str(tmp_path)), "nowhere", STAGES, NOW)
+
+
+def test_outcomes_against_a_baseline_have_intervals_by_subject_turn_and_category(
+    tmp_path: Path,
+) -> None:
+    html = build_report(compared_run(tmp_path), RUN, COMPARED, NOW)
+    words = Page(html).words
+    assert "Side by side with base" in words
+    assert "Parrot-Chat 0.75 0.75 to 0.75 2 2 0" in words
+    assert "turn 1 1.00 1.00 to 1.00 turn 2 0.50 0.50 to 0.50" in words
+    assert 'aria-label="won 2, tied 2, lost 0"' in html
+
+
+def test_without_a_baseline_nothing_is_said_of_one(html: str) -> None:
+    assert "Side by side" not in html
+
+
+def test_scores_by_category_are_a_radar_from_three_categories_on(html: str, tmp_path: Path) -> None:
+    assert 'svg class="chart radar"' not in html  # two categories
+    lake = full_run(tmp_path)
+
+    def four(rows: list[Row]) -> list[Row]:
+        for row in rows:
+            row["category"] = f"category {row['source_ids'][0]}"
+        return rows
+
+    copied_run(lake, {"judgments": four})
+    assert 'svg class="chart radar"' in build_report(lake, SECOND, STAGES, NOW)
+
+
+def test_what_each_engine_took_is_summed_over_the_stages(html: str) -> None:
+    words = Page(html).words[Page(html).words.index("By engine") :]
+    assert "answerer SmolLM2-135M-Instruct 144 64,170 18,312 $0 -" in words
