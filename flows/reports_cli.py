@@ -1,5 +1,6 @@
 """Commands that say what runs came to: ``parrot report`` and ``parrot diff``."""
 
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -8,24 +9,47 @@ import typer
 from rich.console import Console
 
 from flows.options import DEFAULT_LAKE, AsJson, LakeHere
+from parrot_core.errors import UserError
 from parrot_core.lake.lake import Lake
 
 out = Console()
 
 
 def report(
-    name: Annotated[str, typer.Argument(help="Name of a run.")],
+    names: Annotated[
+        list[str],
+        typer.Argument(metavar="RUN...", help="A run; or several, to compare with the first."),
+    ],
     lake: LakeHere = DEFAULT_LAKE,
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="Where to write.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Where to write; - is the terminal.")
+    ] = None,
+    markdown: Annotated[
+        bool, typer.Option("--markdown", help="Markdown instead of HTML, to the terminal.")
+    ] = False,
 ) -> None:
-    """Write a run's HTML report anew: one file, readable offline."""
+    """Write a run's report anew, or compare several runs: one HTML file, readable offline."""
+    from parrot_core.evaluation.comparison_report import build_comparison
+    from parrot_core.evaluation.markdown_report import build_markdown
     from parrot_core.evaluation.report import build_report
     from parrot_core.pipeline import STAGE_SPECS
 
-    target = output or Path(f"parrot-report-{name}.html")
-    html = build_report(Lake(lake), name, STAGE_SPECS)
-    target.write_text(html, encoding="utf-8", errors="replace")
-    out.print(f"{target.absolute()}", markup=False)
+    opened = Lake(lake)
+    if len(set(names)) < len(names):
+        raise UserError(f"report: a run is named twice: {', '.join(names)}")
+    if len(names) > 1:
+        if markdown:
+            raise UserError("report: --markdown takes one run; several are compared in HTML")
+        text = build_comparison(opened, names, STAGE_SPECS)
+    else:
+        build = build_markdown if markdown else build_report
+        text = build(opened, names[0], STAGE_SPECS)
+    target = output or Path("-" if markdown else f"parrot-report-{'-vs-'.join(names)}.html")
+    if str(target) == "-":
+        sys.stdout.buffer.write(text.encode("utf-8", "replace"))
+        return
+    target.write_text(text, encoding="utf-8", errors="replace")
+    out.print(f"{target.absolute()}", markup=False, soft_wrap=True)
 
 
 def diff(

@@ -47,7 +47,7 @@ def radar_chart(
     parts += [_outline(axes, line, value_range) for line in lines]
     return Markup(
         '<svg class="chart radar" viewBox="0 0 {} {}" role="img" aria-label="{}">{}</svg>'
-    ).format(WIDTH, HEIGHT, title, Markup("").join(parts))
+    ).format(WIDTH, HEIGHT, one_line(title), Markup("").join(parts))
 
 
 def _place(position: int, axes: int, share: float) -> tuple[float, float]:
@@ -99,7 +99,7 @@ def _outline(axes: Sequence[str], line: RadarLine, value_range: tuple[float, flo
         Markup(
             '<circle class="dot tone-{}" cx="{:.1f}" cy="{:.1f}" r="3"><title>{}, {}: {:.2f}'
             "</title></circle>"
-        ).format(line.tone, x, y, line.name, name, value)
+        ).format(line.tone, x, y, one_line(line.name, 80), one_line(name, 80), value)
         for name, value, (x, y) in found
     )
     outline = Markup('<polygon class="line area tone-{}" points="{}"/>').format(

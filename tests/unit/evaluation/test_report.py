@@ -1,7 +1,6 @@
 """The HTML report: complete, self-contained, and safe against what models write."""
 
 import re
-from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
@@ -26,6 +25,7 @@ from tests.finished_run import (
     progress,
     publish,
 )
+from tests.page import Page
 from tests.second_run import COMPARED, SECOND, compared_run, copied_run
 
 HOSTILE = (
@@ -34,40 +34,6 @@ HOSTILE = (
     "'\"><svg onload=alert(3)> <a href='javascript:alert(4)'>me</a>",
     "A" * 1_000_000,
 )
-
-
-class Page(HTMLParser):
-    """Tags, attributes and text of a page; complains about tags that don't match."""
-
-    VOID = frozenset({"meta", "br", "img", "link", "input", "hr"})
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.text: list[str] = []
-        self._open: list[str] = []
-        self.feed(html)
-        self.close()
-        assert not self._open, self._open
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-        if tag not in self.VOID:
-            self._open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self._open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        if self._open[-1:] != ["style"]:
-            self.text.append(data)
-
-    @property
-    def words(self) -> str:
-        return " ".join(" ".join(self.text).split())
 
 
 @pytest.fixture(scope="module")

@@ -163,3 +163,21 @@ def test_diff_tells_two_runs_apart_and_its_exit_code_says_so_if_asked(
     data = json.loads(parrot("diff", "demo", "second", "--json", *asked).out)
     assert data["differ"] is True
     assert parrot("diff", "demo", "nobody", *asked).code == 2
+
+
+def test_a_report_is_html_or_markdown_and_several_runs_are_a_comparison(
+    parrot: Any, tmp_path: Path
+) -> None:
+    lake = full_run(tmp_path / "lake")
+    copied_run(lake)
+    asked = ("--lake", str(tmp_path / "lake"))
+    assert parrot("report", "demo", *asked).code == 0
+    assert "<h1>demo" in Path("parrot-report-demo.html").read_text()
+    assert parrot("report", "demo", "--markdown", *asked).out.startswith("# Run demo")
+    assert parrot("report", "demo", "--markdown", "-o", "demo.md", *asked).code == 0
+    assert Path("demo.md").read_text().startswith("# Run demo")
+    assert parrot("report", "demo", "second", *asked).code == 0
+    assert "comparison of 2 runs" in Path("parrot-report-demo-vs-second.html").read_text()
+    assert parrot("report", "demo", "demo", *asked).code == 2
+    assert parrot("report", "demo", "second", "--markdown", *asked).code == 2
+    assert parrot("report", "demo", "nobody", *asked).code == 2
