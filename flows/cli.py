@@ -12,8 +12,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from flows import operate, reports_cli
+from flows import operate
 from flows.options import DEFAULT_LAKE, AsJson, LakeHere
+from flows.reports_cli import diff, report
 from parrot_core.errors import ParrotError, UserError
 from parrot_core.lake.lake import DatasetVersion, Lake
 from parrot_core.lake.manifest import Manifest
@@ -45,8 +46,8 @@ Overrides = Annotated[
     typer.Option("--set", metavar="KEY.PATH=VALUE", help="Override a value of the recipe."),
 ]
 operate.register(app)
-app.command("report")(reports_cli.report)
-app.command("diff")(reports_cli.diff)
+app.command()(report)
+app.command()(diff)
 
 
 @app.command()
