@@ -20,7 +20,8 @@ from parrot_core.monitor import StageSpec
 from parrot_core.monitor.inert import one_line
 from parrot_core.schemas import REASONS
 
-_MEANT = re.compile(r"([\\`*_{}\[\]()<>#+!|~$&@:/-])")
+_MEANT = re.compile(r"[\\`*_\[\]<>#|~$&@]|:(?=//)|(?<=www)\.|^[-+=]", re.IGNORECASE)
+"""Marks that format, link or begin a list; numbers that begin one are escaped in ``plain``."""
 
 
 def build_markdown(
@@ -57,12 +58,14 @@ def render_markdown(found: Findings) -> str:
 
 def plain(text: object, limit: int = 200) -> str:
     """One line of text in which Markdown and HTML see nothing but text."""
-    return _MEANT.sub(r"\\\1", one_line(text, limit))
+    escaped = _MEANT.sub(r"\\\g<0>", one_line(text, limit))
+    return re.sub(r"^(\d+)([.)])", r"\1\\\2", escaped)
 
 
-def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table whose cells are Markdown; every column but the first is set right."""
-    lines = [header, ["---", *("---:" for _ in header[1:])], *rows]
+def table(header: Sequence[str], rows: Iterable[Sequence[str]], words: Sequence[int] = (0,)) -> str:
+    """A table whose cells are Markdown; columns other than those of ``words`` are set right."""
+    rule = ["---" if place in words else "---:" for place in range(len(header))]
+    lines = [header, rule, *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
@@ -177,19 +180,21 @@ def _cost(found: Findings) -> Iterator[str]:
         for engine, used in by_engine(state).items()
     ]
     yield "## Cost"
-    yield table(("Stage and engine", "Requests", "Prompt tokens", "Completion tokens", ""), rows)
+    yield table(
+        ("Stage and engine", "Requests", "Prompt tokens", "Completion tokens", "Cost"), rows
+    )
 
 
 def _rejects(found: Findings) -> Iterator[str]:
     rows = [
-        (f"{stage.name}: {plain(reason, 60)}", count(n), REASONS.get(reason, ""))
+        (stage.name, f"`{reason}`" if reason in REASONS else plain(reason, 60), count(n))
         for stage in found.state.stages
         for reason, n in sorted(stage.rejected.items(), key=lambda item: -item[1])
         if n
     ]
     if rows:
         yield "## Rejects"
-        yield table(("Reason", "Units", "What it means"), rows)
+        yield table(("Stage", "Reason", "Units"), rows, words=(0, 1))
 
 
 def _warnings(found: Findings) -> Iterator[str]:

@@ -1,5 +1,6 @@
 """The report as Markdown: what a run came to, and nothing that its texts could make of it."""
 
+from html import escape
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,11 @@ HOSTILE = "<script>alert(1)</script> ![x](http://evil.example/x.png) | **bold**\
 def rendered(markdown: str) -> str:
     from markdown_it import MarkdownIt
 
-    return str(MarkdownIt("commonmark", {"linkify": False}).enable("table").render(markdown))
+    return str(
+        MarkdownIt("commonmark", {"linkify": False})
+        .enable(["table", "strikethrough"])
+        .render(markdown)
+    )
 
 
 def test_it_holds_accounts_scores_win_rates_cost_reasons_and_warnings(tmp_path: Path) -> None:
@@ -28,9 +33,9 @@ def test_it_holds_accounts_scores_win_rates_cost_reasons_and_warnings(tmp_path: 
         "| ingest | 53 | 40 | 13 | yes |",
         "| Parrot-Chat, DPO | reward margin | 0.000 | 0.184 |",
         "## Win rates against base",
-        "| Parrot\\-Chat | 0.75 | 0.75 to 0.75 | 2 | 2 | 0 |",
+        "| Parrot-Chat | 0.75 | 0.75 to 0.75 | 2 | 2 | 0 |",
         "| synthesize: asker | 48 | 21,390 | 6,104 | $0 |",
-        "| filter: repetitive | 2 |",
+        "| filter | `repetitive` | 2 |",
         "- synthesize: 3 answers were cut at max\\_tokens",
     ):
         assert line in text
@@ -48,6 +53,11 @@ def test_no_text_can_format_link_or_break_a_table(text: str) -> None:
     html = rendered(f"| a |\n| --- |\n| {plain(text)} |\n")
     cell = html.split("<td>")[1].split("</td>")[0] if "<td>" in html else ""
     assert "<" not in cell
+
+
+@given(st.sampled_from(["- x", "1. x", "12) x", "+ x", "# x", "> x", "=", "http://x", "www.x.y"]))
+def test_a_paragraph_stays_a_paragraph(text: str) -> None:
+    assert rendered(plain(text)) == f"<p>{escape(text, quote=False)}</p>\n"
 
 
 def test_hostile_errors_are_text(tmp_path: Path) -> None:
