@@ -20,6 +20,9 @@ from parrot_core.monitor import StageSpec
 from parrot_core.monitor.inert import one_line
 from parrot_core.schemas import REASONS
 
+LISTED = 50
+"""Most failures or warnings that are listed; the HTML report has all."""
+
 _MEANT = re.compile(r"[\\`*_\[\]<>#|~$&@]|:(?=//)|(?<=www)\.|^[-+=]", re.IGNORECASE)
 """Marks that format, link or begin a list; numbers that begin one are escaped in ``plain``."""
 
@@ -79,7 +82,7 @@ def _failures(found: Findings) -> Iterator[str]:
     ]
     if lines:
         yield "## Failed shards"
-        yield "\n".join(lines)
+        yield _list(lines)
 
 
 def _accounts(found: Findings) -> Iterator[str]:
@@ -201,4 +204,9 @@ def _warnings(found: Findings) -> Iterator[str]:
     lines = [f"- {plain(stage, 40)}: {plain(text, 400)}" for stage, text in found.warnings]
     if lines:
         yield "## Warnings"
-        yield "\n".join(lines)
+        yield _list(lines)
+
+
+def _list(lines: Sequence[str]) -> str:
+    more = [f"- … and {len(lines) - LISTED} more"] if len(lines) > LISTED else []
+    return "\n".join([*lines[:LISTED], *more])
