@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from flows import control, data_cli, operate
+from flows import control, data_cli, operate, reports_cli
 from flows.options import DEFAULT_LAKE, AsJson, LakeHere
 from parrot_core.errors import ParrotError, UserError
 from parrot_core.lake.lake import DatasetVersion, Lake
@@ -48,6 +48,8 @@ app.command("stats")(data_cli.stats)
 app.command("export")(data_cli.export)
 control.register(app)
 operate.register(app)
+app.command()(reports_cli.report)
+app.command()(reports_cli.diff)
 
 
 @app.command()
@@ -300,21 +302,6 @@ def fetch(recipe: RecipePath, overrides: Overrides = None) -> None:
         err.print(f"{reference} → {place}", markup=False)
 
 
-@app.command()
-def report(
-    name: RunName,
-    lake: LakeHere = DEFAULT_LAKE,
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="Where to write.")] = None,
-) -> None:
-    """Write a run's HTML report anew: one file, readable offline."""
-    from parrot_core.evaluation.report import build_report
-
-    target = output or Path(f"parrot-report-{name}.html")
-    html = build_report(Lake(lake), name, _specs())
-    target.write_text(html, encoding="utf-8", errors="replace")
-    out.print(f"{target.absolute()}", markup=False)
-
-
 @server_app.command("start")
 def server_start() -> None:
     """Start the local Prefect server, or say where it is."""
@@ -368,10 +355,9 @@ def _finish(lake: Lake, name: str, report: str, as_json: bool) -> None:
 
 
 def _specs() -> tuple[Any, ...]:
-    from parrot_core.monitor.state import StageSpec
-    from parrot_core.pipeline import STAGES
+    from parrot_core.pipeline import STAGE_SPECS
 
-    return tuple(StageSpec(stage.name, stage.output, stage.kind) for stage in STAGES)
+    return STAGE_SPECS
 
 
 def _manifest(lake: Lake, what: str) -> Manifest:

@@ -15,7 +15,9 @@ from flows.announce import BUDGET, PARTIAL, emit, resource_of
 from flows.stages import STAGE_FLOWS
 from parrot_core.engines.types import BudgetReached
 from parrot_core.errors import ParrotError, PartiallyFailed, UserError
-from parrot_core.evaluation.report import build_report
+from parrot_core.evaluation.findings import gather
+from parrot_core.evaluation.markdown_report import render_markdown
+from parrot_core.evaluation.report import render_report
 from parrot_core.lake.lake import Lake
 from parrot_core.lake.run_records import report_file
 from parrot_core.pipeline import STAGE_SPECS, STAGES
@@ -91,9 +93,6 @@ def regenerate(
         raise
     finally:
         report = write_report(begun)
-    create_markdown_artifact(
-        f"Run **{begun.name}** is done. Report: `{report}`", key="regenerate-report"
-    )
     return report
 
 
@@ -139,8 +138,15 @@ def run_on_pool(run: Run, stage: Stage, only: list[int] | None) -> None:
 
 
 def write_report(run: Run) -> str:
-    """Write the run's HTML report beside its records and return its URL or path."""
+    """Write the run's HTML report beside its records, and its Markdown as an artifact.
+
+    Returns:
+        The report's URL or path.
+    """
     storage = run.lake.storage
-    html = build_report(run.lake, run.name, STAGE_SPECS)
-    storage.write_bytes(report_file(run.name), html.encode("utf-8", "replace"))
-    return storage.show(report_file(run.name))
+    found = gather(run.lake, run.name, STAGE_SPECS, datetime.now(UTC))
+    storage.write_bytes(report_file(run.name), render_report(found).encode("utf-8", "replace"))
+    place = storage.show(report_file(run.name))
+    markdown = f"{render_markdown(found)}\nThe whole report: `{place}`\n"
+    create_markdown_artifact(markdown, key="regenerate-report")
+    return place

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from parrot_core.monitor.inert import one_line
+
 WIDTH, HEIGHT = 380, 196
 LEFT, RIGHT, TOP, BOTTOM = 46, 14, 14, 36
 
@@ -72,7 +74,7 @@ def line_chart(
     )
     return Markup(
         '<svg class="chart" viewBox="0 0 {} {}" role="img" aria-label="{}">{}</svg>'
-    ).format(WIDTH, HEIGHT, title, Markup("").join(parts))
+    ).format(WIDTH, HEIGHT, one_line(title), Markup("").join(parts))
 
 
 def ticks(low: float, high: float, about: int) -> list[float]:
@@ -127,7 +129,7 @@ def _line(line: Series, scale: _Scale) -> Markup:
         Markup(
             '<circle class="dot tone-{}" cx="{:.1f}" cy="{:.1f}" r="3.2">'
             "<title>{}: {:g} at {:g}</title></circle>"
-        ).format(line.tone, scale.x(x), scale.y(y), line.name, round(y, 4), x)
+        ).format(line.tone, scale.x(x), scale.y(y), one_line(line.name, 80), round(y, 4), x)
         for x, y in (line.points if len(line.points) <= 40 else ())
     )
     return Markup('<polyline class="line tone-{}" points="{}"/>{}').format(line.tone, path, dots)

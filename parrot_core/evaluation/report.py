@@ -15,6 +15,8 @@ from markupsafe import Markup
 
 from parrot_core.evaluation import wording
 from parrot_core.evaluation.charts import Series, line_chart
+from parrot_core.evaluation.cost import by_engine
+from parrot_core.evaluation.evaluation_page import evaluation_page, interval, outcome_bar
 from parrot_core.evaluation.findings import Findings, TrainingFacts, gather
 from parrot_core.evaluation.pipeline_picture import pipeline_picture
 from parrot_core.evaluation.samples import LineageStep, RejectExample
@@ -113,6 +115,8 @@ def render_report(findings: Findings) -> str:
         statistics=_statistics(findings.statistics),
         rejects=_grouped(findings.rejects),
         lineage=_lineage(findings.lineage),
+        evaluation=evaluation_page(findings.scores, state),
+        engines=by_engine(state),
         priced=any((e or {}).get("price") for e in (recipe.get("engines") or {}).values()),
         recipe=inert(yaml.safe_dump(dict(recipe), sort_keys=False, allow_unicode=True), 40_000)
         if recipe
@@ -159,6 +163,8 @@ def _environment() -> Environment:
         "plural": wording.plural,
         "model": short_model,
         "moment": _moment,
+        "interval": interval,
+        "outcome_bar": outcome_bar,
     }
     environment.globals |= {
         "STRATEGY_WORDS": STRATEGY_WORDS,
@@ -250,3 +256,13 @@ def _grouped(
 
 def _lineage(steps: Sequence[LineageStep]) -> list[LineageStep]:
     return list(reversed(steps))
+
+
+def render_page(template: str, **values: object) -> str:
+    """Render another page with this one's filters: everything is escaped, nothing may be lacking.
+
+    Args:
+        template: a file of ``templates/``.
+        values: what the template takes.
+    """
+    return _environment().get_template(template).render(**values)

@@ -1,7 +1,7 @@
 """What the judgments come to: mean scores with their uncertainty, by subject, turn, category."""
 
 import zlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, TypeVar
 
@@ -38,6 +38,16 @@ class SubjectSummary:
         data = asdict(self)
         data["by_turn"] = {str(turn): estimate for turn, estimate in data["by_turn"].items()}
         return data
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> "SubjectSummary":
+        """Read what :meth:`to_json` gave."""
+        return cls(
+            subject=data["subject"],
+            overall=Estimate(**data["overall"]),
+            by_turn={int(turn): Estimate(**each) for turn, each in data["by_turn"].items()},
+            by_category={name: Estimate(**each) for name, each in data["by_category"].items()},
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,6 @@
 """The HTML report: complete, self-contained, and safe against what models write."""
 
 import re
-from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
@@ -16,6 +15,7 @@ from tests.finished_run import (
     RUN,
     STAGES,
     WINTER,
+    Row,
     ago,
     begin,
     dialogue,
@@ -25,6 +25,8 @@ from tests.finished_run import (
     progress,
     publish,
 )
+from tests.page import Page
+from tests.second_run import COMPARED, SECOND, compared_run, copied_run
 
 HOSTILE = (
     "<script>alert(1)</script> ![pixel](http://evil.example/x.png) <img src=x onerror=alert(2)>",
@@ -32,40 +34,6 @@ HOSTILE = (
     "'\"><svg onload=alert(3)> <a href='javascript:alert(4)'>me</a>",
     "A" * 1_000_000,
 )
-
-
-class Page(HTMLParser):
-    """Tags, attributes and text of a page; complains about tags that don't match."""
-
-    VOID = frozenset({"meta", "br", "img", "link", "input", "hr"})
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.text: list[str] = []
-        self._open: list[str] = []
-        self.feed(html)
-        self.close()
-        assert not self._open, self._open
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-        if tag not in self.VOID:
-            self._open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self._open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        if self._open[-1:] != ["style"]:
-            self.text.append(data)
-
-    @property
-    def words(self) -> str:
-        return " ".join(" ".join(self.text).split())
 
 
 @pytest.fixture(scope="module")
@@ -207,3 +175,36 @@ def test_a_damaged_version_is_reported_and_the_rest_is_shown(tmp_path: Path) -> 
 def test_an_unknown_run_is_the_users_mistake(tmp_path: Path) -> None:
     with pytest.raises(MissingRun):
         build_report(Lake(str(tmp_path)), "nowhere", STAGES, NOW)
+
+
+def test_outcomes_against_a_baseline_have_intervals_by_subject_turn_and_category(
+    tmp_path: Path,
+) -> None:
+    html = build_report(compared_run(tmp_path), RUN, COMPARED, NOW)
+    words = Page(html).words
+    assert "Side by side with base" in words
+    assert "Parrot-Chat 0.75 0.75 to 0.75 2 2 0" in words
+    assert "turn 1 1.00 1.00 to 1.00 turn 2 0.50 0.50 to 0.50" in words
+    assert 'aria-label="won 2, tied 2, lost 0"' in html
+
+
+def test_without_a_baseline_nothing_is_said_of_one(html: str) -> None:
+    assert "Side by side" not in html
+
+
+def test_scores_by_category_are_a_radar_from_three_categories_on(html: str, tmp_path: Path) -> None:
+    assert 'svg class="chart radar"' not in html  # two categories
+    lake = full_run(tmp_path)
+
+    def four(rows: list[Row]) -> list[Row]:
+        for row in rows:
+            row["category"] = f"category {row['source_ids'][0]}"
+        return rows
+
+    copied_run(lake, {"judgments": four})
+    assert 'svg class="chart radar"' in build_report(lake, SECOND, STAGES, NOW)
+
+
+def test_what_each_engine_took_is_summed_over_the_stages(html: str) -> None:
+    words = Page(html).words[Page(html).words.index("By engine") :]
+    assert "answerer SmolLM2-135M-Instruct 144 64,170 18,312 $0 -" in words

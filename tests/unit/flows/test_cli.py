@@ -8,7 +8,9 @@ import yaml
 
 from flows.cli import main
 from parrot_core.runner import begin_run
+from tests.finished_run import full_run
 from tests.recipes import minimal_recipe
+from tests.second_run import copied_run
 from tests.toy_stages import SeedStage, drive
 
 
@@ -144,3 +146,38 @@ def test_an_unexpected_error_is_one_line_with_the_traceback_in_a_file(
     assert outcome.code == 1
     assert outcome.err.startswith("error: ZeroDivisionError: surprise (a bug, most likely;")
     assert "Traceback" in (tmp_path / ".parrot/work/last-error.log").read_text()
+
+
+def test_diff_tells_two_runs_apart_and_its_exit_code_says_so_if_asked(
+    parrot: Any, tmp_path: Path
+) -> None:
+    lake = full_run(tmp_path / "lake")
+    copied_run(lake, {"parrot": lambda rows: rows[:-1]})
+    asked = ("--lake", str(tmp_path / "lake"))
+    outcome = parrot("diff", "demo", "second", *asked)
+    assert outcome.code == 0
+    assert "rows: 4 same, 0 changed, 0 added, 1 removed" in outcome.out
+    assert parrot("diff", "demo", "second", "--exit-code", *asked).code == 1
+    assert parrot("diff", "demo", "demo", "--exit-code", *asked).code == 0
+    assert "Nothing changed." in parrot("diff", "demo", "demo", *asked).out
+    data = json.loads(parrot("diff", "demo", "second", "--json", *asked).out)
+    assert data["differ"] is True
+    assert parrot("diff", "demo", "nobody", *asked).code == 2
+
+
+def test_a_report_is_html_or_markdown_and_several_runs_are_a_comparison(
+    parrot: Any, tmp_path: Path
+) -> None:
+    lake = full_run(tmp_path / "lake")
+    copied_run(lake)
+    asked = ("--lake", str(tmp_path / "lake"))
+    assert parrot("report", "demo", *asked).code == 0
+    assert "<h1>demo" in Path("parrot-report-demo.html").read_text()
+    assert parrot("report", "demo", "--markdown", *asked).out.startswith("# Run demo")
+    assert parrot("report", "demo", "--markdown", "-o", "demo.md", *asked).code == 0
+    assert Path("demo.md").read_text().startswith("# Run demo")
+    assert parrot("report", "demo", "second", *asked).code == 0
+    assert "comparison of 2 runs" in Path("parrot-report-demo-vs-second.html").read_text()
+    assert parrot("report", "demo", "demo", *asked).code == 2
+    assert parrot("report", "demo", "second", "--markdown", *asked).code == 2
+    assert parrot("report", "demo", "nobody", *asked).code == 2

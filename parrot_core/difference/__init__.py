@@ -1,0 +1,1 @@
+"""What differs between runs: settings, rows, distributions, figures, scores."""
