@@ -8,9 +8,9 @@ umask 077
 secret() { od -An -N"$1" -tx1 /dev/urandom | tr -d ' \n'; }
 while IFS= read -r line; do
   case $line in
-    PREFECT_AUTH=) echo "PREFECT_AUTH=parrot:$(secret 16)" ;;
-    AWS_ACCESS_KEY_ID=) echo "AWS_ACCESS_KEY_ID=$(secret 10)" ;;
-    *PASSWORD= | AWS_SECRET_ACCESS_KEY=) echo "$line$(secret 20)" ;;
+    '#PREFECT_AUTH=') echo "PREFECT_AUTH=parrot:$(secret 16)" ;;
+    '#AWS_ACCESS_KEY_ID=') echo "AWS_ACCESS_KEY_ID=$(secret 10)" ;;
+    '#'*PASSWORD= | '#AWS_SECRET_ACCESS_KEY=') echo "${line#?}$(secret 20)" ;;
     *) echo "$line" ;;
   esac
 done < .env.example > .env

@@ -125,7 +125,5 @@ def test_prometheus_scrapes_the_services_of_compose() -> None:
     compose = DEPLOYMENTS.parent / "docker" / "compose.yaml"
     services = yaml.safe_load(compose.read_text("utf-8"))["services"]
     for job in config["scrape_configs"]:
-        for static in job.get("static_configs", []):
+        for static in job["static_configs"]:
             assert {target.split(":")[0] for target in static["targets"]} <= services.keys()
-        for found in job.get("dns_sd_configs", []):
-            assert set(found["names"]) <= services.keys()
