@@ -126,6 +126,16 @@ def test_images_have_the_same_prefect_as_the_tests() -> None:
     assert "prefect-redis==0.3.0" in extras["optional-dependencies"]["server"]
 
 
+def test_images_manifests_and_package_have_one_version() -> None:
+    version = tomllib.loads((PROJECT / "pyproject.toml").read_text("utf-8"))["project"]["version"]
+    dockerfile = (PROJECT / "docker" / "Dockerfile").read_text("utf-8")
+    assert re.findall(r"(?m)^ARG VERSION=(\S+)$", dockerfile) == [version]
+    compose = (PROJECT / "docker" / "compose.yaml").read_text("utf-8")
+    assert set(re.findall(r"\$\{PARROT_VERSION:-([^}]+)\}", compose)) == {version}
+    kustomization = PROJECT / "deployments" / "kubernetes" / "kustomization.yaml"
+    assert set(re.findall(r"newTag: (\S+?)\}", kustomization.read_text("utf-8"))) == {version}
+
+
 def test_no_environment_file_gets_into_an_image() -> None:
     lines = (PROJECT / ".dockerignore").read_text(encoding="utf-8").splitlines()
     rules = [line for line in lines if line and not line.startswith("#")]

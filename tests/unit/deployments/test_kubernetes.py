@@ -113,6 +113,21 @@ def test_services_and_policies_select_pods_that_there_are() -> None:
             assert chosen["app.kubernetes.io/name"] in labels
 
 
+def test_workers_do_not_know_the_dashboards_password() -> None:
+    shared = {
+        source["secretRef"]["name"]
+        for name in WORKERS
+        for source in container(name)["envFrom"]
+        if "secretRef" in source
+    }
+    (password,) = [
+        variable["valueFrom"]["secretKeyRef"]
+        for variable in container("dashboard")["env"]
+        if variable["name"] == "PARROT_DASHBOARD_PASSWORD"
+    ]
+    assert password["name"] not in shared
+
+
 def test_no_secret_is_in_a_file() -> None:
     assert not any(each["kind"] == "Secret" for each in RESOURCES)
     for each in RESOURCES:
