@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from flows import operate
+from flows import measure, operate
 from parrot_core.errors import ParrotError, UserError
 from parrot_core.lake.lake import DatasetVersion, Lake
 from parrot_core.lake.manifest import Manifest
@@ -49,6 +49,7 @@ Overrides = Annotated[
 ]
 DEFAULT_LAKE = ".parrot/lake"
 operate.register(app)
+measure.register(app)
 
 
 @app.command()
