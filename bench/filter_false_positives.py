@@ -19,8 +19,9 @@ from parrot_core.engines.types import Message
 from parrot_core.filters import RULES
 from parrot_core.filters.copies import QueryCopies
 from parrot_core.filters.stage import turns_of
-from parrot_core.ingest.clean import Rejection, clean
+from parrot_core.ingest.clean import CleanSession, clean
 from parrot_core.ingest.language import FastTextDetector, session_language
+from parrot_core.ingest.layouts import Misfit
 from parrot_core.ingest.sources import open_source
 from parrot_core.lake.lake import Lake
 from parrot_core.recipe import Filter, Ingest
@@ -86,8 +87,9 @@ def real_sessions(source: str, limit: int | None) -> Iterator[Session]:
         for record in records:
             if limit is not None and record.index >= limit:
                 return
-            session = None if record.problem else clean(record.record, settings)
-            if session is None or isinstance(session, Rejection):
+            read = Misfit(record.problem) if record.problem else records.layout.read(record.record)
+            session = Misfit("") if isinstance(read, Misfit) else clean(read, settings)
+            if not isinstance(session, CleanSession):
                 continue
             guess = session_language(session.messages, detector)
             code = guess.code if guess else "other"

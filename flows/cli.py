@@ -12,7 +12,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from flows import measure, operate
+from flows import data_cli, measure, operate
+from flows.options import DEFAULT_LAKE, AsJson, LakeHere
 from parrot_core.errors import ParrotError, UserError
 from parrot_core.lake.lake import DatasetVersion, Lake
 from parrot_core.lake.manifest import Manifest
@@ -39,15 +40,12 @@ LakeUrl = Annotated[
         "--lake", envvar="PARROT_LAKE", help="The lake: a path or URL. Default: the recipe's."
     ),
 ]
-LakeHere = Annotated[
-    str, typer.Option("--lake", envvar="PARROT_LAKE", help="The lake: a path or URL.")
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 Overrides = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY.PATH=VALUE", help="Override a value of the recipe."),
 ]
-DEFAULT_LAKE = ".parrot/lake"
+app.command("stats")(data_cli.stats)
+app.command("export")(data_cli.export)
 operate.register(app)
 measure.register(app)
 

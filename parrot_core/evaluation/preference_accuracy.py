@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from parrot_core.errors import ParrotError, UserError
+from parrot_core.evaluation.grid import Grid
 from parrot_core.evaluation.held_out_pairs import (
     SEEN,
     ModelName,
@@ -215,21 +216,6 @@ def _estimates(points: Sequence[Judged], seed: int) -> dict[str, Any]:
             for name in strategies
         },
     }
-
-
-@dataclass(frozen=True, slots=True)
-class Grid:
-    """One table as text: a title, a header and rows."""
-
-    title: str
-    header: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-
-    def markdown(self) -> str:
-        """As a Markdown table under its title."""
-        lines = [self.header, tuple("---" for _ in self.header), *self.rows]
-        table = "\n".join("| " + " | ".join(line) + " |" for line in lines)
-        return f"**{self.title}**\n\n{table}\n"
 
 
 def accuracy_grids(result: Mapping[str, Any]) -> list[Grid]:

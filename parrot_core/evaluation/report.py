@@ -7,6 +7,7 @@ page's own content-security policy forbids scripts and any request on top of tha
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from functools import partial
+from typing import Any
 
 import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
@@ -18,10 +19,18 @@ from parrot_core.evaluation.findings import Findings, TrainingFacts, gather
 from parrot_core.evaluation.pipeline_picture import pipeline_picture
 from parrot_core.evaluation.samples import LineageStep, RejectExample
 from parrot_core.evaluation.scores import Scores, short_model
+from parrot_core.evaluation.statistics_page import (
+    agreement_words,
+    charts,
+    compare,
+    definitions,
+    table_1,
+)
 from parrot_core.lake.lake import Lake
 from parrot_core.monitor import StageSpec
 from parrot_core.monitor.inert import inert, one_line
 from parrot_core.schemas import REASONS
+from parrot_core.statistics.values import Statistics
 
 MESSAGE_CHARS = 1500
 """Characters shown of one message."""
@@ -101,6 +110,7 @@ def render_report(findings: Findings) -> str:
         ],
         trainings=[(facts, _training_charts(facts)) for facts in findings.trainings],
         score_chart=_score_chart(findings.scores),
+        statistics=_statistics(findings.statistics),
         rejects=_grouped(findings.rejects),
         lineage=_lineage(findings.lineage),
         priced=any((e or {}).get("price") for e in (recipe.get("engines") or {}).values()),
@@ -108,6 +118,25 @@ def render_report(findings: Findings) -> str:
         if recipe
         else "",
     )
+
+
+def render_statistics(sets: Sequence[Statistics]) -> str:
+    """Render statistics of one or several sets as one HTML page of its own."""
+    page = _environment().get_template("statistics.html.j2")
+    title = " · ".join(found.label for found in sets)
+    return page.render(title=title, statistics=_statistics(sets))
+
+
+def _statistics(sets: Sequence[Statistics]) -> dict[str, Any]:
+    """What ``statistics_section`` of the templates takes."""
+    return {
+        "sets": sets,
+        "table_1": table_1(sets),
+        "table": compare(sets),
+        "charts": charts(sets),
+        "definitions": list(definitions()),
+        "words": agreement_words,
+    }
 
 
 def _environment() -> Environment:

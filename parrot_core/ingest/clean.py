@@ -1,4 +1,4 @@
-"""From a source record to messages with clean texts, and from these to a clean session.
+"""From a record's messages to clean texts, and from these to a clean session.
 
 Texts are cleaned record by record, sessions when their parts have been joined (see
 ``ingest.assemble``). A clean session alternates user and assistant, begins with a user query and
@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from itertools import islice, repeat
 
 from parrot_core.engines.types import Message
-from parrot_core.ingest import sharegpt
 from parrot_core.ingest.rule_log import RuleLog
 from parrot_core.ingest.rules import CHECKS, GATES, SESSION_RULES, text_rules
 from parrot_core.ingest.rules.gate import suspects
@@ -22,8 +21,8 @@ __all__ = [
     "Messages",
     "Rejection",
     "check",
+    "clean",
     "clean_texts",
-    "read_messages",
     "settle",
 ]
 
@@ -39,30 +38,6 @@ class CleanSession:
     def turns(self) -> int:
         """User queries, each with its response."""
         return len(self.messages) // 2
-
-
-def read_messages(record: object) -> Messages | Rejection:
-    """The record's turns with the roles that chat templates know."""
-    turns = record.get("conversations") if isinstance(record, dict) else None
-    if not isinstance(turns, list):
-        found = sharegpt.describe(record)
-        return Rejection("malformed_record", f"found {found}, expected {sharegpt.EXPECTED}")
-    if not turns:
-        return Rejection("no_turns")
-    messages: Messages = []
-    for number, turn in enumerate(turns):
-        speaker = turn.get("from") if isinstance(turn, dict) else None
-        content = turn.get("value") if isinstance(turn, dict) else None
-        if not isinstance(speaker, str) or not isinstance(content, str):
-            expected = "expected text in 'from' and 'value'"
-            return Rejection("malformed_record", f"conversations[{number}]: {expected}")
-        role = sharegpt.SPEAKERS.get(speaker.strip().lower())
-        if role is None:
-            known = ", ".join(sharegpt.SPEAKERS)
-            detail = f"conversations[{number}]: speaker {speaker[:40]!r}, expected one of {known}"
-            return Rejection("malformed_record", detail)
-        messages.append({"role": role, "content": content})
-    return messages
 
 
 def clean_texts(
@@ -98,6 +73,15 @@ def clean_texts(
         [{"role": role, "content": text} for role, text in islice(cleaned, len(messages))]
         for _, messages in records
     ]
+
+
+def clean(messages: Messages, settings: Ingest) -> CleanSession | Rejection:
+    """Clean one record that is a whole session by itself: its texts, then the session."""
+    if not messages:
+        return Rejection("no_turns")
+    log = RuleLog()
+    texts = clean_texts([("", messages)], settings, log)
+    return settle(texts[0], settings, log, "")
 
 
 def settle(messages: Messages, settings: Ingest, log: RuleLog, id: str) -> CleanSession | Rejection:

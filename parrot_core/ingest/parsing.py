@@ -1,18 +1,18 @@
-"""Chunks of JSON text to records, one at a time: an array of any length, or one record a line.
+"""Chunks of JSON text to records, one at a time: one record a line, see ``json_values`` for arrays.
 
-Whatever is wrong with a file, every whole record before the damage is yielded first.
+Whatever is wrong with a file, every whole record is yielded, and what isn't one is named.
 """
 
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from decimal import Decimal
-from types import ModuleType
-from typing import NoReturn
 
-import ijson
+import orjson
 
-MAX_LINE_BYTES = 64 << 20
+MAX_RECORD_BYTES = 16 << 20
+"""Longer records are refused, so that memory stays bounded whatever a file holds."""
+KEPT_CHARS = 1000
+"""What is kept of a text that isn't a record, as the reject's original."""
 
 
 class DamageError(Exception):
@@ -23,52 +23,36 @@ class DamageError(Exception):
 class BadRecord:
     """A place that should hold a record and doesn't. The next ones can be read."""
 
-    text: str  # what stands there, as far as it is known
+    text: str  # what stands there, as far as it is known; its beginning if it is long
     why: str
 
 
-def array_records(chunks: Iterable[bytes]) -> Iterator[object | BadRecord]:
-    """Yield the elements of a JSON array, holding one at a time.
-
-    Raises:
-        DamageError: the array breaks off, or isn't JSON from some place on.
-    """
-    records = ijson.sendable_list()
-    parser = _yajl().items_coro(records, "item")
-    for chunk in chunks:
-        try:
-            parser.send(chunk)
-        except ijson.JSONError as error:
-            yield from map(_plain, records)
-            raise DamageError(f"not JSON ({_first_line(error)})") from None
-        yield from map(_plain, records)
-        records.clear()
-    try:
-        parser.close()
-    except ijson.JSONError:
-        raise DamageError("the file is cut off: its last record isn't whole") from None
-
-
 def line_records(chunks: Iterable[bytes]) -> Iterator[object | BadRecord]:
-    """Yield one record for each line that isn't blank; a line without one yields a BadRecord.
-
-    A line of more than 64 MiB is a BadRecord with its beginning, so that memory stays bounded.
-    """
+    """Yield one record for each line that isn't blank; a line without one yields a BadRecord."""
     for number, (line, whole) in enumerate(_lines(chunks), start=1):
-        text = line.decode("utf-8", errors="replace").strip()
         if not whole:
-            why = f"line {number}: longer than {MAX_LINE_BYTES >> 20} MiB"
-            yield BadRecord(text[:1000], why)
-        elif text:
-            yield _parse_line(text, number)
+            why = f"line {number}: longer than {MAX_RECORD_BYTES >> 20} MiB"
+            yield BadRecord(line[: 4 * KEPT_CHARS].decode(errors="replace")[:KEPT_CHARS], why)
+        elif line and not line.isspace():
+            yield _parse_line(line, number)
 
 
-def _parse_line(text: str, number: int) -> object | BadRecord:
+def _parse_line(line: bytes, number: int) -> object | BadRecord:
     try:
-        record: object = json.loads(text, parse_constant=_refuse_constant)
+        record: object = orjson.loads(line)
+    except orjson.JSONDecodeError:
+        return _parse_leniently(line, number)
+    return record
+
+
+def _parse_leniently(line: bytes, number: int) -> object | BadRecord:
+    """Accept also what Python's own writer makes of odd values, such as NaN."""
+    text = line.decode("utf-8", errors="replace").strip()
+    try:
+        record: object = json.loads(text, strict=False)
     except json.JSONDecodeError as error:
-        why = f"line {number}: not JSON: {error.msg} at column {error.colno}"
-    except ValueError as error:  # NaN, Infinity, an integer of thousands of digits
+        why = f"line {number}: not JSON: {error.msg} (column {error.colno})"
+    except ValueError as error:  # an integer of thousands of digits
         why = f"line {number}: not JSON: {error}"
     except RecursionError:
         why = f"line {number}: nested too deep"
@@ -83,46 +67,9 @@ def _lines(chunks: Iterable[bytes]) -> Iterator[tuple[bytes, bool]]:
     for chunk in chunks:
         *ended, rest = chunk.split(b"\n")
         for piece in ended:
-            line += piece[: MAX_LINE_BYTES + 1 - len(line)]
-            yield bytes(line), len(line) <= MAX_LINE_BYTES
+            line += piece[: MAX_RECORD_BYTES + 1 - len(line)]
+            yield bytes(line), len(line) <= MAX_RECORD_BYTES
             line.clear()
-        line += rest[: MAX_LINE_BYTES + 1 - len(line)]
+        line += rest[: MAX_RECORD_BYTES + 1 - len(line)]
     if line:
-        yield bytes(line), len(line) <= MAX_LINE_BYTES
-
-
-def _yajl() -> ModuleType:
-    """The C parser; the pure-Python one is ten times slower, so its absence is an error."""
-    backend = ijson.get_backend("yajl2_c")
-    assert isinstance(backend, ModuleType)
-    return backend
-
-
-def _plain(record: object) -> object | BadRecord:
-    try:
-        return _without_decimals(record)
-    except RecursionError:
-        return BadRecord("", "nested too deep")
-
-
-def _without_decimals(value: object) -> object:
-    """Floats for ijson's Decimals; its own ``use_float`` stops at integers over 64 bits."""
-    if isinstance(value, dict):
-        for key, item in value.items():
-            if not isinstance(item, str):
-                value[key] = _without_decimals(item)
-    elif isinstance(value, list):
-        value[:] = [_without_decimals(item) for item in value]
-    elif isinstance(value, Decimal):
-        return float(value)
-    return value
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON number")
-
-
-def _first_line(error: Exception) -> str:
-    first = error.args[0] if error.args else "unreadable"
-    text = first.decode("utf-8", errors="replace") if isinstance(first, bytes) else str(first)
-    return text.splitlines()[0] if text else "unreadable"
+        yield bytes(line), len(line) <= MAX_RECORD_BYTES

@@ -15,7 +15,12 @@ _ESCAPE = re.compile(
     rb"|.)",
     re.DOTALL,
 )
-_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+# Half a pair, as far as can be seen without counting the backslashes before it.
+_MAYBE_LONE = re.compile(
+    rb"\\u[dD](?:[89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])"
+    rb"|(?<!\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD])[c-fC-F][0-9a-fA-F]{2})"
+    rb"|\\\\u[dD][89abAB]"
+)
 _INCOMPLETE = re.compile(
     rb"\\(?:u(?:[0-9a-fA-F]{0,3}|[dD][89abAB][0-9a-fA-F]{2}(?:\\(?:u[0-9a-fA-F]{0,3})?)?))?\Z"
 )
@@ -69,7 +74,7 @@ class Utf8Mender:
         if not final:
             cut = _escape_at(data)
             data, self._escape_tail = data[:cut], data[cut:]
-        return _ESCAPE.sub(self._replace_lone, data) if _SURROGATE.search(data) else data
+        return _ESCAPE.sub(self._replace_lone, data) if _MAYBE_LONE.search(data) else data
 
     def _replace_lone(self, match: re.Match[bytes]) -> bytes:
         if match["lone"] is None:

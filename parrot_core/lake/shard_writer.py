@@ -15,7 +15,7 @@ from parrot_core.lake.manifest import FileEntry
 from parrot_core.lake.storage import Storage
 
 ROWS_IN_MEMORY = 1000
-
+CHARS_IN_MEMORY = 32 << 20  # fewer rows where rows are huge
 
 _OF_ATTEMPT = re.compile(
     r"(?:shards|rejects)/\d{5,}-(?P<rows>[0-9a-f]{12})-\d+\.parquet"
@@ -56,6 +56,7 @@ class ParquetFiles:
         self._rows_per_file = rows_per_file
         self._scratch = tempfile.TemporaryDirectory(prefix="parrot-shard-", dir=scratch)
         self._rows: list[dict[str, Any]] = []
+        self._chars = 0
         self._writer: pq.ParquetWriter | None = None
         self._in_file = 0
         self.files: list[FileEntry] = []
@@ -79,7 +80,11 @@ class ParquetFiles:
         """Add a row of the schema."""
         self._rows.append(row)
         self.rows += 1
-        if len(self._rows) >= min(ROWS_IN_MEMORY, self._rows_per_file - self._in_file):
+        self._chars += _chars(row)
+        if (
+            len(self._rows) >= min(ROWS_IN_MEMORY, self._rows_per_file - self._in_file)
+            or self._chars >= CHARS_IN_MEMORY
+        ):
             self._flush()
 
     def finish(self) -> tuple[FileEntry, ...]:
@@ -101,6 +106,7 @@ class ParquetFiles:
         self._writer.write_table(table)
         self._in_file += len(self._rows)
         self._rows = []
+        self._chars = 0
         if self._in_file >= self._rows_per_file:
             self._finish_file()
 
@@ -115,6 +121,18 @@ class ParquetFiles:
         )
         self._in_file = 0
         self._local.unlink()
+
+
+def _chars(row: dict[str, Any]) -> int:
+    """Characters of a row's texts and of its lists of messages: what can be long."""
+    total = 0
+    for value in row.values():
+        if isinstance(value, str):
+            total += len(value)
+        elif isinstance(value, list) and value and isinstance(value[0], dict):
+            for item in value:
+                total += len(item.get("content") or "")
+    return total
 
 
 def upload_entry(storage: Storage, local: Path, folder: str, path: str, rows: int) -> FileEntry:

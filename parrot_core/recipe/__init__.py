@@ -19,9 +19,11 @@ from parrot_core.recipe.data import (
     Filter,
     FilterRule,
     Ingest,
+    LayoutName,
     NearDuplicates,
     Seeds,
     SessionCheck,
+    Source,
     Synthesize,
 )
 from parrot_core.recipe.engines import (
@@ -59,6 +61,7 @@ __all__ = [
     "Filter",
     "FilterRule",
     "Ingest",
+    "LayoutName",
     "Limits",
     "Lora",
     "Model",
@@ -71,6 +74,7 @@ __all__ = [
     "Seeds",
     "Select",
     "SessionCheck",
+    "Source",
     "Strategy",
     "Supervised",
     "Synthesize",

@@ -1,10 +1,10 @@
 """Settings of the stages that make dialogues: ingest, seeds, synthesize, filter."""
 
-from typing import Literal, get_args
+from typing import Annotated, Literal, get_args
 
-from pydantic import Field, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 
-from parrot_core.recipe.base import OPERATIONAL, Model, Sampling
+from parrot_core.recipe.base import OPERATIONAL, SLUG, Model, Sampling
 
 FilterRule = Literal[
     "malformed",
@@ -55,20 +55,56 @@ class NearDuplicates(Model):
     )
 
 
+LayoutName = Literal["sharegpt", "ultrachat", "openai_messages", "wildchat_lmsys", "baize"]
+
+
+class Source(Model):
+    """One source of conversations, with what is to be said about it beside its address."""
+
+    url: str = Field(
+        min_length=1,
+        description=(
+            "A file, a folder or a pattern with `*`: a path, `s3://`, `hf://` or another fsspec "
+            "URL, or `package://PACKAGE/FILE`. Or `datasets://NAME?split=…` for what "
+            "`datasets.load_dataset` opens (beside split: config, revision, streaming …)."
+        ),
+    )
+    name: str | None = Field(
+        None,
+        pattern=SLUG,
+        description="Short name that its rows carry; unset, made from the address.",
+    )
+    layout: LayoutName | None = Field(
+        None, description="How its records are laid out; unset, recognised from the data."
+    )
+    limit: int | None = Field(
+        None, ge=1, description="Read at most so many records of each file; unset, `ingest.limit`."
+    )
+
+
+def _entry_kind(entry: object) -> str:
+    return "plain_url" if isinstance(entry, str) else "mapping"
+
+
+# Told apart by shape, so that an error names what is wrong with the one that was meant.
+SourceEntry = Annotated[
+    Annotated[str, Tag("plain_url")] | Annotated[Source, Tag("mapping")], Discriminator(_entry_kind)
+]
+
+
 class Ingest(Model):
     """Source records to clean sessions without duplicates, each in its split.
 
     The stages ``ingest`` (texts, record by record) and ``assemble`` (sessions) follow it.
     """
 
-    sources: tuple[str, ...] = Field(
+    sources: tuple[SourceEntry, ...] = Field(
         min_length=1,
-        description=(
-            "ShareGPT-layout files: paths, s3:// or other fsspec URLs, or "
-            "package://PACKAGE/FILE for data that an installed Python package ships."
-        ),
+        description="Where conversations come from: the `url` alone, or a mapping that says more.",
     )
-    limit: int | None = Field(None, ge=1, description="Read at most so many records a source.")
+    limit: int | None = Field(
+        None, ge=1, description="Read at most so many records of each file of a source."
+    )
     languages: tuple[str, ...] = Field(
         ("en",), description="ISO 639-1 codes to keep; empty keeps every language."
     )

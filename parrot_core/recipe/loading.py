@@ -10,6 +10,8 @@ from pydantic import BaseModel, ValidationError
 from parrot_core.errors import RecipeError
 from parrot_core.recipe.whole import Recipe
 
+_TAGS = ("vllm", "openai", "plain_url", "mapping")  # the kind that pydantic took; users see none
+
 
 def load_recipe(path: str | Path, overrides: tuple[str, ...] = ()) -> Recipe:
     """Read a recipe from a YAML file and apply ``key.path=value`` overrides.
@@ -56,7 +58,7 @@ def parse_recipe(data: dict[str, Any], source: str = "recipe") -> Recipe:
 
 
 def _describe(item: Any) -> str:
-    where = ".".join(str(part) for part in item["loc"] if part not in ("vllm", "openai"))
+    where = ".".join(str(part) for part in item["loc"] if part not in _TAGS)
     message = re.sub(r"^Value error, ", "", item["msg"])
     given = item.get("input")
     if item["type"] in ("missing", "extra_forbidden") or isinstance(given, dict | BaseModel):

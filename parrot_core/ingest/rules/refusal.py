@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from parrot_core.refusals import refuses
 from parrot_core.engines.types import Message
+from parrot_core.refusals import refuses
 
 _READ = 400
 
@@ -12,6 +12,6 @@ def refusal(messages: Sequence[Message]) -> str | None:
     """Told from the beginning of each answer, in English and Chinese."""
     for place, message in enumerate(messages):
         start = message["content"][:_READ]
-        if message["role"] == "assistant" and chosen_problem(start):
+        if message["role"] == "assistant" and refuses(start):
             return f"answer {place // 2 + 1}: {start[:80]}"
     return None

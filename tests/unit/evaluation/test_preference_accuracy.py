@@ -1,7 +1,8 @@
 import pytest
 
+from parrot_core.evaluation.grid import Grid
 from parrot_core.evaluation.held_out_pairs import Learned, by_query, measured
-from parrot_core.evaluation.preference_accuracy import Grid, _part, accuracy_grids, points_of
+from parrot_core.evaluation.preference_accuracy import _part, accuracy_grids, points_of
 
 
 def pair(session, turn, strategy):

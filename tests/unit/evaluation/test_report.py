@@ -77,7 +77,8 @@ def test_a_finished_run_shows_every_section_without_gaps(html: str) -> None:
     page = Page(html)
     sections = [a["id"] for tag, a in page.tags if tag == "section"]
     assert sections == [
-        *("pipeline", "accounts", "cleaning", "training", "dialogues", "pairs", "evaluation"),
+        *("pipeline", "accounts", "cleaning", "training", "dialogues", "statistics", "pairs"),
+        "evaluation",
         *("rejects", "lineage", "usage", "warnings", "recipe"),
     ]
     assert not [a for _, a in page.tags if a.get("class") == "none"]

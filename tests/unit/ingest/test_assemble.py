@@ -22,7 +22,7 @@ LONG = (
     "Please write a short story about an old sailor who returns to the harbour of his youth after "
     "forty years at sea and finds that nobody there remembers his name any more"
 )
-QUESTIONS = "package://parrot_core/evaluation/questions.jsonl"
+QUESTIONS = minimal_recipe("lake").evaluate.questions
 
 
 class _Marked:

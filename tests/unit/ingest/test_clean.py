@@ -7,14 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from parrot_core.control_tokens import defuse_control_tokens, find_control_token
-from parrot_core.ingest.clean import (
-    CleanSession,
-    Rejection,
-    clean_texts,
-    read_messages,
-    settle,
-)
-from parrot_core.ingest.rule_log import RuleLog
+from parrot_core.ingest.clean import CleanSession, Rejection
+from parrot_core.ingest.clean import clean as clean_messages
+from parrot_core.ingest.layouts import SHAREGPT, Misfit
 from parrot_core.recipe import Ingest
 from parrot_core.schemas import REASONS
 
@@ -29,11 +24,10 @@ def _record(*turns: tuple[object, object]) -> dict[str, Any]:
 
 
 def clean(record: object, settings: Ingest) -> CleanSession | Rejection:
-    messages = read_messages(record)
-    if isinstance(messages, Rejection):
-        return messages
-    [cleaned] = clean_texts([("a", messages)], settings, RuleLog())
-    return settle(cleaned, settings, RuleLog(), "a")
+    messages = SHAREGPT.read(record)
+    if isinstance(messages, Misfit):
+        return Rejection("malformed_record", messages.why)
+    return clean_messages(messages, settings)
 
 
 def _session(*turns: tuple[object, object], settings: Ingest = SETTINGS) -> CleanSession:

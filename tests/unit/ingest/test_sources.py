@@ -2,7 +2,6 @@
 
 import gzip
 import json
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from parrot_core.errors import SourceError, StorageError
-from parrot_core.ingest.sources import SourceRecord, expand_sources, open_source
+from parrot_core.ingest.locating import expand_sources
+from parrot_core.ingest.sources import SourceRecord, open_source
 
 
 def _record(number: int, **more: Any) -> dict[str, Any]:
@@ -69,7 +69,7 @@ def test_files_are_read_through_any_fsspec_url(tmp_path: Path) -> None:
         assert [record.record for record in _read(url)[0]] == RECORDS
 
 
-@settings(max_examples=150)
+@settings(max_examples=150, deadline=None)
 @given(data=st.data())
 def test_a_cut_array_keeps_every_whole_record_and_says_so_once(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
@@ -98,7 +98,7 @@ def _whole_records(text: bytes) -> int:
         rest, count = rest[end:], count + 1
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(cut=st.integers(400, 900))
 def test_a_cut_gzip_file_keeps_what_was_written_before_the_cut(
     tmp_path_factory: pytest.TempPathFactory, cut: int
@@ -111,22 +111,64 @@ def test_a_cut_gzip_file_keeps_what_was_written_before_the_cut(
     assert "cut off or damaged" in warnings[0]
 
 
-@pytest.mark.parametrize("damage", [b'{"a": NaN}', b"{,}", b"\x00", b'"\x01"', b"]]"])
-def test_damage_in_the_middle_keeps_all_records_before_it(tmp_path: Path, damage: bytes) -> None:
+_DAMAGE = [
+    b"{,}",
+    b"\x00" * 5000,
+    b'{"id": "x", "conversations": [{"from": "human", "va',
+    b'lue": "the rest of a record"}]}',
+    b'{"id": "x", "deep": ' + b"[" * 5000,
+    b"]]",
+]
+
+
+@pytest.mark.parametrize("damage", _DAMAGE)
+@pytest.mark.parametrize("at", [1, 3])
+def test_damage_in_the_middle_keeps_all_records_around_it(
+    tmp_path: Path, damage: bytes, at: int
+) -> None:
     parts = [json.dumps(record).encode() for record in RECORDS]
-    data = b"[" + b",".join([*parts[:3], damage, *parts[3:]]) + b"]"
+    data = b"[" + b",".join([*parts[:at], damage, *parts[at:]]) + b"]"
     records, warnings = _read(_write(tmp_path / "a.json", data))
-    assert [record.record for record in records] == RECORDS[:3]
+    assert [record.record for record in records if not record.problem] == RECORDS
+    [problem] = [record.problem for record in records if record.problem]
+    assert problem.startswith(f"byte {data.index(damage):,}: ") or damage == b"]]"
     assert len(warnings) == 1
-    assert "3 whole records" in warnings[0]
+    assert "1 place holds no whole record" in warnings[0]
+    assert "all 5 others" in warnings[0]
+
+
+@settings(max_examples=150, deadline=None)
+@given(data=st.data())
+def test_a_hole_in_an_array_costs_the_records_it_touches_and_no_other(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    parts = [json.dumps(_record(number)).encode() for number in range(8)]
+    whole = b"[" + b",\n".join(parts) + b"]"
+    start = data.draw(st.integers(len(parts[0]) + 1, len(whole) - 2))
+    end = data.draw(st.integers(start + 1, len(whole) - 1))
+    url = _write(tmp_path_factory.mktemp("hole") / "a.json", whole[:start] + whole[end:])
+    untouched = [
+        _record(number)
+        for number, part in enumerate(parts)
+        if whole.index(part) >= end or whole.index(part) + len(part) <= start
+    ]
+    read = [record.record for record in _read(url)[0]]
+    assert [record for record in untouched if record not in read] == []
+
+
+def test_nan_and_raw_control_characters_cost_no_record(tmp_path: Path) -> None:
+    odd = _lines([_record(0)]).strip()[:-1] + b', "score": NaN, "more": "a\tb\x01"}'
+    for name, data in (("a.json", b"[" + odd + b"]"), ("a.jsonl", odd + b"\n")):
+        records, warnings = _read(_write(tmp_path / name, data))
+        assert (len(records), records[0].problem, warnings) == (1, "", [])
 
 
 def test_odd_but_valid_numbers_dont_stop_the_file(tmp_path: Path) -> None:
     odd = [_record(0, score=1.5, big=10**40, far=[1e300])]
+    odd += [_record(1)]
     records, _ = _read(_write(tmp_path / "a.json", _array(odd)))
-    assert records[0].record == odd[0]
-    assert isinstance(records[0].record, dict)
-    assert not isinstance(records[0].record["score"], Decimal)
+    assert str(records[0].record) == str(odd[0]).replace(str(10**40), "1e+40")
+    assert records[1].record == odd[1]
 
 
 def test_bad_bytes_are_replaced_and_reported(tmp_path: Path) -> None:
@@ -137,7 +179,7 @@ def test_bad_bytes_are_replaced_and_reported(tmp_path: Path) -> None:
 
 
 @given(
-    bad=st.sampled_from(["{", "nonsense", '{"a": NaN}', '{"a": 1} x', '{"a":' * 9999]),
+    bad=st.sampled_from(["{", "nonsense", '{"a": nan}', '{"a": 1} x', '{"a":' * 9999]),
     at=st.integers(0, 5),
 )
 def test_a_bad_line_is_named_and_the_others_are_read(
@@ -150,7 +192,8 @@ def test_a_bad_line_is_named_and_the_others_are_read(
     assert [record.record for record in records if not record.problem] == RECORDS
     assert records[at].problem.startswith(f"line {at + 1}: ")
     assert records[at].record == bad
-    assert warnings == []
+    assert len(warnings) == 1
+    assert f"1 place holds no whole record (the first: line {at + 1}: " in warnings[0]
 
 
 @pytest.mark.parametrize(
@@ -158,12 +201,16 @@ def test_a_bad_line_is_named_and_the_others_are_read(
     [
         (b"", "is empty"),
         (b" \n ", "is empty"),
-        (b"PAR1\x00\x01", "begins with b'PAR1"),
-        (json.dumps(_record(1), indent=2).encode(), "one JSON object over several lines"),
+        (b"PAR1\x00\x01", "a Parquet file that is cut off or damaged"),
+        (b"PK\x03\x04rest", "a zip archive"),
+        (json.dumps({"version": 1, "data": []}, indent=2).encode(), "an object with 'version'"),
         (b'{"data": []}', "found an object with 'data'"),
         (b'[{"prompt": "a", "response": "b"}]', "found an object with 'prompt', 'response'"),
         (b'["a", "b"]', "found a string"),
-        (b'[{"id": 1, "conversations": [{"role": "user"}]}]', "expected the ShareGPT layout"),
+        (
+            b'[{"id": 1, "conversations": [{"role": "user"}]}]',
+            '"from": …, "value": …}, …]} (sharegpt)',
+        ),
         (b'[{"id": "a", "conv', "holds no whole record"),
     ],
 )

@@ -5,7 +5,7 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from parrot_core.ingest.sharegpt import parse_id
+from parrot_core.ingest.layouts import parse_id
 from parrot_core.ingest.splits import split_of
 
 _FRACTIONS = st.floats(0.01, 0.49)

@@ -160,7 +160,11 @@ def test_each_file_is_a_shard_with_a_name_of_its_own(tmp_path: Path) -> None:
         (tmp_path / folder / "dump.json").write_text("[]")
     recipe = minimal_recipe("unused", ingest={"sources": [str(tmp_path)]})
     plans = _stage().plan(Run("test", recipe, Lake(str(tmp_path)), tmp_path))
-    assert [plan.params["source"] for plan in plans] == ["dump", "dump~2"]
+    assert {plan.params["source"] for plan in plans} == {tmp_path.name}
+    assert [plan.params["prefix"] for plan in plans] == [
+        f"{tmp_path.name}/dump",
+        f"{tmp_path.name}/dump~2",
+    ]
 
 
 def test_a_missing_source_ends_the_run_before_it_starts(tmp_path: Path) -> None:

@@ -37,7 +37,10 @@ def test_any_bytes_come_out_as_utf8(data: bytes, size: int) -> None:
     mended.decode("utf-8")
 
 
-@given(size=st.integers(1, 40), lone=st.sampled_from(["\\ud83d", "\\uDE00", "\\udbff\\u0041"]))
+@given(
+    size=st.integers(1, 40),
+    lone=st.sampled_from(["\\ud83d", "\\uDE00", "\\udbff\\u0041", "\\ud83d\\ud83d\\ude00"]),
+)
 def test_half_a_surrogate_pair_becomes_the_replacement_character(size: int, lone: str) -> None:
     data = f'["a{lone}b", "\\ud83d\\ude00", "\\\\ud83d"]'.encode()
     mended, mender = _mended(data, size)
@@ -52,3 +55,9 @@ def test_a_byte_order_mark_is_dropped_and_bad_bytes_are_counted() -> None:
     mended, mender = _mended(codecs.BOM_UTF8 + b'["a\xffb\xc3"]', 2)
     assert mended.decode() == '["a\ufffdb\ufffd"]'
     assert mender.bad_bytes == 2
+
+
+def test_half_a_pair_behind_an_escaped_backslash_is_not_taken_for_a_pair() -> None:
+    mended, mender = _mended(b'["\\\\ud83d\\ude00"]', 99)
+    assert json.loads(mended) == ["\\ud83d\ufffd"]
+    assert mender.lone_surrogates == 1

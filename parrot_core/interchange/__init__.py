@@ -1,0 +1,1 @@
+"""Versions for others: Hugging Face datasets, ShareGPT JSON, TRL JSONL, plain Parquet."""

@@ -1,0 +1,111 @@
+"""The card of an exported Hugging Face dataset: what it is, where it comes from, what to heed."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import yaml
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from parrot_core.evaluation.statistics_page import compare
+from parrot_core.interchange.formats import Written
+from parrot_core.interchange.lineage import Lineage
+from parrot_core.lake.manifest import Manifest
+from parrot_core.monitor.inert import one_line
+from parrot_core.schemas import DATASETS
+from parrot_core.statistics.values import Statistics
+
+CARD = "README.md"
+
+WHAT: Mapping[str, str] = {
+    "conversations": "Conversations that people had with chat models, cleaned and divided.",
+    "seeds": "First queries of conversations that people had with chat models.",
+    "dialogues": "Multi-turn dialogues: a model that asks like people ask, talking to another.",
+    "parrot": "Multi-turn dialogues of an asking and an answering model, filtered.",
+    "context-queries": "Queries that depend on their conversation, with their history.",
+    "preferences": "Preference pairs: answers that heed the conversation, and ones that don't.",
+    "judgments": "An LLM judge's scores of answers to a multi-turn benchmark.",
+}
+_SIZES = (
+    (1e3, "n<1K"),
+    (1e4, "1K<n<10K"),
+    (1e5, "10K<n<100K"),
+    (1e6, "100K<n<1M"),
+    (1e7, "1M<n<10M"),
+)
+
+
+def card(
+    manifest: Manifest,
+    files: Sequence[Written],
+    lineage: Lineage,
+    languages: Sequence[str],
+    statistics: Statistics | None,
+) -> str:
+    """Write the card.
+
+    Args:
+        manifest: of the version.
+        files: of rows, as they lie in the folder.
+        lineage: what it was made from.
+        languages: ISO codes of the rows, most frequent first.
+        statistics: of its sessions, if it has any.
+    """
+    splits: dict[str, int] = {}
+    for file in files:
+        splits[file.split] = splits.get(file.split, 0) + file.rows
+    return (
+        _environment()
+        .get_template("card.md.j2")
+        .render(
+            front=_yaml(front_matter(manifest, splits, languages)),
+            name=manifest.name,
+            version=one_line(manifest.version, 80),
+            what=WHAT[manifest.name],
+            splits=splits,
+            accounting=manifest.accounting,
+            columns=[(f.name, _type(f.type)) for f in DATASETS[manifest.name].arrow],
+            statistics=compare([statistics]) if statistics else None,
+            tokenizer=statistics.tokenizer if statistics else "",
+            lineage=lineage,
+            fingerprint=manifest.fingerprint.recipe,
+            recipe=_yaml(manifest.recipe).replace("```", "'''"),
+        )
+    )
+
+
+def front_matter(
+    manifest: Manifest, splits: Mapping[str, int], languages: Sequence[str]
+) -> dict[str, Any]:
+    """The card's metadata, as the hub and ``load_dataset`` read it."""
+    rows = sum(splits.values())
+    data = [{"split": split, "path": f"data/{split}-*.parquet"} for split in splits]
+    return {
+        "pretty_name": f"{manifest.name} ({manifest.version})",
+        "license": "unknown",
+        "language": list(languages),
+        "size_categories": [next((name for most, name in _SIZES if rows < most), "n>10M")],
+        "task_categories": ["text-generation"],
+        "tags": ["conversational", "multi-turn", "parrot"],
+        "configs": [{"config_name": "default", "data_files": data}],
+    }
+
+
+def _type(type: object) -> str:
+    return str(type).replace("|", "\\|").replace("\n", " ")
+
+
+def _yaml(value: object) -> str:
+    return yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=100)
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("parrot_core.interchange"),
+        autoescape=False,  # Markdown; texts of strangers go through ``cell``
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters["cell"] = lambda text: one_line(text, 300).replace("|", "\\|")
+    return environment
