@@ -1,15 +1,21 @@
-"""Commands that measure what is in the lake: ``accuracy``."""
+"""Commands that compare models: ``accuracy`` and ``ablate``."""
 
 import json
 from collections.abc import Sequence
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from parrot_core.errors import MissingRun, UserError
+from flows.options import DEFAULT_LAKE, AsJson, LakeHere
+from parrot_core.errors import MissingRun, ParrotError, UserError
+from parrot_core.evaluation.grid import Grid
 from parrot_core.lake.lake import Lake
+
+if TYPE_CHECKING:
+    from parrot_core.evaluation.ablation_plan import CellPlan
 
 MODELS = ("parrot-sft", "parrot-chat")
 
@@ -17,6 +23,7 @@ MODELS = ("parrot-sft", "parrot-chat")
 def register(app: typer.Typer) -> None:
     """Add the commands to the application."""
     app.command()(accuracy)
+    app.command()(ablate)
 
 
 def accuracy(
@@ -28,16 +35,14 @@ def accuracy(
         str | None,
         typer.Option(metavar="VERSION", help="Pairs to ask about. Default: the first run's."),
     ] = None,
-    lake: Annotated[
-        str, typer.Option("--lake", envvar="PARROT_LAKE", help="The lake: a path or URL.")
-    ] = ".parrot/lake",
+    lake: LakeHere = DEFAULT_LAKE,
     max_length: Annotated[int, typer.Option(min=64, help="Tokens of prompt and answer.")] = 2048,
     limit: Annotated[int, typer.Option(min=1, help="Most queries of each kind.")] = 500,
     trained: Annotated[
         bool, typer.Option("--trained", help="Also pairs that a compared model was trained on.")
     ] = False,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Measure how often models find the chosen answer likelier than each kind of negative.
 
@@ -63,19 +68,91 @@ def accuracy(
     if as_json:
         typer.echo(json.dumps(result, indent=1))
         return
-    console = Console()
     for grid in grids:
-        if markdown:
-            typer.echo(grid.markdown())
-            continue
-        table = Table(*grid.header, title=grid.title, title_justify="left")
-        for row in grid.rows:
-            table.add_row(*row)
-        console.print(table)
+        typer.echo(grid.markdown()) if markdown else _show(grid)
     typer.echo(
         f"{result['measured']} of {result['pairs']} pairs measured; left out: "
         + ", ".join(f"{n} {reason}" for reason, n in result["left_out"].items())
     )
+
+
+def ablate(
+    matrix: Annotated[Path, typer.Argument(help="The ablation matrix, a YAML file.")],
+    lake: Annotated[
+        str | None,
+        typer.Option("--lake", envvar="PARROT_LAKE", help="The lake. Default: the base recipe's."),
+    ] = None,
+    earlier: Annotated[
+        list[str] | None,
+        typer.Option("--from", metavar="RUN", help="Share this run's versions where they fit."),
+    ] = None,
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY.PATH=VALUE", help="Override a value of all cells."),
+    ] = None,
+    plan: Annotated[bool, typer.Option("--plan", help="Only show what each cell makes.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Run an ablation: every cell of a matrix, sharing what is the same; then the table.
+
+    Run it again to do what is missing. A cell that fails is named while the others go on.
+    """
+    from flows.launch import check_apis, use_prefect
+    from parrot_core.evaluation.ablation_plan import plan_ablation
+    from parrot_core.evaluation.ablation_table import ablation_grid, notes
+    from parrot_core.evaluation.matrix import load_matrix
+    from parrot_core.recipe import load_recipe
+    from parrot_core.runner import open_run
+
+    loaded = load_matrix(matrix)
+    changes = (*(overrides or ()), *([f"lake={json.dumps(lake)}"] if lake else []))
+    base = load_recipe(matrix.parent / loaded.base, changes)
+    opened = Lake(base.lake)
+    plans = plan_ablation(loaded, base, opened, [open_run(opened, run) for run in earlier or ()])
+    if plan:
+        _show_plan(plans, as_json)
+        return
+    console = Console(stderr=True, quiet=as_json)
+    for cell in plans:
+        check_apis(cell.recipe, cell.engines(opened))
+    use_prefect(console)
+    from flows.ablate import run_ablation  # Prefect reads its settings when it is imported
+
+    with console.status(f"Running the {len(plans)} cells of '{loaded.name}' …"):
+        found = run_ablation(loaded, plans)
+    if as_json:
+        typer.echo(json.dumps(found.result, indent=1))
+    else:
+        for grid in (ablation_grid(found.result), *found.more):
+            _show(grid)
+        typer.echo(f"{notes(found.result)}\n{found.place}")
+    if found.failures:
+        named = "; ".join(f"{name}: {why}" for name, why in found.failures.items())
+        raise ParrotError(f"ablation '{loaded.name}': {named}. The same command does what is left")
+
+
+def _show_plan(plans: Sequence["CellPlan"], as_json: bool) -> None:
+    if as_json:
+        fields = ("name", "label", "run", "makes", "pins")
+        rows = [{name: getattr(each, name) for name in fields} for each in plans]
+        typer.echo(json.dumps(rows, indent=1, default=dict))
+        return
+    cells = tuple(
+        (
+            each.run,
+            ", ".join(each.makes) or "nothing",
+            ", ".join(f"{name}@{version}" for name, version in each.pins.items()) or "nothing",
+        )
+        for each in plans
+    )
+    _show(Grid("What each cell makes, and takes from others", ("run", "makes", "takes"), cells))
+
+
+def _show(grid: Grid) -> None:
+    table = Table(*grid.header, title=grid.title, title_justify="left")
+    for row in grid.rows:
+        table.add_row(*row)
+    Console().print(table)
 
 
 def _models(lake: Lake, what: str) -> list[tuple[str, str]]:

@@ -118,7 +118,9 @@ def by_query(rows: Iterable[Row], learned: Sequence[Learned]) -> list[QueryPairs
     for row in rows:
         name = query_id(row)
         if name not in found:
-            seen = max((each.of(name) for each in learned), key=order.index, default="nothing")
+            seen: Seen = max(
+                (each.of(name) for each in learned), key=order.index, default="nothing"
+            )
             found[name] = QueryPairs(name, row["turn"], row["prompt"], row["chosen"], seen)
         found[name].rejected[row["strategy"]] = row["rejected"]
     return list(found.values())

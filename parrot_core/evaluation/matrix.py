@@ -6,9 +6,9 @@ from typing import Any
 import yaml
 from pydantic import Field, ValidationError
 
-from parrot_core.errors import RecipeError, UserError
-from parrot_core.evaluation.paper_tables import PAPER_TABLES
-from parrot_core.recipe import SLUG, Recipe, load_recipe, overridden
+from parrot_core.errors import RecipeError
+from parrot_core.evaluation.paper_tables import paper_tables
+from parrot_core.recipe import SLUG
 from parrot_core.recipe.base import Model
 
 
@@ -18,7 +18,7 @@ class Cell(Model):
     paper: str | None = Field(
         None, description="The row of the paper's table that it repeats; null: none."
     )
-    label: str | None = Field(None, description="Shown in the table; default: the paper's, or name.")
+    label: str | None = Field(None, description="In the table; default: the paper's, or the name.")
     subject: str = Field(min_length=1, description="Engine of the recipe that is evaluated.")
     set: dict[str, Any] = Field({}, description="Settings by their path, e.g. train_sft.max_turns.")
 
@@ -29,6 +29,9 @@ class Matrix(Model):
     name: str = Field(pattern=SLUG, description="The cells' runs are NAME-CELL.")
     base: str = Field(min_length=1, description="The recipe, relative to this file.")
     table: str | None = Field(None, description="Table of the paper: table4, table5 or table6.")
+    judged: bool = Field(
+        True, description="Evaluate each cell with the judge; else its model is made, no more."
+    )
     accuracy: bool = Field(
         False, description="Measure preference accuracy of the cells' models at the end, too."
     )
@@ -61,7 +64,9 @@ def load_matrix(path: Path) -> Matrix:
 
 
 def _problems(matrix: Matrix) -> list[str]:
-    tables = PAPER_TABLES.tables
+    if not (matrix.judged or matrix.accuracy):
+        return ["judged and accuracy are both false: nothing would be measured"]
+    tables = paper_tables().tables
     if matrix.table is not None and matrix.table not in tables:
         return [f"table: '{matrix.table}' is none of {', '.join(tables)}"]
     rows = tables[matrix.table].rows if matrix.table else {}
