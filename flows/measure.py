@@ -90,6 +90,9 @@ def ablate(
         list[str] | None,
         typer.Option("--set", metavar="KEY.PATH=VALUE", help="Override a value of all cells."),
     ] = None,
+    only: Annotated[
+        list[str] | None, typer.Option("--cell", metavar="CELL", help="Only this cell; repeatable.")
+    ] = None,
     plan: Annotated[bool, typer.Option("--plan", help="Only show what each cell makes.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -109,6 +112,10 @@ def ablate(
     base = load_recipe(matrix.parent / loaded.base, changes)
     opened = Lake(base.lake)
     plans = plan_ablation(loaded, base, opened, [open_run(opened, run) for run in earlier or ()])
+    for name in only or ():
+        if name not in loaded.cells:
+            raise UserError(f"--cell {name}: no such cell; there are: {', '.join(loaded.cells)}")
+    plans = [each for each in plans if not only or each.name in only]
     if plan:
         _show_plan(plans, as_json)
         return

@@ -191,7 +191,9 @@ def _recipe(matrix: Matrix, name: str, cell: Cell, base: Recipe, label: str) -> 
         **cell.set,
     }
     try:
-        return overridden(base, tuple(f"{k}={json.dumps(v)}" for k, v in values.items()))
+        return overridden(
+            base, tuple(f"{k}={json.dumps(v, default=str)}" for k, v in values.items())
+        )
     except RecipeError as error:
         raise RecipeError(f"cell '{name}'", error.problems) from None
 

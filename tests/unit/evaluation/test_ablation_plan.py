@@ -123,9 +123,10 @@ def test_the_ready_matrices_repeat_the_whole_table_of_the_paper(path, tmp_path):
     base = load_recipe(path.parent / matrix.base, (f"lake={tmp_path}",))
     found = plan_ablation(matrix, base, Lake(base.lake))
     table = paper_tables().tables[matrix.table]
-    assert [plan.paper for plan in found] == list(table.rows)
+    assert {plan.paper for plan in found if plan.paper} == set(table.rows)
     assert len({plan.label for plan in found}) == len(found)
-    later = {stage for plan in found[1:] for stage in plan.makes}
+    first = next(plan for plan in found if "ingest" in plan.makes)
+    later = {stage for plan in found if plan != first for stage in plan.makes}
     assert {"ingest", "assemble"}.isdisjoint(later)
 
 
