@@ -2,7 +2,7 @@
 VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-EXTRAS ?= cpu,demo,dev
+EXTRAS ?= cpu,dashboard,demo,dev
 RECIPE ?= deployments/recipes/demo.yaml
 
 # Nothing is fetched from a hub at run time, and nothing is reported to anybody.

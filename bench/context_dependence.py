@@ -1,5 +1,8 @@
 """How often the context-dependence rules are right, on the labelled queries of the project.
 
+Also how many later queries of Parrot-Bench-8, nearly all of which depend, the rules find; by parity
+of the session's number, since rules were tuned on the even ones alone.
+
 Usage: python bench/context_dependence.py [--half test] [--errors] [--json]
 """
 
@@ -12,7 +15,10 @@ from typing import get_args
 from parrot_core.context import detect
 from parrot_core.context.agreement import Agreement, Share, score
 from parrot_core.context.labelled import Half, LabelledQuery, labelled_queries
+from parrot_core.evaluation.benchmark import load_benchmark
+from parrot_core.evaluation.dependence import LaterQuery, later_queries
 
+BENCHMARK = "package://parrot_core/evaluation/benchmarks/parrot_bench_8/question.jsonl"
 Judged = tuple[LabelledQuery, bool]
 
 
@@ -33,14 +39,19 @@ def main() -> None:
         language: by_kind([pair for pair in judged if pair[0].language == language])
         for language in ("en", "zh")
     }
+    benchmark = found_in(list(later_queries(load_benchmark(BENCHMARK).questions)))
     if told.json:
-        print(json.dumps({"half": told.half, "tables": tables}, ensure_ascii=False))
+        told_all = {"half": told.half, "tables": tables, "parrot_bench_8": benchmark}
+        print(json.dumps(told_all, ensure_ascii=False))
         return
     print(f"{len(judged)} queries of the half {told.half}, {rate:,.0f} a second")
     for language, table in tables.items():
         print(f"\n{language}")
         for name, cells in table.items():
             print(f"  {name:14}" + "  ".join(f"{key} {text}" for key, text in cells.items()))
+    print("\nParrot-Bench-8, later queries found to depend")
+    for name, share in benchmark.items():
+        print(f"  {name:14}{share}")
     for query, verdict in judged if told.errors else ():
         if query.depends != verdict:
             missed = "missed" if query.depends else "false alarm"
@@ -54,6 +65,22 @@ def by_kind(judged: Sequence[Judged]) -> dict[str, dict[str, str]]:
         cells = _cells(_agreement([pair for pair in judged if pair[0].kind == kind]))
         table[kind] = {key: text for key, text in cells.items() if key != "precision"}
     return table
+
+
+def found_in(later: Sequence[LaterQuery]) -> dict[str, str]:
+    """The share found to depend: all, by language, and by the parity of the session's number."""
+    parts = {"all": later}
+    for language in ("en", "zh"):
+        own = [query for query in later if query.question.language == language]
+        parts[language] = own
+        for name, rest in (("even", 0), ("odd", 1)):
+            parts[f"{language} {name}"] = [
+                query for query in own if int(query.question.question_id) % 2 == rest
+            ]
+    return {
+        name: written(Share(sum(bool(query.found.depends) for query in part), len(part)))
+        for name, part in parts.items()
+    }
 
 
 def _agreement(judged: Sequence[Judged]) -> Agreement:

@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from flows import data_cli, measure, operate
+from flows import control, data_cli, measure, operate
 from flows.options import DEFAULT_LAKE, AsJson, LakeHere
 from parrot_core.errors import ParrotError, UserError
 from parrot_core.lake.lake import DatasetVersion, Lake
@@ -46,6 +46,7 @@ Overrides = Annotated[
 ]
 app.command("stats")(data_cli.stats)
 app.command("export")(data_cli.export)
+control.register(app)
 operate.register(app)
 measure.register(app)
 
@@ -75,15 +76,22 @@ def retry(
     name: RunName,
     lake: LakeHere = DEFAULT_LAKE,
     overrides: Overrides = None,
+    shards: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--shard", metavar="STAGE[:N]", help="Only this shard, or stage; may be repeated."
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Run the failed and missing shards of a run, with the recipe it was begun with."""
-    from flows.launch import run_recipe
+    from flows.launch import chosen_shards, run_recipe
     from parrot_core.runner import open_run
 
     begun = open_run(Lake(lake), name)
     recipe = overridden(begun.recipe, (*(overrides or ()), f"lake={json.dumps(lake)}"))
-    finish = run_recipe(recipe, name, None, quiet=as_json)
+    stage, only = chosen_shards(shards or [])
+    finish = run_recipe(recipe, name, stage, quiet=as_json, only=only)
     _finish(finish.run.lake, name, finish.report, as_json)
 
 

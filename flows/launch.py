@@ -1,6 +1,7 @@
 """Run a recipe from the command line: checks first, then a Prefect server, then the flow."""
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rich.console import Console
@@ -9,6 +10,7 @@ from flows import server
 from parrot_core.engines.connection import api_key, check_reachable
 from parrot_core.engines.prices import check_prices
 from parrot_core.errors import ParrotError, UserError
+from parrot_core.lake.pauses import Pauses
 from parrot_core.lake.run_records import report_file
 from parrot_core.monitor.state import StageSpec
 from parrot_core.pipeline import STAGES
@@ -25,8 +27,35 @@ class Finished:
     report: str
 
 
-def run_recipe(recipe: Recipe, name: str | None, until: str | None, quiet: bool) -> Finished:
+def chosen_shards(chosen: Sequence[str]) -> tuple[str | None, tuple[int, ...]]:
+    """The stage and the shards that ``STAGE:N`` or ``STAGE`` name; no shards are all of them.
+
+    Raises:
+        UserError: no such stage, not a number, or shards of more than one stage.
+    """
+    stages = {stage.name for stage in STAGES}
+    named = [each.partition(":") for each in chosen]
+    for text, (stage, colon, number) in zip(chosen, named, strict=True):
+        if stage not in stages or (colon and not number.isdecimal()):
+            have = ", ".join(sorted(stages))
+            raise UserError(f"--shard {text}: expected STAGE or STAGE:NUMBER, a stage of {have}")
+    if len({stage for stage, _, _ in named}) > 1:
+        raise UserError("--shard: shards of one stage at a time")
+    if not named:
+        return None, ()
+    return named[0][0], tuple(sorted({int(number) for _, colon, number in named if colon}))
+
+
+def run_recipe(
+    recipe: Recipe,
+    name: str | None,
+    until: str | None,
+    quiet: bool,
+    only: Sequence[int] = (),
+) -> Finished:
     """Run what is missing of a recipe, showing progress, and return when it is done.
+
+    With ``only``, of the stage ``until`` only these shards.
 
     Raises:
         UserError: something the caller must mend before any work is begun.
@@ -38,6 +67,7 @@ def run_recipe(recipe: Recipe, name: str | None, until: str | None, quiet: bool)
     wanted = STAGES[: names.index(until) + 1] if until else STAGES
     console = Console(stderr=True, quiet=quiet)
     run = begin_run(recipe, name)
+    Pauses(run.lake.storage, run.name).refuse()
     missing = [stage for stage in wanted if not is_published(run, stage)]
     if not missing:
         console.print(
@@ -47,7 +77,7 @@ def run_recipe(recipe: Recipe, name: str | None, until: str | None, quiet: bool)
     needed = {engine for stage in missing for engine in stage.engines(run)}
     check_apis(recipe, sorted(needed))
     use_prefect(console)
-    return Finished(run, _run_flow(run, until, quiet))
+    return Finished(run, _run_flow(run, until, quiet, only))
 
 
 def check_apis(recipe: Recipe, names: list[str]) -> None:
@@ -82,13 +112,14 @@ def use_prefect(console: Console) -> None:
     )
 
 
-def _run_flow(run: Run, until: str | None, quiet: bool) -> str:
+def _run_flow(run: Run, until: str | None, quiet: bool, only: Sequence[int]) -> str:
     from flows.regenerate import regenerate  # Prefect reads its settings when it is imported
     from flows.terminal import LiveProgress
 
     specs = tuple(StageSpec(stage.name, stage.output, stage.kind) for stage in STAGES)
     with LiveProgress(run.lake, run.name, specs, quiet=quiet):
-        state = regenerate(run.recipe, run.name, until, return_state=True)
+        shards = list(only) or None
+        state = regenerate(run.recipe, run.name, until, shards, return_state=True)
     result = state.result(raise_on_failure=False)
     if isinstance(result, str):
         return result

@@ -49,7 +49,11 @@ def _flow_run_name() -> str:
 
 @flow(name="regenerate", flow_run_name=_flow_run_name)
 def regenerate(
-    recipe: Recipe, run: str | None = None, until: str | None = None, on_pools: bool = False
+    recipe: Recipe,
+    run: str | None = None,
+    until: str | None = None,
+    shards: list[int] | None = None,
+    on_pools: bool = False,
 ) -> str:
     """Make every version of a run that isn't there yet, from ShareGPT to an evaluated Parrot-Chat.
 
@@ -60,6 +64,7 @@ def regenerate(
         run: name of the run and of its versions; the recipe's own name when left out. It may hold
             a date, as in ``nightly-%Y-%m-%d``: the day that the flow run was scheduled for.
         until: last stage to run; all when left out.
+        shards: of that last stage only these; all that are missing when left out.
         on_pools: run each stage as its deployment, on the work pool that has what it needs.
 
     Returns:
@@ -72,10 +77,12 @@ def regenerate(
     try:
         for stage, make in zip(STAGES, STAGE_FLOWS, strict=True):
             if not is_published(begun, stage):
+                only = shards if stage.name == until else None
                 if on_pools:
-                    run_on_pool(begun, stage)
+                    run_on_pool(begun, stage, only)
                 else:
-                    make.with_options(task_runner=cast(Any, shards_at_once))(recipe, begun.name)
+                    here = make.with_options(task_runner=cast(Any, shards_at_once))
+                    here(recipe, begun.name, only)
             if stage.name == until:
                 break
     except (BudgetReached, PartiallyFailed) as error:
@@ -107,7 +114,7 @@ def retry_failed(run: str, lake: str = ".parrot/lake", on_pools: bool = False) -
     return regenerate(recipe, run, on_pools=on_pools)
 
 
-def run_on_pool(run: Run, stage: Stage) -> None:
+def run_on_pool(run: Run, stage: Stage, only: list[int] | None) -> None:
     """Run one stage as its deployment and wait for it.
 
     Raises:
@@ -117,7 +124,11 @@ def run_on_pool(run: Run, stage: Stage) -> None:
         FlowRun,
         run_deployment(
             f"{stage.name}/{stage.name}",
-            parameters={"recipe": run.recipe.model_dump(mode="json"), "run": run.name},
+            parameters={
+                "recipe": run.recipe.model_dump(mode="json"),
+                "run": run.name,
+                "shards": only,
+            },
             flow_run_name=f"{run.name}-{stage.name}",
             tags=["parrot"],
         ),

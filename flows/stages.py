@@ -1,5 +1,6 @@
 """One flow a stage: plan, map ``process_shard`` over the shards, publish."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, cast
 from uuid import UUID
@@ -33,11 +34,15 @@ from parrot_core.stage import Run, Stage
 from parrot_core.training.summary import training_summary
 from tasks.shards import ShardTicket, process_shard
 
+StageFlow = Flow[[Recipe, str | None, list[int] | None], None]
+
 ARTIFACT_EVERY_S = 10.0  # an update costs the server 50 ms
 
 
-def run_stage(run: Run, stage: Stage) -> None:
+def run_stage(run: Run, stage: Stage, only: Sequence[int] | None = None) -> None:
     """Make the stage's version of this run, unless it is there.
+
+    With ``only``, just these of its shards; it is published when no other one is missing.
 
     Raises:
         MissingVersion: an input has not been published.
@@ -52,7 +57,7 @@ def run_stage(run: Run, stage: Stage) -> None:
         return
     for starts_left in reversed(range(run.recipe.shard_retries + 1)):
         try:
-            manifest = _work_through(run, stage)
+            manifest = _work_through(run, stage, only)
             break
         except EngineDied as error:
             if not starts_left:
@@ -68,11 +73,12 @@ def run_stage(run: Run, stage: Stage) -> None:
     )
 
 
-def _work_through(run: Run, stage: Stage) -> Manifest:
-    """Do all shards that are left, with engines of their own, and publish."""
+def _work_through(run: Run, stage: Stage, only: Sequence[int] | None) -> Manifest:
+    """Do the shards that are left, with engines of their own, and publish."""
     logger = get_run_logger()
     with open_stage(run, stage, budget_of(run)) as opened:
-        shards = unfinished(run, opened.plan)
+        left = unfinished(run, opened.plan)
+        shards = [shard for shard in left if only is None or shard.index in only]
         logger.info("%s: %d of %d shards to do", stage.name, len(shards), len(opened.plan.shards))
         work = process_shard.with_options(retries=run.recipe.shard_retries)
         futures = [
@@ -122,15 +128,16 @@ def _training_artifact(manifest: Manifest) -> None:
     )
 
 
-def _flow_of(stage: Stage) -> Flow[[Recipe, str | None], None]:
-    def make(recipe: Recipe, run: str | None = None) -> None:
-        run_stage(begin_run(recipe, run), stage)
+def _flow_of(stage: Stage) -> StageFlow:
+    def make(recipe: Recipe, run: str | None = None, shards: list[int] | None = None) -> None:
+        run_stage(begin_run(recipe, run), stage, shards)
 
     make.__doc__ = f"""Make {stage.output} from {", ".join(stage.inputs) or "the sources"}.
 
     Args:
         recipe: everything the run can be told.
         run: name of the run and of the version; the recipe's own name when left out.
+        shards: only these; all that are missing when left out.
     """
     return flow(name=stage.name, flow_run_name="{recipe.name}-" + stage.name)(make)
 
@@ -148,7 +155,7 @@ train_dpo = _flow_of(stage_named("train-dpo"))
 evaluate = _flow_of(stage_named("evaluate"))
 compare = _flow_of(stage_named("compare"))
 
-STAGE_FLOWS: tuple[Flow[[Recipe, str | None], None], ...] = (
+STAGE_FLOWS: tuple[StageFlow, ...] = (
     ingest,
     assemble,
     train_ask,

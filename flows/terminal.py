@@ -201,6 +201,9 @@ def render_status(state: RunState) -> RenderableType:
         f" · {duration(state.seconds)} · {count(state.tokens)} tokens · {dollars(state.usd)}",
     )
     parts: list[RenderableType] = [head, render_live(state)]
+    if state.header.pause:
+        told = f"{state.header.pause}. `parrot resume {state.name}` lets it go on."
+        parts.append(Text(one_line(told, 400), "yellow"))
     if state.status == "stalled" and state.updated_at is not None:
         silent = duration((state.read_at - state.updated_at).total_seconds())
         parts.append(

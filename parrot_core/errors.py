@@ -87,6 +87,15 @@ class MissingPackage(UserError):
         )
 
 
+class RunPaused(UserError):
+    """Somebody paused the run; it is theirs to let it go on."""
+
+    def __init__(self, run: str, pause: str) -> None:
+        self.run = run
+        self.pause = pause
+        super().__init__(f"run '{run}' is {pause}. `parrot resume {run}` lets it go on")
+
+
 class BatchesOpen(UserError):
     """Batches were ordered for an engine that the recipe doesn't ask in batches any more."""
 

@@ -6,9 +6,10 @@ to call again, from another process or machine, at any time.
 
 import hashlib
 import os
+import time
 import traceback
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -31,6 +32,7 @@ from parrot_core.lake.holder import this_process
 from parrot_core.lake.lake import Lake, version_folder
 from parrot_core.lake.leases import DEFAULT_TIMES, Lease, LeaseTimes, take
 from parrot_core.lake.manifest import Accounting, Fingerprint, Manifest, Receipt, add_usage
+from parrot_core.lake.pauses import Pauses
 from parrot_core.lake.run_records import StageRecords, run_file, utc_now
 from parrot_core.lake.shard_writer import attempt_of
 from parrot_core.lake.storage import to_json
@@ -38,6 +40,8 @@ from parrot_core.recipe import Recipe, differences, parse_recipe
 from parrot_core.schemas import DATASETS
 from parrot_core.shard_work import LakeShardWork
 from parrot_core.stage import Run, ShardPlan, Slice, Stage
+
+PAUSE_POLL_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,6 +232,7 @@ class OpenStage:
         """Do one shard; after an error that concerns the whole run, no further one is begun."""
         if self._stopped is not None:
             raise self._stopped
+        wait_while_paused(self.run)
         try:
             return run_shard(self.run, self.stage, shard, self._engines, times=self._times)
         except RunError as error:
@@ -244,6 +249,13 @@ class OpenStage:
         if self._stopped is not None:
             raise self._stopped
         return publish_stage(self.run, self.stage, self.plan)
+
+
+def wait_while_paused(run: Run, sleep: Callable[[float], None] = time.sleep) -> None:
+    """Return when the run isn't paused (any more): no shard is begun before."""
+    pauses = Pauses(run.lake.storage, run.name)
+    while pauses.read() is not None:
+        sleep(PAUSE_POLL_S)
 
 
 @contextmanager

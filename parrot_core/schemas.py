@@ -210,6 +210,7 @@ REASONS: dict[str, str] = {
     "provider_error": "the provider kept failing at this request and answered others",
     "empty_response": "the engine wrote nothing",
     # filter
+    "flagged": "a reviewer flagged the session",
     "malformed": "a query that isn't a user's text: control tokens, role labels, no letters",
     "encoding": "a query in a broken encoding: mojibake, control characters, U+FFFD",
     "short": "a query that is too short",

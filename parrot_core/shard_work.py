@@ -23,6 +23,7 @@ from parrot_core.lake.run_records import StageRecords, utc_now
 from parrot_core.lake.shard_writer import ParquetFiles, upload_verified
 from parrot_core.schemas import DATASETS, REASONS, REJECTS
 from parrot_core.stage import Row, Run, ShardPlan, Slice, Stage
+from parrot_core.timeline import Point, Timeline, Traffic
 
 logger = logging.getLogger(__name__)
 
@@ -76,6 +77,9 @@ class LakeShardWork:
         self._rejected: Counter[str] = Counter()
         self._metrics: dict[str, Any] = {}
         self._warnings: list[str] = []
+        self._traffic = Traffic()
+        self._timeline = Timeline()
+        self._began = time.monotonic()
         self._progress = _Progress(self._write_progress, lease, self._engines_say)
 
     def __enter__(self) -> "LakeShardWork":
@@ -128,7 +132,9 @@ class LakeShardWork:
         """See :class:`parrot_core.stage.ShardWork`."""
         if self._engines is None:
             raise RuntimeError(f"stage '{self._stage.name}' didn't ask for engine '{name}'")
-        return self._engines.journaled(name, self.journal, self.plan.index, self._suspects)
+        return self._engines.journaled(
+            name, self.journal, self.plan.index, self._suspects, self._traffic
+        )
 
     def progress(self, done: int, total: int | None = None, **figures: float) -> None:
         """See :class:`parrot_core.stage.ShardWork`."""
@@ -210,7 +216,17 @@ class LakeShardWork:
         return total
 
     def _write_progress(self, snapshot: dict[str, Any]) -> None:
-        usage = {name: used.model_dump() for name, used in self._usage().items()}
+        used = self._usage()
+        self._timeline.add(
+            Point(
+                at_s=time.monotonic() - self._began,
+                done=snapshot["done"],
+                answers=self._traffic.answers,
+                refusals=self._traffic.refusals,
+                latency_s=self._traffic.latency_s,
+                tokens=sum(each.prompt_tokens + each.completion_tokens for each in used.values()),
+            )
+        )
         self._lease.check()
         self._state.write_progress(
             self.plan.index,
@@ -221,7 +237,8 @@ class LakeShardWork:
                 "epoch": self._lease.epoch,
                 **snapshot,
                 "rejected": dict(self._rejected),
-                "usage": usage,
+                "usage": {name: each.model_dump() for name, each in used.items()},
+                "timeline": self._timeline.to_json(),
                 "warnings": self._warnings,
                 "waiting": self._engines.waiting() if self._engines else {},
                 "paused": self._engines.paused() if self._engines else {},

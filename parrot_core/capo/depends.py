@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from parrot_core.capo.prompts import prompts_for
+from parrot_core.engines.asking import ask_until_read
 from parrot_core.engines.types import ChatModel, Message
 from parrot_core.recipe import Sampling
 
 _MESSAGES = 4
 _MESSAGE_CHARS = 500
 _ATTEMPTS = 2
-_RETRY_TEMPERATURE = 0.7
 _YES = re.compile(r"\W*(?:yes\b|是)(?!\W*(?:or|否|不是))", re.IGNORECASE)
 _NO = re.compile(r"\W*(?:no\b|否|不是)(?!\W*(?:or|是))", re.IGNORECASE)
 
@@ -42,8 +42,7 @@ async def judge_dependence(
     """Ask whether a query depends on its history; an unreadable reply is asked for once more.
 
     The judge sees the last four messages, each at most 500 characters: enough to tell, and cheap.
-    The second attempt samples at temperature 0.7 or above, since a greedy judge would only repeat
-    itself. If that is unreadable too, the verdict is None: nothing is invented.
+    If the second reply is unreadable too, the verdict is None: nothing is invented.
 
     Raises:
         EngineError: see :meth:`ChatModel.complete`.
@@ -54,17 +53,10 @@ async def judge_dependence(
         for message in history[-_MESSAGES:]
     ]
     asked = prompts.depends.messages(history=prompts.transcript(clipped), query=query)
-    text = ""
-    for attempt in range(_ATTEMPTS):
-        if attempt:
-            warm = max(sampling.temperature, _RETRY_TEMPERATURE)
-            sampling = sampling.model_copy(update={"temperature": warm})
-        completion = await judge.complete(asked, sampling, sample=f"{row_id}/depends/{attempt}")
-        text = completion.text.strip()
-        verdict = parse_verdict(text)
-        if verdict is not None:
-            return Verdict(text, verdict)
-    return Verdict(text, None)
+    text, depends = await ask_until_read(
+        judge, asked, sampling, parse_verdict, sample=f"{row_id}/depends", attempts=_ATTEMPTS
+    )
+    return Verdict(text, depends)
 
 
 def _clip(text: str) -> str:

@@ -39,9 +39,9 @@ def detect(query: str, history: Sequence[Message] = (), language: str | None = N
 
     Args:
         query: the user's text. A Chinese query in an English session gets the Chinese rules.
-        history: the messages before it, oldest first. Only what *the table* or *the second
-            point* may point at is looked up in it; without it the query's own words decide, so
-            an opening query needs no call: it depends on nothing.
+        history: the messages before it, oldest first. What *the table*, *14, not 13* or 回到乙管
+            may point at is looked up in it; without it the query's own words decide, so an
+            opening query needs no call: it depends on nothing.
         language: the session's ISO 639-1 code; None is taken for English.
     """
     spoken = rules_language(query, language)

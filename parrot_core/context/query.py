@@ -9,7 +9,8 @@ HEAD_CHARS = 400
 
 _MATERIAL_CHARS = 15
 _RECENT_MESSAGES = 4
-_RECENT_CHARS = 4000
+_REMEMBERED_CHARS = 4000
+"""How much of each earlier message is looked up."""
 
 _FENCE = re.compile(r"```.*?(?:```|\Z)", re.DOTALL)
 _PASTED = re.compile(
@@ -17,7 +18,8 @@ _PASTED = re.compile(
     r"|[?.]\s+(?=[<{\[^/#\\|])|：\s*[“\"「\n]"
 )
 _LEAD = re.compile(
-    r"^(?:\s|[,.!;:–—-]|\b(?:ok(?:ay)?|great|good|nice|cool|perfect|excellent|awesome|fantastic"
+    r"^(?:\s|[,.!;:–—-]|sorry (?:if|for|to)\b[^,.?!\n]{0,60}[,.](?: but\b)?"
+    r"|\b(?:ok(?:ay)?|great|good|nice|cool|perfect|excellent|awesome|fantastic"
     r"|amazing|brilliant|lovely|beautiful|wow|hi|hello"
     r"|hey|thanks?|thank you(?: (?:so|very) much)?|thx|please|pls|alright|all right|well|hmm+|oh"
     r"|sorry|i see|got it|very|job|work|lol|haha|gpt|chatgpt)\b(?!['’-]))+",
@@ -43,7 +45,9 @@ _CLAUSE = re.compile(
     r"|hopes?|knows?)\b",
     re.IGNORECASE,
 )
+_SENTENCE_END = re.compile(r"[.?!]+[\"')”]*\s+|[。？！?!]+|\n+")
 _QUOTED = re.compile(r"\"[^\"]*\"|“[^”]*”")
+_TOKEN = re.compile(r"\d+(?:[.,:/]\d+)*|[a-z][a-z0-9_]+")
 _WORD = re.compile(r"[a-z][a-z0-9_]{2,}")
 
 
@@ -81,6 +85,18 @@ class Query:
         return lead.end() if lead else 0
 
     @cached_property
+    def sentences(self) -> tuple[tuple[int, int], ...]:
+        """Start and end of each sentence of the request, without the courtesy that opens it."""
+        ends = [found.end() for found in _SENTENCE_END.finditer(self.head, self.start)]
+        found = []
+        for start, end in zip([self.start, *ends], [*ends, len(self.head)], strict=True):
+            lead = _LEAD.match(self.head[start:end])
+            begin = start + (lead.end() if lead else 0)
+            if self.head[begin:end].strip():
+                found.append((begin, end))
+        return tuple(found)
+
+    @cached_property
     def words(self) -> int:
         """Words of the request (without the courtesy)."""
         return len(self.head[self.start :].split())
@@ -93,8 +109,14 @@ class Query:
     @cached_property
     def recent_words(self) -> frozenset[str]:
         """English words of the last messages, lower case, without a plural's *s*."""
-        recent = " ".join(text[:_RECENT_CHARS] for text in self.history[-_RECENT_MESSAGES:])
+        recent = " ".join(text[:_REMEMBERED_CHARS] for text in self.history[-_RECENT_MESSAGES:])
         return frozenset(singular(word) for word in _WORD.findall(recent.lower()))
+
+    @cached_property
+    def told_words(self) -> frozenset[str]:
+        """English words and figures of all earlier messages, as :attr:`recent_words`."""
+        told = " ".join(text[:_REMEMBERED_CHARS] for text in self.history)
+        return frozenset(singular(word) for word in _TOKEN.findall(told.lower()))
 
     def bound(self, position: int, *, plural: bool = False, clause_mate: bool = False) -> bool:
         """Whether a noun phrase before ``position`` may be what a pronoun there stands for.

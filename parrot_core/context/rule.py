@@ -12,6 +12,8 @@ Kind = Literal[
     "pronoun",
     "demonstrative",
     "discourse",
+    "return",
+    "correction",
     "definite",
     "ellipsis",
     "fragment",

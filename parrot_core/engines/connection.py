@@ -20,6 +20,7 @@ import openai
 from parrot_core.engines.batch import BatchChat, ShardOrders, batch_chat
 from parrot_core.engines.breaker import Breaker
 from parrot_core.engines.budget import Budget
+from parrot_core.engines.holding import Holding
 from parrot_core.engines.limits import Limiter, Share
 from parrot_core.engines.openai_chat import OpenAIChat, Purchase, as_messages, text_of
 from parrot_core.engines.prices import check_prices, price_of
@@ -40,11 +41,13 @@ from parrot_core.engines.vllm_server import VllmServer
 from parrot_core.errors import BatchesOpen, MissingKey
 from parrot_core.lake.batch_records import BatchRecords
 from parrot_core.lake.journal import Entry, Journal
+from parrot_core.lake.pauses import Pauses
 from parrot_core.lake.run_records import utc_now
 from parrot_core.lake.spending import Spending
 from parrot_core.lake.workers import Workers
 from parrot_core.recipe import Engine, Limits, OpenAIEngine, Sampling, VllmEngine
 from parrot_core.stage import Run
+from parrot_core.timeline import Traffic
 
 T = TypeVar("T")
 
@@ -71,6 +74,10 @@ class Engines:
         self._limiters: dict[str, Limiter] = {}
         self._clients: list[openai.AsyncOpenAI] = []
         self._sharing: Sharing | None = None
+        self._holding: Holding | None = None
+        self._may_buy = asyncio.Event()  # lives on the background loop
+        self._may_buy.set()
+        self._held = ""
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(
             target=self._loop.run_forever, name="parrot-engines", daemon=True
@@ -78,15 +85,22 @@ class Engines:
         self._thread.start()
 
     def journaled(
-        self, name: str, journal: Journal, shard: int, suspects: frozenset[str] = frozenset()
+        self,
+        name: str,
+        journal: Journal,
+        shard: int,
+        suspects: frozenset[str] = frozenset(),
+        traffic: Traffic | None = None,
     ) -> "JournaledModel":
         """An engine for one attempt at a shard; its completions go through the shard's journal.
 
         ``suspects``: keys of requests with which earlier attempts ended (``RequestFails``). If
-        there are any, a request that keeps failing costs its row, and not the shard.
+        there are any, a request that keeps failing costs its row, and not the shard. ``traffic``
+        counts the attempt's requests.
         """
         connected = self._connected[name]
-        return JournaledModel(name, connected, self, journal, shard, self._seed, suspects)
+        counted = traffic or Traffic()
+        return JournaledModel(name, connected, self, journal, shard, self._seed, suspects, counted)
 
     async def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Await a coroutine on the background loop, from any other loop."""
@@ -115,6 +129,8 @@ class Engines:
 
     def paused(self) -> dict[str, str]:
         """Engines that stand still, and why, in words for people."""
+        if self._held:
+            return dict.fromkeys(self._connected, self._held)
         pauses = {name: each.chat.limiter.breaker.pause for name, each in self._connected.items()}
         return {name: str(pause) for name, pause in pauses.items() if pause is not None}
 
@@ -192,8 +208,23 @@ class Engines:
         )
         self._sharing.start()
 
+    def hold(self, run: Run) -> None:
+        """Let nothing go out while the run is paused, from now on.
+
+        Raises:
+            StorageError: the lake can't be reached.
+        """
+        self._holding = Holding(Pauses(run.lake.storage, run.name), self._hold)
+        self._holding.start()
+
+    async def may_buy(self) -> None:
+        """Wait while the run is paused. On the background loop."""
+        await self._may_buy.wait()
+
     def close(self) -> None:
         """Stop the background loop; whatever was in flight is dropped."""
+        if self._holding is not None:
+            self._holding.stop()
         if self._sharing is not None:
             self._sharing.stop()
         for each in self._connected.values():
@@ -209,6 +240,16 @@ class Engines:
         if key not in self._limiters:
             self._limiters[key] = Limiter(limits, breaker=Breaker(name, limits))
         return self._limiters[key]
+
+    def _hold(self, why: str) -> None:
+        self._held = why
+
+        def hold() -> None:
+            for limiter in self._limiters.values():
+                limiter.hold(why)
+            self._may_buy.clear() if why else self._may_buy.set()
+
+        self._loop.call_soon_threadsafe(hold)
 
     def _give(self, limiter: Limiter, share: Share, until: float) -> int:
         async def give() -> int:
@@ -230,9 +271,11 @@ class JournaledModel:
         shard: int,
         seed: int,
         suspects: frozenset[str],
+        traffic: Traffic,
     ) -> None:
         """See :meth:`Engines.journaled`."""
         self._suspects = suspects
+        self._traffic = traffic
         self._name = name
         self._connected = connected
         self._engines = engines
@@ -285,7 +328,8 @@ class JournaledModel:
         )
 
     async def _buy(self, key: str, body: dict[str, Any], sample: str, max_tokens: int) -> Entry:
-        if self._orders is not None:
+        if self._orders is not None:  # a batch has no limiter to hold it
+            await self._engines.run(self._engines.may_buy())
             answer, usd = await self._engines.run(self._orders.send(body, max_tokens, key))
         else:
             purchase = Purchase()
@@ -297,6 +341,7 @@ class JournaledModel:
                 if self._suspects:
                     raise ProviderError(str(error)) from error
                 raise RequestFails(str(error), key) from error
+            self._traffic.note(purchase.refusals, purchase.latency_s)
         text, finish_reason = text_of(answer)
         return Entry(
             key=key,
@@ -420,6 +465,7 @@ def open_engines(run: Run, names: Sequence[str], budget: Budget, stage: str) -> 
             limits = strictest(together[limit_name(name, settings)])
             engines.connect(name, settings, models[name], mine, limits, records)
         engines.share(run)
+        engines.hold(run)
         yield engines
     finally:
         for server in all_of(servers):

@@ -126,6 +126,7 @@ class Limiter:
         self.breaker = breaker or Breaker("engine", limits, clock)
         self.share = Share.whole(limits)
         self._until = math.inf
+        self.held = ""  # why nothing may go out, in words; empty while requests may
         self.window = float(limits.concurrency)
         self.in_flight = 0
         self._sent = 0
@@ -203,8 +204,15 @@ class Limiter:
             self._quiet_until = max(self._quiet_until, self._clock() + retry_after)
         self.breaker.refused(why, retry_after, probe=ticket.probe)
 
+    def hold(self, why: str) -> None:
+        """Let nothing go out as long as ``why`` says something; what is in flight stays."""
+        self.held = why
+        self._changed.set()
+
     def _wait(self, tokens: int) -> float:
         """Seconds until the first in the line may go; infinite until something changes."""
+        if self.held:
+            return math.inf
         if self.in_flight >= min(self.share.concurrency, max(1, int(self.window))):
             return math.inf
         if self._clock() > self._until:

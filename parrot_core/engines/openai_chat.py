@@ -3,6 +3,7 @@
 import asyncio
 import email.utils
 import random
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +13,7 @@ from openai.types.chat import ChatCompletion
 
 from parrot_core.engines.budget import Budget, cost_usd
 from parrot_core.engines.decisions import FAILURES, NotACompletion, decide, what_happened
-from parrot_core.engines.limits import Limiter, Sleep, Ticket
+from parrot_core.engines.limits import Clock, Limiter, Sleep, Ticket
 from parrot_core.engines.replicas import Replicas, session_of
 from parrot_core.engines.types import (
     Decision,
@@ -52,6 +53,8 @@ class Purchase:
     def __init__(self) -> None:
         self.out = False
         self.left = False
+        self.refusals = 0  # times that the provider was busy
+        self.latency_s = 0.0  # of the answer, without the wait for a limit
         self.task: asyncio.Task[Any] | None = None
 
     def leave(self) -> None:
@@ -76,6 +79,7 @@ class OpenAIChat:
         still_there: Callable[[], None] = lambda: None,
         rng: random.Random | None = None,
         sleep: Sleep = asyncio.sleep,
+        clock: Clock = time.monotonic,
     ) -> None:
         """Connect nothing yet.
 
@@ -89,6 +93,7 @@ class OpenAIChat:
             still_there: raises when the server behind the engine has ended for good.
             rng: jitter.
             sleep: waits between tries.
+            clock: seconds, for the latency of answers.
         """
         self.name = name
         self.limiter = limiter
@@ -99,6 +104,7 @@ class OpenAIChat:
         self._still_there = still_there
         self._rng = rng or random.Random()
         self._sleep = sleep
+        self._clock = clock
         self._answers = 0
         self._heard = False  # whether the provider ever said anything
 
@@ -132,6 +138,7 @@ class OpenAIChat:
             if purchase.left:
                 break
             self._still_there()
+            purchase.refusals += outcome.busy
             impatient = self._limits.max_pause_s == 0
             failures += impatient or not outcome.busy
             if failures > self._limits.max_retries:
@@ -170,7 +177,9 @@ class OpenAIChat:
             address, client = self._clients.pick(session_of(sample))
             try:
                 purchase.out = True
+                began = self._clock()
                 answer = await self._once(client, body)
+                purchase.latency_s = self._clock() - began
                 taken = tokens_of(answer) or worst
                 usd = cost_usd(self._price, *taken)
                 self.limiter.succeeded(expected, sum(taken))

@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from parrot_core.engines.asking import ask_until_read
 from parrot_core.engines.types import ChatModel, Message
 from parrot_core.recipe import Sampling
 
@@ -12,7 +13,6 @@ JUDGE_PROMPT = "score-1"
 
 LOWEST, HIGHEST = 1.0, 10.0
 ATTEMPTS = 3
-_RETRY_TEMPERATURE = 0.7
 
 _TASK = (
     "Grade the assistant's last answer in this conversation from 1 (useless) to 10 (excellent). "
@@ -84,24 +84,14 @@ async def score_answer(
 ) -> Score:
     """Score the last answer of a conversation; a reply without a score is asked for twice more.
 
-    Further attempts sample at temperature 0.7 or above, since a greedy judge would only repeat
-    itself.
-
     Raises:
         EngineError: see :meth:`ChatModel.complete`.
     """
     asked = judge_messages(conversation, reference)
-    text = ""
-    for attempt in range(ATTEMPTS):
-        if attempt:
-            warm = max(sampling.temperature, _RETRY_TEMPERATURE)
-            sampling = sampling.model_copy(update={"temperature": warm})
-        completion = await judge.complete(asked, sampling, sample=f"{answer_id}/judge/{attempt}")
-        text = completion.text.strip()
-        value = parse_score(text)
-        if value is not None:
-            return Score(text, value)
-    return Score(text, None)
+    text, value = await ask_until_read(
+        judge, asked, sampling, parse_score, sample=f"{answer_id}/judge", attempts=ATTEMPTS
+    )
+    return Score(text, value)
 
 
 def _request(conversation: Sequence[Message], reference: str | None) -> str:

@@ -7,8 +7,9 @@ time with the sides swapped. Only a preference that outweighs the other counts.
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, cast
 
+from parrot_core.engines.asking import ask_until_read
 from parrot_core.engines.types import ChatModel, Message
 from parrot_core.recipe import Sampling
 
@@ -16,10 +17,10 @@ PAIR_PROMPT = "pair-1"
 """Version of the wording below; rises with every change of it, and is stored with the verdicts."""
 
 ATTEMPTS = 3
-_RETRY_TEMPERATURE = 0.7
 
 Verdict = Literal["first", "second", "tie"]
 """What the judge says of two conversations, the first being the one given first."""
+Letter = Literal["A", "B", "C"]
 
 _TASK = (
     "Two assistants answered the same user. Say whose last answer is better: correct, complete, "
@@ -56,10 +57,10 @@ class Comparison:
         return "first" if won > 0 else "second" if won < 0 else "tie"
 
 
-def parse_verdict(text: str) -> Literal["A", "B", "C"] | None:
+def parse_verdict(text: str) -> Letter | None:
     """The one letter in double square brackets; None if there is none, or two different ones."""
     letters = set(_LETTER.findall(text))
-    return letters.pop() if len(letters) == 1 else None
+    return cast(Letter, letters.pop()) if len(letters) == 1 else None
 
 
 def pair_messages(
@@ -94,7 +95,7 @@ async def compare(
 ) -> Comparison:
     """Compare the last answers of two conversations, in both orders.
 
-    A reply without a verdict is asked for twice more, sampled at temperature 0.7 or above.
+    A reply without a verdict is asked for twice more.
 
     Raises:
         EngineError: see :meth:`ChatModel.complete`.
@@ -104,22 +105,17 @@ async def compare(
     read: dict[str | None, Verdict | None] = {"A": "first", "B": "second", "C": "tie"}
     turned: dict[str | None, Verdict | None] = {"A": "second", "B": "first", "C": "tie"}
     return Comparison(
-        (read.get(parse_verdict(straight)), turned.get(parse_verdict(swapped))),
-        (straight, swapped),
+        (read.get(straight[1]), turned.get(swapped[1])),
+        (straight[0], swapped[0]),
     )
 
 
-async def _ask(name: str, asked: Sequence[Message], judge: ChatModel, sampling: Sampling) -> str:
-    text = ""
-    for attempt in range(ATTEMPTS):
-        if attempt:
-            warm = max(sampling.temperature, _RETRY_TEMPERATURE)
-            sampling = sampling.model_copy(update={"temperature": warm})
-        completion = await judge.complete(asked, sampling, sample=f"{name}/{attempt}")
-        text = completion.text.strip()
-        if parse_verdict(text) is not None:
-            break
-    return text
+async def _ask(
+    name: str, asked: Sequence[Message], judge: ChatModel, sampling: Sampling
+) -> tuple[str, Letter | None]:
+    return await ask_until_read(
+        judge, asked, sampling, parse_verdict, sample=name, attempts=ATTEMPTS
+    )
 
 
 def _transcript(messages: Sequence[Message]) -> str:

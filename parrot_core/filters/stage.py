@@ -8,6 +8,7 @@ from parrot_core.filters import first_failing
 from parrot_core.filters.copies import QueryCopies
 from parrot_core.filters.rule import Turn
 from parrot_core.lake.lake import DatasetVersion
+from parrot_core.lake.reviews import read_flagged
 from parrot_core.recipe import Filter
 from parrot_core.stage import Row, Run, ShardPlan, ShardWork, Slice, Stage
 
@@ -31,7 +32,12 @@ class FilterStage(Stage):
     inputs = ("dialogues",)
 
     def plan(self, run: Run) -> Sequence[ShardPlan]:
-        """One shard a file of the dialogues, with the places of copied queries in it."""
+        """One shard a file of the dialogues, with the places of copied queries in it.
+
+        Raises:
+            UserError: the recipe names an export of flagged rows that isn't there.
+        """
+        _flagged(run)
         version = run.version_of("dialogues")
         dialogues = run.lake.dataset("dialogues", version)
         settings = run.recipe.filter
@@ -55,13 +61,16 @@ class FilterStage(Stage):
         copies: dict[int, dict[int, int]] = {}
         for row_place, turn, count in work.plan.params.get("copied", ()):
             copies.setdefault(row_place, {})[turn] = count
+        flagged = _flagged(work.run)
         truncated: Counter[str] = Counter()
         turns: Counter[str] = Counter(turns_in=0, turns_out=0)
         for place, row in enumerate(work.rows()):
             work.expect(1)
             turns["turns_in"] += len(row["messages"]) // 2
             kept, failure = _good_turns(row["messages"], copies.get(place, {}), settings)
-            if kept < settings.min_turns or (failure and failure[0] in settings.drop_session):
+            if row["id"] in flagged:
+                work.reject(row["id"], [row["id"]], "flagged", row, f"export {settings.flagged}")
+            elif kept < settings.min_turns or (failure and failure[0] in settings.drop_session):
                 reason, detail = failure or ("too_few_turns", "")
                 where = f"turn {kept + 1}: {detail}" if failure else f"{kept} turns"
                 work.reject(row["id"], [row["id"]], reason, row, where)
@@ -73,6 +82,12 @@ class FilterStage(Stage):
         work.metric("truncated_by_rule", dict(truncated.most_common()))
         for name, count in turns.items():
             work.metric(name, count)
+
+
+def _flagged(run: Run) -> frozenset[str]:
+    """Ids that reviewers flagged, where the recipe names an export of them."""
+    name = run.recipe.filter.flagged
+    return frozenset(read_flagged(run.lake.storage, name).ids) if name else frozenset()
 
 
 def turns_of(messages: Sequence[Message], copies: Copies) -> Iterator[Turn]:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from parrot_core.engines.types import Message
 from parrot_core.ingest.shingles import Hashes, Shingler
@@ -19,9 +20,14 @@ class Benchmark:
         self._shingler = shingler
         self._least = least
         hashed = ((text, shingler.of_text(text)) for text in questions)
-        self._questions = [(text, own) for text, own in hashed if own.size >= MIN_TRIPLES]
-        every = [own for _, own in self._questions]
-        self._every: Hashes = np.unique(np.concatenate(every)) if every else np.empty(0, np.uint64)
+        kept = [(text, own) for text, own in hashed if own.size >= MIN_TRIPLES]
+        self._texts = [text for text, _ in kept]
+        self._sizes = np.array([own.size for _, own in kept], dtype=np.int64)
+        # All triples of all questions in ascending order, and which question each is of.
+        triples = np.concatenate([np.empty(0, np.uint64), *(own for _, own in kept)])
+        order = np.argsort(triples, kind="stable")
+        self._triples: Hashes = triples[order]
+        self._owners = np.repeat(np.arange(len(kept)), self._sizes)[order]
 
     def found_in(self, messages: Sequence[Message], session: Hashes) -> str | None:
         """Which question a query of the session holds, in a few words.
@@ -30,17 +36,20 @@ class Benchmark:
             messages: the session.
             session: its shingles, which tell at once that most sessions hold none.
         """
-        if self._shared(session).size < self._least * MIN_TRIPLES:
+        if not self._texts or self._shares(session).max() < self._least:
             return None
         for place in range(0, len(messages), 2):
-            shared = self._shared(self._shingler.of_query(messages[place]["content"]))
-            if shared.size < self._least * MIN_TRIPLES:
-                continue
-            for text, own in self._questions:
-                share = np.isin(own, shared, assume_unique=True).sum() / own.size
-                if share >= self._least:
-                    return f"query {place // 2 + 1} holds {share:.0%} of: {text[:80]}"
+            shares = self._shares(self._shingler.of_query(messages[place]["content"]))
+            best = int(shares.argmax())
+            if shares[best] >= self._least:
+                text = self._texts[best][:80]
+                return f"query {place // 2 + 1} holds {shares[best]:.0%} of: {text}"
         return None
 
-    def _shared(self, hashes: Hashes) -> Hashes:
-        return np.intersect1d(hashes, self._every, assume_unique=True)
+    def _shares(self, hashes: Hashes) -> NDArray[np.float64]:
+        """Share of each question's triples that are among these, shape (questions,)."""
+        first = np.searchsorted(self._triples, hashes, side="left")
+        last = np.searchsorted(self._triples, hashes, side="right")
+        spans = [self._owners[a:b] for a, b in zip(first, last, strict=True) if a < b]
+        owners = np.concatenate([np.empty(0, self._owners.dtype), *spans])
+        return np.bincount(owners, minlength=len(self._texts)) / self._sizes

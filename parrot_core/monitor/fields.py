@@ -34,6 +34,15 @@ def words_in(value: object) -> dict[str, str]:
     return {str(k): str(v) for k, v in value.items()} if isinstance(value, dict) else {}
 
 
+def pause_in(record: Mapping[str, object] | None) -> str:
+    """A run's pause (``lake/pauses``) in words; empty when there is none."""
+    if record is None:
+        return ""
+    since = str(record.get("since") or "")[:19].replace("T", " ")
+    why = f": {record['reason']}" if record.get("reason") else ""
+    return f"paused by {record.get('by') or 'somebody'} since {since} UTC{why}"
+
+
 def counts_in(value: object) -> dict[str, int]:
     """Numbers of units by name."""
     return {str(k): int(v) for k, v in value.items()} if isinstance(value, dict) else {}

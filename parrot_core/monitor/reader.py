@@ -2,22 +2,21 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from parrot_core.errors import MissingRun
 from parrot_core.monitor.fields import (
     counts_in,
-    figures_in,
     fingerprint_in,
-    seconds_between,
+    pause_in,
     sum_counts,
     sum_usage,
-    texts_in,
     time_in,
     usage_in,
-    words_in,
 )
+from parrot_core.monitor.shard_records import STALLED_AFTER_S, done_shard, ended, open_shard
 from parrot_core.monitor.state import (
     RunHeader,
     RunState,
@@ -30,14 +29,8 @@ from parrot_core.monitor.state import (
     StageStatus,
 )
 
-STALLED_AFTER_S = 60.0
-"""A shard that has not written its progress for so long is called stalled."""
-
 SETTLED_AFTER_S = 10.0
 """A stage with failed and waiting shards, none in work, counts as failed after so long."""
-
-PAUSES = ("BudgetReached", "LeftOpen")
-"""Errors that end a shard without fault: no money left, or a batch that goes on without us."""
 
 Json = dict[str, Any]
 Interval = tuple[datetime, datetime]
@@ -86,7 +79,7 @@ def list_runs(lake: LakeState) -> tuple[RunHeader, ...]:
     for path in lake.storage.list("runs"):
         match = re.fullmatch(r"runs/([^/]+)/run\.json", path)
         if match and (data := _read(lake.storage, path)) is not None:
-            found.append(_header(match[1], data))
+            found.append(header_of(match[1], data))
     oldest = datetime.min.replace(tzinfo=UTC)
     return tuple(sorted(found, key=lambda h: (h.created_at or oldest, h.name), reverse=True))
 
@@ -94,8 +87,15 @@ def list_runs(lake: LakeState) -> tuple[RunHeader, ...]:
 class RunReader:
     """Reads one run again and again; what can't change any more is read only once."""
 
-    def __init__(self, lake: LakeState, run: str, stages: Iterable[StageSpec]) -> None:
-        """Nothing is read yet."""
+    def __init__(
+        self, lake: LakeState, run: str, stages: Iterable[StageSpec], *, all_shards: bool = True
+    ) -> None:
+        """Nothing is read yet.
+
+        Without ``all_shards`` the shards of a published stage are left out: its manifest has their
+        sums, and a finished run costs one small file a stage.
+        """
+        self._all_shards = all_shards
         self._storage = lake.storage
         self._run = run
         self._stages = tuple(stages)
@@ -105,13 +105,18 @@ class RunReader:
 
     def read(self, now: datetime) -> RunState:
         """The run as it is at ``now``; a run that has not begun is all waiting."""
-        header = _header(self._run, _read(self._storage, f"runs/{self._run}/run.json") or {})
-        files = frozenset(self._storage.list(f"runs/{self._run}"))
+        header = header_of(self._run, _read(self._storage, f"runs/{self._run}/run.json") or {})
+        pause = pause_in(_read(self._storage, f"runs/{self._run}/pause.json"))
+        header = replace(header, pause=pause)
+        files = frozenset(self._storage.list(f"runs/{self._run}")) if self._all_shards else None
         pinned = header.recipe.get("inputs") or {}
         stages = tuple(self._stage(spec, pinned, files, now) for spec in self._stages)
         times = [stage.updated_at for stage in stages if stage.updated_at]
         updated = max(times, default=header.created_at)
-        return RunState(header, _run_status(stages, updated, now), stages, now, updated)
+        status = _run_status(stages, updated, now)
+        if pause and status not in ("done", "failed"):
+            status = "paused"
+        return RunState(header, status, stages, now, updated)
 
     def _once(self, path: str) -> Json | None:
         if path not in self._final and (data := _read(self._storage, path)) is not None:
@@ -129,13 +134,21 @@ class RunReader:
         self._fresh = dict(zip(wanted, self._storage.read_jsons(wanted), strict=True))
 
     def _stage(
-        self, spec: StageSpec, pinned: Mapping[str, str], files: frozenset[str], now: datetime
+        self,
+        spec: StageSpec,
+        pinned: Mapping[str, str],
+        files: frozenset[str] | None,
+        now: datetime,
     ) -> StageState:
         version = pinned.get(spec.output, self._run)
         manifest = self._once(f"{spec.kind}s/{spec.output}/{version}/manifest.json")
         if spec.output in pinned:
             return _published(spec, "pinned", version, manifest or {}, ())
         folder = f"runs/{self._run}/{spec.name}"
+        if files is None:
+            if manifest is not None:
+                return _published(spec, "done", version, manifest, ())
+            files = frozenset(self._storage.list(folder))
         plan = (self._once(f"{folder}/plan.json") if f"{folder}/plan.json" in files else None) or {}
         items = plan.get("shards") or []
         self._fetch(folder, items, files)
@@ -158,10 +171,10 @@ class RunReader:
         progress_path = f"{below}/progress.json"
         progress = self._fresh.get(progress_path)
         if (data := self._fresh.get(receipt)) is not None:
-            self._done[below] = _done_shard(index, data, progress, failures)
+            self._done[below] = done_shard(index, data, progress, failures)
             return self._done[below]
         if progress is None:
-            status: ShardStatus = _ended(failures) if failures else "waiting"
+            status: ShardStatus = ended(failures) if failures else "waiting"
             return ShardState(
                 index,
                 status,
@@ -170,7 +183,7 @@ class RunReader:
                 failures=failures,
                 updated_at=failures[-1].ended_at if failures else None,
             )
-        return _open_shard(index, rows, progress, failures, now)
+        return open_shard(index, rows, progress, failures, now)
 
     def _failures(self, below: str, files: frozenset[str]) -> Iterable[ShardFailure]:
         number = 1
@@ -187,68 +200,6 @@ class RunReader:
                     ended_at=time_in(data.get("ended_at")),
                 )
             number += 1
-
-
-def _done_shard(
-    index: int, receipt: Json, progress: Json | None, failures: tuple[ShardFailure, ...]
-) -> ShardState:
-    accounting = receipt.get("accounting") or {}
-    rows_in = int(accounting.get("rows_in") or 0)
-    reported = (progress or {}).get("total")  # its last ``done`` may be a moment old
-    units = int(reported or rows_in)
-    started, ended = time_in(receipt.get("started_at")), time_in(receipt.get("ended_at"))
-    return ShardState(
-        index,
-        "done",
-        done=units,
-        total=units,
-        seconds=seconds_between(started, ended),
-        attempts=len(failures) + 1,
-        worker=str(receipt.get("worker") or ""),
-        started_at=started,
-        updated_at=ended,
-        rows_in=rows_in,
-        rows_out=int(accounting.get("rows_out") or 0),
-        rejected=counts_in(accounting.get("rejected")),
-        usage=usage_in(receipt.get("usage")),
-        figures=figures_in((progress or {}).get("figures")),
-        warnings=tuple(map(str, receipt.get("warnings") or ())),
-        failures=failures,
-    )
-
-
-def _open_shard(
-    index: int, rows: int, progress: Json, failures: tuple[ShardFailure, ...], now: datetime
-) -> ShardState:
-    started, updated = time_in(progress.get("started_at")), time_in(progress.get("updated_at"))
-    failed_at = failures[-1].ended_at if failures else None
-    over = failed_at is not None and (started is None or failed_at >= started)
-    status: ShardStatus
-    if over:
-        status = _ended(failures)
-        updated = failed_at
-    elif updated is None or (now - updated).total_seconds() > STALLED_AFTER_S:
-        status = "stalled"
-    else:
-        status = "running"
-    return ShardState(
-        index,
-        status,
-        done=int(progress.get("done") or 0),
-        total=int(progress.get("total") or rows) or None,
-        seconds=seconds_between(started, updated),
-        attempts=len(failures) + (not over),
-        worker=str(progress.get("worker") or ""),
-        started_at=started,
-        updated_at=updated,
-        rejected=counts_in(progress.get("rejected")),
-        usage=usage_in(progress.get("usage")),
-        figures=figures_in(progress.get("figures")),
-        warnings=texts_in(progress.get("warnings")),
-        waiting=words_in(progress.get("waiting")),
-        paused=words_in(progress.get("paused")),
-        failures=failures,
-    )
 
 
 def _published(
@@ -351,11 +302,6 @@ def _run_status(stages: Sequence[StageState], updated: datetime | None, now: dat
     return "stalled" if silent else "running"
 
 
-def _ended(failures: Sequence[ShardFailure]) -> ShardStatus:
-    """What an attempt that ended early leaves: a shard that waits for the next run, or failed."""
-    return "paused" if failures[-1].error_type in PAUSES else "failed"
-
-
 def _rate(shards: Sequence[ShardState]) -> float | None:
     """Units a second: what a shard does on average, times the shards in work."""
     seconds = sum(shard.seconds for shard in shards)
@@ -386,7 +332,8 @@ def _read(storage: Storage, path: str) -> Json | None:
         return None
 
 
-def _header(run: str, data: Json) -> RunHeader:
+def header_of(run: str, data: Json) -> RunHeader:
+    """What ``run.json`` says."""
     return RunHeader(
         name=run,
         recipe=data.get("recipe") or {},

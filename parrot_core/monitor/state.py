@@ -1,6 +1,6 @@
 """The state of a run as values: frozen, complete, and ready to be shown or sent as JSON."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any, Literal, NamedTuple
@@ -84,6 +84,8 @@ class ShardState:
     waiting: Mapping[str, str] = field(default_factory=dict)  # engine → what it waits for
     paused: Mapping[str, str] = field(default_factory=dict)  # engine → why it stands still
     failures: tuple[ShardFailure, ...] = ()
+    timeline: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    """Counters of the latest attempt since ``started_at``, as ``timeline.Timeline`` keeps them."""
 
     @property
     def last_error(self) -> ShardFailure | None:
@@ -185,6 +187,7 @@ class RunHeader:
     fingerprint: str = ""
     code_version: str = ""
     created_at: datetime | None = None
+    pause: str = ""  # who paused it, since when and why; empty while it may work
 
     @property
     def description(self) -> str:
@@ -247,6 +250,8 @@ class RunState:
         plain |= {"name": self.name, "seconds": self.seconds}
         plain |= {"usd": self.usd, "tokens": self.tokens}
         for data, stage in zip(plain["stages"], self.stages, strict=True):
+            for shard in data["shards"]:
+                del shard["timeline"]  # to be drawn, not to be read
             data |= {"percent": stage.percent, "usd": stage.usd, "tokens": stage.tokens}
         return plain
 

@@ -231,3 +231,11 @@ class Filter(Model):
             "Earlier sessions that may have asked almost the same query of 12 words or more."
         ),
     )
+    flagged: str | None = Field(
+        None,
+        pattern=SLUG,
+        description=(
+            "Name of an export of rows that reviewers flagged (docs/dashboard.md): those sessions "
+            "are rejected."
+        ),
+    )

@@ -93,6 +93,11 @@ class TrainAsk(Supervised):
     learn_first_query: bool = Field(
         True, description="Whether the opening query counts towards the loss."
     )
+    source: str = Field(
+        "*",
+        min_length=1,
+        description="Learn only from sessions of a source whose name fits this pattern.",
+    )
 
 
 class TrainSft(Supervised):

@@ -119,6 +119,11 @@ class TrainStage(Stage):
         return job, choice
 
 
+def _source_of(row: Row) -> str:
+    """The name of a row's source: an id begins with it, or with it and one of its files."""
+    return str(row.get("source") or row["id"].partition(":")[0].partition("/")[0])
+
+
 class TrainAskStage(TrainStage):
     """Parrot-Ask: learns to write the user's turns (paper §3.1)."""
 
@@ -144,6 +149,8 @@ class TrainAskStage(TrainStage):
         """Training sessions train, held-out ones measure, seeds are for synthesis."""
         if row["split"] not in ("train", "heldout"):
             return Candidate(row["id"], left_out=f"split_{row['split']}")
+        if not fnmatchcase(_source_of(row), run.recipe.train_ask.source):
+            return Candidate(row["id"], left_out="other_source")
         return Candidate(row["id"], part=row["split"], example={"messages": row["messages"]})
 
 
@@ -180,8 +187,7 @@ class TrainSftStage(TrainStage):
         settings = run.recipe.train_sft
         if settings.data == "conversations" and row["split"] != settings.split:
             return Candidate(row["id"], left_out=f"split_{row['split']}")
-        source = row.get("source") or row["id"].partition(":")[0]
-        if not fnmatchcase(source, settings.source):
+        if not fnmatchcase(_source_of(row), settings.source):
             return Candidate(row["id"], left_out="other_source")
         messages = first_turns(row["messages"], settings.max_turns)
         group = row.get("group") or ""

@@ -2,11 +2,15 @@
 
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from dashboard.server import site_of
+from dashboard.shelf import Place
+from parrot_core.browse.index import Wanted
 from parrot_core.dialogue.stage import SynthesizeStage
 from parrot_core.errors import PartiallyFailed
 from parrot_core.lake.storage import Storage
@@ -18,6 +22,8 @@ from tests.servers import s3_server, use_s3
 from tests.toy_stages import SEEDS, SeedStage, ToyModelStage, drive, synthesis
 
 pytestmark = pytest.mark.engine
+
+NOW = datetime(2026, 11, 22, tzinfo=UTC)
 
 
 @pytest.fixture(scope="module")
@@ -88,3 +94,24 @@ def test_a_model_version_is_copied_once_and_checked(lake_url: str, tmp_path: Pat
     assert (folder / "config.json").read_text() == "{}"
     assert (folder / "weights" / "big.bin").stat().st_size == ToyModelStage.size
     assert resolve_model("lake:parrot-ask", run, tmp_path / "cache") == folder
+
+
+def test_the_dashboard_reads_runs_rows_and_marks_from_s3(lake_url: str) -> None:
+    run = begin_run(minimal_recipe(lake_url))
+    drive(run, SeedStage())
+    site = site_of(lake_url, read_only=False)
+    assert [state.name for state in site.watch.runs()] == [run.name]
+    stage = site.watch.stage(run.name, "seeds")
+    assert stage is not None
+    assert [shard.status for shard in stage.shards] == ["done"] * 3
+    place = Place("seeds", run.name)
+    assert [manifest.name for manifest in site.shelf.versions()] == ["seeds"]
+    assert site.shelf.positions(place, Wanted(), "Q1?")[0] == (1,)
+    assert site.shelf.peek(place).read([2])[0]["query"] == "q2?"
+    assert site.shelf.index(place).find("s1") == 1
+    site.shelf.reviews(place).mark("s1", "flag", NOW)
+    assert site.shelf.reviews(place).export("odd", NOW).ids == ("s1",)
+    assert site.actions is not None
+    site.actions.pause(run.name)
+    site.watch.forget(run.name)
+    assert site.watch.run(run.name).header.pause.startswith("paused by the dashboard")

@@ -2,6 +2,7 @@
 
 from parrot_core.context.english.comparative import COMPARATIVE
 from parrot_core.context.english.continuation import CONTINUATION
+from parrot_core.context.english.correction import CORRECTION
 from parrot_core.context.english.definite import DEFINITE
 from parrot_core.context.english.demonstrative import DEMONSTRATIVE
 from parrot_core.context.english.discourse import DISCOURSE
@@ -9,6 +10,7 @@ from parrot_core.context.english.edit import EDIT
 from parrot_core.context.english.ellipsis import ELLIPSIS
 from parrot_core.context.english.fragment import FRAGMENT
 from parrot_core.context.english.pronoun import PRONOUN
+from parrot_core.context.english.returning import RETURN
 from parrot_core.context.rule import Rule
 
 ENGLISH: tuple[Rule, ...] = (
@@ -16,6 +18,8 @@ ENGLISH: tuple[Rule, ...] = (
     PRONOUN,
     DEMONSTRATIVE,
     DISCOURSE,
+    RETURN,
+    CORRECTION,
     DEFINITE,
     ELLIPSIS,
     COMPARATIVE,

@@ -21,6 +21,7 @@ _REPLY = re.compile(
     r"|not (?:really|quite)|of course|incorrect|i (?:agree|disagree|did|have|tried|don'?t)"
     r"|i don'?t (?:understand|think so|get it|know)|already|same (?:error|issue|problem|thing)"
     r"|(?:still )?(?:does|did|is)(?:n'?t| not)(?: work\w*)?|(?:still )?not work\w*|works"
+    r"|(?:sounds|looks) good|fair enough|fair|makes sense|good (?:question|point|idea)"
     r"|actually|acctually)\b(?=\s*(?:[.,!?;:)]|$)|\s+(?:but|it|that|you|i|please|all of)\b)"
     r"|already \w+\W*$",
     re.IGNORECASE,

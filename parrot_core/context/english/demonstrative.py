@@ -29,6 +29,7 @@ _DEMONSTRATIVE = re.compile(
     r"|tried|try|get|see|put|understand|repeat|show) that"
     r"(?=\s+(?:in|with|for|as|on|to|into|and|but|so|again|more|better|work|back)\b)"
     r"|\bthat(?=\s*(?:[.?!,;]|\Z))|\bthat's\b"
+    r"|\b(?:is|was|be) that (?=than\b)"
     r"|\b(?<!out )(?<!over )(?<!is )(?<!are )(?<!was )there(?=\s*(?:[.?!]|\Z))|\bsuch (?:an?"
     r"|\w+s)\b(?<!such as)",
     re.IGNORECASE,

@@ -30,7 +30,9 @@ _DISCOURSE = re.compile(
     r"|\A\W*(?:(?:now |but |still )*i(?:'?m| am) (?:still )?getting\b|i (?:still )?(?:get"
     r"|got) an? (?:\w+ )?error\b|[\w.]*(?:error|exception|warning): |traceback \(|it (?:says"
     r"|said)\b)"
-    r"|\bwhat do you mean\b|\bare you sure\b|\bremember\b(?=.*\b(?:when|said|told|earlier)\b)",
+    r"|\byou(?:'re| are) (?:missing|wrong|right|mistaken|correct|incorrect|confusing|forgetting"
+    r"|repeating|ignoring|contradicting)\b|\bwhat do you mean\b|\bare you sure\b"
+    r"|\bremember\b(?=.*\b(?:when|said|told|earlier)\b)",
     re.IGNORECASE,
 )
 

@@ -11,7 +11,8 @@ _EDIT = re.compile(
     r"|let'?s |also )*"
     r"(?:(?:add|include|incorporate|insert|mention|omit|leave out|swap)\b"
     r"|(?:change|replace|rename|remove|delete|shorten|rephrase|reword"
-    r"|rewrite|revise|reformat|modify|update|fix|format|try|use|adding|apply|combine|merge|reduce"
+    r"|move|stop|avoid|skip|exclude|cut|be (?:more|less|a bit|\w+er)|rewrite"
+    r"|revise|reformat|modify|update|fix|format|try|use|adding|apply|combine|merge|reduce"
     r"|try adding|answer in|respond in|reply in|put in|don't|do not|keep|turn)\b"
     r"(?! (?:an? (?!example|comment|column|section|line|paragraph|title|new)|me\b|my\b)))",
     re.IGNORECASE,

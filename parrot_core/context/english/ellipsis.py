@@ -2,6 +2,7 @@
 
 import re
 
+from parrot_core.context.english.objectless import find_objectless
 from parrot_core.context.query import Query
 from parrot_core.context.rule import Rule
 
@@ -22,6 +23,15 @@ _OPENING = re.compile(
 
 _BOTH = re.compile(r"\b(?:both|either|neither)(?=\s*(?:[.?!]|\Z))", re.IGNORECASE)
 
+_THEN = re.compile(
+    r"(?<!back)(?<!since)(?<!by)(?<!until)(?<!till)(?<!and)(?<!now)(?<!just) then"
+    r"(?=\s*(?:[,?!]|\.\s*\Z|\Z))"
+    r"|\bhappy now\b|\bwhat now(?=\s*\?)|(?<!time is it)(?<!right) now\?",
+    re.IGNORECASE,
+)
+_IF = re.compile(r"\b(?:if|when|once)\b", re.IGNORECASE)
+_SHORT_WORDS = 15
+
 
 def _find(query: Query) -> tuple[int, int] | None:
     if query.brings_material:
@@ -29,8 +39,15 @@ def _find(query: Query) -> tuple[int, int] | None:
     opening = _OPENING.match(query.head, query.start)
     if opening:
         return opening.span()
+    for start, end in query.sentences:
+        short = len(query.head[start:end].split()) <= _SHORT_WORDS
+        then = _THEN.search(query.head, start, end) if short else None
+        if then and not _IF.search(query.head, query.start, then.start()):
+            return then.span()
     both = _BOTH.search(query.head, query.start)
-    return both.span() if both and not query.bound(both.start(), clause_mate=True) else None
+    if both and not query.bound(both.start(), clause_mate=True):
+        return both.span()
+    return find_objectless(query)
 
 
 ELLIPSIS = Rule("ellipsis", _find)

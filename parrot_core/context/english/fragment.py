@@ -22,6 +22,22 @@ _PARTIAL = re.compile(
     r"[\w' -]{2,40}\W*\Z",
     re.IGNORECASE,
 )
+_FINITE = re.compile(
+    _VERB.pattern
+    + r"|\b(?:am|be|been|being|has|have|had|may|might|must|shall|need|want|know|think|like"
+    r"|feel|use|go|get|gets|got|give|add|put|let|say|says|said|mean|means|\w+n['’]t"
+    r"|\w+['’](?:re|ve|ll|d|m)|it['’]?s|that['’]?s|which|if)\b",
+    re.IGNORECASE,
+)
+_NEW_THING = re.compile(
+    r"(?:(?:and|or|but|maybe|perhaps|just|also|fair|fine|so)[,.]? )*(?:an?|another|one|two|three"
+    r"|four|five|some|something|someone|anything|anyone|any|my|your|same|final|best|as) ",
+    re.IGNORECASE,
+)
+_RELATIVE = re.compile(r" (?:that|which|who|whose|where|when)\b", re.IGNORECASE)
+_WANTED = re.compile(r"\?|(?:,? please|,? then|,? maybe|,? perhaps)\s*[.!]?\s*\Z", re.IGNORECASE)
+_NEW_THING_WORDS = 14
+_REPLY_WORDS = 3
 _BARE = re.compile(r"[\w'’.-]+(?: [\w'’.-]+)?\s*[?.!]*\s*\Z")
 _GREETING = re.compile(
     r"(?:hi|hello|hey|thanks?|thank|thx|bye|goodbye|good|welcome|ok(?:ay)?|please|test|testing)\b",
@@ -30,8 +46,11 @@ _GREETING = re.compile(
 
 
 def _find(query: Query) -> tuple[int, int] | None:
-    if query.brings_material or query.words > _PREPOSITION_WORDS:
+    if query.brings_material:
         return None
+    wanted = _wanted(query)
+    if wanted or query.words > _PREPOSITION_WORDS:
+        return wanted
     found = _PREPOSITION.match(query.head, query.start)
     if found and not _VERB.search(query.head, found.end()):
         return found.span()
@@ -41,6 +60,22 @@ def _find(query: Query) -> tuple[int, int] | None:
     bare = _BARE.match(query.head, query.start)
     if bare and query.words <= _BARE_WORDS and not _GREETING.match(query.head.strip()):
         return bare.span()
+    return None
+
+
+def _wanted(query: Query) -> tuple[int, int] | None:
+    """*A version as a haiku?*, *My inventory, please*: a thing asked for without a verb."""
+    for start, end in query.sentences[:2]:
+        sentence = query.head[start:end]
+        if len(query.head[query.start : start].split()) > _REPLY_WORDS:
+            return None
+        opening = _NEW_THING.match(sentence)
+        if opening is None or len(sentence.split()) > _NEW_THING_WORDS:
+            continue
+        relative = _RELATIVE.search(sentence)
+        own = sentence[: relative.start()] if relative else sentence
+        if _WANTED.search(sentence) and not _FINITE.search(own):
+            return start, start + opening.end()
     return None
 
 

@@ -3,6 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from parrot_core.context import Cue, detect
+from parrot_core.engines.types import Message
 
 
 def find_cue(query: str, language: str | None) -> Cue | None:
@@ -39,6 +40,19 @@ LEANS = [
     ("ellipsis", "Any other API recommendation?"),
     ("comparative", "use a struct instead"),
     ("edit", "change 'employee' to team"),
+    ("return", "Back to the pot: does clay dry faster?"),
+    ("return", "Let's return to what we paid, was the price fair?"),
+    ("return", "What was wrong with the plan I began with?"),
+    ("return", "Is your first estimate still good?"),
+    ("correction", "Hang on, the train leaves earlier."),
+    ("correction", "Sorry, Tuesday was right."),
+    ("correction", "I forgot to say: only in winter"),
+    ("correction", "Make that 2024, please."),
+    ("definite", "Which of the three plans costs least?"),
+    ("ellipsis", "What would the neighbours say, then?"),
+    ("ellipsis", "write in python now"),
+    ("ellipsis", "Which sold best?"),
+    ("fragment", "A version as a haiku?"),
 ]
 
 STANDS_ALONE = [
@@ -54,6 +68,12 @@ STANDS_ALONE = [
     "Thanks!",
     "any issue with this code\n\nimport React from 'react';\nconst x = () => <div>hello</div>;\n",
     "Summarize this text: The Danube rises in Germany and flows for 2,850 km to the Black Sea.",
+    "Back to the Future came out in which year?",
+    "How can I get back to the home screen on Android?",
+    "Sorry if I ask too much, but what is a compiler?",
+    "A parcel weighs 3, sorry, 4 kg and costs 2 euros a kilo. What do I pay?",
+    "Which of the two rivers is longer, the Rhine or the Rhône?",
+    "Which is faster, a train or a coach?",
     "9. What are the different types of problems?",
     "I want to use the tone() function to drive the speaker",
     "",
@@ -85,6 +105,10 @@ def test_a_query_that_stands_alone_shows_none(query: str) -> None:
         ("continuation", "继续"),
         ("edit", "改用axios"),
         ("ellipsis", "要是更喜欢猫呢？"),
+        ("return", "说回乙管，漏水怎么办？"),
+        ("return", "跟第一版比，哪里变了？"),
+        ("correction", "我记反了，甲管才对"),
+        ("correction", "慢着，我有四天时间"),
     ],
 )
 def test_chinese_cues_are_seen_whatever_the_sessions_language(rule: str, query: str) -> None:
@@ -94,9 +118,60 @@ def test_chinese_cues_are_seen_whatever_the_sessions_language(rule: str, query: 
         assert cue.kind == rule
 
 
-@pytest.mark.parametrize("query", ["中国的首都是哪里？", "从二维翼型的角度描述动态失速", "你好"])
+@pytest.mark.parametrize(
+    "query",
+    [
+        "中国的首都是哪里？",
+        "从二维翼型的角度描述动态失速",
+        "你好",
+        "再见，晚安！",
+        "从成都回到北京坐高铁要多久？",
+    ],
+)
 def test_a_chinese_query_that_stands_alone_shows_none(query: str) -> None:
     assert find_cue(query, "zh") is None
+
+
+SAID: list[Message] = [
+    {
+        "role": "user",
+        "content": "How many slabs, 400 by 600 mm, does the south wall of a shed need?",
+    },
+    {"role": "assistant", "content": "Twelve slabs, and one cut in half at the door."},
+]
+
+
+@pytest.mark.parametrize(
+    ("rule", "query"),
+    [
+        ("definite", "Will the slabs crack?"),
+        ("definite", "Are the 400 a minimum?"),
+        ("definite", "That door opens to the inside."),
+        ("correction", "The north wall, not the south."),
+    ],
+)
+def test_what_a_query_names_as_known_is_looked_up_in_the_history(rule: str, query: str) -> None:
+    assert not detect(query).depends
+    assert detect(query, SAID).cues[0].kind == rule
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "How far is the sun from the earth?",
+        "What is the door of a submarine called?",
+        "Name a slab of stone, not a metal",
+    ],
+)
+def test_a_word_of_the_history_alone_is_no_cue(query: str) -> None:
+    assert not detect(query, SAID).depends
+
+
+def test_in_chinese_too_what_one_goes_back_to_must_have_been_said() -> None:
+    said: list[Message] = [{"role": "user", "content": "第二天去文殊院"}]
+    assert detect("回到文殊院，要多久？", said).cues[0].kind == "return"
+    assert not detect("回到北京，要多久？", said).depends
+    assert detect("是宝光寺，不是文殊院", said).cues[0].kind == "correction"
 
 
 def test_a_language_without_rules_shows_no_cue() -> None:

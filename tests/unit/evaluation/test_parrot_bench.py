@@ -11,6 +11,7 @@ from typing import TypedDict
 import pytest
 
 from parrot_core.evaluation.benchmark import load_benchmark, selected_benchmark
+from parrot_core.evaluation.dependence import later_queries
 from parrot_core.packaged import packaged_file
 from parrot_core.recipe import Evaluate, load_recipe
 
@@ -82,6 +83,14 @@ def test_references_are_there_for_every_turn_of_four_categories_and_for_no_other
     for question in load_benchmark(OURS).questions:
         given = [question.reference_of(turn) is not None for turn in range(1, 9)]
         assert given == [question.category in WITH_REFERENCE] * 8, question.question_id
+
+
+def test_of_the_later_turns_the_rules_find_four_in_five_to_depend_in_each_language() -> None:
+    later = list(later_queries(load_benchmark(OURS).questions))
+    assert len(later) == 96 * 7
+    for language in ("en", "zh"):
+        own = [query.found.depends for query in later if query.question.language == language]
+        assert sum(map(bool, own)) >= 0.8 * len(own), language
 
 
 def test_no_query_is_like_another() -> None:

@@ -1,5 +1,6 @@
 """A failing query ends its session; what is left is kept or rejected, and the accounts close."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from parrot_core.errors import UserError
 from parrot_core.filters.stage import FilterStage
+from parrot_core.lake.reviews import Reviews
+from parrot_core.lake.storage import Storage
 from parrot_core.schemas import PARROT
 from parrot_core.stage import Row, ShardPlan, Slice
 from tests.fakes import FakeWork
@@ -100,3 +104,18 @@ def test_accounts_close_and_no_kept_query_fails(
         assert len(queries) == row["n_turns"] >= min_turns
         assert set(queries) <= set(GOOD)
         assert queries.count(GOOD[0]) <= 1
+
+
+def test_sessions_that_reviewers_flagged_are_rejected_whole(tmp_path: Path) -> None:
+    storage = Storage(str(tmp_path / "lake"))
+    reviews = Reviews(storage, "dialogues", "demo")
+    reviews.mark("d2", "flag", datetime(2026, 11, 22, tzinfo=UTC))
+    reviews.export("odd", datetime(2026, 11, 22, tzinfo=UTC))
+    work = _filter(tmp_path, [_dialogue(1, GOOD), _dialogue(2, GOOD)], flagged="odd")
+    assert [row["id"] for row in work.emitted] == ["d1"]
+    assert [(r["id"], r["reason"]) for r in work.rejected] == [("d2", "flagged")]
+
+
+def test_a_recipe_that_names_no_export_that_is_there_is_the_users_mistake(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"no export .* 'gone'"):
+        _filter(tmp_path, [_dialogue(1, GOOD)], flagged="gone")

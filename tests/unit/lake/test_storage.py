@@ -24,6 +24,14 @@ def test_what_is_written_is_read_and_listed(storage: Storage) -> None:
     assert storage.list("nothing/here") == []
 
 
+def test_folders_are_named_without_what_is_in_them(storage: Storage) -> None:
+    storage.write_bytes("runs/b/x/y.json", b"1")
+    storage.write_bytes("runs/a/z.json", b"1")
+    storage.write_bytes("runs/file.json", b"1")
+    assert storage.folders("runs") == ["a", "b"]
+    assert storage.folders("nothing") == []
+
+
 def test_a_missing_file_is_file_not_found(storage: Storage) -> None:
     with pytest.raises(FileNotFoundError):
         storage.read_bytes("none")

@@ -94,10 +94,21 @@ def test_sft_can_train_on_real_conversations_of_one_source(tmp_path):
     assert work.metrics["examples"]["left_out"] == {"split_train": 2, "other_source": 2}
 
 
+def test_an_asker_can_learn_from_one_source_alone(tmp_path):
+    launch = Launch()
+    names = ("sharegpt", "ultrachat")
+    rows = [session(n, split="train", source=names[n % 2]) for n in range(6)]
+    settings = {"base": "stub/model", "source": "sharegpt"}
+    work = FakeWork(small_recipe(train_ask=settings), tmp_path, rows=rows)
+    TrainAskStage(launch).process(work)
+    assert [row["messages"][0]["content"] for row in launch.train] == ["q0", "q2", "q4"]
+    assert work.metrics["examples"]["left_out"] == {"other_source": 3}
+
+
 def test_sft_can_train_on_the_dialogues_seeded_from_one_source(tmp_path):
     launch = Launch()
     settings = {"base": "stub/model", "source": "ultra*", "heldout_fraction": 0}
-    rows = [session(n) | {"id": f"{'ultra_1' if n % 2 else 'ShareGPT'}:{n}"} for n in range(6)]
+    rows = [session(n) | {"id": f"{'ultra/part_1' if n % 2 else 'ShareGPT'}:{n}"} for n in range(6)]
     work = FakeWork(small_recipe(train_sft=settings), tmp_path, rows=rows)
     TrainSftStage(launch).process(work)
     assert len(launch.train) == 3

@@ -1,4 +1,4 @@
-"""The Chinese rules, simplified and traditional script; the kinds are those of English."""
+"""The Chinese rules that are one pattern each, simplified and traditional script."""
 
 import re
 
@@ -26,8 +26,10 @@ _CLASSIFIER = (
 _DEMONSTRATIVE = re.compile(
     r"[这這](?!(?:个|個)?(?:周末|週末|星期|礼拜|月|世界|年头|时代)|几[天年]|幾[天年]|[一两]?[天年月次]"
     r"|段(?:时间|日子)|阵|时候|輩子|辈子)"
-    rf"(?={_CLASSIFIER}|[是就会會能跟和与與对對有不算么麼要可应應怎为為])"
+    rf"(?=[二三四五六七八九十\d]+{_CLASSIFIER}|{_CLASSIFIER}|[是就会會能跟和与與对對有不算么麼要可应應怎为為])"
     rf"|(?<![\u3400-\u9fff])那(?={_CLASSIFIER})(?!.{{2,20}}的[^，。？]{{1,8}}[叫是])(?!一?[年天])"
+    r"|(?<=[\u3400-\u9fff])(?<!的)那(?=[家位张張])|(?<=[在去到从從])那[儿兒里裡边邊]"
+    r"|(?<=[\u3400-\u9fff])的那[个個种種](?=答案|问题|問題|版本|方案|办法|辦法)"
     r"|此(?=文|代码|代碼|问题|問題|题|題|段|类|類|方法)"
     r"|^哪[一]?[个個本种種首部款家](?!国家|國家|城市)"
 )
@@ -42,7 +44,8 @@ _DEFINITE = re.compile(
     r"(?<!的)第[一二三四五六七八九十\d]+[个個点點条條段句种種项項步本部首章题題行列张張](?!世界)"
     r"|(?<!的)最[后後]一?[个個句段点點条條行步]|两者|兩者|前者|[后後]者"
     r"|^哪[一]?[个個本种種首部款].{0,2}最"
-    r"|^(?:请|請|把|将|將)?(?:标题|標題|开头|開頭|结尾|結尾|语气|語氣|字数|字數|内容|內容|代码|代碼|文章)"
+    r"|(?<![的之])[前后後][两兩几幾一二三四\d][句段行条條项項个個点點步](?!月|世纪|世紀)"
+    r"|^(?:请|請|把|将|將)?(?:题目|題目|结局|結局|主角|标题|標題|开头|開頭|结尾|結尾|语气|語氣|字数|字數|内容|內容|代码|代碼|文章)"
 )
 _CONTINUATION = re.compile(
     r"^\W*(?:请|請)?(?:继续|繼續|接着|接著|还有|還有|更多|展开|展開|(?:再)?(?:详细|詳細|具体|具體)"
@@ -59,7 +62,10 @@ _RELATION = (
 )
 _ELLIPSIS = re.compile(
     r"^\W*(?:然[后後]|所以|但是?|可是|而且|不过|不過|因为|因為|还|還)"
-    r"|^\W*那(?=[么麼我你如要怎为為还還可能应應需该該就是里裡边邊它他，,])|呢\s*[？?]?\s*$"
+    r"|^\W*那(?=[么麼我你如要怎为為还還可能应應需该該就是里裡边邊它他，,])"
+    r"|^[^。？?！!，,]{1,14}呢\s*(?:[？?]|$)|呢\s*[？?]?\s*$"
+    r"|也(?:适用|適用|成立|一样|一樣|行|可以|这样|這樣)(?:吗|嗎|么|麼|吧)|题目也|題目也"
+    r"|^\W*(?:只|光|单|單)[\u3400-\u9fff]{1,4}[，,]|[按照][^，。？]{1,8}的\W*$"
     r"|^\W*(?:为什么|為什麼|为何|為何|什么意思|什麼意思|哪些|多少|多久|几个|幾個|几点|幾點|怎么样"
     r"|怎么会|怎麼會)\W*$"
     r"|^\W*(?:怎么|怎麼|如何)(?:去|用|做|办|辦|写|寫|算|弄|走|说|說|读|讀|买|買|解决|实现|實現|操作"
@@ -72,7 +78,7 @@ _ELLIPSIS = re.compile(
     r"|^\W*(?:没有|沒有|如果|要是|万一|萬一).{1,7}(?:怎么办|怎麼辦|的话|的話)"
 )
 _COMPARATIVE = re.compile(
-    r"^\W*(?:请|請)?(?:再|更|另外|别的|別的|其他|其它|换一?[个個种種首]|換一?[個種首]|类似|類似|同样|同樣)"
+    r"^\W*(?:请|請)?(?:再(?!见|見|别康|別康|会|會)|更|另外|别的|別的|其他|其它|换一?[个個种種首]|換一?[個種首]|类似|類似|同样|同樣)"
     r"|(?:还有|還有|有没有)(?:别|別|更|其[他它]|吗|嗎)|更[\u3400-\u9fff]{1,4}(?:一点|一點|一些|点|些)"
     r"|(?:短|长|長|简单|簡單|详细|詳細|正式|口语|口語|可爱|可愛|具体|具體|多|少|幽默|简洁|簡潔|通俗"
     r"|委婉|专业|專業|快|慢|便宜)(?:一点|一點|一些|点儿?|點|些)(?:的|吧|吗|嗎)?\W*$"
@@ -80,7 +86,7 @@ _COMPARATIVE = re.compile(
 )
 _EDIT = re.compile(
     r"^\W*(?:请|請)?(?:改[成为為用]|去掉|删|刪|加[上入个個一]|添加|补充|補充|修改|润色|潤色|翻译成|翻譯成|翻成"
-    r"|做成|写成|寫成|缩短|縮短|扩写|擴寫|总结一下|總結一下|不要|别用|別用)"
+    r"|做成|写成|寫成|换[成个個]|換[成個]|整理成|压缩|壓縮|合并|合併|缩短|縮短|扩写|擴寫|总结一下|總結一下|不要|别用|別用)"
     r"|^\W*(?:请|請)?[把将將].{1,20}(?:改[成为為]|去掉|删|刪|放[到在]|移到|做成|总结成|總結成)"
     r"|^[\u3400-\u9fff]{1,5}改[成为為]"
 )
@@ -103,9 +109,7 @@ def _bound(query: Query, position: int) -> bool:
     return bool(ends) and len(_HAN.findall(before[: ends[-1]])) >= _ANTECEDENT_CHARS
 
 
-def _points_out(pattern: re.Pattern[str]) -> Rule:
-    kind: Kind = "pronoun" if pattern is _PRONOUN else "demonstrative"
-
+def _points_out(kind: Kind, pattern: re.Pattern[str]) -> Rule:
     def find(query: Query) -> tuple[int, int] | None:
         if len(query.text) > _SHORT_CHARS or query.brings_material:
             return None
@@ -125,15 +129,12 @@ def _rule(kind: Kind, pattern: re.Pattern[str]) -> Rule:
     return Rule(kind, find)
 
 
-CHINESE: tuple[Rule, ...] = (
-    _rule("continuation", _CONTINUATION),
-    _points_out(_PRONOUN),
-    _points_out(_DEMONSTRATIVE),
-    _rule("discourse", _DISCOURSE),
-    _rule("definite", _DEFINITE),
-    _rule("ellipsis", _ELLIPSIS),
-    _rule("comparative", _COMPARATIVE),
-    _rule("edit", _EDIT),
-    _rule("fragment", _FRAGMENT),
-)
-"""The order in which cues are reported."""
+CONTINUATION = _rule("continuation", _CONTINUATION)
+PRONOUN = _points_out("pronoun", _PRONOUN)
+DEMONSTRATIVE = _points_out("demonstrative", _DEMONSTRATIVE)
+DISCOURSE = _rule("discourse", _DISCOURSE)
+DEFINITE = _rule("definite", _DEFINITE)
+ELLIPSIS = _rule("ellipsis", _ELLIPSIS)
+COMPARATIVE = _rule("comparative", _COMPARATIVE)
+EDIT = _rule("edit", _EDIT)
+FRAGMENT = _rule("fragment", _FRAGMENT)

@@ -1,0 +1,75 @@
+"""All published versions, by dataset."""
+
+from itertools import groupby
+
+from nicegui import ui
+
+from dashboard.site import Site
+from dashboard.widgets import block, heading, in_thread, line, read
+from parrot_core.evaluation.wording import count, dollars
+from parrot_core.lake.manifest import Manifest
+
+HEAD = ("version", "rows", "rejects", "size", "cost", "published (UTC)", "")
+
+
+async def data_page(site: Site) -> None:
+    """Build the page."""
+    heading("Data")
+    place = block("")
+    with place:
+        waiting = line("Reading the lake …", "soft")
+        found = await read(site.shelf.versions)
+        waiting.set_visibility(False)
+        if found is None:
+            return
+        exports = await in_thread(lambda: _order(site))
+        if not found:
+            line("This lake holds no published version yet.", "soft")
+        found.sort(key=lambda m: (exports.get(m.name, 99), m.name))
+        for name, versions in groupby(found, key=lambda m: m.name):
+            _dataset(name, list(versions))
+
+
+def _order(site: Site) -> dict[str, int]:
+    return {spec.output: place for place, spec in enumerate(site.watch.stages)}
+
+
+def _dataset(name: str, versions: list[Manifest]) -> None:
+    with block("card", "section"):
+        heading(name, 2)
+        with block("scroll"), block("grid", "table"):
+            with block("", "thead"), block("", "tr"):
+                for title in HEAD:
+                    with block("n" if title in HEAD[1:5] else "", "th"):
+                        ui.label(title)
+            with block("", "tbody"):
+                for manifest in versions:
+                    _version(manifest)
+
+
+def _version(manifest: Manifest) -> None:
+    where = f"{manifest.name}/{manifest.version}"
+    size = sum(entry.bytes for entry in manifest.files)
+    rows = count(manifest.accounting.rows_out) if manifest.kind == "dataset" else ""
+    cells = (
+        rows,
+        count(manifest.accounting.rows_rejected) if rows else "",
+        f"{size / 1e6:,.1f} MB",
+        dollars(manifest.usd),
+        manifest.created_at[:16].replace("T", " "),
+    )
+    with block("", "tr"):
+        with block("", "td"):
+            if manifest.kind == "dataset":
+                ui.link(manifest.version, f"/data/{where}")
+            else:
+                ui.link(manifest.version, f"/quality/{manifest.run}")
+        for position, cell in enumerate(cells):
+            with block("n" if position < 4 else "", "td"):
+                line(cell)
+        with block("", "td"), block("row"):
+            if manifest.kind == "dataset":
+                ui.link("read", f"/data/{where}")
+                if manifest.accounting.rows_rejected:
+                    ui.link("rejects", f"/data/{where}?part=rejects")
+                ui.link("review a sample", f"/review/{where}")

@@ -1,0 +1,127 @@
+"""One row of any dataset, laid out for reading."""
+
+import json
+from collections.abc import Sequence
+
+from dashboard.chat import bubble, chat, long_text
+from dashboard.shelf import Place
+from dashboard.site import Site
+from dashboard.widgets import block, body, chip, facts, heading, line
+from parrot_core.lake.peek import Row
+from parrot_core.schemas import REASONS
+
+NOT_FACTS = frozenset({"id", "source_ids", "request_key", "evidence", "detail", "original"})
+
+STRATEGIES = {
+    "neglect": "ignores the conversation",
+    "hallucination": "answers a guess at what was meant",
+    "misunderstanding": "answers about another passage",
+}
+
+
+def row_view(row: Row, siblings: Sequence[Row] = ()) -> None:
+    """Show a row; ``siblings`` are the pairs of the same query, with itself."""
+    if "original" in row:
+        _reject(row)
+    elif "chosen" in row:
+        _pairs(row, siblings or [row])
+    elif "messages" in row:
+        chat(row["messages"], row.get("provenance"), language=row.get("language"))
+    elif "judge_model" in row:
+        _judgment(row)
+    elif "history" in row:
+        _context_query(row)
+    else:
+        bubble("user", str(row.get("query") or ""), "")
+
+
+def row_facts(row: Row) -> None:
+    """The short columns of a row."""
+    plain = {
+        name: value
+        for name, value in row.items()
+        if name not in NOT_FACTS and value is not None and not isinstance(value, list | dict)
+    }
+    facts({name: value for name, value in plain.items() if len(str(value)) <= 160})
+
+
+def siblings_of(site: Site, place: Place, row: Row) -> list[Row]:
+    """All pairs of the query that a pair is about."""
+    if "chosen" not in row or ":" not in row["id"]:
+        return []
+    index, peek = site.shelf.index(place), site.shelf.peek(place)
+    return peek.read(list(index.beginning(row["id"].rsplit(":", 1)[0] + ":"))[:12])
+
+
+def _pairs(row: Row, pairs: Sequence[Row]) -> None:
+    chat(row["prompt"], language=row.get("language"))
+    with block("chosen verdict"):
+        chip("done", "chosen")
+        for message in row["chosen"]:
+            long_text(message["content"])
+    with block("three"):
+        for pair in pairs:
+            with block("rejected verdict"):
+                with block("row"):
+                    chip("failed", str(pair["strategy"]))
+                    line(STRATEGIES.get(pair["strategy"], ""), "soft small")
+                if pair.get("evidence"):
+                    with block("evidence"):
+                        named = (
+                            "the guess" if pair["strategy"] == "hallucination" else "the passage"
+                        )
+                        line(f"{named}, by {pair.get('evidence_by') or 'the writer'}", "soft small")
+                        body(pair["evidence"], limit=1500)
+                for message in pair["rejected"]:
+                    long_text(message["content"])
+
+
+def _context_query(row: Row) -> None:
+    chat(row["history"], language=row.get("language"))
+    chat(
+        [
+            {"role": "user", "content": row["query"]},
+            {"role": "assistant", "content": row["response"] or ""},
+        ],
+        marked=False,
+    )
+    with block("evidence"):
+        line(f"rule: {row['rule']} · judge says dependent: {row['judge_verdict']}", "soft small")
+        body(row.get("judge_text") or "", limit=1500)
+
+
+def _judgment(row: Row) -> None:
+    bubble("user", row["query"] or "", f"turn {row['turn']}")
+    bubble("assistant", row["answer"] or "", str(row["subject"]))
+    with block("evidence"):
+        line(f"score {row['score']} by {row['judge_model']}", "soft small", limit=300)
+        body(row.get("judge_text") or "")
+
+
+def _reject(row: Row) -> None:
+    with block("note alarm"):
+        line(row["reason"], "title")
+        line(REASONS.get(row["reason"], ""), "soft")
+        body(row.get("detail") or "", limit=2000)
+    heading("What was put aside", 2)
+    try:
+        original = json.loads(row["original"])
+    except ValueError:
+        original = None
+    messages = original.get("messages") if isinstance(original, dict) else None
+    if isinstance(messages, list) and _is_conversation(messages):
+        chat(messages)
+    else:
+        shown = (
+            row["original"]
+            if original is None
+            else json.dumps(original, indent=1, ensure_ascii=False)
+        )
+        long_text(shown)
+
+
+def _is_conversation(messages: list[object]) -> bool:
+    return all(
+        isinstance(m, dict) and isinstance(m.get("role"), str) and isinstance(m.get("content"), str)
+        for m in messages
+    )

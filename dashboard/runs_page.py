@@ -1,0 +1,88 @@
+"""All runs with state, age, progress and cost; the numbers move."""
+
+from datetime import UTC, datetime
+from functools import partial
+
+from nicegui import ui
+
+from dashboard.site import Site
+from dashboard.widgets import Bar, block, body, chip, heading, in_thread, line
+from parrot_core.errors import ParrotError
+from parrot_core.evaluation.wording import count, dollars, duration, short_count
+from parrot_core.monitor import RunState
+from parrot_core.monitor.inert import one_line
+
+
+class _RunRow:
+    """One run of the list."""
+
+    def __init__(self, name: str) -> None:
+        with (
+            block("", "li"),
+            ui.link(target=f"/run/{name}").classes("run card"),
+        ):
+            with block("row"):
+                line(name, "name")
+                self._chip = chip("waiting")
+                self._where = line("", "soft grow")
+                self._age = line("", "soft")
+            self._bar = Bar()
+            with block("row soft small"):
+                self._said = line("", "grow")
+                self._cost = line("")
+
+    def show(self, state: RunState, now: datetime) -> None:
+        """Show the run as it is."""
+        own = state.own_stages
+        finished = sum(stage.published for stage in own)
+        self._chip.set_text(state.status)
+        self._chip.classes(replace=f"chip {state.status}")
+        busy = next((s for s in own if not s.published and (s.planned_at or s.shards)), None)
+        self._where.set_text(_where(state) if busy is None else f"at {busy.name}")
+        begun = state.header.created_at
+        self._age.set_text(f"begun {duration((now - begun).total_seconds())} ago" if begun else "")
+        part = (busy.percent or 0.0) / 100 if busy is not None else 0.0
+        self._bar.show(100 * (finished + part) / max(1, len(own)), state.status)
+        self._said.set_text(
+            state.header.pause
+            or f"{finished} of {len(own)} stages · {duration(state.seconds)} of work · "
+            f"{short_count(state.tokens)} tokens · {count(sum(s.rejects for s in own))} rejects"
+        )
+        budget = state.header.recipe.get("budget_usd")
+        self._cost.set_text(
+            dollars(state.usd) + (f" of ${budget:,.2f}" if isinstance(budget, int | float) else "")
+        )
+
+
+def runs_page(site: Site) -> None:
+    """Build the page."""
+    heading("Runs")
+    note = line("Reading the lake …", "soft")
+    listing = block("plain", "ul")
+    rows: dict[str, _RunRow] = {}
+    order: list[str] = []
+
+    async def show() -> None:
+        try:
+            headers = await in_thread(site.watch.headers)
+            note.set_text("" if headers else "This lake holds no run yet.")
+            names = [header.name for header in headers]
+            if names != order:
+                order[:] = names
+                rows.clear()
+                listing.clear()
+                with listing:
+                    rows.update((name, _RunRow(name)) for name in names)
+                    if not names:
+                        body("parrot run deployments/recipes/demo.yaml", "mono")
+            for name in names:  # one by one: a long run keeps no other from being shown
+                state = await in_thread(partial(site.watch.run, name))
+                rows[name].show(state, datetime.now(UTC))
+        except (ParrotError, OSError) as error:
+            note.set_text(one_line(error, 600))
+
+    ui.timer(1.0, show)
+
+
+def _where(state: RunState) -> str:
+    return state.header.description if state.status == "done" else ""

@@ -1,0 +1,94 @@
+"""Serves the dashboard: NiceGUI on uvicorn, behind the guard."""
+
+import io
+import logging
+import os
+import threading
+import webbrowser
+from functools import partial
+
+import pyarrow
+import pyarrow.parquet
+import uvicorn
+from fastapi import FastAPI
+from nicegui import ui
+from rich.console import Console
+
+from dashboard.access import Guard, Secret, is_loopback, secret_for
+from dashboard.actions import Actions
+from dashboard.frame import frame
+from dashboard.shelf import Shelf
+from dashboard.site import Site
+from dashboard.watch import Watch
+from parrot_core.errors import ParrotError
+from parrot_core.lake.lake import Lake
+from parrot_core.monitor import StageSpec
+from parrot_core.pipeline import STAGES
+
+logger = logging.getLogger(__name__)
+
+ICON = (
+    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32"><rect width="32" height="32" '
+    'rx="8" fill="#17704a"/><path d="M9 23V12a7 7 0 0 1 14 0c0 4-3 6-7 6h-3v5z" fill="#fff"/>'
+    '<circle cx="16" cy="12" r="2" fill="#17704a"/></svg>'
+)
+
+
+def site_of(lake_url: str, *, read_only: bool) -> Site:
+    """What the pages need of a lake."""
+    lake = Lake(lake_url)
+    specs = [StageSpec(stage.name, stage.output, stage.kind) for stage in STAGES]
+    actions = None if read_only else Actions(lake)
+    return Site(lake, Watch(lake, specs), Shelf(lake), actions)
+
+
+def application(site: Site, secret: Secret, host: str, port: int) -> Guard:
+    """The whole dashboard as an ASGI application. Once a process: NiceGUI is a singleton."""
+    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+    ui.run_with(
+        app,
+        root=partial(frame, site),
+        title="Parrot Factory",
+        favicon=ICON,
+        dark=None,
+        tailwind=False,
+        binding_refresh_interval=None,
+        show_welcome_message=False,
+    )
+    return Guard(app, secret, port, local_only=is_loopback(host))
+
+
+def _warm(site: Site) -> None:
+    """Do at the start what the first viewer would wait for; Arrow loads pieces of itself, too."""
+    table = pyarrow.table({"text": ["warm"]})
+    with io.BytesIO() as file:
+        pyarrow.parquet.write_table(table, file)
+        pyarrow.parquet.ParquetFile(file).read().take([0])
+    try:
+        site.watch.runs()
+        site.shelf.versions()
+    except (ParrotError, OSError) as error:  # the pages show it where it matters
+        logger.warning("%s", error)
+
+
+def serve(
+    lake_url: str, host: str, port: int, *, read_only: bool, browser: bool, console: Console
+) -> None:
+    """Serve until interrupted.
+
+    Raises:
+        UserError: an address that others can reach, without a password.
+    """
+    secret = secret_for(host, os.environ)
+    site = site_of(lake_url, read_only=read_only)
+    address = f"http://{'[::1]' if host == '::1' else host}:{port}/"
+    entry = address if secret.chosen else f"{address}?token={secret.text}"
+    mode = ", read-only" if read_only else ""
+    console.print(f"Dashboard of {lake_url}{mode}: {entry}", markup=False, soft_wrap=True)
+    config = uvicorn.Config(
+        application(site, secret, host, port), host=host, port=port, log_level="warning"
+    )
+    threading.Thread(target=_warm, args=(site,), name="parrot-warm", daemon=True).start()
+    if browser:
+        threading.Timer(1.0, webbrowser.open, [entry]).start()
+    uvicorn.Server(config).run()

@@ -1,0 +1,186 @@
+"""The shards of one stage: a grid by state, one shard in detail, and retries."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+from nicegui import ui
+from nicegui.events import GenericEventArguments
+
+from dashboard.retry import retry_dialog
+from dashboard.shard_grid import moved, shard_at, shard_grid
+from dashboard.site import Site
+from dashboard.widgets import block, body, chip, facts, heading, in_thread, line, redraw
+from parrot_core.errors import ParrotError
+from parrot_core.evaluation.wording import count, dollars, duration, plural, rate
+from parrot_core.monitor import RunHeader, ShardFailure, ShardState, StageState
+from parrot_core.monitor.inert import one_line
+from parrot_core.monitor.state import ShardStatus
+
+ON_CLICK = "(e) => emit(e.offsetX, e.offsetY)"
+ON_ARROW = "(e) => { if (e.key.startsWith('Arrow')) { e.preventDefault(); emit(e.key) } }"
+TRACEBACK_CHARS = 12_000
+
+
+def shards_page(site: Site, run: str, stage: str, shard: str = "") -> None:
+    """Build the page; ``shard`` is the number of one to show at once."""
+    _ShardsPage(site, run, stage, int(shard) if shard.isdecimal() else None)
+
+
+class _ShardsPage:
+    """The page and what it has shown."""
+
+    def __init__(self, site: Site, run: str, stage: str, chosen: int | None) -> None:
+        self._site = site
+        self._run = run
+        self._stage = stage
+        self._chosen = chosen
+        self._shards: Sequence[ShardState] = ()
+        self._counted: Counter[ShardStatus] = Counter()
+        self._shown: ShardState | None = None
+        self._header: RunHeader | None = None
+        with block("row head"):
+            ui.link(run, f"/run/{run}").classes("crumb")
+            heading(stage)
+            block("grow")
+            self._buttons = block("row")
+        self._note = line("Reading the shards …", "soft", limit=600)
+        with block("card", "section"):
+            self._chips = block("row wrap")
+            self._grid = ui.html("", sanitize=False).classes("shard-grid scroll")
+            self._grid.props('tabindex=0 aria-label="Shards; the arrow keys move"')
+            self._grid.on("click", self._click, js_handler=ON_CLICK)
+            self._grid.on("keydown", self._arrow, js_handler=ON_ARROW)
+        self._detail = block("detail")
+        self._tail = body("", "log mono")
+        self._tail.set_visibility(False)
+        ui.timer(1.0, self._show)
+
+    async def _show(self) -> None:
+        site, run, stage = self._site, self._run, self._stage
+        try:
+            state = await in_thread(lambda: site.watch.stage(run, stage))
+            header = self._header = (await in_thread(lambda: site.watch.run(run))).header
+        except (ParrotError, OSError) as error:
+            self._note.set_text(one_line(error, 600))
+            return
+        if state is None:
+            self._note.set_text(f"There is no stage '{one_line(stage)}'.")
+            return
+        self._shards = state.shards
+        self._note.set_text(_summary(state))
+        self._count(header)
+        self._draw()
+        self._show_detail(header)
+        if site.actions is not None:
+            said = await in_thread(lambda: site.actions.tail(run) if site.actions else "")
+            self._tail.set_visibility(bool(said))
+            self._tail.set_text(said[-4000:])
+
+    def _count(self, header: RunHeader) -> None:
+        counted = Counter(shard.status for shard in self._shards)
+        if counted == self._counted:
+            return
+        self._counted = counted
+        self._chips.clear()
+        with self._chips:
+            for status, number in counted.most_common():
+                chip(status, f"{number:,} {status}")
+        self._buttons.clear()
+        if self._site.actions is None:
+            return
+        with self._buttons:
+            failed = [s.index for s in self._shards if s.status == "failed"]
+            missing = sum(s.status != "done" for s in self._shards)
+            if failed:
+                ask = retry_dialog(self._site, header, self._stage, failed)
+                ui.button(f"Retry {len(failed)} failed …", on_click=ask.open).props(
+                    "unelevated no-caps"
+                )
+            if missing and missing != len(failed):
+                ask_all = retry_dialog(self._site, header, self._stage, [])
+                ui.button(f"Retry {missing} missing …", on_click=ask_all.open).props(
+                    "outline no-caps"
+                )
+
+    def _draw(self) -> None:
+        redraw(self._grid, shard_grid(self._shards, self._chosen))
+
+    def _show_detail(self, header: RunHeader | None) -> None:
+        if self._chosen is None or self._chosen >= len(self._shards):
+            return
+        shard = self._shards[self._chosen]
+        if shard == self._shown:
+            return
+        self._shown = shard
+        self._detail.clear()
+        with self._detail, block("card", "section"):
+            with block("row"):
+                heading(f"Shard {shard.index}", 2)
+                chip(shard.status)
+                block("grow")
+                if self._site.actions is not None and header and shard.status != "done":
+                    ask = retry_dialog(self._site, header, self._stage, [shard.index])
+                    ui.button("Retry this shard …", on_click=ask.open).props("outline no-caps")
+            facts(_facts(shard))
+            for failure in reversed(shard.failures):
+                _attempt(failure)
+
+    def _click(self, event: GenericEventArguments) -> None:
+        x, y = event.args
+        self._choose(shard_at(float(x), float(y), len(self._shards)))
+
+    def _arrow(self, event: GenericEventArguments) -> None:
+        self._choose(moved(self._chosen, str(event.args), len(self._shards)))
+
+    def _choose(self, position: int | None) -> None:
+        if position is None:
+            return
+        self._chosen = position
+        self._draw()
+        self._show_detail(self._header)
+        ui.navigate.history.replace(f"/run/{self._run}/{self._stage}?shard={position}")
+
+
+def _summary(state: StageState) -> str:
+    if not state.shards:
+        return (
+            "This stage has not been planned yet."
+            if not state.published
+            else (f"Published as {state.output}@{state.version}; it was made by another run.")
+        )
+    return (
+        f"{plural(len(state.shards), 'shard')}, {count(state.done)} of {count(state.total)} "
+        f"{state.unit or 'unit'}s. Click one, or move with the arrow keys."
+    )
+
+
+def _facts(shard: ShardState) -> dict[str, object]:
+    speed = shard.done / shard.seconds if shard.seconds and shard.done else None
+    found: dict[str, object] = {
+        "done": f"{count(shard.done)} of {count(shard.total)}",
+        "attempts": shard.attempts,
+        "worker": shard.worker or "-",
+        "time": duration(shard.seconds),
+        "begun": f"{shard.started_at:%Y-%m-%d %H:%M:%S} UTC" if shard.started_at else "-",
+        "last word": f"{shard.updated_at:%H:%M:%S} UTC" if shard.updated_at else "-",
+        "speed": rate(speed, "") or "-",
+        "rejects": ", ".join(f"{n} {why}" for why, n in shard.rejected.items()) or "none",
+    }
+    for engine, used in shard.usage.items():
+        found[engine] = (
+            f"{count(used.requests)} requests, {count(used.tokens)} tokens, {dollars(used.usd)}"
+        )
+    found |= {f"{name} is paused": why for name, why in shard.paused.items()}
+    found |= {f"{name} waits": why for name, why in shard.waiting.items()}
+    found |= {f"warning {n}": text for n, text in enumerate(shard.warnings[:5], start=1)}
+    return found
+
+
+def _attempt(failure: ShardFailure) -> None:
+    with block("note alarm"):
+        ended = f", {failure.ended_at:%H:%M:%S} UTC" if failure.ended_at else ""
+        line(f"Attempt {failure.attempt} at {failure.worker}{ended}", "soft small")
+        body(f"{failure.error_type}: {failure.message}", "title", limit=2000)
+        if failure.traceback:
+            with ui.expansion("Log of the attempt, its end").classes("wide"):
+                body(failure.traceback[-TRACEBACK_CHARS:], "log mono", limit=TRACEBACK_CHARS)

@@ -1,0 +1,178 @@
+"""The light columns of a version in memory, to filter by and to find a row by its id.
+
+Ids, numbers and short codes of 40,000 dialogues take a few megabytes; texts are left in their
+files. Read once a version, since versions don't change, and given up again under a bound.
+"""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from parrot_core.lake.peek import Peek
+
+TEXTS = frozenset(
+    {"query", "response", "answer", "judge_text", "evidence", "original", "detail", "request_key"}
+)
+"""Columns of strings that are read, not filtered by."""
+
+CHOICES = 60
+"""A column with more different values than that is no choice."""
+
+MOST_BYTES = 256 * 1024 * 1024
+AT_ONCE = 4
+"""Files read at once: their reading waits for storage more than for a core."""
+
+Progress = Callable[[int, int], None]
+"""Called with files read and files in all."""
+
+
+def nothing_told(done: int, total: int) -> None:
+    """Tell nobody."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which rows to show: those that fulfil all of it."""
+
+    equal: Mapping[str, str] = field(default_factory=dict)  # column: its value as text
+    least: Mapping[str, int] = field(default_factory=dict)
+    most: Mapping[str, int] = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        return bool(self.equal or self.least or self.most)
+
+
+class Index:
+    """Light columns of one part of a version."""
+
+    def __init__(self, table: pa.Table) -> None:
+        """One row a row of the version, in its order."""
+        self.table = table
+
+    @property
+    def columns(self) -> Sequence[str]:
+        """Names of the light columns."""
+        return list(self.table.column_names)
+
+    def choices(self) -> dict[str, dict[str, int]]:
+        """Columns worth filtering by, each with its values and how often they occur."""
+        found: dict[str, dict[str, int]] = {}
+        for name in self.table.column_names:
+            column = self.table[name]
+            if name == "id" or pa.types.is_floating(column.type):
+                continue
+            if pa.types.is_integer(column.type) or pa.types.is_boolean(column.type):
+                column = column.cast(pa.string())
+            counts = pc.value_counts(column).to_pylist()
+            if 1 < len(counts) <= CHOICES:
+                counts.sort(key=lambda each: (-each["counts"], str(each["values"])))
+                found[name] = {_shown(each["values"]): each["counts"] for each in counts}
+        return found
+
+    def matching(self, wanted: Wanted) -> Sequence[int]:
+        """Positions of the rows that fulfil all of it."""
+        mask: pa.ChunkedArray | None = None
+        for name, value in wanted.equal.items():
+            column = self.table[name]
+            if value == ABSENT:
+                mask = _both(mask, pc.is_null(column))
+            else:
+                mask = _both(mask, pc.equal(column.cast(pa.string()), value))
+        for name, least in wanted.least.items():
+            mask = _both(mask, pc.greater_equal(self.table[name], least))
+        for name, most in wanted.most.items():
+            mask = _both(mask, pc.less_equal(self.table[name], most))
+        if mask is None:
+            return range(self.table.num_rows)
+        positions: list[int] = pc.indices_nonzero(mask.combine_chunks()).to_pylist()
+        return positions
+
+    def find(self, row_id: str) -> int | None:
+        """Position of a row by its id."""
+        position = int(pc.index(self.table["id"], row_id).as_py())
+        return position if position >= 0 else None
+
+    def beginning(self, prefix: str) -> Sequence[int]:
+        """Positions of the rows whose id begins so."""
+        mask = pc.starts_with(self.table["id"], prefix)
+        positions: list[int] = pc.indices_nonzero(mask.combine_chunks()).to_pylist()
+        return positions
+
+
+ABSENT = "(none)"
+"""How a null is called among the choices."""
+
+
+def light_columns(schema: pa.Schema) -> list[str]:
+    """Columns of numbers, truths and short strings."""
+    return [
+        each.name
+        for each in schema
+        if each.name not in TEXTS
+        and not pa.types.is_nested(each.type)
+        and (pa.types.is_string(each.type) or pa.types.is_primitive(each.type))
+    ]
+
+
+class Indexes:
+    """Indexes of the versions looked at lately, within a bound of memory. Used from any thread."""
+
+    def __init__(self, most_bytes: int = MOST_BYTES) -> None:
+        """Empty."""
+        self._most = most_bytes
+        self._kept: OrderedDict[str, Index] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def known(self, peek: Peek) -> Index | None:
+        """The index, if it has been read already."""
+        with self._lock:
+            if peek.key in self._kept:
+                self._kept.move_to_end(peek.key)
+            return self._kept.get(peek.key)
+
+    def of(self, peek: Peek, progress: Progress = nothing_told) -> Index:
+        """The index of a version, read if need be."""
+        known = self.known(peek)
+        if known is not None:
+            return known
+        index = Index(_read(peek, progress))
+        with self._lock:
+            self._kept[peek.key] = index
+            while len(self._kept) > 1 and self._bytes() > self._most:
+                self._kept.popitem(last=False)
+        return index
+
+    def _bytes(self) -> int:
+        return sum(index.table.nbytes for index in self._kept.values())
+
+
+def _read(peek: Peek, progress: Progress) -> pa.Table:
+    schema = peek.schema()
+    columns = light_columns(schema)
+    light = pa.schema([schema.field(name) for name in columns])
+    if not peek.files:
+        return light.empty_table()
+    tables = list(_each(peek, columns, progress))
+    return pa.concat_tables(tables).combine_chunks()
+
+
+def _each(peek: Peek, columns: Sequence[str], progress: Progress) -> Iterator[pa.Table]:
+    total = len(peek.files)
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        found = pool.map(lambda number: peek.file_table(number, columns), range(total))
+        for done, table in enumerate(found, start=1):
+            yield table
+            progress(done, total)
+
+
+def _both(mask: pa.ChunkedArray | None, more: pa.ChunkedArray) -> pa.ChunkedArray:
+    return more if mask is None else pc.and_kleene(mask, more)
+
+
+def _shown(value: object) -> str:
+    return ABSENT if value is None else str(value)

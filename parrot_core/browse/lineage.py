@@ -1,0 +1,75 @@
+"""Follows a row back through the versions it came from, to the record of the source."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from parrot_core.browse.index import Indexes
+from parrot_core.errors import MissingVersion
+from parrot_core.lake.lake import Lake
+from parrot_core.lake.manifest import Manifest
+from parrot_core.lake.peek import Peek
+
+DEEPEST = 12
+"""More versions than any pipeline has between a row and its source."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ancestor:
+    """One step back: a row of an earlier version, or a record of a source outside the lake."""
+
+    id: str
+    dataset: str = ""  # empty: the source itself
+    version: str = ""
+    position: int | None = None  # of the row in its version; None where it can't be found
+
+
+def lineage(
+    lake: Lake, indexes: Indexes, manifest: Manifest, source_ids: list[str]
+) -> tuple[Ancestor, ...]:
+    """The rows a row came from, nearest first, depth first, each once.
+
+    Args:
+        lake: where the versions are.
+        indexes: find rows by id.
+        manifest: of the version the row is in.
+        source_ids: the row's own.
+    """
+    steps: list[Ancestor] = []
+    _follow(lake, indexes, manifest, source_ids, steps.append, set(), 0)
+    return tuple(steps)
+
+
+def _follow(
+    lake: Lake,
+    indexes: Indexes,
+    manifest: Manifest,
+    source_ids: list[str],
+    tell: Callable[[Ancestor], None],
+    seen: set[tuple[str, str]],
+    depth: int,
+) -> None:
+    inputs = [found for found in _inputs(lake, manifest) if found.kind == "dataset"]
+    for row_id in source_ids:
+        if (manifest.name, row_id) in seen or depth > DEEPEST:
+            continue
+        seen.add((manifest.name, row_id))
+        for parent in inputs:
+            peek = Peek(lake.storage, parent)
+            position = indexes.of(peek).find(row_id)
+            if position is not None:
+                tell(Ancestor(row_id, parent.name, parent.version, position))
+                (row,) = peek.read([position], ["source_ids"])
+                _follow(lake, indexes, parent, row["source_ids"], tell, seen, depth + 1)
+                break
+        else:
+            tell(Ancestor(row_id))
+
+
+def _inputs(lake: Lake, manifest: Manifest) -> list[Manifest]:
+    found = []
+    for name, version in manifest.inputs.items():
+        try:
+            found.append(lake.manifest("dataset", name, version))
+        except MissingVersion:  # a model, or a version that was removed since
+            continue
+    return found

@@ -1,0 +1,76 @@
+"""Looks for a text in all rows of a version: text columns only, a row group in memory at a time."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from parrot_core.browse.index import TEXTS
+from parrot_core.lake.peek import Peek
+
+MOST_HITS = 500
+"""A search ends there: whoever wants more wants another text."""
+
+Going = Callable[[int, int, int], bool]
+"""Called with files read, files in all and hits so far; False ends the search."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a search found."""
+
+    positions: tuple[int, ...]
+    files_read: int
+    files: int
+
+    @property
+    def complete(self) -> bool:
+        """Whether all rows were looked at."""
+        return self.files_read == self.files
+
+
+def text_columns(schema: pa.Schema) -> list[str]:
+    """Columns that hold texts: messages, and the long strings."""
+    return [each.name for each in schema if each.name in TEXTS or _is_messages(each.type)]
+
+
+def search(peek: Peek, text: str, going: Going = lambda *_: True, most: int = MOST_HITS) -> Found:
+    """Rows in which ``text`` occurs, whatever its case, as it is: not a pattern.
+
+    Args:
+        peek: where to look.
+        text: what to look for; not empty.
+        going: told the progress; it can end the search.
+        most: hits after which the search ends.
+    """
+    columns = [c for c in text_columns(peek.schema()) if c != "request_key"]
+    hits: list[int] = []
+    for number in range(len(peek.files)):
+        if len(hits) >= most or not going(number, len(peek.files), len(hits)):
+            return Found(tuple(hits[:most]), number, len(peek.files))
+        for first, table in peek.groups(number, columns):
+            hits += [first + row for row in _rows_with(table, text)]
+    return Found(tuple(hits[:most]), len(peek.files), len(peek.files))
+
+
+def _rows_with(table: pa.Table, text: str) -> Sequence[int]:
+    rows: set[int] = set()
+    for column in table.columns:
+        whole = column.combine_chunks()
+        if _is_messages(whole.type):
+            contents = pc.struct_field(pc.list_flatten(whole), "content")
+            mask = pc.match_substring(contents, text, ignore_case=True)
+            rows |= set(pc.list_parent_indices(whole).filter(mask).to_pylist())
+        else:
+            mask = pc.match_substring(whole, text, ignore_case=True)
+            rows |= set(pc.indices_nonzero(mask).to_pylist())
+    return sorted(rows)
+
+
+def _is_messages(kind: pa.DataType) -> bool:
+    return bool(
+        pa.types.is_list(kind)
+        and pa.types.is_struct(kind.value_type)
+        and kind.value_type.get_field_index("content") >= 0
+    )

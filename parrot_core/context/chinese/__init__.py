@@ -1,0 +1,31 @@
+"""The Chinese rules; the kinds are those of English."""
+
+from parrot_core.context.chinese.correction import CORRECTION
+from parrot_core.context.chinese.cues import (
+    COMPARATIVE,
+    CONTINUATION,
+    DEFINITE,
+    DEMONSTRATIVE,
+    DISCOURSE,
+    EDIT,
+    ELLIPSIS,
+    FRAGMENT,
+    PRONOUN,
+)
+from parrot_core.context.chinese.returning import RETURN
+from parrot_core.context.rule import Rule
+
+CHINESE: tuple[Rule, ...] = (
+    CONTINUATION,
+    PRONOUN,
+    DEMONSTRATIVE,
+    DISCOURSE,
+    RETURN,
+    CORRECTION,
+    DEFINITE,
+    ELLIPSIS,
+    COMPARATIVE,
+    EDIT,
+    FRAGMENT,
+)
+"""The order in which cues are reported."""

@@ -1,0 +1,47 @@
+"""Asks a judge again until its reply can be read; what can't be read is never guessed."""
+
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from parrot_core.engines.types import ChatModel, Message
+from parrot_core.recipe import Sampling
+
+T = TypeVar("T")
+
+WARM = 0.7
+"""Temperature of further attempts, at least: a greedy judge would only repeat itself."""
+
+
+async def ask_until_read(
+    judge: ChatModel,
+    asked: Sequence[Message],
+    sampling: Sampling,
+    read: Callable[[str], T | None],
+    *,
+    sample: str,
+    attempts: int,
+) -> tuple[str, T | None]:
+    """The judge's last reply and what it means; None if no attempt could be read.
+
+    Args:
+        judge: whom to ask.
+        asked: the conversation to complete.
+        sampling: of the first attempt.
+        read: the meaning of a reply, None for none.
+        sample: names the completion; ``/0``, ``/1`` … is put behind it.
+        attempts: most replies to ask for.
+
+    Raises:
+        EngineError: see :meth:`ChatModel.complete`.
+    """
+    text = ""
+    for attempt in range(attempts):
+        if attempt:
+            warm = max(sampling.temperature, WARM)
+            sampling = sampling.model_copy(update={"temperature": warm})
+        completion = await judge.complete(asked, sampling, sample=f"{sample}/{attempt}")
+        text = completion.text.strip()
+        meaning = read(text)
+        if meaning is not None:
+            return text, meaning
+    return text, None

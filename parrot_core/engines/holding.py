@@ -1,0 +1,65 @@
+"""Holds a stage's engines while its run is paused: what is out is answered, nothing new goes out.
+
+The pause is a record in the lake (``lake/pauses``), read every few seconds by a thread of its own,
+so that requests never wait for the lake.
+"""
+
+import logging
+import threading
+from collections.abc import Callable
+
+from parrot_core.errors import StorageError
+from parrot_core.lake.pauses import PauseRecord, Pauses
+
+logger = logging.getLogger(__name__)
+
+LOOK_EVERY_S = 2.0
+
+
+class Holding:
+    """Watches a run's pause and tells the engines of each change."""
+
+    def __init__(
+        self, pauses: Pauses, tell: Callable[[str], None], every_s: float = LOOK_EVERY_S
+    ) -> None:
+        """Nothing is watched yet.
+
+        Args:
+            pauses: the run's pause.
+            tell: called with why the engines are held, or with an empty text when they may go on.
+            every_s: seconds between two looks.
+        """
+        self._pauses = pauses
+        self._tell = tell
+        self._every_s = every_s
+        self._held = ""
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._loop, name="parrot-holding", daemon=True)
+
+    def start(self) -> None:
+        """Look once, then keep looking.
+
+        Raises:
+            StorageError: the lake can't be reached.
+        """
+        self._note(self._pauses.read())
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Look no more."""
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def _loop(self) -> None:
+        while not self._stop.wait(self._every_s):
+            try:
+                self._note(self._pauses.read())
+            except (OSError, StorageError) as error:  # a pause that stood stands
+                logger.warning("the run's pause could not be read: %s", error)
+
+    def _note(self, record: PauseRecord | None) -> None:
+        held = str(record) if record is not None else ""
+        if held != self._held:
+            self._held = held
+            self._tell(held)

@@ -1,0 +1,66 @@
+"""How an attempt at a shard went over time: a bounded series of its counters, kept in its progress.
+
+Whoever looks at a run, during or after it, sees throughput, refusals and latency over time from
+these alone; nothing has to have been watching.
+"""
+
+from dataclasses import dataclass
+
+POINTS = 60
+"""Most points of one attempt; when there are more, every second one is dropped."""
+
+
+@dataclass(slots=True)
+class Traffic:
+    """Requests of one attempt, counted since it began."""
+
+    answers: int = 0
+    refusals: int = 0  # 429: the provider was busy
+    latency_s: float = 0.0  # sum over the answers, without the wait for a limit
+
+    def note(self, refusals: int, latency_s: float) -> None:
+        """Count one request that was answered in the end."""
+        self.answers += 1
+        self.refusals += refusals
+        self.latency_s += latency_s
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """Counters at one moment, all since the attempt began."""
+
+    at_s: float
+    done: float
+    answers: float = 0.0
+    refusals: float = 0.0
+    latency_s: float = 0.0
+    tokens: float = 0.0
+
+
+class Timeline:
+    """Points of one attempt, evenly thinned: the interval doubles whenever there are too many."""
+
+    def __init__(self, most: int = POINTS) -> None:
+        """Empty; ``most`` is even and at least 4."""
+        self._most = most
+        self._every_s = 0.0
+        self._points: list[Point] = []
+
+    def add(self, point: Point) -> None:
+        """Add the newest point, or let it replace the last one when that is too close."""
+        points = self._points
+        if len(points) > 1 and point.at_s - points[-2].at_s < self._every_s:
+            points[-1] = point
+            return
+        points.append(point)
+        if len(points) > self._most:
+            self._points = points[::2]
+            span = self._points[-1].at_s - self._points[0].at_s
+            self._every_s = span / (len(self._points) - 1)
+
+    def to_json(self) -> dict[str, list[float]]:
+        """One list a counter, as progress records keep it."""
+        return {
+            name: [round(getattr(point, name), 3) for point in self._points]
+            for name in Point.__dataclass_fields__
+        }

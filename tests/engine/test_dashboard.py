@@ -1,0 +1,317 @@
+"""The dashboard in a real Chromium, over a run that is in progress through the real runner."""
+
+import os
+import re
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+from playwright.sync_api import expect
+
+from parrot_core.dialogue.stage import SynthesizeStage
+from parrot_core.errors import PartiallyFailed
+from parrot_core.lake.lake import Lake
+from parrot_core.lake.reviews import Reviews, read_flagged
+from parrot_core.runner import begin_run
+from parrot_core.stage import Run
+from tests.browser import Browser, browsing, executable
+from tests.fake_api import FakeApi, Reply, serving
+from tests.published import Row, dialogue, publish
+from tests.recipes import minimal_recipe
+from tests.servers import free_ports
+from tests.toy_stages import ToyModelStage, drive, synthesis
+
+pytestmark = pytest.mark.engine
+
+OWNED = "window.owned = true"
+HOSTILE = (
+    f"<script>{OWNED}</script><img src=x onerror='{OWNED}'><svg onload='{OWNED}'>"
+    "![x](http://evil.example/x.png) [click](javascript:alert(1)) {{ constructor }}"
+    "\u202egnp.exe\u202c\x00\x1b[31m {{7*7}} ${7*7} "
+)
+TURN_S = 0.5
+
+
+class Provider:
+    """Answers slowly, and fails one session until it is mended; counts nothing by itself."""
+
+    def __init__(self) -> None:
+        self.broken = True
+
+    def __call__(self, number: int, body: dict[str, Any]) -> Reply:
+        opening = body["messages"][0]["content"]
+        if self.broken and "q7?" in opening and len(body["messages"]) > 4:
+            return Reply(status=500, error={"message": HOSTILE}, delay_s=TURN_S)
+        return Reply(
+            f"And what about number {number} then? It says <b>{number}</b>.", delay_s=TURN_S
+        )
+
+
+class _SmallModel(ToyModelStage):
+    size: ClassVar[int] = 1024
+
+
+@dataclass
+class Scene:
+    """What all tests of this module look at."""
+
+    lake: Lake
+    run: Run
+    api: FakeApi
+    provider: Provider
+    worker: threading.Thread
+    browser: Browser
+
+    def path(self, rest: str = "") -> str:
+        return f"/run/{self.run.name}{rest}"
+
+
+@contextmanager
+def dashboard(lake: Path, work: Path, *options: str) -> Iterator[tuple[str, str]]:
+    """`parrot dashboard` as a process; its address and the address with the token."""
+    (port,) = free_ports(1)
+    command = [sys.executable, "-c", "from flows.cli import main; main()", "dashboard"]
+    environment = {**os.environ, "PARROT_WORK": str(work), "PYTHONUNBUFFERED": "1"}
+    environment |= {"PYTHONPATH": os.getcwd(), "PARROT_SERVER_HOME": str(work / "prefect")}
+    environment.pop("PARROT_DASHBOARD_PASSWORD", None)
+    process = subprocess.Popen(
+        [*command, "--lake", str(lake), "--port", str(port), *options],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=environment,
+        cwd=work,
+    )
+    try:
+        assert process.stdout is not None
+        entry = re.search(r"http\S+", process.stdout.readline())
+        assert entry is not None
+        yield f"http://127.0.0.1:{port}", entry[0]
+    finally:
+        process.terminate()
+        process.wait(timeout=20)
+
+
+def _published_before(lake: Lake) -> None:
+    """What a run of synthesis rests on, so that its retry finds nothing else to do."""
+    sessions = [dialogue(f"s{n}", [f"q{n}?", "a"], source_ids=["x"]) for n in range(12)]
+    sources = [{**row, "source_ids": [f"file.json#{n}"]} for n, row in enumerate(sessions)]
+    publish(lake, "conversations", sources, version="old")
+    drive(begin_run(minimal_recipe(lake.url, name="old")), _SmallModel())
+
+
+def _hostile(lake: Lake) -> None:
+    rows = [
+        dialogue(f"evil<img src=x onerror='{OWNED}'>", [HOSTILE, HOSTILE, "And why?", "Because."]),
+        dialogue("huge", ["How long?", "long " * 400_000]),
+        dialogue("rtl", ["\u05e9\u05dc\u05d5\u05dd \u202e abc", "\u0645\u0631\u062d\u0628\u0627"]),
+    ]
+    publish(lake, "dialogues", rows, version="hostile")
+    pairs = [_pair(strategy) for strategy in ("neglect", "hallucination", "misunderstanding")]
+    publish(lake, "preferences", pairs, version="hostile", inputs={"dialogues": "hostile"})
+
+
+def _pair(strategy: str) -> Row:
+    said = {"role": "assistant", "content": f"wrong by {strategy} {HOSTILE}"}
+    return {
+        "id": f"huge/t1:{strategy}",
+        "source_ids": ["huge"],
+        "language": "en",
+        "strategy": strategy,
+        "turn": 1,
+        "prompt": [{"role": "user", "content": "How long?"}],
+        "chosen": [{"role": "assistant", "content": "Very long."}],
+        "rejected": [said],
+        "evidence": None if strategy == "neglect" else f"evidence {HOSTILE}",
+        "evidence_by": "writer",
+    }
+
+
+def _drive(run: Run) -> None:
+    try:
+        drive(run, SynthesizeStage())
+    except PartiallyFailed:
+        return
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+    executable()
+    folder, work = tmp_path_factory.mktemp("lake"), tmp_path_factory.mktemp("work")
+    lake = Lake(str(folder))
+    provider = Provider()
+    with (
+        dashboard(folder, work) as (base, entry),
+        serving(provider) as api,
+        browsing(base) as browser,
+    ):
+        _published_before(lake)
+        _hostile(lake)
+        inputs = {"conversations": "old", "parrot-ask": "old"}
+        run = synthesis(folder, api.base_url, inputs=inputs)
+        worker = threading.Thread(target=_drive, args=(run,), daemon=True)
+        _open(browser, entry)
+        yield Scene(lake, run, api, provider, worker, browser)
+        stop = [sys.executable, "-c", "from flows.cli import main; main()", "server", "stop"]
+        environment = {**os.environ, "PARROT_SERVER_HOME": str(work / "prefect")}
+        subprocess.run(stop, env=environment, check=False, capture_output=True)
+
+
+def _open(browser: Browser, entry: str) -> None:
+    """Log in through the printed link, as soon as the server listens."""
+    for _ in range(200):
+        try:
+            browser.page.goto(entry)
+            return
+        except Exception as error:  # Playwright has one type for all that can go wrong
+            if "ERR_CONNECTION_REFUSED" not in str(error):
+                raise
+            browser.page.wait_for_timeout(100)
+    raise AssertionError("the dashboard did not come up")
+
+
+def test_a_run_in_progress_is_listed_and_its_numbers_move_without_a_reload(scene: Scene) -> None:
+    page = scene.browser.page
+    page.get_by_role("link", name=re.compile("^test")).click()
+    expect(page).to_have_url(re.compile("/run/test$"))
+    assert "token" not in page.url
+    scene.worker.start()
+    row = page.locator(".stage", has_text="synthesize")
+    expect(row.locator(".chip")).to_have_text("running", timeout=10_000)
+    page.evaluate("window.sameDocument = true")
+    tokens = row.get_by_text(re.compile(r"\d tokens"))
+    expect(tokens).to_be_visible(timeout=10_000)
+    before = tokens.text_content()
+    expect(tokens).not_to_have_text(before or "", timeout=10_000)
+    assert page.evaluate("window.sameDocument")
+
+
+def test_a_run_is_paused_and_resumed_by_a_click(scene: Scene) -> None:
+    page = scene.browser.page
+    page.get_by_role("button", name="Pause").click()
+    expect(page.locator(".note", has_text="paused by the dashboard")).to_be_visible()
+    page.wait_for_timeout(2600)
+    asked = len(scene.api.requests)
+    page.wait_for_timeout(600)
+    assert len(scene.api.requests) == asked
+    assert scene.worker.is_alive()
+    page.get_by_role("button", name="Resume").click()
+    expect(page.locator(".note")).to_be_hidden()
+
+
+def test_a_failed_shard_opens_with_its_error_and_is_retried_after_a_question(scene: Scene) -> None:
+    page = scene.browser.page
+    scene.worker.join(timeout=30)
+    page.locator(".stage", has_text="synthesize").get_by_role("link").click()
+    expect(page.get_by_text("1 failed", exact=True)).to_be_visible(timeout=10_000)
+    page.locator(".shard-grid").click(position={"x": 22, "y": 7})
+    expect(page.get_by_role("heading", name="Shard 1")).to_be_visible()
+    expect(page.get_by_text("HTTP 500").first).to_be_visible()
+    page.locator(".shard-grid").focus()
+    page.keyboard.press("ArrowLeft")
+    expect(page.get_by_role("heading", name="Shard 0")).to_be_visible()
+    scene.provider.broken = False
+    page.get_by_role("button", name="Retry 1 failed").click()
+    page.get_by_role("button", name="Cancel").click()
+    page.get_by_role("button", name="Retry 1 failed").click()
+    page.get_by_text("Change limits").click()
+    page.get_by_label("engines.answerer.limits.concurrency").fill("3")
+    page.get_by_role("button", name="Retry", exact=True).click()
+    expect(page.get_by_text("Retrying shard 1 of synthesize.")).to_be_visible()
+
+
+def test_a_hostile_dialogue_is_shown_as_text_and_does_nothing(scene: Scene) -> None:
+    page = scene.browser.page
+    for path in ("/data/dialogues/hostile", "/data/dialogues/hostile/0"):
+        scene.browser.go(path)
+        expect(page.get_by_text("<script>").first).to_be_visible(timeout=10_000)
+    talk = page.locator(".talk")
+    expect(talk).to_contain_text("![x](http://evil.example/x.png)")
+    expect(talk).to_contain_text("⟨U+202E⟩gnp.exe⟨U+202C⟩⟨U+0000⟩⟨U+001B⟩[31m {{7*7}} ${7*7}")
+    expect(talk.locator("img, svg, script, a")).to_have_count(0)
+    page.get_by_role("link", name="Next").click()
+    expect(page.get_by_text("more characters)").first).to_be_visible()
+    page.get_by_role("button", name=re.compile("^Show 200,000 of 2,000,000")).click()
+    expect(page.get_by_text("1,800,000 more characters").first).to_be_visible(timeout=10_000)
+    assert page.evaluate("window.owned") is None
+
+
+def test_a_pair_shows_the_chosen_answer_beside_its_negatives(scene: Scene) -> None:
+    page = scene.browser.page
+    scene.browser.go("/data/preferences/hostile/1")
+    expect(page.locator(".chosen")).to_contain_text("Very long.", timeout=10_000)
+    expect(page.locator(".rejected")).to_have_count(3)
+    expect(page.locator(".rejected").nth(1)).to_contain_text("the guess, by writer")
+    expect(page.locator(".rejected").nth(2)).to_contain_text("the passage, by writer")
+    assert page.evaluate("window.owned") is None
+
+
+def test_a_narrow_screen_scrolls_down_only_and_dark_is_dark(scene: Scene) -> None:
+    page = scene.browser.page
+    page.set_viewport_size({"width": 390, "height": 800})
+    page.emulate_media(color_scheme="dark")
+    for path in ("/", scene.path(), scene.path("/synthesize?shard=1"), "/data/dialogues/hostile/0"):
+        scene.browser.go(path)
+        page.wait_for_timeout(900)
+        assert page.evaluate("document.scrollingElement.scrollWidth") <= 391, path
+    background = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert max(map(int, re.findall(r"\d+", background)[:3])) < 60
+
+
+def test_the_retried_shard_is_done_and_the_version_published(scene: Scene) -> None:
+    page = scene.browser.page
+    page.set_viewport_size({"width": 1280, "height": 860})
+    page.emulate_media(color_scheme="light")
+    scene.browser.go(scene.path("/synthesize"))
+    expect(page.get_by_text("2 done", exact=True)).to_be_visible(timeout=150_000)
+    assert scene.lake.published("dataset", "dialogues", scene.run.name)
+
+
+def test_dialogues_are_filtered_searched_read_and_followed_to_their_source(scene: Scene) -> None:
+    page = scene.browser.page
+    page.get_by_role("link", name="Data", exact=True).first.click()
+    page.locator("section", has_text="dialogues").get_by_role("link", name="test").first.click()
+    expect(page.get_by_text("12 rows")).to_be_visible(timeout=10_000)
+    page.get_by_label("Search all texts").fill("Q7?")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("1 row", exact=True)).to_be_visible()
+    page.locator("a.datum").click()
+    expect(page.locator(".bubble.user").first).to_contain_text("q7?")
+    expect(page.locator(".bubble.user").first).to_contain_text("a human, as recorded")
+    expect(page.locator(".bubble.assistant").first).to_contain_text("answerer · m")
+    expect(page.locator("mark").first).to_be_visible()
+    expect(page.locator(".path")).to_contain_text("seeds test", timeout=10_000)
+    page.go_back()
+    expect(page.get_by_text("1 row", exact=True)).to_be_visible()
+
+
+def test_marks_of_a_review_are_saved_and_exported_by_name(scene: Scene) -> None:
+    page = scene.browser.page
+    scene.browser.go(f"/review/dialogues/{scene.run.name}")
+    expect(page.get_by_text("1 of 12")).to_be_visible(timeout=10_000)
+    page.keyboard.press("f")
+    expect(page.get_by_text("flagged", exact=True)).to_be_visible()
+    page.keyboard.press("j")
+    expect(page.get_by_text("2 of 12 · 1 marked, 1 flagged")).to_be_visible()
+    page.get_by_role("button", name="Export").click()
+    expect(page.get_by_text("filter.flagged: test-flagged")).to_be_visible()
+    marks = Reviews(scene.lake.storage, "dialogues", scene.run.name).marks()
+    assert read_flagged(scene.lake.storage, "test-flagged").ids == tuple(marks)
+
+
+def test_two_versions_stand_side_by_side(scene: Scene) -> None:
+    page = scene.browser.page
+    scene.browser.go(f"/data/dialogues/{scene.run.name}/0?beside=conversations@old")
+    expect(page.locator(".side")).to_have_count(2, timeout=10_000)
+    expect(page.locator(".side").nth(1)).to_contain_text("conversations old")
+    expect(page.locator(".side .bubble.user").first).to_be_visible()
+
+
+def test_nothing_was_asked_of_anybody_else_and_no_script_failed(scene: Scene) -> None:
+    assert scene.browser.elsewhere == []
+    assert scene.browser.errors == []

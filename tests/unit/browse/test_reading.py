@@ -1,0 +1,126 @@
+"""Rows are read by position, filtered by light columns, found by text, and followed back."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from parrot_core.browse.index import ABSENT, Indexes, Wanted
+from parrot_core.browse.lineage import lineage
+from parrot_core.browse.search import search
+from parrot_core.errors import StorageError
+from parrot_core.lake.lake import Lake
+from parrot_core.lake.peek import Peek
+from tests.published import dialogue, publish
+
+ROWS = [
+    dialogue(f"d{n}", [f"question {n}", "Answer", "more?", f"X{n}y"][: 2 + 2 * (n % 2)])
+    for n in range(11)
+]
+
+
+@pytest.fixture
+def peek(tmp_path: Path) -> Peek:
+    lake = Lake(str(tmp_path))
+    rows = [{**row, "language": None if n == 7 else "en"} for n, row in enumerate(ROWS)]
+    return Peek(lake.storage, publish(lake, "dialogues", rows))
+
+
+@given(st.lists(st.integers(0, 10), max_size=20))
+@settings(max_examples=20, deadline=None)
+def test_rows_come_in_the_order_asked_for(
+    tmp_path_factory: pytest.TempPathFactory, positions: list[int]
+) -> None:
+    lake = Lake(str(tmp_path_factory.mktemp("lake")))
+    manifest = publish(lake, "dialogues", ROWS)
+    found = Peek(lake.storage, manifest).read(positions, ["id"])
+    assert [row["id"] for row in found] == [f"d{n}" for n in positions]
+
+
+def test_a_position_past_the_end_and_a_lost_file_are_told(peek: Peek, tmp_path: Path) -> None:
+    assert len(peek) == 11
+    with pytest.raises(IndexError):
+        peek.read([11])
+    next(tmp_path.rglob("00001-*.parquet")).unlink()
+    assert peek.read([3])[0]["id"] == "d3"
+    with pytest.raises(StorageError, match=r"00001-.*missing"):
+        peek.read([4])
+
+
+def test_filters_count_and_choose_by_value_bounds_and_absence(peek: Peek) -> None:
+    index = Indexes().of(peek)
+    assert index.choices()["n_turns"] == {"1": 6, "2": 5}
+    assert index.choices()["language"] == {"en": 10, ABSENT: 1}
+    assert list(index.matching(Wanted({"language": ABSENT}))) == [7]
+    assert list(index.matching(Wanted(least={"n_turns": 2}))) == [1, 3, 5, 7, 9]
+    assert list(index.matching(Wanted({"language": "en"}, {"n_turns": 2}, {"n_turns": 2}))) == [
+        *(1, 3, 5, 9)
+    ]
+    assert list(index.matching(Wanted())) == list(range(11))
+
+
+def test_a_row_is_found_by_its_id_and_groups_by_their_beginning(peek: Peek) -> None:
+    index = Indexes().of(peek)
+    assert index.find("d10") == 10
+    assert index.find("gone") is None
+    assert list(index.beginning("d1")) == [1, 10]
+
+
+def test_an_index_is_read_once_and_given_up_under_the_bound(peek: Peek) -> None:
+    told: list[tuple[int, int]] = []
+    indexes = Indexes(most_bytes=0)
+    first = indexes.of(peek, lambda done, total: told.append((done, total)))
+    assert told == [(1, 3), (2, 3), (3, 3)]
+    assert indexes.of(peek) is first  # one is always kept
+    peek.manifest = peek.manifest.model_copy(update={"commit_id": "other"})
+    assert indexes.of(peek) is not first
+    assert indexes.known(peek) is not None
+
+
+def test_a_text_is_found_whatever_its_case_and_never_read_as_a_pattern(peek: Peek) -> None:
+    assert search(peek, "QUESTION 1").positions == (1, 10)
+    assert search(peek, "x3Y").positions == (3,)
+    assert search(peek, ".*").positions == ()
+    assert search(peek, "(").complete
+
+
+def test_a_search_ends_when_told_or_when_it_has_found_enough(peek: Peek) -> None:
+    told: list[tuple[int, int, int]] = []
+
+    def going(*progress: int) -> bool:
+        told.append((progress[0], progress[1], progress[2]))
+        return progress[0] < 1
+
+    ended = search(peek, "question", going)
+    assert told == [(0, 3, 0), (1, 3, 4)]
+    assert (ended.positions, ended.complete) == ((0, 1, 2, 3), False)
+    assert search(peek, "question", most=2).positions == (0, 1)
+
+
+def test_a_row_is_followed_to_its_source_record(tmp_path: Path) -> None:
+    lake = Lake(str(tmp_path))
+    session = dialogue("s1", ["q", "a"])
+    publish(lake, "seeds", [{"id": "s1", "source_ids": ["s1"], "language": "en", "query": "q"}])
+    source = {**session, "source_ids": ["file.json#3"]}
+    publish(lake, "conversations", [source], version="old")
+    seeds = publish(
+        lake,
+        "seeds",
+        [{"id": "s1", "source_ids": ["s1"], "language": "en", "query": "q"}],
+        version="new",
+        inputs={"conversations": "old"},
+    )
+    top = publish(
+        lake,
+        "dialogues",
+        [session],
+        version="new",
+        inputs={"seeds": seeds.version, "parrot-ask": "removed"},
+    )
+    steps = lineage(lake, Indexes(), top, ["s1"])
+    assert [(step.dataset, step.version, step.id) for step in steps] == [
+        ("seeds", "new", "s1"),
+        ("conversations", "old", "s1"),
+        ("", "", "file.json#3"),
+    ]
