@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 from prefect import flow
 from prefect.artifacts import create_markdown_artifact
+from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.regenerate import write_report
 from flows.stages import STAGE_FLOWS
@@ -93,10 +94,11 @@ def ablate_cell(recipe: Recipe, run: str, stages: list[str]) -> None:
         stages: what it makes itself; anything else is not needed, or pinned.
     """
     begun = begin_run(recipe, run)
+    shards_at_once: ThreadPoolTaskRunner[Any] = ThreadPoolTaskRunner(recipe.shards_at_once)
     try:
         for stage, make in zip(STAGES, STAGE_FLOWS, strict=True):
             if stage.name in stages and not is_published(begun, stage):
-                make(recipe, run)
+                make.with_options(task_runner=cast(Any, shards_at_once))(recipe, run, None)
     finally:
         write_report(begun)
 
