@@ -75,12 +75,12 @@ def run_recipe(
         )
         return Finished(run, run.lake.storage.show(report_file(run.name)))
     needed = {engine for stage in missing for engine in stage.engines(run)}
-    _check_apis(recipe, sorted(needed))
+    check_apis(recipe, sorted(needed))
     use_prefect(console)
     return Finished(run, _run_flow(run, until, quiet, only))
 
 
-def _check_apis(recipe: Recipe, names: list[str]) -> None:
+def check_apis(recipe: Recipe, names: list[str]) -> None:
     """Find a missing key, price or address now, not after hours of training."""
     check_prices(recipe, names)
     apis = [

@@ -12,6 +12,7 @@ from parrot_core.evaluation.benchmark import Question, selected_benchmark
 from parrot_core.evaluation.judge import JUDGE_PROMPT, score_answer
 from parrot_core.evaluation.summary import Judged, summarise
 from parrot_core.lake.manifest import Receipt
+from parrot_core.recipe import VllmEngine
 from parrot_core.stage import Row, Run, ShardPlan, ShardWork, Stage
 
 
@@ -47,6 +48,13 @@ class EvaluateStage(Stage):
             for first in range(0, len(benchmark.questions), size)
         ]
         return [ShardPlan(index, params=params) for index, params in enumerate(slices)]
+
+    def reads(self, run: Run) -> Sequence[str]:
+        """The models of this lake that subjects and judge run on, of this run's versions."""
+        engines = [run.recipe.engines[name] for name in self.engines(run)]
+        models = [engine.model for engine in engines if isinstance(engine, VllmEngine)]
+        own = [model.removeprefix("lake:") for model in models if model.startswith("lake:")]
+        return tuple(dict.fromkeys(name for name in own if "@" not in name))
 
     def engines(self, run: Run) -> Sequence[str]:
         """The subjects' engines and the judge, each once."""

@@ -44,11 +44,12 @@ class Choice:
 
 @dataclass(slots=True)
 class _Kept:
+    id: str
     rank: str
     group: str
     part: Part | None
-    start: int
-    length: int
+    start: int = 0
+    length: int = 0
 
 
 def choose(
@@ -73,8 +74,7 @@ def choose(
         for part, most in (("train", limits.max_train), ("heldout", limits.max_heldout)):
             assert part in PARTS
             members = [row for row in kept if row.part == part]
-            stay = sorted(members, key=lambda row: row.rank)[:most]
-            stay.sort(key=lambda row: row.start)
+            stay = sorted(_lowest(members, most), key=lambda row: row.start)
             with files[part].open("wb") as target:
                 for row in stay:
                     file.seek(row.start)
@@ -90,6 +90,28 @@ def choose(
     return choice
 
 
+def parts_of(rows: Iterable[Candidate], limits: Limits, seed: int) -> dict[str, Part]:
+    """The part of each row that :func:`choose` would write, without writing any.
+
+    What a training learned from can so be told from its data, recipe and seed alone.
+    """
+    kept = [_kept(row, seed) for row in rows if row.example is not None]
+    _hold_out(kept, limits.heldout_fraction, seed)
+    chosen: dict[str, Part] = {}
+    for part, most in zip(PARTS, (limits.max_train, limits.max_heldout), strict=True):
+        members = [row for row in kept if row.part == part]
+        chosen |= {row.id: part for row in _lowest(members, most)}
+    return chosen
+
+
+def _lowest(members: list[_Kept], most: int | None) -> list[_Kept]:
+    return sorted(members, key=lambda row: row.rank)[:most]
+
+
+def _kept(row: Candidate, seed: int) -> _Kept:
+    return _Kept(row.id, rank(row.id, seed), row.group or row.id, row.part)
+
+
 def _spool(rows: Iterable[Candidate], file: BinaryIO, choice: Choice, seed: int) -> list[_Kept]:
     kept: list[_Kept] = []
     start = 0
@@ -100,7 +122,8 @@ def _spool(rows: Iterable[Candidate], file: BinaryIO, choice: Choice, seed: int)
             continue
         line = json.dumps(row.example, ensure_ascii=False).encode() + b"\n"
         file.write(line)
-        kept.append(_Kept(rank(row.id, seed), row.group or row.id, row.part, start, len(line)))
+        kept.append(_kept(row, seed))
+        kept[-1].start, kept[-1].length = start, len(line)
         start += len(line)
     return kept
 

@@ -10,7 +10,7 @@ from parrot_core.errors import TrainingFailed
 from parrot_core.recipe import TrainAsk, TrainDpo, TrainSft
 from parrot_core.stage import Row, Run, ShardPlan, ShardWork, Slice, Stage
 from parrot_core.training.checkpoints import carried_to_lake, identity_of, resume_from_lake
-from parrot_core.training.choice import Candidate, Choice, Limits, choose
+from parrot_core.training.choice import Candidate, Choice, Limits, Part, choose, parts_of
 from parrot_core.training.job import Kind, TrainingJob
 from parrot_core.training.launch import Figures, prepare, run_training
 from parrot_core.training.models import resolve_model
@@ -77,6 +77,21 @@ class TrainStage(Stage):
             work.warn("no held-out example: the figures do not show what the model learned")
         work.publish_model(job.model_folder)
 
+    def parts(self, run: Run) -> dict[str, Part]:
+        """Which rows this run's training learns from and which it holds out, by the row's id.
+
+        Computed from data, recipe and seed, before or after the training. Rows that neither
+        trained nor were held out are missing.
+        """
+        name = self.reads(run)[0]
+        rows = run.lake.dataset(name, run.version_of(name)).rows()
+        candidates = (self.candidate(row, run) for row in rows)
+        return parts_of(candidates, self._limits(run), run.recipe.seed)
+
+    def _limits(self, run: Run) -> Limits:
+        settings = self.settings(run)
+        return Limits(settings.max_examples, settings.eval_examples, self.heldout_fraction(run))
+
     def _prepare(self, work: ShardWork) -> tuple[TrainingJob, Choice]:
         run, settings = work.run, self.settings(work.run)
         folder = run.work_dir / self.name
@@ -84,7 +99,7 @@ class TrainStage(Stage):
         choice = choose(
             (self.candidate(row, run) for row in work.rows()),
             {"train": folder / "train.jsonl", "heldout": folder / "heldout.jsonl"},
-            Limits(settings.max_examples, settings.eval_examples, self.heldout_fraction(run)),
+            self._limits(run),
             run.recipe.seed,
         )
         if not choice.written["train"]:

@@ -1,0 +1,137 @@
+"""An ablation as a flow: a subflow a cell, then the tables."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from prefect import flow
+from prefect.artifacts import create_markdown_artifact
+from prefect.task_runners import ThreadPoolTaskRunner
+
+from flows.regenerate import write_report
+from flows.stages import STAGE_FLOWS
+from parrot_core.errors import ParrotError
+from parrot_core.evaluation.ablation_plan import CellPlan
+from parrot_core.evaluation.ablation_table import (
+    ablation_folder,
+    ablation_markdown,
+    ablation_result,
+)
+from parrot_core.evaluation.grid import Grid
+from parrot_core.evaluation.matrix import Matrix
+from parrot_core.evaluation.preference_accuracy import (
+    AccuracySettings,
+    accuracy_grids,
+    measure_accuracy,
+)
+from parrot_core.lake.lake import Lake
+from parrot_core.pipeline import STAGES
+from parrot_core.recipe import Recipe
+from parrot_core.runner import begin_run, is_published
+
+
+@dataclass(slots=True)
+class AblationOutcome:
+    """What came of it, and what failed, by cell (or ``accuracy``)."""
+
+    result: dict[str, Any]
+    place: str
+    failures: dict[str, str]
+    more: list[Grid] = field(default_factory=list)
+
+
+def run_ablation(matrix: Matrix, plans: Sequence[CellPlan]) -> AblationOutcome:
+    """Run the flow and return its outcome; cells that fail are in it."""
+    state = ablate.with_options(flow_run_name=f"ablate-{matrix.name}")(
+        matrix, list(plans), return_state=True
+    )
+    result = state.result(raise_on_failure=False)
+    if isinstance(result, AblationOutcome):
+        return result
+    if isinstance(result, BaseException):
+        raise result
+    raise ParrotError(f"the flow ended as {state.name}: {state.message}")
+
+
+@flow(name="ablate", validate_parameters=False)
+def ablate(matrix: Matrix, plans: list[CellPlan]) -> AblationOutcome:
+    """Run every cell, whatever becomes of the others, and write the tables.
+
+    Args:
+        matrix: the cells.
+        plans: what each makes and takes from others.
+    """
+    lake = Lake(plans[0].recipe.lake)
+    failures: dict[str, str] = {}
+    for plan in plans:
+        state = ablate_cell(plan.recipe, plan.run, list(plan.makes), return_state=True)
+        ended = state.result(raise_on_failure=False)
+        if isinstance(ended, BaseException):
+            failures[plan.name] = str(ended).splitlines()[0] or type(ended).__name__
+    result = ablation_result(matrix, plans, failures, lake)
+    more: list[Grid] = []
+    if matrix.accuracy:
+        try:
+            result["accuracy"] = accuracy_of(matrix.name, plans, failures, lake)
+            more = accuracy_grids(result["accuracy"])
+        except ParrotError as error:
+            failures["accuracy"] = str(error)
+    markdown = ablation_markdown(result, more)
+    folder = ablation_folder(matrix.name)
+    lake.storage.write_json(f"{folder}/tables.json", result)
+    lake.storage.write_bytes(f"{folder}/tables.md", markdown.encode())
+    create_markdown_artifact(markdown, key="ablation-tables")
+    return AblationOutcome(result, lake.storage.show(f"{folder}/tables.md"), failures, more)
+
+
+@flow(name="ablate-cell", flow_run_name="{run}")
+def ablate_cell(recipe: Recipe, run: str, stages: list[str]) -> None:
+    """Make the versions of one cell that aren't there yet.
+
+    Args:
+        recipe: the cell's, with what it shares pinned.
+        run: name of the cell's run.
+        stages: what it makes itself; anything else is not needed, or pinned.
+    """
+    begun = begin_run(recipe, run)
+    shards_at_once: ThreadPoolTaskRunner[Any] = ThreadPoolTaskRunner(recipe.shards_at_once)
+    try:
+        for stage, make in zip(STAGES, STAGE_FLOWS, strict=True):
+            if stage.name in stages and not is_published(begun, stage):
+                make.with_options(task_runner=cast(Any, shards_at_once))(recipe, run, None)
+    finally:
+        write_report(begun)
+
+
+def accuracy_of(
+    name: str, plans: Sequence[CellPlan], failures: dict[str, str], lake: Lake
+) -> dict[str, Any]:
+    """Preference accuracy of the cells' models, on the pairs of the first that was trained on any.
+
+    What an earlier call measured of the same models is not measured again: versions don't change.
+    """
+    made = [plan.model for plan in plans if plan.name not in failures]
+    models = list(dict.fromkeys(model for model in made if model is not None))
+    trained = (lake.manifest("model", m.name, m.version).inputs for m in models)
+    pairs = next((inputs["preferences"] for inputs in trained if "preferences" in inputs), None)
+    if pairs is None:
+        raise ParrotError("preference accuracy: no model of the cells was trained on pairs")
+    settings = AccuracySettings(seed=plans[0].recipe.seed)
+    before = _stored(name, lake).get("accuracy") or {}
+    same = {
+        "models": [str(model) for model in models],
+        "preferences": pairs,
+        "max_length": settings.max_length,
+        "seed": settings.seed,
+    }
+    if same.items() <= before.items():
+        return before
+    return measure_accuracy(lake, models, pairs, settings)
+
+
+def _stored(name: str, lake: Lake) -> dict[str, Any]:
+    """The result of an earlier call; empty if there is none."""
+    try:
+        return lake.storage.read_json(f"{ablation_folder(name)}/tables.json")
+    except FileNotFoundError:
+        return {}
