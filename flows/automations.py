@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import cast
+from typing import Any, cast
 from uuid import UUID
 
 from prefect.automations import Automation
@@ -22,12 +22,15 @@ WHOLE_RUNS = {"prefect.resource.role": "tag", "prefect.resource.id": "prefect.ta
 """Flow runs of the deployment ``regenerate``."""
 
 
-def automations(webhook: UUID | None, regenerate: UUID | None) -> list[Automation]:
+def automations(
+    webhook: UUID | None, regenerate: UUID | None, silent_s: int = SILENT_S
+) -> list[Automation]:
     """All automations.
 
     Args:
         webhook: the block that is called; without it they are there to look at and notify nobody.
         regenerate: the deployment that runs a crashed run again; without it nothing is retried.
+        silent_s: how long a flow run's heartbeat may be silent before its process counts as gone.
     """
     of_runs = {"prefect.resource.id": "prefect.flow-run.*"}
     of_ours = {"prefect.resource.id": "parrot.run.*"}
@@ -44,10 +47,10 @@ def automations(webhook: UUID | None, regenerate: UUID | None) -> list[Automatio
         _told("provider refuses, or run paused", {PAUSED}, of_ours, webhook),
         _told("no progress", {STUCK}, of_ours, webhook),
     ]
-    return [*told, _silent(), *([_again(regenerate)] if regenerate else [])]
+    return [*told, _silent(silent_s), *([_again(regenerate)] if regenerate else [])]
 
 
-def install(url: str | None, regenerate: UUID | None) -> list[str]:
+def install(url: str | None, regenerate: UUID | None, silent_s: int = SILENT_S) -> list[str]:
     """Create the automations on the server, replacing earlier ones of ours; returns their names.
 
     The webhook's address may hold a token: it is kept in a block, which the server encrypts.
@@ -55,7 +58,7 @@ def install(url: str | None, regenerate: UUID | None) -> list[str]:
     block: UUID | None = None
     if url is not None:
         block = Webhook(url=SecretStr(url)).save(BLOCK, overwrite=True)  # type: ignore[assignment]
-    made = automations(block, regenerate)
+    made = automations(block, regenerate, silent_s)
     for automation in made:
         _remove(automation.name)
         automation.create()
@@ -104,7 +107,7 @@ def _payload(what: str) -> str:
     )
 
 
-def _silent() -> Automation:
+def _silent(silent_s: int) -> Automation:
     """Worker and flow killed together: nothing but the missing heartbeat tells."""
     ended = {f"prefect.flow-run.{name}" for name in ("Completed", "Failed", "Cancelled", "Crashed")}
     trigger = EventTrigger(
@@ -114,10 +117,10 @@ def _silent() -> Automation:
         for_each={"prefect.resource.id"},
         posture=Posture.Proactive,
         threshold=1,
-        within=timedelta(seconds=SILENT_S),
+        within=timedelta(seconds=silent_s),
     )
     action = ChangeFlowRunState(
-        state=StateType.CRASHED, message=f"no heartbeat for {SILENT_S} s: its process is gone"
+        state=StateType.CRASHED, message=f"no heartbeat for {silent_s} s: its process is gone"
     )
     return Automation(name="parrot: flow run without a process", trigger=trigger, actions=[action])
 
@@ -133,6 +136,15 @@ def _again(regenerate: UUID) -> Automation:
         threshold=1,
         within=timedelta(seconds=0),
     )
+    asked = {name: _as_asked(name) for name in ("recipe", "until", "on_pools")}
     run = {"__prefect_kind": "jinja", "template": "{{ flow_run.name }}"}
-    action = RunDeployment(source="selected", deployment_id=regenerate, parameters={"run": run})
+    action = RunDeployment(
+        source="selected", deployment_id=regenerate, parameters={**asked, "run": run}
+    )
     return Automation(name="parrot: go on with a crashed run", trigger=trigger, actions=[action])
+
+
+def _as_asked(parameter: str) -> dict[str, Any]:
+    """The value that the crashed flow run had for a parameter, which may be no text."""
+    value = f"{{{{ flow_run.parameters.get('{parameter}') | tojson }}}}"
+    return {"__prefect_kind": "json", "value": {"__prefect_kind": "jinja", "template": value}}

@@ -44,6 +44,14 @@ def deploy(
             envvar="PARROT_WEBHOOK", help="Address that is told of failures, pauses and standstill."
         ),
     ] = None,
+    silent: Annotated[
+        int,
+        typer.Option(
+            min=35,
+            help="Seconds without a heartbeat (one every 30 s) after which a run's process counts "
+            "as gone and the run is gone on with.",
+        ),
+    ] = 90,
     pool_type: Annotated[str, typer.Option(help="Type of work pools created anew.")] = "process",
 ) -> None:
     """Put pools, deployments, schedule and automations on the Prefect server."""
@@ -59,12 +67,15 @@ def deploy(
     use_prefect(console)
     from flows import automations  # Prefect reads its settings when it is imported
     from flows.deploy import Schedule, apply, create_pools, deployment_id, rendered
+    from flows.picker import refresh
+    from parrot_core.lake.lake import Lake
 
     schedule = Schedule(cron, timezone, run) if cron else None
     created = create_pools(pool_type)
     with console.status("Applying the deployments …"):
         apply(rendered(loaded, schedule, "refuse" if overlap == "refuse" else "wait"))
-    told = automations.install(webhook, deployment_id("regenerate/regenerate"))
+    refresh(Lake(loaded.lake))
+    told = automations.install(webhook, deployment_id("regenerate/regenerate"), silent)
     console.print(f"pools created: {', '.join(created) or 'none, all are there'}")
     console.print(f"deployments applied; runs by itself: {cron + ' ' + timezone if cron else 'no'}")
     console.print(f"automations: {len(told)}, notifying {'the webhook' if webhook else 'nobody'}")

@@ -4,7 +4,7 @@ import re
 from datetime import UTC, datetime
 from typing import Any, cast
 
-from prefect import flow
+from prefect import flow, get_run_logger
 from prefect.artifacts import create_markdown_artifact
 from prefect.client.schemas.objects import FlowRun
 from prefect.deployments import run_deployment
@@ -12,7 +12,9 @@ from prefect.runtime import flow_run
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.announce import BUDGET, PARTIAL, emit, resource_of
+from flows.picker import try_refresh
 from flows.stages import STAGE_FLOWS
+from parrot_core.attempts import pardon_all
 from parrot_core.engines.types import BudgetReached
 from parrot_core.errors import ParrotError, PartiallyFailed, UserError
 from parrot_core.evaluation.report import build_report
@@ -68,6 +70,7 @@ def regenerate(
     if run is not None:
         run = dated(run, flow_run.scheduled_start_time or datetime.now(UTC))
     begun = begin_run(recipe, run)
+    _refresh_picker(begun)
     shards_at_once: ThreadPoolTaskRunner[Any] = ThreadPoolTaskRunner(recipe.shards_at_once)
     try:
         for stage, make in zip(STAGES, STAGE_FLOWS, strict=True):
@@ -84,6 +87,7 @@ def regenerate(
         raise
     finally:
         report = write_report(begun)
+        _refresh_picker(begun)
     create_markdown_artifact(
         f"Run **{begun.name}** is done. Report: `{report}`", key="regenerate-report"
     )
@@ -91,20 +95,34 @@ def regenerate(
 
 
 @flow(name="retry-failed", flow_run_name="retry-{run}")
-def retry_failed(run: str, lake: str = ".parrot/lake", on_pools: bool = False) -> str:
+def retry_failed(
+    run: str,
+    lake: str = ".parrot/lake",
+    on_pools: bool = False,
+    quarantined: bool = False,
+) -> str:
     """Do what is missing in a run, with the recipe that it was begun with.
 
     Args:
         run: name of the run.
         lake: where the run is: a path or URL.
         on_pools: see ``regenerate``.
+        quarantined: try shards again, too, that are in quarantine after too many failures.
 
     Returns:
         Where the report is.
     """
     begun = open_run(Lake(lake), run)
+    if quarantined:
+        pardon_all(begun, STAGES)
     recipe = begun.recipe.model_copy(update={"lake": lake})
     return regenerate(recipe, run, on_pools=on_pools)
+
+
+def _refresh_picker(run: Run) -> None:
+    """Offer the runs that aren't done in the form of ``retry-failed``."""
+    if trouble := try_refresh(run.lake):
+        get_run_logger().warning("the run picker of retry-failed is out of date: %s", trouble)
 
 
 def run_on_pool(run: Run, stage: Stage) -> None:

@@ -14,6 +14,7 @@ from prefect.artifacts import (
 from prefect.futures import PrefectFuture, wait
 
 from flows.announce import Watch
+from parrot_core.attempts import quarantine_of
 from parrot_core.engines.types import EngineDied
 from parrot_core.lake.manifest import Manifest
 from parrot_core.monitor.reader import RunReader
@@ -74,6 +75,8 @@ def _work_through(run: Run, stage: Stage) -> Manifest:
     with open_stage(run, stage, budget_of(run)) as opened:
         shards = unfinished(run, opened.plan)
         logger.info("%s: %d of %d shards to do", stage.name, len(shards), len(opened.plan.shards))
+        for index, record in sorted(quarantine_of(run, stage.name).held().items()):
+            logger.warning("%s: shard %d is skipped: %s", stage.name, index, record)
         work = process_shard.with_options(retries=run.recipe.shard_retries)
         futures = [
             work.submit(f"{stage.name}-{shard.index:05d}", ShardTicket(opened, shard))

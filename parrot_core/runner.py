@@ -6,7 +6,6 @@ to call again, from another process or machine, at any time.
 
 import hashlib
 import os
-import traceback
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,20 +15,22 @@ from pathlib import Path
 from typing import Any
 
 import parrot_core
+from parrot_core.attempts import Attempts, quarantine_of
 from parrot_core.engines.connection import Engines, open_engines
 from parrot_core.engines.limits import Budget
-from parrot_core.engines.types import RequestFails, RunError
+from parrot_core.engines.types import RunError
 from parrot_core.errors import (
     LeaseLost,
     MissingRun,
     PartiallyFailed,
     RecipeChanged,
+    ShardQuarantined,
     StorageError,
     VersionConflict,
 )
 from parrot_core.lake.holder import this_process
 from parrot_core.lake.lake import Lake, version_folder
-from parrot_core.lake.leases import DEFAULT_TIMES, Lease, LeaseTimes, take
+from parrot_core.lake.leases import DEFAULT_TIMES, Claims, Lease, LeaseTimes, take
 from parrot_core.lake.manifest import Accounting, Fingerprint, Manifest, Receipt, add_usage
 from parrot_core.lake.run_records import StageRecords, run_file, utc_now
 from parrot_core.lake.shard_writer import attempt_of
@@ -121,9 +122,10 @@ def plan_stage(run: Run, stage: Stage) -> StagePlan:
 
 
 def unfinished(run: Run, plan: StagePlan) -> list[ShardPlan]:
-    """Shards without a receipt, in order."""
-    done = StageRecords(run.lake.storage, run.name, plan.stage).finished()
-    return [shard for shard in plan.shards if shard.index not in done]
+    """Shards without a receipt, in order, but for those in quarantine."""
+    skipped = StageRecords(run.lake.storage, run.name, plan.stage).finished()
+    skipped |= quarantine_of(run, plan.stage).held().keys()
+    return [shard for shard in plan.shards if shard.index not in skipped]
 
 
 def run_shard(
@@ -141,15 +143,21 @@ def run_shard(
     Raises:
         ShardHeld: another worker is at it.
         LeaseLost: another took it over from us, and has not finished yet.
+        ShardQuarantined: it has failed ``max_attempts`` times.
     """
     state = StageRecords(run.lake.storage, run.name, stage.name)
     done = state.receipt(shard.index)
     if done is not None:
         return done
+    attempts = Attempts(run, stage.name, shard.index)
+    attempts.refuse()
     claims = state.claims(shard.index)
     taken = take(claims, uuid.uuid4().hex[:12], this_process(worker), times)
     try:
-        done = taken if isinstance(taken, Receipt) else _attempt(run, stage, shard, taken, engines)
+        if isinstance(taken, Receipt):
+            done = taken
+        else:
+            done = _attempt(run, stage, shard, taken, engines, claims)
     except LeaseLost:
         top = claims.top()
         if top is None or top.receipt is None:
@@ -160,49 +168,34 @@ def run_shard(
 
 
 def _attempt(
-    run: Run, stage: Stage, shard: ShardPlan, lease: Lease, engines: Engines | None
+    run: Run,
+    stage: Stage,
+    shard: ShardPlan,
+    lease: Lease,
+    engines: Engines | None,
+    claims: Claims,
 ) -> Receipt:
     """Do one shard under a lease and commit it."""
     state = StageRecords(run.lake.storage, run.name, stage.name)
+    attempts = Attempts(run, stage.name, shard.index)
     started = utc_now()
-    suspects = _suspects(state.failures(shard.index)) if lease.epoch > 1 else frozenset()
     try:
+        attempts.record_lost(claims, lease)
+        suspects = attempts.suspects() if lease.epoch > 1 else frozenset()
         with LakeShardWork(run, stage, shard, state, lease, engines, suspects) as work:
             stage.process(work)
             receipt = work.receipt(started)
             receipt.accounting.close(f"{stage.name} shard {shard.index}")
         lease.commit(receipt)
         return receipt
+    except ShardQuarantined:
+        raise
     except Exception as error:
         lease.check()  # what a worker that was superseded ran into concerns nobody
-        _record_failure(state, shard.index, lease, started, error)
+        attempts.record(lease, started, error)
         raise
     finally:
         lease.release()
-
-
-def _suspects(failures: Sequence[dict[str, Any]]) -> frozenset[str]:
-    """Keys of the requests with which earlier attempts at a shard ended."""
-    return frozenset(failure["request_key"] for failure in failures if "request_key" in failure)
-
-
-def _record_failure(
-    state: StageRecords, shard: int, lease: Lease, started: str, error: Exception
-) -> None:
-    about = {"request_key": error.request_key} if isinstance(error, RequestFails) else {}
-    state.record_failure(
-        shard,
-        {
-            **about,
-            "state": "failed",
-            "error_type": type(error).__name__,
-            "message": str(error) or type(error).__name__,
-            "traceback": traceback.format_exc(),
-            "worker": lease.worker,
-            "started_at": started,
-            "ended_at": utc_now(),
-        },
-    )
 
 
 class OpenStage:
@@ -274,8 +267,9 @@ def publish_stage(run: Run, stage: Stage, plan: StagePlan) -> Manifest:
     found = state.receipts([shard.index for shard in plan.shards])
     missing = [shard.index for shard in plan.shards if shard.index not in found]
     if missing:
-        failures = {index: _last_error(state, index) for index in missing}
-        raise PartiallyFailed(run.name, stage.name, failures, len(plan.shards))
+        held = quarantine_of(run, stage.name).held()
+        failures = {n: str(held[n]) if n in held else _last_error(state, n) for n in missing}
+        raise PartiallyFailed(run.name, stage.name, failures, len(plan.shards), held.keys())
     manifest = _manifest(run, stage, plan, list(found.values()))
     _tidy(run, state, manifest)
     try:

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from parrot_core.lake.lake import Lake, version_folder
 from parrot_core.lake.manifest import Accounting, EngineUsage, FileEntry, Fingerprint, Manifest
 from parrot_core.monitor import StageSpec
+from parrot_core.pipeline import STAGE_SPECS
 from parrot_core.schemas import DATASETS, REJECTS
 
 Row = dict[str, Any]
@@ -112,7 +113,7 @@ def publish(
     **values: Any,
 ) -> None:
     """Publish a version with these rows, through the real lake."""
-    spec = next(item for item in STAGES if item.name == stage)
+    spec = next(item for item in (*STAGES, *STAGE_SPECS) if item.name == stage)
     folder = version_folder(spec.kind, spec.output, run)
     files: tuple[FileEntry, ...] = ()
     reject_files: tuple[FileEntry, ...] = ()

@@ -135,6 +135,16 @@ class Storage:
         paths = self._find(prefix, detail=False)
         return sorted(p for p in paths if not p.rsplit("/", 1)[-1].startswith(TEMPORARY))
 
+    def folders(self, prefix: str) -> Sequence[str]:
+        """Names of the folders directly below a folder, sorted; one listing, however deep it is."""
+        with self._told(prefix, "list"):
+            try:
+                found = self._fs.ls(self.full(prefix.rstrip("/")), detail=True)
+            except FileNotFoundError:
+                return []
+        names = [str(each["name"]) for each in found if each["type"] == "directory"]
+        return sorted(name.rstrip("/").rsplit("/", 1)[-1] for name in names)
+
     def files(self, prefix: str) -> Sequence[StoredFile]:
         """Like ``list``, with sizes and times, and with files in the making."""
         found = self._find(prefix, detail=True)

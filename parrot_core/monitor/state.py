@@ -84,6 +84,7 @@ class ShardState:
     waiting: Mapping[str, str] = field(default_factory=dict)  # engine → what it waits for
     paused: Mapping[str, str] = field(default_factory=dict)  # engine → why it stands still
     failures: tuple[ShardFailure, ...] = ()
+    quarantined: bool = False  # failed too often: runs leave it alone
 
     @property
     def last_error(self) -> ShardFailure | None:
