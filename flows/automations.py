@@ -18,8 +18,21 @@ BLOCK = "parrot-webhook"
 SILENT_S = 90
 """A flow run whose heartbeat is silent for so long has lost its process (heartbeats: 30 s)."""
 
-WHOLE_RUNS = {"prefect.resource.role": "tag", "prefect.resource.id": "prefect.tag.whole-run"}
+LOST = "Lost"
+"""Name of the state, of the type CRASHED, of a flow run whose process went without a word."""
+_ENDS = ("Completed", "Failed", "Cancelled", "Crashed", LOST)
+
+WHOLE_RUNS: dict[str, str | list[str]] = {
+    "prefect.resource.role": "tag",
+    "prefect.resource.id": "prefect.tag.whole-run",
+}
 """Flow runs of the deployment ``regenerate``."""
+
+
+PARTS_OF_RUNS: dict[str, str | list[str]] = {
+    "prefect.resource.role": "tag",
+    "prefect.resource.id": ["prefect.tag.stage", "prefect.tag.retry"],
+}
 
 
 def automations(
@@ -37,7 +50,7 @@ def automations(
     told = [
         _told(
             "run failed or crashed",
-            {"prefect.flow-run.Failed", "prefect.flow-run.Crashed"},
+            {f"prefect.flow-run.{name}" for name in ("Failed", "Crashed", LOST)},
             of_runs,
             webhook,
             related=WHOLE_RUNS,
@@ -47,7 +60,9 @@ def automations(
         _told("provider refuses, or run paused", {PAUSED}, of_ours, webhook),
         _told("no progress", {STUCK}, of_ours, webhook),
     ]
-    return [*told, _silent(silent_s), *([_again(regenerate)] if regenerate else [])]
+    parts = _silent("stage", PARTS_OF_RUNS, silent_s)
+    found = [_silent_run(regenerate, silent_s), parts]
+    return [*told, *found, *([_again(regenerate)] if regenerate else [])]
 
 
 def install(url: str | None, regenerate: UUID | None, silent_s: int = SILENT_S) -> list[str]:
@@ -77,7 +92,7 @@ def _told(
     events: set[str],
     match: dict[str, str],
     webhook: UUID | None,
-    related: dict[str, str] | None = None,
+    related: dict[str, str | list[str]] | None = None,
 ) -> Automation:
     trigger = EventTrigger(
         expect=events,
@@ -107,22 +122,36 @@ def _payload(what: str) -> str:
     )
 
 
-def _silent(silent_s: int) -> Automation:
+def _silent(what: str, match: dict[str, str | list[str]], silent_s: int) -> Automation:
     """Worker and flow killed together: nothing but the missing heartbeat tells."""
-    ended = {f"prefect.flow-run.{name}" for name in ("Completed", "Failed", "Cancelled", "Crashed")}
+    ended = {f"prefect.flow-run.{name}" for name in _ENDS}
     trigger = EventTrigger(
         after={"prefect.flow-run.heartbeat"},
         expect={"prefect.flow-run.heartbeat", *ended},
         match={"prefect.resource.id": "prefect.flow-run.*"},
+        match_related=match,
         for_each={"prefect.resource.id"},
         posture=Posture.Proactive,
         threshold=1,
         within=timedelta(seconds=silent_s),
     )
     action = ChangeFlowRunState(
-        state=StateType.CRASHED, message=f"no heartbeat for {silent_s} s: its process is gone"
+        state=StateType.CRASHED,
+        name=LOST,
+        message=f"no heartbeat for {silent_s} s: its process is gone",
     )
-    return Automation(name="parrot: flow run without a process", trigger=trigger, actions=[action])
+    return Automation(name=f"parrot: {what} without a process", trigger=trigger, actions=[action])
+
+
+def _silent_run(regenerate: UUID | None, silent_s: int) -> Automation:
+    """A whole run without a process is gone on with by the same automation that finds it.
+
+    Not by one that reacts to the new state: such an event waits for the one before it, and a
+    server that was restarted in between and keeps their order in memory lets it wait 15 minutes.
+    """
+    found = _silent("run", WHOLE_RUNS, silent_s)
+    again = [_go_on(regenerate)] if regenerate else []
+    return found.model_copy(update={"actions": [*found.actions, *again]})
 
 
 def _again(regenerate: UUID) -> Automation:
@@ -136,12 +165,18 @@ def _again(regenerate: UUID) -> Automation:
         threshold=1,
         within=timedelta(seconds=0),
     )
+    return Automation(
+        name="parrot: go on with a crashed run", trigger=trigger, actions=[_go_on(regenerate)]
+    )
+
+
+def _go_on(regenerate: UUID) -> RunDeployment:
+    """The run again, under its name and with what it was asked for."""
     asked = {name: _as_asked(name) for name in ("recipe", "until", "on_pools")}
     run = {"__prefect_kind": "jinja", "template": "{{ flow_run.name }}"}
-    action = RunDeployment(
+    return RunDeployment(
         source="selected", deployment_id=regenerate, parameters={**asked, "run": run}
     )
-    return Automation(name="parrot: go on with a crashed run", trigger=trigger, actions=[action])
 
 
 def _as_asked(parameter: str) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """The whole factory as one flow, and the flow that finishes a run in which shards failed."""
 
-import re
 from datetime import UTC, datetime
 from typing import Any, cast
 
@@ -16,13 +15,13 @@ from flows.picker import try_refresh
 from flows.stages import STAGE_FLOWS
 from parrot_core.attempts import pardon_all
 from parrot_core.engines.types import BudgetReached
-from parrot_core.errors import ParrotError, PartiallyFailed, UserError
+from parrot_core.errors import ParrotError, PartiallyFailed
 from parrot_core.evaluation.report import build_report
 from parrot_core.lake.lake import Lake
 from parrot_core.lake.run_records import report_file
 from parrot_core.pipeline import STAGE_SPECS, STAGES
-from parrot_core.recipe import SLUG, Recipe
-from parrot_core.runner import begin_run, is_published, open_run
+from parrot_core.recipe import Recipe
+from parrot_core.runner import begin_run, checked_name, is_published, open_run
 from parrot_core.stage import Run, Stage
 
 
@@ -36,10 +35,7 @@ def dated(run: str, scheduled: datetime) -> str:
     Raises:
         UserError: what comes out can't name a run.
     """
-    name = scheduled.strftime(run) if "%" in run else run
-    if not re.fullmatch(SLUG, name):
-        raise UserError(f"run '{name}': expected letters, digits, dots, dashes and underscores")
-    return name
+    return checked_name(scheduled.strftime(run) if "%" in run else run)
 
 
 def _flow_run_name() -> str:

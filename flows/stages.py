@@ -17,6 +17,7 @@ from flows.announce import Watch
 from parrot_core.attempts import quarantine_of
 from parrot_core.engines.types import EngineDied
 from parrot_core.lake.manifest import Manifest
+from parrot_core.lake.requests import counted
 from parrot_core.monitor.reader import RunReader
 from parrot_core.monitor.state import StageSpec
 from parrot_core.pipeline import stage_named
@@ -53,7 +54,8 @@ def run_stage(run: Run, stage: Stage) -> None:
         return
     for starts_left in reversed(range(run.recipe.shard_retries + 1)):
         try:
-            manifest = _work_through(run, stage)
+            with counted(run.lake.storage, run.name, stage.name):
+                manifest = _work_through(run, stage)
             break
         except EngineDied as error:
             if not starts_left:

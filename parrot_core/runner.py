@@ -6,6 +6,7 @@ to call again, from another process or machine, at any time.
 
 import hashlib
 import os
+import re
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -26,6 +27,7 @@ from parrot_core.errors import (
     RecipeChanged,
     ShardQuarantined,
     StorageError,
+    UserError,
     VersionConflict,
 )
 from parrot_core.lake.holder import this_process
@@ -35,7 +37,7 @@ from parrot_core.lake.manifest import Accounting, Fingerprint, Manifest, Receipt
 from parrot_core.lake.run_records import StageRecords, run_file, utc_now
 from parrot_core.lake.shard_writer import attempt_of
 from parrot_core.lake.storage import to_json
-from parrot_core.recipe import Recipe, differences, parse_recipe
+from parrot_core.recipe import SLUG, Recipe, differences, parse_recipe
 from parrot_core.schemas import DATASETS
 from parrot_core.shard_work import LakeShardWork
 from parrot_core.stage import Run, ShardPlan, Slice, Stage
@@ -61,7 +63,7 @@ def begin_run(recipe: Recipe, name: str | None = None, lake_url: str | None = No
         RecipeChanged: it was begun with a recipe that would produce something else.
     """
     lake = Lake(lake_url or recipe.lake)
-    run_name = name or recipe.name
+    run_name = checked_name(name or recipe.name)
     record = {
         "name": run_name,
         "recipe": recipe.model_dump(mode="json"),
@@ -77,6 +79,20 @@ def begin_run(recipe: Recipe, name: str | None = None, lake_url: str | None = No
     return Run(run_name, recipe, lake, work_folder(lake, run_name))
 
 
+def checked_name(name: str) -> str:
+    """The name, if it can be a run's: it becomes a folder's.
+
+    Raises:
+        UserError: it can't.
+    """
+    if not re.fullmatch(SLUG, name):
+        raise UserError(
+            f"run {name!r}: expected up to 100 letters, digits, dots, dashes and underscores, the "
+            "first a letter or digit"
+        )
+    return name
+
+
 def open_run(lake: Lake, name: str) -> Run:
     """A run that was begun before, with the recipe it was begun with.
 
@@ -84,7 +100,7 @@ def open_run(lake: Lake, name: str) -> Run:
         MissingRun: no run of this name is in the lake.
     """
     try:
-        record = lake.storage.read_json(run_file(name))
+        record = lake.storage.read_json(run_file(checked_name(name)))
     except FileNotFoundError:
         runs = [path.split("/")[1] for path in lake.storage.list("runs")]
         raise MissingRun(name, sorted(set(runs))) from None
