@@ -1,4 +1,4 @@
-"""Commands of whoever operates the factory: ``deploy``, ``workers`` and ``metrics``."""
+"""Commands of whoever operates the factory: ``deploy``, ``workers``, ``metrics``, ``requests``."""
 
 import os
 import signal
@@ -20,6 +20,7 @@ def register(app: typer.Typer) -> None:
     app.command()(deploy)
     app.command()(workers)
     app.command()(metrics)
+    app.command()(requests)
 
 
 def deploy(
@@ -145,3 +146,38 @@ def metrics(
         raise UserError(f"--port {port}: {error.strerror or error}") from None
     Console().print(f"metrics of {lake}: http://{host}:{port}/metrics", soft_wrap=True)
     threading.Event().wait()
+
+
+def requests(
+    name: Annotated[str, typer.Argument(help="Name of a run.")],
+    lake: Annotated[
+        str, typer.Option("--lake", envvar="PARROT_LAKE", help="The lake: a path or URL.")
+    ] = ".parrot/lake",
+    writes: Annotated[
+        float, typer.Option(min=0, help="Dollars per 1,000 writes and listings.")
+    ] = 0.005,
+    reads: Annotated[float, typer.Option(min=0, help="Dollars per 1,000 reads.")] = 0.0004,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")] = False,
+) -> None:
+    """Requests that a run's stages sent to S3, and what they cost at the given prices."""
+    from rich.table import Table
+
+    from parrot_core.lake.lake import Lake
+    from parrot_core.lake.requests import bill, requests_of
+    from parrot_core.runner import open_run
+
+    run = open_run(Lake(lake), name)
+    found = requests_of(run.lake.storage, name)
+    told = [
+        {"stage": stage, "requests": dict(made), "usd": round(bill(made, writes, reads), 6)}
+        for stage, made in found.items()
+    ]
+    console = Console()
+    if as_json:
+        console.print_json(data=told)
+        return
+    table = Table("stage", "requests", "by operation", "cost")
+    for each, made in zip(told, found.values(), strict=True):
+        by_name = ", ".join(f"{operation} {count:,}" for operation, count in made.most_common())
+        table.add_row(str(each["stage"]), f"{made.total():,}", by_name, f"${each['usd']:.4f}")
+    console.print(table if told else f"run '{name}' has sent no requests to an object store")

@@ -68,10 +68,10 @@ def test_no_file_log_or_database_holds_a_planted_secret(
         file.write_text(yaml.safe_dump(recipe.model_dump(mode="json")))
         try:
             said.append(parrot("deploy", "recipe.yaml"))
-            for name, status in (("refused", 401), ("wrong", 400), ("broken", 500)):
+            for name, status, code in (("refused", 401, 2), ("wrong", 400, 0), ("broken", 500, 1)):
                 api.behaviour = repeats_the_key(status, len(api.requests) + 20)
                 run = ("run", "recipe.yaml", "--name", name, "--until", "synthesize")
-                said.append(parrot(*run, code=0 if status == 400 else 1))
+                said.append(parrot(*run, code=code))
             said += [parrot("status", name) for name in ("refused", "wrong", "broken")]
             port = json.loads((tmp_path / "prefect" / "server.json").read_text())["port"]
             said += answers(f"http://127.0.0.1:{port}/api")
