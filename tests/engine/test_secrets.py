@@ -72,7 +72,10 @@ def test_no_file_log_or_database_holds_a_planted_secret(
                 api.behaviour = repeats_the_key(status, len(api.requests) + 20)
                 run = ("run", "recipe.yaml", "--name", name, "--until", "synthesize")
                 said.append(parrot(*run, code=code))
-            said += [parrot("status", name) for name in ("refused", "wrong", "broken")]
+            lake = str(tmp_path / "lake")
+            said += [
+                parrot("status", name, "--lake", lake) for name in ("refused", "wrong", "broken")
+            ]
             port = json.loads((tmp_path / "prefect" / "server.json").read_text())["port"]
             said += answers(f"http://127.0.0.1:{port}/api")
         finally:
