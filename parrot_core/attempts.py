@@ -80,6 +80,8 @@ class Attempts:
 
     def _keep(self, failure: dict[str, Any]) -> None:
         self._records.record_failure(self._shard, failure)
+        if not failure["counts"]:
+            return
         failures = self._records.failures(self._shard)
         self._quarantine.judge(self._shard, failures, self._max, utc_now())
 

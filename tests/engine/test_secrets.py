@@ -22,6 +22,9 @@ KEY = "sk-planted-4f9a1c77e2"
 TOKEN = "T0KEN-planted-8841bb"
 
 
+FAILURE = "runs/refused/synthesize/shards/00001/attempt-1.json"
+
+
 def repeats_the_key(status: int, after: int) -> Any:
     """A provider that refuses some requests, and tells everybody with which key they came."""
 
@@ -81,8 +84,8 @@ def test_no_file_log_or_database_holds_a_planted_secret(
         finally:
             parrot("server", "stop")
     assert "HTTP 401" in said[1], "the error that named the key was not seen"
-    rejected = list(Lake(str(tmp_path / "lake")).dataset("dialogues", "wrong").rejects())
-    assert any("[key]" in row["detail"] for row in rejected)
+    refused = Lake(str(tmp_path / "lake")).storage.read_json(FAILURE)
+    assert "[key]" in refused["message"]
     files = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert any(path.name == "prefect.db" for path in files)
     assert any(path.name == "report.html" for path in files)
