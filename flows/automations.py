@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import cast
+from typing import Any, cast
 from uuid import UUID
 
 from prefect.automations import Automation
@@ -18,23 +18,39 @@ BLOCK = "parrot-webhook"
 SILENT_S = 90
 """A flow run whose heartbeat is silent for so long has lost its process (heartbeats: 30 s)."""
 
-WHOLE_RUNS = {"prefect.resource.role": "tag", "prefect.resource.id": "prefect.tag.whole-run"}
+LOST = "Lost"
+"""Name of the state, of the type CRASHED, of a flow run whose process went without a word."""
+_ENDS = ("Completed", "Failed", "Cancelled", "Crashed", LOST)
+
+WHOLE_RUNS: dict[str, str | list[str]] = {
+    "prefect.resource.role": "tag",
+    "prefect.resource.id": "prefect.tag.whole-run",
+}
 """Flow runs of the deployment ``regenerate``."""
 
 
-def automations(webhook: UUID | None, regenerate: UUID | None) -> list[Automation]:
+PARTS_OF_RUNS: dict[str, str | list[str]] = {
+    "prefect.resource.role": "tag",
+    "prefect.resource.id": ["prefect.tag.stage", "prefect.tag.retry"],
+}
+
+
+def automations(
+    webhook: UUID | None, regenerate: UUID | None, silent_s: int = SILENT_S
+) -> list[Automation]:
     """All automations.
 
     Args:
         webhook: the block that is called; without it they are there to look at and notify nobody.
         regenerate: the deployment that runs a crashed run again; without it nothing is retried.
+        silent_s: how long a flow run's heartbeat may be silent before its process counts as gone.
     """
     of_runs = {"prefect.resource.id": "prefect.flow-run.*"}
     of_ours = {"prefect.resource.id": "parrot.run.*"}
     told = [
         _told(
             "run failed or crashed",
-            {"prefect.flow-run.Failed", "prefect.flow-run.Crashed"},
+            {f"prefect.flow-run.{name}" for name in ("Failed", "Crashed", LOST)},
             of_runs,
             webhook,
             related=WHOLE_RUNS,
@@ -44,10 +60,12 @@ def automations(webhook: UUID | None, regenerate: UUID | None) -> list[Automatio
         _told("provider refuses, or run paused", {PAUSED}, of_ours, webhook),
         _told("no progress", {STUCK}, of_ours, webhook),
     ]
-    return [*told, _silent(), *([_again(regenerate)] if regenerate else [])]
+    parts = _silent("stage", PARTS_OF_RUNS, silent_s)
+    found = [_silent_run(regenerate, silent_s), parts]
+    return [*told, *found, *([_again(regenerate)] if regenerate else [])]
 
 
-def install(url: str | None, regenerate: UUID | None) -> list[str]:
+def install(url: str | None, regenerate: UUID | None, silent_s: int = SILENT_S) -> list[str]:
     """Create the automations on the server, replacing earlier ones of ours; returns their names.
 
     The webhook's address may hold a token: it is kept in a block, which the server encrypts.
@@ -55,7 +73,7 @@ def install(url: str | None, regenerate: UUID | None) -> list[str]:
     block: UUID | None = None
     if url is not None:
         block = Webhook(url=SecretStr(url)).save(BLOCK, overwrite=True)  # type: ignore[assignment]
-    made = automations(block, regenerate)
+    made = automations(block, regenerate, silent_s)
     for automation in made:
         _remove(automation.name)
         automation.create()
@@ -74,7 +92,7 @@ def _told(
     events: set[str],
     match: dict[str, str],
     webhook: UUID | None,
-    related: dict[str, str] | None = None,
+    related: dict[str, str | list[str]] | None = None,
 ) -> Automation:
     trigger = EventTrigger(
         expect=events,
@@ -104,22 +122,36 @@ def _payload(what: str) -> str:
     )
 
 
-def _silent() -> Automation:
+def _silent(what: str, match: dict[str, str | list[str]], silent_s: int) -> Automation:
     """Worker and flow killed together: nothing but the missing heartbeat tells."""
-    ended = {f"prefect.flow-run.{name}" for name in ("Completed", "Failed", "Cancelled", "Crashed")}
+    ended = {f"prefect.flow-run.{name}" for name in _ENDS}
     trigger = EventTrigger(
         after={"prefect.flow-run.heartbeat"},
         expect={"prefect.flow-run.heartbeat", *ended},
         match={"prefect.resource.id": "prefect.flow-run.*"},
+        match_related=match,
         for_each={"prefect.resource.id"},
         posture=Posture.Proactive,
         threshold=1,
-        within=timedelta(seconds=SILENT_S),
+        within=timedelta(seconds=silent_s),
     )
     action = ChangeFlowRunState(
-        state=StateType.CRASHED, message=f"no heartbeat for {SILENT_S} s: its process is gone"
+        state=StateType.CRASHED,
+        name=LOST,
+        message=f"no heartbeat for {silent_s} s: its process is gone",
     )
-    return Automation(name="parrot: flow run without a process", trigger=trigger, actions=[action])
+    return Automation(name=f"parrot: {what} without a process", trigger=trigger, actions=[action])
+
+
+def _silent_run(regenerate: UUID | None, silent_s: int) -> Automation:
+    """A whole run without a process is gone on with by the same automation that finds it.
+
+    Not by one that reacts to the new state: such an event waits for the one before it, and a
+    server that was restarted in between and keeps their order in memory lets it wait 15 minutes.
+    """
+    found = _silent("run", WHOLE_RUNS, silent_s)
+    again = [_go_on(regenerate)] if regenerate else []
+    return found.model_copy(update={"actions": [*found.actions, *again]})
 
 
 def _again(regenerate: UUID) -> Automation:
@@ -133,6 +165,21 @@ def _again(regenerate: UUID) -> Automation:
         threshold=1,
         within=timedelta(seconds=0),
     )
+    return Automation(
+        name="parrot: go on with a crashed run", trigger=trigger, actions=[_go_on(regenerate)]
+    )
+
+
+def _go_on(regenerate: UUID) -> RunDeployment:
+    """The run again, under its name and with what it was asked for."""
+    asked = {name: _as_asked(name) for name in ("recipe", "until", "on_pools")}
     run = {"__prefect_kind": "jinja", "template": "{{ flow_run.name }}"}
-    action = RunDeployment(source="selected", deployment_id=regenerate, parameters={"run": run})
-    return Automation(name="parrot: go on with a crashed run", trigger=trigger, actions=[action])
+    return RunDeployment(
+        source="selected", deployment_id=regenerate, parameters={**asked, "run": run}
+    )
+
+
+def _as_asked(parameter: str) -> dict[str, Any]:
+    """The value that the crashed flow run had for a parameter, which may be no text."""
+    value = f"{{{{ flow_run.parameters.get('{parameter}') | tojson }}}}"
+    return {"__prefect_kind": "json", "value": {"__prefect_kind": "jinja", "template": value}}

@@ -64,12 +64,28 @@ def run(
     until: Annotated[
         str | None, typer.Option("--until", metavar="STAGE", help="Stop after this stage.")
     ] = None,
+    from_stage: Annotated[
+        str | None,
+        typer.Option(
+            "--from", metavar="STAGE", help="Begin here; what is before comes from --with."
+        ),
+    ] = None,
+    with_run: Annotated[
+        str | None,
+        typer.Option("--with", metavar="RUN", help="Take what --from leaves out from this run."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Run the whole factory; run it again to do only what is missing."""
     from flows.launch import run_recipe
+    from parrot_core.pinning import pinned_before
 
-    finish = run_recipe(_recipe(recipe, lake, overrides), name, until, quiet=as_json)
+    loaded = _recipe(recipe, lake, overrides)
+    if (from_stage is None) != (with_run is None):
+        raise UserError("--from and --with belong together: --from STAGE --with RUN")
+    if from_stage is not None and with_run is not None:
+        loaded = pinned_before(loaded, from_stage, with_run)
+    finish = run_recipe(loaded, name, until, quiet=as_json)
     _finish(finish.run.lake, finish.run.name, finish.report, as_json)
 
 
@@ -84,15 +100,23 @@ def retry(
             "--shard", metavar="STAGE[:N]", help="Only this shard, or stage; may be repeated."
         ),
     ] = None,
+    quarantined: Annotated[
+        bool, typer.Option("--quarantined", help="Try shards in quarantine again, too.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Run the failed and missing shards of a run, with the recipe it was begun with."""
     from flows.launch import chosen_shards, run_recipe
+    from parrot_core.attempts import pardon_all
+    from parrot_core.pipeline import STAGES
     from parrot_core.runner import open_run
 
     begun = open_run(Lake(lake), name)
     recipe = overridden(begun.recipe, (*(overrides or ()), f"lake={json.dumps(lake)}"))
     stage, only = chosen_shards(shards or [])
+    if quarantined:
+        for name_of, pardoned in pardon_all(begun, STAGES).items():
+            err.print(f"{name_of}: out of quarantine: shards {', '.join(map(str, pardoned))}")
     finish = run_recipe(recipe, name, stage, quiet=as_json, only=only)
     _finish(finish.run.lake, name, finish.report, as_json)
 

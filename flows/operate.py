@@ -1,4 +1,4 @@
-"""Commands of whoever operates the factory: ``deploy``, ``workers`` and ``metrics``."""
+"""Commands of whoever operates the factory: ``deploy``, ``workers``, ``metrics``, ``requests``."""
 
 import os
 import signal
@@ -20,6 +20,7 @@ def register(app: typer.Typer) -> None:
     app.command()(deploy)
     app.command()(workers)
     app.command()(metrics)
+    app.command()(requests)
 
 
 def deploy(
@@ -44,6 +45,14 @@ def deploy(
             envvar="PARROT_WEBHOOK", help="Address that is told of failures, pauses and standstill."
         ),
     ] = None,
+    silent: Annotated[
+        int,
+        typer.Option(
+            min=35,
+            help="Seconds without a heartbeat (one every 30 s) after which a run's process counts "
+            "as gone and the run is gone on with.",
+        ),
+    ] = 90,
     pool_type: Annotated[str, typer.Option(help="Type of work pools created anew.")] = "process",
 ) -> None:
     """Put pools, deployments, schedule and automations on the Prefect server."""
@@ -59,12 +68,15 @@ def deploy(
     use_prefect(console)
     from flows import automations  # Prefect reads its settings when it is imported
     from flows.deploy import Schedule, apply, create_pools, deployment_id, rendered
+    from flows.picker import refresh
+    from parrot_core.lake.lake import Lake
 
     schedule = Schedule(cron, timezone, run) if cron else None
     created = create_pools(pool_type)
     with console.status("Applying the deployments …"):
         apply(rendered(loaded, schedule, "refuse" if overlap == "refuse" else "wait"))
-    told = automations.install(webhook, deployment_id("regenerate/regenerate"))
+    refresh(Lake(loaded.lake))
+    told = automations.install(webhook, deployment_id("regenerate/regenerate"), silent)
     console.print(f"pools created: {', '.join(created) or 'none, all are there'}")
     console.print(f"deployments applied; runs by itself: {cron + ' ' + timezone if cron else 'no'}")
     console.print(f"automations: {len(told)}, notifying {'the webhook' if webhook else 'nobody'}")
@@ -134,3 +146,38 @@ def metrics(
         raise UserError(f"--port {port}: {error.strerror or error}") from None
     Console().print(f"metrics of {lake}: http://{host}:{port}/metrics", soft_wrap=True)
     threading.Event().wait()
+
+
+def requests(
+    name: Annotated[str, typer.Argument(help="Name of a run.")],
+    lake: Annotated[
+        str, typer.Option("--lake", envvar="PARROT_LAKE", help="The lake: a path or URL.")
+    ] = ".parrot/lake",
+    writes: Annotated[
+        float, typer.Option(min=0, help="Dollars per 1,000 writes and listings.")
+    ] = 0.005,
+    reads: Annotated[float, typer.Option(min=0, help="Dollars per 1,000 reads.")] = 0.0004,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")] = False,
+) -> None:
+    """Requests that a run's stages sent to S3, and what they cost at the given prices."""
+    from rich.table import Table
+
+    from parrot_core.lake.lake import Lake
+    from parrot_core.lake.requests import bill, requests_of
+    from parrot_core.runner import open_run
+
+    run = open_run(Lake(lake), name)
+    found = requests_of(run.lake.storage, name)
+    told = [
+        {"stage": stage, "requests": dict(made), "usd": round(bill(made, writes, reads), 6)}
+        for stage, made in found.items()
+    ]
+    console = Console()
+    if as_json:
+        console.print_json(data=told)
+        return
+    table = Table("stage", "requests", "by operation", "cost")
+    for each, made in zip(told, found.values(), strict=True):
+        by_name = ", ".join(f"{operation} {count:,}" for operation, count in made.most_common())
+        table.add_row(str(each["stage"]), f"{made.total():,}", by_name, f"${each['usd']:.4f}")
+    console.print(table if told else f"run '{name}' has sent no requests to an object store")

@@ -1,10 +1,9 @@
 """The whole factory as one flow, and the flow that finishes a run in which shards failed."""
 
-import re
 from datetime import UTC, datetime
 from typing import Any, cast
 
-from prefect import flow
+from prefect import flow, get_run_logger
 from prefect.artifacts import create_markdown_artifact
 from prefect.client.schemas.objects import FlowRun
 from prefect.deployments import run_deployment
@@ -12,17 +11,19 @@ from prefect.runtime import flow_run
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.announce import BUDGET, PARTIAL, emit, resource_of
+from flows.picker import try_refresh
 from flows.stages import STAGE_FLOWS
+from parrot_core.attempts import pardon_all
 from parrot_core.engines.types import BudgetReached
-from parrot_core.errors import ParrotError, PartiallyFailed, UserError
+from parrot_core.errors import ParrotError, PartiallyFailed
 from parrot_core.evaluation.findings import gather
 from parrot_core.evaluation.markdown_report import render_markdown
 from parrot_core.evaluation.report import render_report
 from parrot_core.lake.lake import Lake
 from parrot_core.lake.run_records import report_file
 from parrot_core.pipeline import STAGE_SPECS, STAGES
-from parrot_core.recipe import SLUG, Recipe
-from parrot_core.runner import begin_run, is_published, open_run
+from parrot_core.recipe import Recipe
+from parrot_core.runner import begin_run, checked_name, is_published, open_run
 from parrot_core.stage import Run, Stage
 
 
@@ -36,10 +37,7 @@ def dated(run: str, scheduled: datetime) -> str:
     Raises:
         UserError: what comes out can't name a run.
     """
-    name = scheduled.strftime(run) if "%" in run else run
-    if not re.fullmatch(SLUG, name):
-        raise UserError(f"run '{name}': expected letters, digits, dots, dashes and underscores")
-    return name
+    return checked_name(scheduled.strftime(run) if "%" in run else run)
 
 
 def _flow_run_name() -> str:
@@ -75,6 +73,7 @@ def regenerate(
     if run is not None:
         run = dated(run, flow_run.scheduled_start_time or datetime.now(UTC))
     begun = begin_run(recipe, run)
+    _refresh_picker(begun)
     shards_at_once: ThreadPoolTaskRunner[Any] = ThreadPoolTaskRunner(recipe.shards_at_once)
     try:
         for stage, make in zip(STAGES, STAGE_FLOWS, strict=True):
@@ -93,24 +92,39 @@ def regenerate(
         raise
     finally:
         report = write_report(begun)
+        _refresh_picker(begun)
     return report
 
 
 @flow(name="retry-failed", flow_run_name="retry-{run}")
-def retry_failed(run: str, lake: str = ".parrot/lake", on_pools: bool = False) -> str:
+def retry_failed(
+    run: str,
+    lake: str = ".parrot/lake",
+    on_pools: bool = False,
+    quarantined: bool = False,
+) -> str:
     """Do what is missing in a run, with the recipe that it was begun with.
 
     Args:
         run: name of the run.
         lake: where the run is: a path or URL.
         on_pools: see ``regenerate``.
+        quarantined: try shards again, too, that are in quarantine after too many failures.
 
     Returns:
         Where the report is.
     """
     begun = open_run(Lake(lake), run)
+    if quarantined:
+        pardon_all(begun, STAGES)
     recipe = begun.recipe.model_copy(update={"lake": lake})
     return regenerate(recipe, run, on_pools=on_pools)
+
+
+def _refresh_picker(run: Run) -> None:
+    """Offer the runs that aren't done in the form of ``retry-failed``."""
+    if trouble := try_refresh(run.lake):
+        get_run_logger().warning("the run picker of retry-failed is out of date: %s", trouble)
 
 
 def run_on_pool(run: Run, stage: Stage, only: list[int] | None) -> None:

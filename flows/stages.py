@@ -15,8 +15,10 @@ from prefect.artifacts import (
 from prefect.futures import PrefectFuture, wait
 
 from flows.announce import Watch
+from parrot_core.attempts import quarantine_of
 from parrot_core.engines.types import EngineDied
 from parrot_core.lake.manifest import Manifest
+from parrot_core.lake.requests import counted
 from parrot_core.monitor.reader import RunReader
 from parrot_core.monitor.state import StageSpec
 from parrot_core.pipeline import stage_named
@@ -57,7 +59,8 @@ def run_stage(run: Run, stage: Stage, only: Sequence[int] | None = None) -> None
         return
     for starts_left in reversed(range(run.recipe.shard_retries + 1)):
         try:
-            manifest = _work_through(run, stage, only)
+            with counted(run.lake.storage, run.name, stage.name):
+                manifest = _work_through(run, stage, only)
             break
         except EngineDied as error:
             if not starts_left:
@@ -80,6 +83,8 @@ def _work_through(run: Run, stage: Stage, only: Sequence[int] | None) -> Manifes
         left = unfinished(run, opened.plan)
         shards = [shard for shard in left if only is None or shard.index in only]
         logger.info("%s: %d of %d shards to do", stage.name, len(shards), len(opened.plan.shards))
+        for index, record in sorted(quarantine_of(run, stage.name).held().items()):
+            logger.warning("%s: shard %d is skipped: %s", stage.name, index, record)
         work = process_shard.with_options(retries=run.recipe.shard_retries)
         futures = [
             work.submit(f"{stage.name}-{shard.index:05d}", ShardTicket(opened, shard))

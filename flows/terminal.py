@@ -224,9 +224,14 @@ def render_status(state: RunState) -> RenderableType:
                 error = shard.last_error
                 what = f"{error.error_type}: {one_line(error.message, 300)}"
                 tries = plural(shard.attempts, "attempt")
+                tries += ", in quarantine" if shard.quarantined else ""
                 parts.append(Text(f"{stage.name} shard {shard.index} ({tries}): {what}", "red"))
     if any(stage.status == "failed" for stage in state.stages):
         parts.append(Text(f"`parrot retry {state.name}` runs only what failed or is missing."))
+    if any(shard.quarantined for stage in state.stages for shard in stage.shards):
+        parts.append(
+            Text(f"Shards in quarantine need `parrot retry {state.name} --quarantined`.", "yellow")
+        )
     for stage in state.stages:
         parts += [Text(f"{stage.name}: {one_line(w, 300)}", "yellow") for w in stage.warnings]
     return Group(*parts)

@@ -3,7 +3,7 @@
 Code decides on these types, never on the text of a message.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 
 class ParrotError(Exception):
@@ -148,6 +148,18 @@ class LeaseLost(ParrotError):
         )
 
 
+class ShardQuarantined(ParrotError):
+    """A shard has failed as often as the recipe lets it; runs leave it alone."""
+
+    def __init__(self, place: str, attempts: int, error: str) -> None:
+        self.place = place
+        self.attempts = attempts
+        self.error = error
+        super().__init__(
+            f"{place}: in quarantine after {attempts} failed attempts, the last one: {error}"
+        )
+
+
 class AccountingError(ParrotError):
     """Rows in differ from rows out plus rejects: nothing may be dropped in silence."""
 
@@ -169,14 +181,29 @@ class TrainingFailed(ParrotError):
 class PartiallyFailed(ParrotError):
     """Some shards of a stage failed; the others are done and kept."""
 
-    def __init__(self, run: str, stage: str, failures: dict[int, str], total: int) -> None:
+    def __init__(
+        self,
+        run: str,
+        stage: str,
+        failures: dict[int, str],
+        total: int,
+        quarantined: Collection[int] = (),
+    ) -> None:
         self.run = run
         self.stage = stage
         self.failures = failures
         self.total = total
+        self.quarantined = frozenset(quarantined)
         named = "; ".join(f"shard {i}: {why}" for i, why in sorted(failures.items())[:5])
         more = f"; and {len(failures) - 5} more" if len(failures) > 5 else ""
         super().__init__(
             f"run '{run}' is partially failed: {len(failures)} of {total} shards of "
-            f"'{stage}' failed ({named}{more}). `parrot retry {run}` runs only those"
+            f"'{stage}' failed ({named}{more}). {self._advice()}"
         )
+
+    def _advice(self) -> str:
+        again = f"`parrot retry {self.run}` runs only those"
+        if not self.quarantined:
+            return again
+        held = f"{len(self.quarantined)} in quarantine: `parrot retry {self.run} --quarantined`"
+        return f"{again}, but for {held} tries them again too"

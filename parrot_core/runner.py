@@ -6,8 +6,8 @@ to call again, from another process or machine, at any time.
 
 import hashlib
 import os
+import re
 import time
-import traceback
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -17,26 +17,29 @@ from pathlib import Path
 from typing import Any
 
 import parrot_core
+from parrot_core.attempts import Attempts, quarantine_of
 from parrot_core.engines.connection import Engines, open_engines
 from parrot_core.engines.limits import Budget
-from parrot_core.engines.types import RequestFails, RunError
+from parrot_core.engines.types import RunError
 from parrot_core.errors import (
     LeaseLost,
     MissingRun,
     PartiallyFailed,
     RecipeChanged,
+    ShardQuarantined,
     StorageError,
+    UserError,
     VersionConflict,
 )
 from parrot_core.lake.holder import this_process
 from parrot_core.lake.lake import Lake, version_folder
-from parrot_core.lake.leases import DEFAULT_TIMES, Lease, LeaseTimes, take
+from parrot_core.lake.leases import DEFAULT_TIMES, Claims, Lease, LeaseTimes, take
 from parrot_core.lake.manifest import Accounting, Fingerprint, Manifest, Receipt, add_usage
 from parrot_core.lake.pauses import Pauses
 from parrot_core.lake.run_records import StageRecords, run_file, utc_now
 from parrot_core.lake.shard_writer import attempt_of
 from parrot_core.lake.storage import to_json
-from parrot_core.recipe import Recipe, differences, parse_recipe
+from parrot_core.recipe import SLUG, Recipe, differences, parse_recipe
 from parrot_core.schemas import DATASETS
 from parrot_core.shard_work import LakeShardWork
 from parrot_core.stage import Run, ShardPlan, Slice, Stage
@@ -64,7 +67,7 @@ def begin_run(recipe: Recipe, name: str | None = None, lake_url: str | None = No
         RecipeChanged: it was begun with a recipe that would produce something else.
     """
     lake = Lake(lake_url or recipe.lake)
-    run_name = name or recipe.name
+    run_name = checked_name(name or recipe.name)
     record = {
         "name": run_name,
         "recipe": recipe.model_dump(mode="json"),
@@ -80,6 +83,20 @@ def begin_run(recipe: Recipe, name: str | None = None, lake_url: str | None = No
     return Run(run_name, recipe, lake, work_folder(lake, run_name))
 
 
+def checked_name(name: str) -> str:
+    """The name, if it can be a run's: it becomes a folder's.
+
+    Raises:
+        UserError: it can't.
+    """
+    if not re.fullmatch(SLUG, name):
+        raise UserError(
+            f"run {name!r}: expected up to 100 letters, digits, dots, dashes and underscores, the "
+            "first a letter or digit"
+        )
+    return name
+
+
 def open_run(lake: Lake, name: str) -> Run:
     """A run that was begun before, with the recipe it was begun with.
 
@@ -87,7 +104,7 @@ def open_run(lake: Lake, name: str) -> Run:
         MissingRun: no run of this name is in the lake.
     """
     try:
-        record = lake.storage.read_json(run_file(name))
+        record = lake.storage.read_json(run_file(checked_name(name)))
     except FileNotFoundError:
         runs = [path.split("/")[1] for path in lake.storage.list("runs")]
         raise MissingRun(name, sorted(set(runs))) from None
@@ -125,9 +142,10 @@ def plan_stage(run: Run, stage: Stage) -> StagePlan:
 
 
 def unfinished(run: Run, plan: StagePlan) -> list[ShardPlan]:
-    """Shards without a receipt, in order."""
-    done = StageRecords(run.lake.storage, run.name, plan.stage).finished()
-    return [shard for shard in plan.shards if shard.index not in done]
+    """Shards without a receipt, in order, but for those in quarantine."""
+    skipped = StageRecords(run.lake.storage, run.name, plan.stage).finished()
+    skipped |= quarantine_of(run, plan.stage).held().keys()
+    return [shard for shard in plan.shards if shard.index not in skipped]
 
 
 def run_shard(
@@ -145,15 +163,21 @@ def run_shard(
     Raises:
         ShardHeld: another worker is at it.
         LeaseLost: another took it over from us, and has not finished yet.
+        ShardQuarantined: it has failed ``max_attempts`` times.
     """
     state = StageRecords(run.lake.storage, run.name, stage.name)
     done = state.receipt(shard.index)
     if done is not None:
         return done
+    attempts = Attempts(run, stage.name, shard.index)
+    attempts.refuse()
     claims = state.claims(shard.index)
     taken = take(claims, uuid.uuid4().hex[:12], this_process(worker), times)
     try:
-        done = taken if isinstance(taken, Receipt) else _attempt(run, stage, shard, taken, engines)
+        if isinstance(taken, Receipt):
+            done = taken
+        else:
+            done = _attempt(run, stage, shard, taken, engines, claims)
     except LeaseLost:
         top = claims.top()
         if top is None or top.receipt is None:
@@ -164,49 +188,34 @@ def run_shard(
 
 
 def _attempt(
-    run: Run, stage: Stage, shard: ShardPlan, lease: Lease, engines: Engines | None
+    run: Run,
+    stage: Stage,
+    shard: ShardPlan,
+    lease: Lease,
+    engines: Engines | None,
+    claims: Claims,
 ) -> Receipt:
     """Do one shard under a lease and commit it."""
     state = StageRecords(run.lake.storage, run.name, stage.name)
+    attempts = Attempts(run, stage.name, shard.index)
     started = utc_now()
-    suspects = _suspects(state.failures(shard.index)) if lease.epoch > 1 else frozenset()
     try:
+        attempts.record_lost(claims, lease)
+        suspects = attempts.suspects() if lease.epoch > 1 else frozenset()
         with LakeShardWork(run, stage, shard, state, lease, engines, suspects) as work:
             stage.process(work)
             receipt = work.receipt(started)
             receipt.accounting.close(f"{stage.name} shard {shard.index}")
         lease.commit(receipt)
         return receipt
+    except ShardQuarantined:
+        raise
     except Exception as error:
         lease.check()  # what a worker that was superseded ran into concerns nobody
-        _record_failure(state, shard.index, lease, started, error)
+        attempts.record(lease, started, error)
         raise
     finally:
         lease.release()
-
-
-def _suspects(failures: Sequence[dict[str, Any]]) -> frozenset[str]:
-    """Keys of the requests with which earlier attempts at a shard ended."""
-    return frozenset(failure["request_key"] for failure in failures if "request_key" in failure)
-
-
-def _record_failure(
-    state: StageRecords, shard: int, lease: Lease, started: str, error: Exception
-) -> None:
-    about = {"request_key": error.request_key} if isinstance(error, RequestFails) else {}
-    state.record_failure(
-        shard,
-        {
-            **about,
-            "state": "failed",
-            "error_type": type(error).__name__,
-            "message": str(error) or type(error).__name__,
-            "traceback": traceback.format_exc(),
-            "worker": lease.worker,
-            "started_at": started,
-            "ended_at": utc_now(),
-        },
-    )
 
 
 class OpenStage:
@@ -286,8 +295,9 @@ def publish_stage(run: Run, stage: Stage, plan: StagePlan) -> Manifest:
     found = state.receipts([shard.index for shard in plan.shards])
     missing = [shard.index for shard in plan.shards if shard.index not in found]
     if missing:
-        failures = {index: _last_error(state, index) for index in missing}
-        raise PartiallyFailed(run.name, stage.name, failures, len(plan.shards))
+        held = quarantine_of(run, stage.name).held()
+        failures = {n: str(held[n]) if n in held else _last_error(state, n) for n in missing}
+        raise PartiallyFailed(run.name, stage.name, failures, len(plan.shards), held.keys())
     manifest = _manifest(run, stage, plan, list(found.values()))
     _tidy(run, state, manifest)
     try:

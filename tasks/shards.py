@@ -7,7 +7,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
 
 from parrot_core.engines.types import RunError
-from parrot_core.errors import LeaseLost, ShardHeld, UserError
+from parrot_core.errors import LeaseLost, ShardHeld, ShardQuarantined, UserError
 from parrot_core.runner import OpenStage
 from parrot_core.stage import ShardPlan
 
@@ -24,7 +24,7 @@ class ShardTicket:
 def worth_retrying(task: Any, run: TaskRun, state: State[Any]) -> bool:
     """Not when the user must mend something first, the run has to stop, or another is at it."""
     error = state.result(raise_on_failure=False)
-    return not isinstance(error, RunError | UserError | ShardHeld | LeaseLost)
+    return not isinstance(error, RunError | UserError | ShardHeld | LeaseLost | ShardQuarantined)
 
 
 # NO_CACHE: the lake knows which shards are done, and checks that their files are there.

@@ -43,7 +43,7 @@ def seeded(lake: str, api: FakeApi, *, sessions_per_shard: int, turns: int) -> R
         "sessions_per_shard": sessions_per_shard,
         "sessions_in_flight": IN_FLIGHT,
     }
-    return synthesis(lake, api.base_url, synthesize=synthesize)
+    return synthesis(lake, api.base_url, synthesize=synthesize, max_attempts=1000)
 
 
 def kill_at_random(drive: Drive, api: FakeApi, rng: random.Random) -> int:

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from parrot_core.lake.lake import Lake, version_folder
 from parrot_core.lake.manifest import Accounting, EngineUsage, FileEntry, Fingerprint, Manifest
 from parrot_core.monitor import StageSpec
+from parrot_core.pipeline import STAGE_SPECS
 from parrot_core.schemas import DATASETS, REJECTS
 
 Row = dict[str, Any]
@@ -109,11 +110,11 @@ def publish(
     unit: str = "session",
     source_rows: int | None = None,
     run: str = RUN,
+    spec: StageSpec | None = None,
     **values: Any,
 ) -> None:
     """Publish a version with these rows, through the real lake."""
-    compare = StageSpec("compare", "comparisons", "dataset")  # only where a baseline was asked for
-    spec = next(item for item in (*STAGES, compare) if item.name == stage)
+    spec = spec or next(item for item in (*STAGES, *STAGE_SPECS) if item.name == stage)
     folder = version_folder(spec.kind, spec.output, run)
     files: tuple[FileEntry, ...] = ()
     reject_files: tuple[FileEntry, ...] = ()

@@ -79,7 +79,12 @@ def synthesis(lake: Path | str, base_url: str, **changes: Any) -> Run:
     """A run whose seeds are published, ready to synthesize."""
     price = {"input_per_million": 10_000, "output_per_million": 10_000, "as_of": "2026-01-01"}
     limits = {"concurrency": 4, "max_retries": 0, "max_pause_s": 0}
-    engine = {"kind": "openai", "model": "m", "base_url": base_url, "api_key_env": None}
+    engine: dict[str, Any] = {
+        "kind": "openai",
+        "model": "m",
+        "base_url": base_url,
+        "api_key_env": None,
+    }
     engine |= {"limits": limits, "price": price}
     settings: dict[str, Any] = {
         "engines": {"asker": engine, "answerer": engine, "judge": engine},

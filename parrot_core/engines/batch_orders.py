@@ -15,6 +15,7 @@ from parrot_core.engines.batch_protocol import ENDPOINT, Outcome, read_line
 from parrot_core.engines.decisions import FAILURES, decide, what_happened
 from parrot_core.engines.limits import Sleep
 from parrot_core.engines.openai_chat import seconds_told
+from parrot_core.engines.redaction import without_key
 from parrot_core.engines.types import EngineError, RowError, RunError, ShardError
 from parrot_core.lake.batch_records import BatchRecords, Intent
 from parrot_core.recipe import BatchSettings, Limits
@@ -84,7 +85,7 @@ class BatchOrders:
                 verdict = decide(error)
                 if verdict.error is not None:
                     await asyncio.to_thread(self._records.decide, intent.round, None)
-                    raise NotOrdered(self._refused("order", verdict.error, error)) from error
+                    raise NotOrdered(self._refused("order", verdict.error, error)) from None
                 unsure = not isinstance(error, openai.RateLimitError)
                 batch_id = await self.find(intent, self._settings.grace_s) if unsure else None
                 last = error
@@ -201,7 +202,7 @@ class BatchOrders:
             except FAILURES as error:
                 verdict = decide(error)
                 if verdict.error is not None:
-                    raise self._refused(what, verdict.error, error) from error
+                    raise self._refused(what, verdict.error, error) from None
                 if retries is not None and attempt >= retries:
                     told = f"{self.where}: {what} failed {attempt + 1} times in a row"
                     raise ShardError(f"{told}, the last: {what_happened(error)}") from error
@@ -218,7 +219,7 @@ class BatchOrders:
         """The error of a call that concerns a whole batch: never one of a single row."""
         why = f"{self.where}: {what}: {what_happened(error)}"
         if isinstance(error, openai.APIStatusError) and error.message:
-            why += f", {error.message}"
+            why += f", {without_key(error.message, self._client.api_key)}"
         if isinstance(error, openai.NotFoundError):
             folder = f"runs/{self._records.run}/{self._records.stage}/batches"
             why += (

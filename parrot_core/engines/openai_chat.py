@@ -14,6 +14,7 @@ from openai.types.chat import ChatCompletion
 from parrot_core.engines.budget import Budget, cost_usd
 from parrot_core.engines.decisions import FAILURES, NotACompletion, decide, what_happened
 from parrot_core.engines.limits import Clock, Limiter, Sleep, Ticket
+from parrot_core.engines.redaction import without_key
 from parrot_core.engines.replicas import Replicas, session_of
 from parrot_core.engines.types import (
     Decision,
@@ -187,19 +188,20 @@ class OpenAIChat:
                 self._heard = True
                 return answer, usd
             except FAILURES as error:
-                return self._failed(error, ticket, address)
+                return self._failed(error, ticket, address, client.api_key)
             finally:
                 purchase.out = False
                 self._budget.settle(worst_usd, usd)
 
-    def _failed(self, error: Exception, ticket: Ticket, address: str) -> "_Failure":
+    def _failed(self, error: Exception, ticket: Ticket, address: str, key: str) -> "_Failure":
         """Note a failure where it counts; raise it if it is final."""
         verdict = decide(error)
         answered = not isinstance(error, openai.APIConnectionError)
         self._heard = self._heard or answered
         if verdict.error is not None:
             self.limiter.breaker.answered()
-            raise verdict.error(f"{self._where()}: {_said(error)}") from error
+            said = without_key(_said(error), key)
+            raise verdict.error(f"{self._where()}: {said}") from None  # it may repeat the key
         why, retry_after = what_happened(error), seconds_told(error)
         moved_on = (
             isinstance(error, openai.APIConnectionError)

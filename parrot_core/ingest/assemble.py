@@ -22,7 +22,6 @@ from parrot_core.ingest.language import (
 from parrot_core.ingest.parts import Joined, Part, join
 from parrot_core.ingest.rule_log import RuleLog
 from parrot_core.ingest.rules import mask_of
-from parrot_core.ingest.rules.rule import Messages
 from parrot_core.ingest.shingles import Shingler
 from parrot_core.ingest.splits import split_of
 from parrot_core.ingest.spool import Spool
@@ -70,8 +69,8 @@ class AssembleStage(Stage):
         """Join and settle every session, find those alike, then emit in the order of the files."""
         folder = work.run.work_dir / self.name
         with ExitStack() as stack:
-            records = stack.enter_context(Spool[Messages](folder))
-            texts = stack.enter_context(Spool[tuple[Message, ...]](folder))
+            records = stack.enter_context(Spool(folder))
+            texts = stack.enter_context(Spool(folder))
             assembly = _Assembly(work, texts, self._detector())
             sessions = _sessions(work, records)
             while batch := list(islice(sessions, SESSIONS_AT_ONCE)):
@@ -82,9 +81,7 @@ class AssembleStage(Stage):
 class _Assembly:
     """Sessions on their way from their records to the output."""
 
-    def __init__(
-        self, work: ShardWork, texts: Spool[tuple[Message, ...]], detector: LanguageDetector
-    ) -> None:
+    def __init__(self, work: ShardWork, texts: Spool, detector: LanguageDetector) -> None:
         self._work = work
         self._recipe = work.run.recipe
         self._texts = texts
@@ -199,7 +196,7 @@ class _Assembly:
         }
 
 
-def _sessions(work: ShardWork, records: Spool[Messages]) -> Iterator[Joined]:
+def _sessions(work: ShardWork, records: Spool) -> Iterator[Joined]:
     """Yield the records, joined to sessions where they are parts of one."""
     parts: list[Part] = []
     for order, row in enumerate(work.rows()):

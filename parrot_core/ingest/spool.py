@@ -1,16 +1,20 @@
-"""A local file of rows to come back to: what is known of a row stays in memory, the row doesn't."""
+"""A local file of messages to come back to: what is known of them stays in memory, they don't."""
 
-import pickle
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Generic, TypeVar
+from typing import cast
 
-Item = TypeVar("Item")
+import orjson
+
+from parrot_core.engines.types import Message
+
+_LENGTH_BYTES = 8
 
 
-class Spool(Generic[Item]):
-    """Appends items and reads any of them again; the file is gone when the spool is closed."""
+class Spool:
+    """Appends messages and reads any of them again; the file is gone when the spool is closed."""
 
     def __init__(self, folder: Path) -> None:
         """Make the file in ``folder``, which need not exist."""
@@ -19,7 +23,7 @@ class Spool(Generic[Item]):
         self._end = 0
         self._reading = False
 
-    def __enter__(self) -> "Spool[Item]":
+    def __enter__(self) -> "Spool":
         return self
 
     def __exit__(
@@ -30,19 +34,19 @@ class Spool(Generic[Item]):
     ) -> None:
         self._file.close()
 
-    def append(self, item: Item) -> int:
-        """Write an item; returns its place."""
-        data = pickle.dumps(item, protocol=pickle.HIGHEST_PROTOCOL)
+    def append(self, messages: Sequence[Message]) -> int:
+        """Write some messages; returns their place."""
+        data = orjson.dumps(list(messages))
         if self._reading:
             self._file.seek(self._end)
             self._reading = False
         place = self._end
-        self._end += self._file.write(data)
+        self._end += self._file.write(len(data).to_bytes(_LENGTH_BYTES, "big") + data)
         return place
 
-    def read(self, place: int) -> Item:
-        """The item written at ``place``."""
+    def read(self, place: int) -> list[Message]:
+        """The messages written at ``place``."""
         self._reading = True
         self._file.seek(place)
-        item: Item = pickle.load(self._file)  # written by this process
-        return item
+        length = int.from_bytes(self._file.read(_LENGTH_BYTES), "big")
+        return cast(list[Message], orjson.loads(self._file.read(length)))

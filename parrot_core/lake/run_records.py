@@ -26,6 +26,14 @@ def run_file(run: str) -> str:
     return f"runs/{run}/run.json"
 
 
+def newest_runs(storage: Storage) -> list[str]:
+    """Names of all runs of a lake, the one begun last first."""
+    names = storage.folders("runs")
+    records = zip(names, storage.read_jsons([run_file(name) for name in names]), strict=True)
+    begun = [(str(data["created_at"]), name) for name, data in records if data is not None]
+    return [name for _, name in sorted(begun, reverse=True)]
+
+
 def report_file(run: str) -> str:
     """Path of a run's HTML report."""
     return f"runs/{run}/report.html"

@@ -17,6 +17,7 @@ import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
 from parrot_core.errors import StorageError, UserError
+from parrot_core.lake.request_counter import RequestCounter, counter_of
 
 T = TypeVar("T")
 
@@ -60,6 +61,8 @@ class Storage:
     with one line that names the file.
     """
 
+    _counter: RequestCounter | None = None  # of an object store
+
     def __init__(self, url: str, part_bytes: int = PART_BYTES) -> None:
         """Open the root; nothing is created or contacted until the first use."""
         self._part_bytes = part_bytes
@@ -74,6 +77,12 @@ class Storage:
         self._fs = fs
         self._local = isinstance(fs, LocalFileSystem)
         self._root = str(Path(root).absolute()) if self._local else root.rstrip("/")
+        if "s3" in fs.protocol:
+            self._counter = counter_of(fs)
+
+    def requests(self) -> dict[str, int]:
+        """Requests that this process has sent to the object store; none for other storage."""
+        return dict(self._counter.counts()) if self._counter is not None else {}
 
     @property
     def local_root(self) -> Path | None:
@@ -81,7 +90,13 @@ class Storage:
         return Path(self._root) if self._local else None
 
     def full(self, path: str) -> str:
-        """The path as the file system spells it."""
+        """The path as the file system spells it.
+
+        Raises:
+            StorageError: it leads out of the root, as names from a hostile recipe or manifest may.
+        """
+        if "\0" in path or path.startswith("/") or ".." in path.split("/"):
+            raise StorageError(f"{path!r}: not a path below {self.url}")
         return f"{self._root}/{path}" if path else self._root
 
     def show(self, path: str) -> str:
@@ -96,12 +111,19 @@ class Storage:
     def read_json(self, path: str) -> dict[str, Any]:
         """Content of a JSON object file; StorageError if it isn't one."""
         try:
-            value = json.loads(self.read_bytes(path))
+            value = json.loads(self._read_small(path))
         except ValueError as error:
             raise StorageError(f"{self.show(path)}: not valid JSON ({error})") from None
         if not isinstance(value, dict):
             raise StorageError(f"{self.show(path)}: expected a JSON object")
         return value
+
+    def _read_small(self, path: str) -> bytes:
+        """Content of a file of one part: s3fs would ask for its size first, a request more."""
+        if self._counter is None:
+            return self.read_bytes(path)
+        with self._told(path, "read"):
+            return cast(bytes, self._fs.cat_file(self.full(path), max_concurrency=1))
 
     def read_many(self, paths: Sequence[str]) -> Iterator[bytes | None]:
         """Whole contents of many small files, in order; None for one that is gone."""
@@ -329,6 +351,10 @@ class Storage:
         except OSError as error:
             if error.errno == errno.ENOSPC:
                 why = "no space left on the device; free some and run again, nothing is lost"
+            elif isinstance(error, PermissionError) and not self._local:
+                why = (
+                    f"{error}; renew the credentials or their rights and run again, nothing is lost"
+                )
             else:
                 why = str(error) or type(error).__name__
             raise StorageError(f"{self.show(path)}: can't {verb}: {why}") from error

@@ -153,6 +153,7 @@ class RunReader:
         items = plan.get("shards") or []
         self._fetch(folder, items, files)
         shards = tuple(self._shard(spec, item, files, now) for item in items)
+        shards = tuple(self._judged(f"{folder}/shards", shard, files) for shard in shards)
         if manifest is not None:
             return _published(spec, "done", version, manifest, shards)
         return _in_work(spec, version, plan, shards, now)
@@ -184,6 +185,14 @@ class RunReader:
                 updated_at=failures[-1].ended_at if failures else None,
             )
         return open_shard(index, rows, progress, failures, now)
+
+    def _judged(self, folder: str, shard: ShardState, files: frozenset[str]) -> ShardState:
+        """The shard, marked if it is in quarantine. The record may change: it is read anew."""
+        path = f"{folder}/{shard.index:05d}/quarantine.json"
+        if shard.status == "done" or path not in files:
+            return shard
+        record = _read(self._storage, path) or {}
+        return replace(shard, quarantined=record.get("state") == "quarantined")
 
     def _failures(self, below: str, files: frozenset[str]) -> Iterable[ShardFailure]:
         number = 1

@@ -84,6 +84,7 @@ class ShardState:
     waiting: Mapping[str, str] = field(default_factory=dict)  # engine → what it waits for
     paused: Mapping[str, str] = field(default_factory=dict)  # engine → why it stands still
     failures: tuple[ShardFailure, ...] = ()
+    quarantined: bool = False  # failed too often: runs leave it alone
     timeline: Mapping[str, Sequence[float]] = field(default_factory=dict)
     """Counters of the latest attempt since ``started_at``, as ``timeline.Timeline`` keeps them."""
 

@@ -39,6 +39,16 @@ class Recipe(Model):
         json_schema_extra=OPERATIONAL,
         description="Further tries of a failed shard.",
     )
+    max_attempts: int = Field(
+        6,
+        ge=1,
+        le=1000,
+        json_schema_extra=OPERATIONAL,
+        description=(
+            "Failed attempts, over all retries, after which a shard is put into quarantine "
+            "and left alone. A killed worker counts; a reached budget or a refused key doesn't."
+        ),
+    )
     inputs: dict[str, str] = Field(
         {},
         description=(
