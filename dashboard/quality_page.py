@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from nicegui import ui
 
 from dashboard.site import Site
+from dashboard.statistics_panel import MEASURED, statistics_panel
 from dashboard.widgets import block, chart, facts, heading, line, read, section, table
 from parrot_core.evaluation.charts import Series
 from parrot_core.evaluation.findings import training_facts
@@ -33,6 +34,7 @@ async def quality_page(site: Site, run: str) -> None:
     for stage in published:
         if stage.kind == "model":
             _training(stage)
+    await statistics_panel(site, run, [s for s in published if s.output in MEASURED])
     _evaluation(state)
     _metrics([stage for stage in published if stage.kind == "dataset" and stage.metrics])
 
@@ -90,7 +92,7 @@ def _by_turn(value: object) -> list[tuple[float, float]]:
 
 
 def _metrics(stages: Sequence[StageState]) -> None:
-    """What the manifests say of each dataset. Statistics of ``parrot stats`` belong here too."""
+    """What the manifests say of each dataset."""
     for stage in stages:
         why = f"As {stage.name} counted."
         with section(f"{stage.output} {stage.version}", why), block("masonry"):

@@ -28,3 +28,9 @@ def keep(
 
 def _path(name: str, version: str, fingerprint: str) -> str:
     return f"{FOLDER}/{name}/{version}/{fingerprint[:32]}.json"
+
+
+def all_kept(storage: Storage, name: str, version: str) -> list[dict[str, Any]]:
+    """Whatever was kept of a version, in no particular order."""
+    paths = storage.list(f"{FOLDER}/{name}/{version}")
+    return [value for value in storage.read_jsons(paths) if value is not None]

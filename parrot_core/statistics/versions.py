@@ -1,11 +1,12 @@
 """Statistics of what a lake holds: read where they are kept, else computed and kept."""
 
+from contextlib import suppress
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from parrot_core.errors import StorageError, UserError
-from parrot_core.lake.kept_statistics import keep, read_kept
+from parrot_core.lake.kept_statistics import all_kept, keep, read_kept
 from parrot_core.lake.lake import Lake
 from parrot_core.recipe import Recipe
 from parrot_core.runner import open_run, work_folder
@@ -69,6 +70,19 @@ def statistics_of(
     if key is not None and isinstance(sessions, VersionSessions):
         found = _keep(lake, sessions, key, found)
     return found
+
+
+def best_kept(lake: Lake, name: str, version: str) -> Statistics | None:
+    """What is known of a version without working anything out: of the most sessions, if several.
+
+    Statistics of a split of it don't count, nor what other code kept in another format.
+    """
+    found = []
+    for value in all_kept(lake.storage, name, version):
+        with suppress(ValidationError):
+            found.append(Statistics.model_validate(value))
+    whole = [each for each in found if each.label == f"{name}@{version}"]
+    return max(whole, key=lambda each: (each.measured, len(each.figures)), default=None)
 
 
 def _reference(lake: Lake, sessions: SessionSet, human_set: str | None) -> SessionSet | None:

@@ -16,7 +16,7 @@ from parrot_core.statistics.compute import Options, compute
 from parrot_core.statistics.reading import open_sessions
 from parrot_core.statistics.table1 import TABLE_1
 from parrot_core.statistics.values import Statistics
-from parrot_core.statistics.versions import statistics_of
+from parrot_core.statistics.versions import best_kept, statistics_of
 from tests.finished_run import RUN, full_run
 
 TALKS = [
@@ -52,6 +52,17 @@ def test_statistics_of_a_version_are_computed_once_and_read_again(lake: Lake) ->
     lake.storage.write_json(kept, value | {"label": "read from the lake"})
     assert statistics_of(lake, f"parrot@{RUN}").label == "read from the lake"
     assert statistics_of(lake, f"parrot@{RUN}", Options(seed=7)).label == first.label
+
+
+def test_the_best_that_is_kept_is_of_the_whole_version_and_of_most_sessions(lake: Lake) -> None:
+    assert best_kept(lake, "parrot", RUN) is None
+    small = statistics_of(lake, f"parrot@{RUN}", Options(sample=1))
+    assert best_kept(lake, "parrot", RUN) == small
+    whole = statistics_of(lake, f"parrot@{RUN}")
+    statistics_of(lake, f"conversations@{RUN}:heldout")
+    lake.storage.write_json(f"statistics/parrot/{RUN}/other.json", {"format": 2})
+    assert best_kept(lake, "parrot", RUN) == whole
+    assert best_kept(lake, "conversations", RUN) is None
 
 
 def test_what_is_kept_lies_outside_the_version(lake: Lake) -> None:

@@ -1,0 +1,100 @@
+"""What `parrot stats` has measured of a run's sessions, beside the run before it: the drift."""
+
+from collections.abc import Sequence
+from functools import partial
+
+from dashboard.site import Site
+from dashboard.widgets import block, chart, line, read, section, table
+from parrot_core.evaluation.charts import Series
+from parrot_core.lake.lake import Lake
+from parrot_core.monitor import StageState, list_runs
+from parrot_core.statistics.values import Figure, Statistics
+from parrot_core.statistics.versions import best_kept
+
+MEASURED = ("parrot", "dialogues")
+MOST_CURVES = 6
+LOOKED_BACK = 20
+"""Earlier runs that are looked through for one whose sessions were measured."""
+
+
+async def statistics_panel(site: Site, run: str, stages: Sequence[StageState]) -> None:
+    """One section a dataset; nothing is worked out here, only what the lake keeps is shown."""
+    for stage in stages:
+        found = await read(partial(_found, site.lake, run, stage))
+        if found is None:
+            continue
+        now, before = found
+        title = f"Statistics of {stage.output} {stage.version}"
+        if now is None:
+            with section(title):
+                line(f"Not measured yet: parrot stats {stage.output}@{stage.version}", "soft")
+            continue
+        with section(title, _told(now, before)):
+            _figures(now, before)
+            _curves(now, before)
+
+
+def _found(lake: Lake, run: str, stage: StageState) -> tuple[Statistics | None, Statistics | None]:
+    """Statistics of this run, and of the newest earlier run that has any."""
+    names = [header.name for header in list_runs(lake)]
+    earlier = names[names.index(run) + 1 :] if run in names else []
+    kept = (best_kept(lake, stage.output, name) for name in earlier[:LOOKED_BACK])
+    before = next((each for each in kept if each is not None), None)
+    return best_kept(lake, stage.output, stage.version), before
+
+
+def _told(now: Statistics, before: Statistics | None) -> str:
+    sample = "" if now.measured == now.sessions else f", a sample of {now.measured:,}"
+    against = f"; beside {before.label}" if before else ""
+    return f"{now.sessions:,} sessions{sample}, as parrot stats measures them{against}."
+
+
+def _figures(now: Statistics, before: Statistics | None) -> None:
+    head = ["measure", "value", "95 % interval"] + (["before", "drift"] if before else [])
+    rows = []
+    for figure in now.figures:
+        row = [figure.title, _value(figure), _interval(figure)]
+        if before is not None:
+            old = before.figure(figure.name)
+            row += [_value(old) if old else "–", drift(figure, old)]
+        rows.append(row)
+    table(head, rows, frozenset(range(1, len(head))))
+
+
+def _curves(now: Statistics, before: Statistics | None) -> None:
+    with block("plots"):
+        for curve in now.curves[:MOST_CURVES]:
+            lines = [Series(now.label, tuple((p.x, p.value) for p in curve.points))]
+            old = before.curve(curve.name) if before else None
+            if before is not None and old is not None:
+                lines.append(Series(before.label, tuple((p.x, p.value) for p in old.points), 2))
+            chart(lines, curve.title, curve.x_title)
+
+
+def _value(figure: Figure) -> str:
+    if figure.value is None:
+        return "–"
+    return f"{figure.value:.1%}" if figure.unit == "share" else f"{figure.value:,.4g}"
+
+
+def _interval(figure: Figure) -> str:
+    if figure.low is None or figure.high is None:
+        return ""
+    if figure.unit == "share":
+        return f"{figure.low:.1%} to {figure.high:.1%}"
+    return f"{figure.low:,.4g} to {figure.high:,.4g}"
+
+
+def drift(now: Figure, before: Figure | None) -> str:
+    """The difference; marked where the intervals don't touch."""
+    if before is None or now.value is None or before.value is None:
+        return ""
+    change = now.value - before.value
+    text = f"{change:+.1%}" if now.unit == "share" else f"{change:+,.3g}"
+    return f"{text}, beyond both intervals" if _apart(now, before) else text
+
+
+def _apart(one: Figure, other: Figure) -> bool:
+    if one.low is None or one.high is None or other.low is None or other.high is None:
+        return False
+    return one.low > other.high or one.high < other.low
