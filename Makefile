@@ -37,7 +37,7 @@ lint: $(READY) ## Format, lint, types, import contracts.
 	$(BIN)/lint-imports
 
 test: lint unit ## Everything: lint, unit tests, then tests with real engines.
-	$(BIN)/pytest -m engine
+	$(BIN)/pytest -m engine -n 2 --dist loadfile
 
 clean: ## Remove the environment and everything runs have made.
 	-$(BIN)/parrot server stop

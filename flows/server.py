@@ -4,15 +4,19 @@ It is a real server process with its database under ``.parrot/prefect``, not Pre
 one, which loses records. It goes on after a run, so that the run can be looked at.
 """
 
+import fcntl
 import json
 import os
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -72,7 +76,24 @@ def ensure() -> LocalServer:
     Raises:
         ServerFailed: it ended or did not answer in time; the message names its log.
     """
-    return running() or _start()
+    found = running()
+    if found is not None:
+        return found
+    with _one_start_at_a_time():
+        return running() or _start()
+
+
+@contextmanager
+def _one_start_at_a_time() -> Iterator[None]:
+    """Let the servers of this machine start one after the other.
+
+    A server takes seconds to listen: until then its port looks free to the next one, which would
+    then take that server for its own.
+    """
+    lock = Path(tempfile.gettempdir()) / f"parrot-server-{os.getuid()}.lock"
+    with lock.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def stop() -> LocalServer | None:
