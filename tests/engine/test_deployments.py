@@ -146,7 +146,7 @@ def check_runs(api: str, deployed: dict[str, Any], folder: Path) -> None:
     runs = httpx.post(f"{api}/flow_runs/filter", json={}).json()
     stages = [run for run in runs if run["deployment_id"] == deployed["ingest"]["id"]]
     assert [(run["name"], run["work_pool_name"], run["state"]["type"]) for run in stages] == [
-        (f"nightly-{DATE}-ingest", "parrot-cpu", "COMPLETED")
+        ("small-ingest", "parrot-cpu", "COMPLETED")
     ]
 
     recipe = deployed["regenerate"]["parameters"]["recipe"]
