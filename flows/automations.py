@@ -15,6 +15,9 @@ from pydantic import SecretStr
 from flows.announce import BUDGET, PARTIAL, PAUSED, STUCK
 
 BLOCK = "parrot-webhook"
+ONCE_WITHIN = timedelta(seconds=10)
+"""One event acts once. Prefect may evaluate an event twice that overtook the one it follows, and
+with no time at all both would act."""
 SILENT_S = 90
 """A flow run whose heartbeat is silent for so long has lost its process (heartbeats: 30 s)."""
 
@@ -101,7 +104,7 @@ def _told(
         for_each={"prefect.resource.id"},
         posture=Posture.Reactive,
         threshold=1,
-        within=timedelta(seconds=0),
+        within=ONCE_WITHIN,
     )
     actions: Sequence[CallWebhook | DoNothing] = [DoNothing()]
     if webhook is not None:
@@ -163,7 +166,7 @@ def _again(regenerate: UUID) -> Automation:
         for_each={"prefect.resource.id"},
         posture=Posture.Reactive,
         threshold=1,
-        within=timedelta(seconds=0),
+        within=ONCE_WITHIN,
     )
     return Automation(
         name="parrot: go on with a crashed run", trigger=trigger, actions=[_go_on(regenerate)]

@@ -13,6 +13,7 @@ from prefect.artifacts import (
     update_progress_artifact,
 )
 from prefect.futures import PrefectFuture, wait
+from prefect.runtime import flow_run
 
 from flows.announce import Watch
 from parrot_core.attempts import quarantine_of
@@ -144,7 +145,12 @@ def _flow_of(stage: Stage) -> StageFlow:
         run: name of the run and of the version; the recipe's own name when left out.
         shards: only these; all that are missing when left out.
     """
-    return flow(name=stage.name, flow_run_name="{recipe.name}-" + stage.name)(make)
+
+    def named() -> str:
+        given = flow_run.parameters
+        return f"{given.get('run') or given['recipe'].name}-{stage.name}"
+
+    return flow(name=stage.name, flow_run_name=named)(make)
 
 
 ingest = _flow_of(stage_named("ingest"))

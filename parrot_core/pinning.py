@@ -2,6 +2,7 @@
 
 from parrot_core.errors import MissingVersion, UserError
 from parrot_core.lake.lake import Lake
+from parrot_core.lake.pins import needless
 from parrot_core.pipeline import STAGES
 from parrot_core.recipe import Recipe
 from parrot_core.runner import open_run
@@ -23,11 +24,15 @@ def pinned_before(recipe: Recipe, stage: str, run: str) -> Recipe:
         raise UserError(f"--from: no stage '{stage}'; there are: {', '.join(names)}")
     earlier = open_run(Lake(recipe.lake), run)
     pins = dict(recipe.inputs)
-    for each in STAGES[: names.index(stage)]:
+    before = STAGES[: names.index(stage)]
+    taken = dict.fromkeys((each.output for each in before), run)
+    for each in before:
         if each.output in pins:
             continue
         version = earlier.version_of(each.output)
         if not earlier.lake.published(each.kind, each.output, version):
+            if needless(each.output, taken):
+                continue
             published = [m.version for m in earlier.lake.versions() if m.name == each.output]
             raise MissingVersion(each.output, version, published)
         pins[each.output] = version

@@ -36,6 +36,7 @@ from parrot_core.lake.lake import Lake, version_folder
 from parrot_core.lake.leases import DEFAULT_TIMES, Claims, Lease, LeaseTimes, take
 from parrot_core.lake.manifest import Accounting, Fingerprint, Manifest, Receipt, add_usage
 from parrot_core.lake.pauses import Pauses
+from parrot_core.lake.pins import needless
 from parrot_core.lake.run_records import StageRecords, run_file, utc_now
 from parrot_core.lake.shard_writer import attempt_of
 from parrot_core.lake.storage import to_json
@@ -331,7 +332,9 @@ def _tidy(run: Run, state: StageRecords, manifest: Manifest) -> None:
 
 
 def is_published(run: Run, stage: Stage) -> bool:
-    """Whether the stage's output is there to read: made by this run, or pinned."""
+    """Whether the stage's output is there to read, or nothing reads it: see ``lake.pins``."""
+    if needless(stage.output, run.recipe.inputs):
+        return True
     return run.lake.published(stage.kind, stage.output, run.version_of(stage.output))
 
 

@@ -14,6 +14,7 @@ from parrot_core.engines.types import ChatModel
 from parrot_core.lake.checkpoints import Checkpoints
 from parrot_core.lake.lake import Lake
 from parrot_core.lake.manifest import Receipt
+from parrot_core.lake.pins import all_pins
 from parrot_core.recipe import Recipe
 
 Row = dict[str, Any]
@@ -59,14 +60,8 @@ class Run:
     work_dir: Path  # local and disposable: training checkpoints, model copies, engine logs
 
     def version_of(self, dataset: str) -> str:
-        """The version of ``dataset`` that this run reads: a pinned one, or its own.
-
-        Pinned conversations pin the records they were made of, which nothing else reads.
-        """
-        pinned = self.recipe.inputs
-        if dataset == "records" and dataset not in pinned:
-            dataset = "conversations"
-        return pinned.get(dataset, self.name)
+        """The version of ``dataset`` that this run reads: a pinned one, or its own."""
+        return all_pins(self.recipe.inputs).get(dataset, self.name)
 
 
 class ShardWork(Protocol):

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from parrot_core.errors import MissingRun
+from parrot_core.lake.pins import all_pins
 from parrot_core.monitor.fields import (
     counts_in,
     fingerprint_in,
@@ -109,7 +110,7 @@ class RunReader:
         pause = pause_in(_read(self._storage, f"runs/{self._run}/pause.json"))
         header = replace(header, pause=pause)
         files = frozenset(self._storage.list(f"runs/{self._run}")) if self._all_shards else None
-        pinned = header.recipe.get("inputs") or {}
+        pinned = all_pins(header.recipe.get("inputs") or {})
         stages = tuple(self._stage(spec, pinned, files, now) for spec in self._stages)
         times = [stage.updated_at for stage in stages if stage.updated_at]
         updated = max(times, default=header.created_at)

@@ -101,7 +101,6 @@ def _published_before(lake: Lake) -> None:
     """What a run of synthesis rests on, so that its retry finds nothing else to do."""
     sessions = [dialogue(f"s{n}", [f"q{n}?", "a"], source_ids=["x"]) for n in range(12)]
     sources = [{**row, "source_ids": [f"file.json#{n}"]} for n, row in enumerate(sessions)]
-    publish(lake, "records", [], version="old")
     publish(lake, "conversations", sources, version="old")
     drive(begin_run(minimal_recipe(lake.url, name="old")), _SmallModel())
 

@@ -13,11 +13,13 @@ from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import pytest
 import yaml
 
+from flows.announce import PARTIAL
 from parrot_core.lake.lake import Lake
 from parrot_core.pipeline import STAGES
 from tests.engine.test_end_to_end import Factory, sharegpt_file
@@ -112,11 +114,32 @@ def test_a_deployed_factory_runs_on_its_pools_and_tells_a_webhook_when_it_fails(
             deadline = time.monotonic() + 60
             while not webhook.told and time.monotonic() < deadline:
                 time.sleep(0.5)
+        check_one_event_tells_once(api, webhook)
     finally:
         webhook.close()
         parrot("server", "stop")
-    assert [told["run"] for told in webhook.told] == ["broken"]
+    assert [told["run"] for told in webhook.told] == ["broken", "twice", "last"]
     assert webhook.told[0]["text"].startswith("Parrot Factory: run failed or crashed: broken")
+
+
+def check_one_event_tells_once(api: str, webhook: Webhook) -> None:
+    """Prefect may evaluate one event a second time; here it comes a second time."""
+    occurred = datetime.now(UTC).isoformat()
+    events = [
+        {
+            "id": str(uuid4()),
+            "occurred": occurred,
+            "event": PARTIAL,
+            "resource": {"prefect.resource.id": f"parrot.run.{run}", "prefect.resource.name": run},
+        }
+        for run in ("twice", "twice", "last")
+    ]
+    for event in events:
+        httpx.post(f"{api}/events", json=[event]).raise_for_status()
+    deadline = time.monotonic() + 60
+    while "last" not in [told["run"] for told in webhook.told]:
+        assert time.monotonic() < deadline, webhook.told
+        time.sleep(0.5)
 
 
 def check_deployments(deployed: dict[str, Any]) -> None:
@@ -146,7 +169,7 @@ def check_runs(api: str, deployed: dict[str, Any], folder: Path) -> None:
     runs = httpx.post(f"{api}/flow_runs/filter", json={}).json()
     stages = [run for run in runs if run["deployment_id"] == deployed["ingest"]["id"]]
     assert [(run["name"], run["work_pool_name"], run["state"]["type"]) for run in stages] == [
-        ("small-ingest", "parrot-cpu", "COMPLETED")
+        (f"nightly-{DATE}-ingest", "parrot-cpu", "COMPLETED")
     ]
 
     recipe = deployed["regenerate"]["parameters"]["recipe"]

@@ -20,7 +20,6 @@ from flows.server import LocalServer
 from parrot_core.lake.lake import Lake
 from parrot_core.lake.verify import verify_version
 from parrot_core.pinning import pinned_before
-from parrot_core.pipeline import STAGE_SPECS
 from parrot_core.stage import Run
 from tests.engine.test_end_to_end import Factory
 from tests.fake_api import Reply, canonical, echo_turns, serving
@@ -44,8 +43,7 @@ def seeded(folder: Path, base_url: str) -> Run:
     """A run ``test`` that has all versions a synthesis needs."""
     shape = {"max_turns": 4, "min_turns": 2, "sessions_per_shard": 3, "sessions_in_flight": 1}
     run = synthesis(folder / "lake", base_url, synthesize=shape)
-    for spec in STAGE_SPECS[:2]:
-        publish(run.lake, spec.name, run="test", spec=spec)
+    publish(run.lake, "ingest", run="test")
     publish(run.lake, "train-ask", run="test")
     return run
 

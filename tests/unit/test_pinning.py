@@ -1,12 +1,14 @@
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from parrot_core.errors import MissingRun, MissingVersion, UserError
 from parrot_core.lake.lake import Lake
+from parrot_core.monitor.reader import read_run
 from parrot_core.pinning import pinned_before
-from parrot_core.pipeline import STAGE_SPECS
-from parrot_core.runner import begin_run
+from parrot_core.pipeline import STAGE_SPECS, STAGES
+from parrot_core.runner import begin_run, is_pinned, is_published
 from tests.finished_run import publish
 from tests.recipes import minimal_recipe
 
@@ -47,3 +49,23 @@ def test_what_the_run_lacks_is_named(tmp_path: Path) -> None:
         pinned_before(recipe, "seeds", "other")
     with pytest.raises(UserError, match="no stage 'sow'"):
         pinned_before(recipe, "sow", "base")
+
+
+def test_pinned_conversations_need_no_records_and_ingest_counts_as_pinned(tmp_path: Path) -> None:
+    recipe = minimal_recipe(str(tmp_path), inputs={"conversations": "old"})
+    run = begin_run(recipe)
+    publish(run.lake, "ingest", run="old")  # what an ingest made before records were kept
+    ingest, assemble, train_ask = STAGES[:3]
+    assert is_published(run, ingest) and is_published(run, assemble)
+    assert is_pinned(run, ingest)
+    assert not is_published(run, train_ask)
+    state = read_run(run.lake, run.name, STAGE_SPECS[:3], datetime.now(UTC))
+    assert [stage.status for stage in state.stages] == ["pinned", "pinned", "waiting"]
+
+
+def test_going_on_from_a_run_without_records_pins_what_was_made_of_them(tmp_path: Path) -> None:
+    recipe = minimal_recipe(str(tmp_path))
+    publish(begin_run(recipe, "base").lake, "ingest", run="base")
+    assert pinned_before(recipe, "train-ask", "base").inputs == {"conversations": "base"}
+    with pytest.raises(MissingVersion, match="'records'"):
+        pinned_before(recipe, "assemble", "base")

@@ -1,5 +1,6 @@
 """What Prometheus scrapes, from a lake's files alone."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 
@@ -8,16 +9,21 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from parrot_core.lake.lake import Lake
+from parrot_core.lake.manifest import EngineUsage
+from parrot_core.monitor import StageSpec
 from parrot_core.monitor.exposition import RunCollector
-from tests.finished_run import NOW, RUN, STAGES, ago, begin, full_run, plan, progress
+from parrot_core.pipeline import STAGE_SPECS
+from tests.finished_run import NOW, RUN, STAGES, ago, begin, full_run, plan, progress, publish
 
 
 class Scrape:
     """One scrape, by metric name and labels."""
 
-    def __init__(self, lake: Lake, **settings: timedelta) -> None:
+    def __init__(
+        self, lake: Lake, stages: Sequence[StageSpec] = STAGES, **settings: timedelta
+    ) -> None:
         registry = CollectorRegistry()
-        registry.register(RunCollector(lake, STAGES, lambda: NOW, **settings))
+        registry.register(RunCollector(lake, stages, lambda: NOW, **settings))
         self.text = generate_latest(registry).decode()
         self.samples = {
             (sample.name, frozenset(sample.labels.items())): sample.value
@@ -30,10 +36,13 @@ class Scrape:
 
 
 def test_a_finished_run_tells_its_money_rows_and_tokens(tmp_path: Path) -> None:
-    scrape = Scrape(full_run(tmp_path))
+    lake = full_run(tmp_path)
+    paid = EngineUsage(model="gpt-x", requests=3, prompt_tokens=900, completion_tokens=80, usd=1.25)
+    publish(lake, "compare", usage={"judge": paid})
+    scrape = Scrape(lake, (*STAGES, *(spec for spec in STAGE_SPECS if spec.name == "compare")))
     assert scrape("parrot_run_state", state="done") == 1
     assert scrape("parrot_run_state", state="running") == 0
-    assert scrape("parrot_run_usd_total") == 0  # its engines are its own
+    assert scrape("parrot_run_usd_total") == 1.25
     tokens = [v for (name, _), v in scrape.samples.items() if name == "parrot_engine_tokens_total"]
     assert sum(tokens) > 0
     assert any(name == "parrot_stage_rejects_total" for name, _ in scrape.samples)
