@@ -56,7 +56,8 @@ def test_pinned_conversations_need_no_records_and_ingest_counts_as_pinned(tmp_pa
     run = begin_run(recipe)
     publish(run.lake, "ingest", run="old")  # what an ingest made before records were kept
     ingest, assemble, train_ask = STAGES[:3]
-    assert is_published(run, ingest) and is_published(run, assemble)
+    assert is_published(run, ingest)
+    assert is_published(run, assemble)
     assert is_pinned(run, ingest)
     assert not is_published(run, train_ask)
     state = read_run(run.lake, run.name, STAGE_SPECS[:3], datetime.now(UTC))
