@@ -43,7 +43,7 @@ class _StageRow:
         pinned = f"from {one_line(stage.version, 30)}" if stage.status == "pinned" else stage.status
         self._chip.set_text("starting" if starting else pinned)
         self._chip.classes(replace=f"chip {stage.status}")
-        waiting = stage.status == "waiting"
+        waiting = stage.status in ("waiting", "skipped")
         self._bar.show(0.0 if waiting else stage.percent, stage.status)
         self._amount.set_text(_amount(stage))
         self._speed.set_text(rate(stage.rate, "") if stage.status == "running" else "")
@@ -240,6 +240,8 @@ def _remark(stage: StageState) -> str:
     """What matters most about a stage now."""
     if stage.status == "pinned":
         return ""
+    if stage.status == "skipped":
+        return "not part of this run"
     failed = stage.having("failed")
     if failed and failed[-1].last_error is not None:
         error = failed[-1].last_error

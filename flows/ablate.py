@@ -93,11 +93,11 @@ def ablate_cell(recipe: Recipe, run: str, stages: list[str]) -> None:
         run: name of the cell's run.
         stages: what it makes itself; anything else is not needed, or pinned.
     """
-    begun = begin_run(recipe, run)
+    begun = begin_run(recipe, run, stages=stages)
     shards_at_once: ThreadPoolTaskRunner[Any] = ThreadPoolTaskRunner(recipe.shards_at_once)
     try:
         for stage, make in zip(STAGES, STAGE_FLOWS, strict=True):
-            if stage.name in stages and not is_published(begun, stage):
+            if begun.makes(stage.name) and not is_published(begun, stage):
                 make.with_options(task_runner=cast(Any, shards_at_once))(recipe, run, None)
     finally:
         write_report(begun)

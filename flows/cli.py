@@ -179,10 +179,11 @@ def status(
         return
     table = Table("run", "state", "stages done", "begun", "cost")
     for state in states:
-        finished = sum(stage.published for stage in state.stages)
+        wanted = [stage for stage in state.stages if stage.status != "skipped"]
+        finished = sum(stage.status in ("done", "pinned") for stage in wanted)
         begun = state.header.created_at
         table.add_row(
-            *(state.name, state.status, f"{finished}/{len(state.stages)}"),
+            *(state.name, state.status, f"{finished}/{len(wanted)}"),
             *(f"{begun:%Y-%m-%d %H:%M}" if begun else "", f"${state.usd:.2f}"),
         )
     out.print(table if states else f"{lake} holds no run yet")

@@ -77,7 +77,7 @@ def regenerate(
     shards_at_once: ThreadPoolTaskRunner[Any] = ThreadPoolTaskRunner(recipe.shards_at_once)
     try:
         for stage, make in zip(STAGES, STAGE_FLOWS, strict=True):
-            if not is_published(begun, stage):
+            if begun.makes(stage.name) and not is_published(begun, stage):
                 only = shards if stage.name == until else None
                 if on_pools:
                     run_on_pool(begun, stage, only)

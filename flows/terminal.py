@@ -45,6 +45,7 @@ _MARKS = {
     "failed": ("✗", "red"),
     "done": ("✓", "green"),
     "pinned": ("✓", "green dim"),
+    "skipped": ("–", "dim"),
 }
 
 
@@ -143,7 +144,7 @@ class PlainProgress:
         """Print what changed since the last call, if anything did."""
         for stage in state.stages:
             told = _phase(stage)
-            if told == self._said.get(stage.name, "waiting"):
+            if stage.status == "skipped" or told == self._said.get(stage.name, "waiting"):
                 continue
             self._said[stage.name] = told
             self._line(f"{stage.name}: {told}", _remark(stage), now)
@@ -249,7 +250,7 @@ def _phase(stage: StageState) -> str:
 
 
 def _bar(stage: StageState) -> RenderableType:
-    if stage.status == "waiting":
+    if stage.status in ("waiting", "skipped"):
         return ProgressBar(total=1, completed=0, width=12)
     if stage.percent is None:
         return ProgressBar(total=None, width=12, pulse=True)
@@ -281,6 +282,8 @@ def _time(stage: StageState) -> str:
 
 def _remark(stage: StageState) -> str:
     """What matters most about a stage now, in a few words."""
+    if stage.status == "skipped":
+        return "not part of this run"
     if stage.status == "waiting":
         return "starting …" if stage.planned_at is not None else ""
     failed = stage.having("failed")

@@ -9,7 +9,7 @@ import os
 import re
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -61,27 +61,42 @@ class StagePlan:
     created_at: str
 
 
-def begin_run(recipe: Recipe, name: str | None = None, lake_url: str | None = None) -> Run:
+def begin_run(
+    recipe: Recipe,
+    name: str | None = None,
+    lake_url: str | None = None,
+    stages: Sequence[str] | None = None,
+) -> Run:
     """Open a run, or resume the one of this name.
+
+    Args:
+        recipe: everything the run can be told.
+        name: the run's; the recipe's own when left out.
+        lake_url: where; as the recipe says when left out.
+        stages: the only stages that this run is for; all when left out. A run that is resumed
+            stays what it was begun for.
 
     Raises:
         RecipeChanged: it was begun with a recipe that would produce something else.
     """
     lake = Lake(lake_url or recipe.lake)
     run_name = checked_name(name or recipe.name)
-    record = {
+    record: dict[str, Any] = {
         "name": run_name,
         "recipe": recipe.model_dump(mode="json"),
         "fingerprint": recipe.fingerprint(),
         "created_at": utc_now(),
         "code_version": parrot_core.__version__,
     }
+    if stages is not None:
+        record["stages"] = list(stages)
     if not lake.storage.put_if_absent(run_file(run_name), to_json(record)):
-        before = parse_recipe(lake.storage.read_json(run_file(run_name))["recipe"])
+        record = lake.storage.read_json(run_file(run_name))
+        before = parse_recipe(record["recipe"])
         if before.fingerprint() != recipe.fingerprint():
             changed = list(differences(before.canonical(), recipe.canonical()))
             raise RecipeChanged(run_name, changed)
-    return Run(run_name, recipe, lake, work_folder(lake, run_name))
+    return Run(run_name, recipe, lake, work_folder(lake, run_name), _stages_in(record))
 
 
 def checked_name(name: str) -> str:
@@ -109,7 +124,13 @@ def open_run(lake: Lake, name: str) -> Run:
     except FileNotFoundError:
         runs = [path.split("/")[1] for path in lake.storage.list("runs")]
         raise MissingRun(name, sorted(set(runs))) from None
-    return Run(name, parse_recipe(record["recipe"]), lake, work_folder(lake, name))
+    recipe = parse_recipe(record["recipe"])
+    return Run(name, recipe, lake, work_folder(lake, name), _stages_in(record))
+
+
+def _stages_in(record: Mapping[str, Any]) -> tuple[str, ...] | None:
+    stages = record.get("stages")
+    return None if stages is None else tuple(stages)
 
 
 def work_folder(lake: Lake, run: str) -> Path:

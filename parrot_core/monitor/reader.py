@@ -1,7 +1,7 @@
 """Reads the state of runs from the lake's small JSON files; no process is asked, none is needed."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Protocol
@@ -110,8 +110,7 @@ class RunReader:
         pause = pause_in(_read(self._storage, f"runs/{self._run}/pause.json"))
         header = replace(header, pause=pause)
         files = frozenset(self._storage.list(f"runs/{self._run}")) if self._all_shards else None
-        pinned = all_pins(header.recipe.get("inputs") or {})
-        stages = tuple(self._stage(spec, pinned, files, now) for spec in self._stages)
+        stages = tuple(self._stage(spec, header, files, now) for spec in self._stages)
         times = [stage.updated_at for stage in stages if stage.updated_at]
         updated = max(times, default=header.created_at)
         status = _run_status(stages, updated, now)
@@ -137,10 +136,11 @@ class RunReader:
     def _stage(
         self,
         spec: StageSpec,
-        pinned: Mapping[str, str],
+        header: RunHeader,
         files: frozenset[str] | None,
         now: datetime,
     ) -> StageState:
+        pinned = all_pins(header.recipe.get("inputs") or {})
         version = pinned.get(spec.output, self._run)
         manifest = self._once(f"{spec.kind}s/{spec.output}/{version}/manifest.json")
         if spec.output in pinned:
@@ -157,6 +157,8 @@ class RunReader:
         shards = tuple(self._judged(f"{folder}/shards", shard, files) for shard in shards)
         if manifest is not None:
             return _published(spec, "done", version, manifest, shards)
+        if not plan and header.stages is not None and spec.name not in header.stages:
+            return StageState(*spec, "skipped", version)
         return _in_work(spec, version, plan, shards, now)
 
     def _shard(
@@ -300,13 +302,13 @@ def _stage_status(shards: Sequence[ShardState], now: datetime) -> StageStatus:
 
 def _run_status(stages: Sequence[StageState], updated: datetime | None, now: datetime) -> RunStatus:
     having = {stage.status for stage in stages}
-    if having <= {"done", "pinned"}:
+    if having <= {"done", "pinned", "skipped"}:
         return "done"
     if "failed" in having:
         return "failed"
     if "paused" in having and "running" not in having:
         return "paused"
-    if having <= {"waiting", "pinned"} and not any(stage.planned_at for stage in stages):
+    if having <= {"waiting", "pinned", "skipped"} and not any(stage.planned_at for stage in stages):
         return "waiting"
     silent = updated is None or (now - updated).total_seconds() > STALLED_AFTER_S
     return "stalled" if silent else "running"
@@ -350,4 +352,5 @@ def header_of(run: str, data: Json) -> RunHeader:
         fingerprint=fingerprint_in(data.get("fingerprint")),
         code_version=str(data.get("code_version") or ""),
         created_at=time_in(data.get("created_at")),
+        stages=None if (stages := data.get("stages")) is None else tuple(map(str, stages)),
     )

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, Literal, NamedTuple
 
 ShardStatus = Literal["waiting", "running", "stalled", "paused", "failed", "done"]
-StageStatus = Literal["waiting", "running", "paused", "failed", "done", "pinned"]
+StageStatus = Literal["waiting", "running", "paused", "failed", "done", "pinned", "skipped"]
 RunStatus = Literal["waiting", "running", "stalled", "paused", "failed", "done"]
 Kind = Literal["dataset", "model"]
 
@@ -188,6 +188,7 @@ class RunHeader:
     fingerprint: str = ""
     code_version: str = ""
     created_at: datetime | None = None
+    stages: tuple[str, ...] | None = None  # all it was begun to make; None: the whole factory
     pause: str = ""  # who paused it, since when and why; empty while it may work
 
     @property

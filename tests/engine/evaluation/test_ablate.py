@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from datetime import UTC, datetime
 from typing import ClassVar
 
 import pytest
@@ -11,6 +12,8 @@ from parrot_core.evaluation.ablation_plan import plan_ablation
 from parrot_core.evaluation.ablation_table import ablation_markdown
 from parrot_core.evaluation.matrix import Matrix
 from parrot_core.lake.lake import Lake
+from parrot_core.monitor.reader import read_run
+from parrot_core.pipeline import STAGE_SPECS
 from parrot_core.runner import begin_run
 from parrot_core.stage import ShardPlan, Stage
 from parrot_core.training.stages import TrainSftStage
@@ -139,10 +142,12 @@ def test_cells_share_versions_go_on_past_a_failure_and_end_in_tables(base, tmp_p
     assert [plan.makes for plan in plans] == [(), *[("train-dpo",)] * 3]
     with prefect_test_harness():
         from flows.ablate import run_ablation
+        from flows.regenerate import regenerate
 
         found = run_ablation(matrix, plans)
         made = lake.manifest("model", "parrot-chat", "m-neglect").commit_id
         again = run_ablation(matrix, plans)
+        regenerate(plans[1].recipe, "m-neglect")  # as `parrot retry` does
     assert set(found.failures) == set(again.failures) == {"lost"}
     assert "6 strategy_neglect" in found.failures["lost"]
     assert lake.manifest("model", "parrot-chat", "m-neglect").commit_id == made
@@ -150,6 +155,8 @@ def test_cells_share_versions_go_on_past_a_failure_and_end_in_tables(base, tmp_p
         "preferences": "base",
         "parrot-sft": "base",
     }
+    assert [m.name for m in lake.versions() if m.version == "m-neglect"] == ["parrot-chat"]
+    assert read_run(lake, "m-neglect", STAGE_SPECS, datetime.now(UTC)).status == "done"
     accuracy = found.result["accuracy"]
     assert accuracy["models"] == [
         "parrot-sft@base",

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from parrot_core.errors import MissingRun
 from parrot_core.lake.lake import Lake
 from parrot_core.monitor import RunReader, RunState, StageState, list_runs, read_run
+from parrot_core.runner import begin_run, open_run
 from tests.finished_run import (
     NOW,
     RECIPE,
@@ -26,6 +27,7 @@ from tests.finished_run import (
     publish,
     receipt,
 )
+from tests.recipes import minimal_recipe
 
 
 @pytest.fixture
@@ -48,6 +50,25 @@ def synthesize(lake: Lake) -> StageState:
 def test_a_run_that_has_only_begun_is_all_waiting(lake: Lake) -> None:
     assert state(lake).status == "waiting"
     assert {stage.status for stage in state(lake).stages} == {"waiting"}
+
+
+def test_stages_that_a_run_was_not_begun_for_are_skipped_and_it_is_done_without_them(
+    tmp_path: Path,
+) -> None:
+    lake = Lake(str(tmp_path))
+    begun = begin_run(minimal_recipe(lake.url), RUN, stages=["seeds", "filter"])
+    publish(lake, "seeds")
+    plan(lake, "select", [3])  # asked for by name later on
+    status = {stage.name: stage.status for stage in state(lake).stages}
+    assert status.pop("select") == "waiting"
+    assert (status.pop("seeds"), status.pop("filter")) == ("done", "waiting")
+    assert set(status.values()) == {"skipped"}
+    publish(lake, "filter")
+    publish(lake, "select")
+    assert state(lake).status == "done"
+    for again in (begin_run(begun.recipe, RUN), open_run(lake, RUN)):
+        assert again.makes("filter")
+        assert not again.makes("capo")
 
 
 def test_a_planned_stage_without_progress_is_starting_not_silent(lake: Lake) -> None:
