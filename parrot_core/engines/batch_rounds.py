@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Container, Coroutine, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -138,9 +138,7 @@ class Rounds:
             self._others |= {i.round for i in intents if i.engine != self.name}
             intents = [intent for intent in intents if intent.engine == self.name]
             left = await asyncio.to_thread(self._records.outstanding, intents)
-            self._replace_attached(
-                dict(zip((i.round for i in intents), left, strict=True)), intents
-            )
+            self._replace_attached(ours, zip(intents, left, strict=True))
             for intent, worst in zip(intents, left, strict=True):
                 if not worst and await asyncio.to_thread(self._records.finished, intent):
                     await asyncio.to_thread(self._records.close, intent.round, {"taken": True})
@@ -184,14 +182,17 @@ class Rounds:
                 self._of.pop(key, None)
 
     def _replace_attached(
-        self, left: Mapping[str, dict[str, float]], intents: Sequence[Intent]
+        self, kept: Container[str], left: Iterable[tuple[Intent, dict[str, float]]]
     ) -> None:
-        """Know the rounds of others as the lake has them now. Nothing is awaited in between."""
+        """Know the rounds of others as the lake has them now. Nothing is awaited in between.
+
+        Rounds in ``kept`` were not looked up, so they stay, even if following one has failed since.
+        """
         for batch in [r for r in self._rounds.values() if r.attached and not r.followed]:
-            self._settle(batch, 0.0)
-            self._unregister(batch)
-        for intent in intents:
-            worst = left[intent.round]
+            if batch.name not in kept:
+                self._settle(batch, 0.0)
+                self._unregister(batch)
+        for intent, worst in left:
             if worst and intent.round not in self._rounds:
                 aside = sum(worst.values())
                 self._budget.owe(aside)

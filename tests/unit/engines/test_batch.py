@@ -280,15 +280,16 @@ def test_a_batch_in_work_is_seen_and_left_open_when_the_run_is_ended(
 
 
 def interrupted(api: FakeBatchApi, run: Run, budget: Budget | None = None) -> None:
-    """Leave the first round open, as a Ctrl-C does."""
+    """Leave the first round open, as a Ctrl-C does, its id kept in the lake."""
     api.held = True
-    created = len(api.batches)
+    records = BatchRecords(run.lake.storage, run.name, "synthesize")
+    before = set(records.rounds())
     with open_stage(run, SynthesizeStage(), budget or Budget(None)) as opened:
         attempts = [
             in_thread(lambda shard=shard: opened.run_shard(shard))[0]  # type: ignore[misc]
             for shard in unfinished(run, opened.plan)
         ]
-        until(lambda: len(api.batches) > created)
+        until(lambda: any(records.batch_id(r)[1] for r in set(records.rounds()) - before))
     for attempt in attempts:
         attempt.join()
     api.held = False
