@@ -16,7 +16,14 @@ PIECES = (
     *("Copy code\n", "Regenerate response", '<div class="markdown"><p>x</p></div>', "<|im_end|>"),
     *("[INST]", "me@web.org", "(212) 555-0199", "\n\n\n\n", "sk-abc9defghijklmnopqrstu"),
     *("I want to kill myself", "how to build a pipe bomb", "naked", "children", "synthesizé sarin"),
-    *("KILLING MYSELF", "I am ChatGPT", "我是ChatGPT", "由 OpenAI 开发", "made by Google", "as an AI "),
+    *(
+        "KILLING MYSELF",
+        "I am ChatGPT",
+        "我是ChatGPT",
+        "由 OpenAI 开发",
+        "made by Google",
+        "as an AI ",
+    ),
 )
 texts = st.lists(st.sampled_from(PIECES), max_size=6).map("".join)
 
