@@ -1,35 +1,29 @@
 """The stage ``assemble``: records to clean sessions, each once, each in its split."""
 
-import hashlib
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from itertools import groupby, islice
-from typing import ClassVar
+from functools import partial
+from itertools import groupby
+from typing import ClassVar, TypeAlias
 
 from parrot_core.engines.types import Message
-from parrot_core.evaluation.benchmark import load_benchmark
-from parrot_core.ingest.clean import CleanSession, Rejection, check, settle
-from parrot_core.ingest.contamination import Benchmark
+from parrot_core.ingest.clean import Messages, Rejection
+from parrot_core.ingest.crew import Crew, processes_of
 from parrot_core.ingest.distinct import Distinct, Session
-from parrot_core.ingest.language import (
-    FastTextDetector,
-    Guess,
-    LanguageDetector,
-    session_language,
-)
+from parrot_core.ingest.examine import Examined, Examiner, Outcome
+from parrot_core.ingest.language import FastTextDetector, Guess, LanguageDetector
 from parrot_core.ingest.parts import Joined, Part, join
-from parrot_core.ingest.rule_log import RuleLog
-from parrot_core.ingest.rules import mask_of
+from parrot_core.ingest.rule_log import RuleLog, Told
 from parrot_core.ingest.shingles import Shingler
 from parrot_core.ingest.splits import split_of
 from parrot_core.ingest.spool import Spool
-from parrot_core.recipe import Recipe, SessionCheck
 from parrot_core.stage import Row, Run, ShardPlan, ShardWork, Slice, Stage
 
-SESSIONS_AT_ONCE = 1000
-"""They are checked together."""
+SESSIONS_AT_ONCE = 250
+CHARS_AT_ONCE = 4 << 20
+"""So many sessions, or characters, are looked at together."""
 
 
 class AssembleStage(Stage):
@@ -68,71 +62,66 @@ class AssembleStage(Stage):
     def process(self, work: ShardWork) -> None:
         """Join and settle every session, find those alike, then emit in the order of the files."""
         folder = work.run.work_dir / self.name
+        recipe = work.run.recipe
+        make = partial(Examiner, recipe.ingest, recipe.evaluate.questions, self._detector)
         with ExitStack() as stack:
             records = stack.enter_context(Spool(folder))
             texts = stack.enter_context(Spool(folder))
-            assembly = _Assembly(work, texts, self._detector())
-            sessions = _sessions(work, records)
-            while batch := list(islice(sessions, SESSIONS_AT_ONCE)):
-                assembly.take(batch)
+            crew = stack.enter_context(Crew(make, processes_of(recipe.ingest.processes)))
+            assembly = _Assembly(work, texts)
+            for batch, (outcomes, told) in crew.results(_batches(_sessions(work, records))):
+                assembly.take(batch, outcomes, told)
             assembly.emit()
+
+
+_Batch: TypeAlias = tuple[list[Joined], list[tuple[str, Messages]]]
+
+
+def _batches(sessions: Iterator[Joined]) -> Iterator[_Batch]:
+    """Yield sessions by the batch, with what a process needs of them."""
+    batch: list[Joined] = []
+    chars = 0
+    for session in sessions:
+        batch.append(session)
+        chars += sum(len(message["content"]) for message in session.messages)
+        if len(batch) >= SESSIONS_AT_ONCE or chars >= CHARS_AT_ONCE:
+            yield batch, [(one.parts[0].id, one.messages) for one in batch]
+            batch, chars = [], 0
+    if batch:
+        yield batch, [(one.parts[0].id, one.messages) for one in batch]
 
 
 class _Assembly:
     """Sessions on their way from their records to the output."""
 
-    def __init__(self, work: ShardWork, texts: Spool, detector: LanguageDetector) -> None:
+    def __init__(self, work: ShardWork, texts: Spool) -> None:
         self._work = work
         self._recipe = work.run.recipe
         self._texts = texts
-        self._detector = detector
-        self._log = RuleLog(mask_of(self._recipe.ingest))
+        self._log = RuleLog()
         self._languages: Counter[str] = Counter()
         self._joined: Counter[str] = Counter(sessions=0, records=0)
         self._sessions: list[Session] = []
         self._records = 0
-        shingler = Shingler()
-        self._distinct = Distinct(
-            self._recipe.ingest.near_duplicates,
-            shingler,
-            texts.read,
-            _benchmark(self._recipe, shingler),
-        )
+        self._distinct = Distinct(self._recipe.ingest.near_duplicates, Shingler(), texts.read)
 
-    def take(self, batch: Sequence[Joined]) -> None:
-        """Settle some sessions; what is rejected now is in no comparison."""
-        settings = self._recipe.ingest
-        settled: list[tuple[Joined, CleanSession]] = []
-        for joined in batch:
+    def take(self, batch: Sequence[Joined], outcomes: Sequence[Outcome], told: Told) -> None:
+        """Take in some sessions; what is rejected now is in no comparison."""
+        self._log.add(told)
+        for joined, outcome in zip(batch, outcomes, strict=True):
             self._work.expect(1)
             self._records += len(joined.parts)
             if len(joined.parts) > 1:
                 self._joined.update(sessions=1, records=len(joined.parts))
-            session = settle(joined.messages, settings, self._log, joined.parts[0].id)
-            if isinstance(session, Rejection):
-                self._reject(joined, session)
+            if outcome.looked:
+                self._languages[outcome.guess.code if outcome.guess else "unknown"] += 1
+            if isinstance(outcome.kept, Rejection):
+                self._reject(joined, outcome.kept)
             else:
-                settled.append((joined, session))
-        found = check([session.messages for _, session in settled], settings)
-        for (joined, session), findings in zip(settled, found, strict=True):
-            self._keep(joined, session, findings)
+                self._keep(joined.parts[0], joined, outcome.kept, outcome.guess)
         self._work.progress(self._records, self._work.plan.rows)
 
-    def _keep(
-        self, joined: Joined, session: CleanSession, findings: Mapping[SessionCheck, str]
-    ) -> None:
-        settings, head = self._recipe.ingest, joined.parts[0]
-        guess = session_language(session.messages, self._detector)
-        self._languages[guess.code if guess else "unknown"] += 1
-        rejection = _refused_language(guess, settings.languages)
-        for name, detail in findings.items():
-            if settings.checks[name] == "reject":
-                rejection = rejection or Rejection(name, detail)
-            else:
-                self._log.found(name, head.id, detail)
-        if rejection is not None:
-            self._reject(joined, rejection)
-            return
+    def _keep(self, head: Part, joined: Joined, session: Examined, guess: Guess | None) -> None:
         self._sessions.append(
             Session(
                 id=head.id,
@@ -141,12 +130,15 @@ class _Assembly:
                 source=head.source,
                 record_index=head.record_index,
                 language=guess.code if guess else None,
-                flags=tuple(findings),
+                flags=session.flags,
                 opens=head.first == 0 and "drop_leading_assistant" not in session.mended,
                 turns=session.turns,
-                digest=_content_digest(session.messages),
+                digest=session.digest,
                 order=head.order,
-                place=self._texts.append(session.messages),
+                place=self._texts.append_json(session.messages),
+                benchmark=session.benchmark,
+                signature=session.signature,
+                opening=session.opening,
             )
         )
 
@@ -220,24 +212,3 @@ def _sessions(work: ShardWork, records: Spool) -> Iterator[Joined]:
 
 def _message(item: Row) -> Message:
     return {"role": item["role"], "content": item["content"]}
-
-
-def _benchmark(recipe: Recipe, shingler: Shingler) -> Benchmark | None:
-    least = recipe.ingest.near_duplicates.benchmark
-    if least is None:
-        return None
-    questions = load_benchmark(recipe.evaluate.questions).questions
-    return Benchmark((text for q in questions for text in q.turns), shingler, least)
-
-
-def _refused_language(guess: Guess | None, kept: Sequence[str]) -> Rejection | None:
-    if not kept or (guess and guess.code in kept):
-        return None
-    found = f"{guess.code} ({guess.confidence:.2f})" if guess else "no words outside code"
-    return Rejection("language", f"found {found}, expected {', '.join(kept)}")
-
-
-def _content_digest(messages: Sequence[Message]) -> bytes:
-    """A hash that ignores case and spacing."""
-    text = "\0".join(" ".join(m["content"].casefold().split()) for m in messages)
-    return hashlib.blake2b(text.encode("utf-8", errors="surrogatepass"), digest_size=16).digest()

@@ -5,14 +5,14 @@ Texts are cleaned record by record, sessions when their parts have been joined (
 ends with a response, and no message is empty. What was changed is told to a ``RuleLog``.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import islice, repeat
+from itertools import compress, islice
 
-from parrot_core.engines.types import Message
-from parrot_core.ingest.rule_log import RuleLog
-from parrot_core.ingest.rules import CHECKS, GATES, SESSION_RULES, text_rules
-from parrot_core.ingest.rules.gate import suspects
+from parrot_core.engines.types import Message, Role
+from parrot_core.ingest.rule_log import RuleLog, Told
+from parrot_core.ingest.rules import CHECKS, GATES, SESSION_RULES, mask_of, text_rules
+from parrot_core.ingest.rules.gate import Gate, suspects
 from parrot_core.ingest.rules.rule import Messages, Rejection
 from parrot_core.recipe import Ingest, SessionCheck
 
@@ -20,6 +20,7 @@ __all__ = [
     "CleanSession",
     "Messages",
     "Rejection",
+    "TextCleaner",
     "check",
     "clean",
     "clean_texts",
@@ -57,11 +58,7 @@ def clean_texts(
     roles = [message["role"] for _, messages in records for message in messages]
     texts = [message["content"] for _, messages in records for message in messages]
     for rule in text_rules(settings):
-        gate = GATES.get(rule.__name__)
-        passes: Iterable[bool] = suspects(texts, gate) if gate else repeat(True)
-        for place, passed in zip(range(len(texts)), passes, strict=False):
-            if not passed:
-                continue
+        for place in _passed(texts, roles, GATES.get(rule.__name__)):
             before = texts[place]
             after = rule(before, roles[place])
             if after != before:
@@ -73,6 +70,19 @@ def clean_texts(
         [{"role": role, "content": text} for role, text in islice(cleaned, len(messages))]
         for _, messages in records
     ]
+
+
+class TextCleaner:
+    """:func:`clean_texts` as what a process does with each batch of records."""
+
+    def __init__(self, settings: Ingest) -> None:
+        """Take the rules from ``settings``."""
+        self._settings = settings
+
+    def __call__(self, records: Sequence[tuple[str, Messages]]) -> tuple[list[Messages], Told]:
+        """The messages with clean texts, and what the rules did."""
+        log = RuleLog(mask_of(self._settings))
+        return clean_texts(records, self._settings, log), log.told()
 
 
 def clean(messages: Messages, settings: Ingest) -> CleanSession | Rejection:
@@ -102,11 +112,21 @@ def check(sessions: Sequence[Sequence[Message]], settings: Ingest) -> list[dict[
     """What the recipe's checks find in each of some clean sessions, by the check's name."""
     found: list[dict[SessionCheck, str]] = [{} for _ in sessions]
     texts = [message["content"] for messages in sessions for message in messages]
+    roles = [message["role"] for messages in sessions for message in messages]
+    owners = [place for place, messages in enumerate(sessions) for _ in messages]
     for name in settings.checks:
-        gate = GATES.get(name)
-        passed = iter(suspects(texts, gate) if gate else repeat(True))
-        for findings, messages in zip(found, sessions, strict=True):
-            worth = any(list(islice(passed, len(messages))))
-            if worth and (detail := CHECKS[name](messages)):
-                findings[name] = detail
+        for place in dict.fromkeys(owners[i] for i in _passed(texts, roles, GATES.get(name))):
+            if detail := CHECKS[name](sessions[place]):
+                found[place][name] = detail
     return found
+
+
+def _passed(texts: Sequence[str], roles: Sequence[Role], gate: Gate | None) -> Sequence[int]:
+    """Places of the texts that a gate lets through."""
+    if gate is None:
+        return range(len(texts))
+    asked: Sequence[int] = range(len(texts))
+    if gate.role is not None:
+        asked = [place for place, role in enumerate(roles) if role == gate.role]
+        texts = [texts[place] for place in asked]
+    return list(compress(asked, suspects(texts, *gate.patterns)))

@@ -49,7 +49,10 @@ class Benchmark:
     def _shares(self, hashes: Hashes) -> NDArray[np.float64]:
         """Share of each question's triples that are among these, shape (questions,)."""
         first = np.searchsorted(self._triples, hashes, side="left")
-        last = np.searchsorted(self._triples, hashes, side="right")
-        spans = [self._owners[a:b] for a, b in zip(first, last, strict=True) if a < b]
+        there = first < self._triples.size
+        there[there] = self._triples[first[there]] == hashes[there]  # nearly always none
+        first = first[there]
+        last = np.searchsorted(self._triples, hashes[there], side="right")
+        spans = [self._owners[a:b] for a, b in zip(first, last, strict=True)]
         owners = np.concatenate([np.empty(0, self._owners.dtype), *spans])
         return np.bincount(owners, minlength=len(self._texts)) / self._sizes

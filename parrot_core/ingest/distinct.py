@@ -4,9 +4,11 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from parrot_core.engines.types import Message
-from parrot_core.ingest.contamination import MIN_TRIPLES, Benchmark
-from parrot_core.ingest.near_duplicates import Groups, Pair, Signatures, repeats, similar_pairs
+from parrot_core.ingest.near_duplicates import BANDS, Groups, Pair, repeats, similar_pairs
 from parrot_core.ingest.rules.rule import Rejection
 from parrot_core.ingest.shingles import Shingler
 from parrot_core.recipe import NearDuplicates
@@ -28,6 +30,9 @@ class Session:
     digest: bytes  # of the messages
     order: int  # place among all records
     place: int  # where the messages are
+    benchmark: str | None  # which of the benchmark's questions it holds, in a few words
+    signature: bytes | None  # bands of its text; None: it has no words
+    opening: bytes | None  # bands of its opening query; None: that is too short to tell
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +44,7 @@ class Verdict:
 
 
 class Distinct:
-    """Compares sessions with each other and with the benchmark.
+    """Compares sessions with each other.
 
     Sessions are looked at longest first, those of one length in the order of their content's
     hash, so that neither files nor their order decide. The first of those alike is the one that
@@ -52,13 +57,11 @@ class Distinct:
         settings: NearDuplicates,
         shingler: Shingler,
         read: Callable[[int], Sequence[Message]],
-        benchmark: Benchmark | None,
     ) -> None:
         """``read`` gives the messages of a session's ``place``."""
         self._settings = settings
         self._shingler = shingler
         self._read = read
-        self._benchmark = benchmark
         self.figures: dict[str, int] = {}
 
     def judge(self, sessions: Sequence[Session]) -> Mapping[str, Verdict]:
@@ -90,29 +93,20 @@ class Distinct:
     def _alike(
         self, ordered: Sequence[Session], compared: Sequence[int], groups: Groups
     ) -> dict[int, Rejection]:
-        whole, opening = Signatures(), Signatures()
-        alike_from: list[int] = []  # the place that each text of `whole` belongs to
-        opened_by: list[int] = []
-        rejected: dict[int, Rejection] = {}
-        for place in compared:
-            messages = self._read(ordered[place].place)
-            shingles = self._shingler.of_session(messages)
-            if self._benchmark and (held := self._benchmark.found_in(messages, shingles)):
-                rejected[place] = Rejection("contaminated", held)
-                continue
-            if shingles.size:
-                whole.add(shingles)
-                alike_from.append(place)
-            query = self._shingler.of_query(messages[0]["content"])
-            if query.size >= MIN_TRIPLES:
-                opening.add(query)
-                opened_by.append(place)
+        rejected = {
+            place: Rejection("contaminated", held)
+            for place in compared
+            if (held := ordered[place].benchmark)
+        }
+        left = [place for place in compared if place not in rejected]
+        alike_from, whole = _bands({place: ordered[place].signature for place in left})
+        opened_by, opening = _bands({place: ordered[place].opening for place in left})
         read, shingler, least = self._read, self._shingler, self._settings.similarity
         sessions = similar_pairs(
-            whole.bands(), lambda i: shingler.of_session(read(ordered[alike_from[i]].place)), least
+            whole, lambda i: shingler.of_session(read(ordered[alike_from[i]].place)), least
         )
         queries = similar_pairs(
-            opening.bands(),
+            opening,
             lambda i: shingler.of_query(read(ordered[opened_by[i]].place)[0]["content"]),
             least,
         )
@@ -141,6 +135,13 @@ class Distinct:
             "of_several_sessions": sum(size > 1 for size in sizes.values()),
             "largest": max(sizes.values(), default=0),
         }
+
+
+def _bands(signatures: Mapping[int, bytes | None]) -> tuple[list[int], NDArray[np.uint64]]:
+    """The places that have a signature, and these, shape (places, BANDS)."""
+    places = [place for place, signature in signatures.items() if signature is not None]
+    joined = b"".join(filter(None, signatures.values()))
+    return places, np.frombuffer(joined, np.uint64).reshape(-1, BANDS)
 
 
 def _join_same(ordered: Sequence[Session], groups: Groups) -> None:

@@ -36,7 +36,10 @@ class Spool:
 
     def append(self, messages: Sequence[Message]) -> int:
         """Write some messages; returns their place."""
-        data = orjson.dumps(list(messages))
+        return self.append_json(orjson.dumps(list(messages)))
+
+    def append_json(self, data: bytes) -> int:
+        """The same for messages that are JSON already."""
         if self._reading:
             self._file.seek(self._end)
             self._reading = False

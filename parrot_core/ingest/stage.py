@@ -3,22 +3,26 @@
 import hashlib
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
 from itertools import islice
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeAlias
 
-from parrot_core.ingest.clean import Messages, clean_texts
-from parrot_core.ingest.layouts import Layout, Misfit
+from parrot_core.ingest.clean import Messages, TextCleaner
+from parrot_core.ingest.crew import Crew, Lender, processes_of
+from parrot_core.ingest.hash_set import HashSet
+from parrot_core.ingest.layouts import Misfit
+from parrot_core.ingest.layouts.layout import SessionId
 from parrot_core.ingest.locating import SourceFile, source_files
-from parrot_core.ingest.rule_log import RuleLog, merged_examples
-from parrot_core.ingest.rules import mask_of
+from parrot_core.ingest.rule_log import RuleLog, Told, merged_examples
 from parrot_core.ingest.sources import Source, SourceRecord, open_source
 from parrot_core.lake.manifest import Receipt
 from parrot_core.stage import Run, ShardPlan, ShardWork, Stage
 
-RECORDS_AT_ONCE = 1000
-"""Their texts are cleaned together."""
+RECORDS_AT_ONCE = 250
+CHARS_AT_ONCE = 4 << 20
+"""Texts of so many records, or characters, are cleaned together."""
 
 
 class IngestStage(Stage):
@@ -42,6 +46,7 @@ class IngestStage(Stage):
     ) -> None:
         """Take another clock, for tests."""
         self._clock = clock
+        self._lender = Lender()
 
     def plan(self, run: Run) -> Sequence[ShardPlan]:
         """One shard a source file; each is opened and its layout recognised, so that a wrong
@@ -61,12 +66,15 @@ class IngestStage(Stage):
         """Read one file in one pass; each record becomes a row or a reject."""
         file = SourceFile(**work.plan.params)
         started = self._clock()
-        with open_source(file.url, file.layout) as source:
-            intake = _Intake(work, file, source.layout)
-            for record in islice(source, file.limit):
-                intake.take(record, source.url)
-                work.progress(intake.records, _expected(source, file.limit))
-            intake.flush()
+        settings = work.run.recipe.ingest
+        with (
+            open_source(file.url, file.layout) as source,
+            self._lender.lend(processes_of(settings.processes)) as processes,
+            Crew(partial(TextCleaner, settings), processes) as crew,
+        ):
+            intake = _Intake(work, file, source)
+            for records, (texts, told) in crew.results(intake.batches()):
+                intake.emit(records, texts, told)
             megabytes = source.bytes_read / 1e6
         for warning in source.warnings:
             work.warn(warning)
@@ -103,72 +111,93 @@ class IngestStage(Stage):
         }
 
 
+@dataclass(frozen=True, slots=True)
+class _Record:
+    """What is known of a record beside its messages."""
+
+    id: str
+    source_ids: list[str]
+    index: int
+    session: SessionId
+
+
+_Batch: TypeAlias = tuple[list[_Record], list[tuple[str, Messages]]]
+
+
 class _Intake:
     """What one pass over a source has seen: ids, and what the rules did."""
 
-    def __init__(self, work: ShardWork, file: SourceFile, layout: Layout) -> None:
+    def __init__(self, work: ShardWork, file: SourceFile, source: Source) -> None:
         self.records = 0
-        self._settings = work.run.recipe.ingest
-        self.log = RuleLog(mask_of(self._settings))
+        self.log = RuleLog()
         self._work = work
-        self._source = file.source
+        self._file = file
         self._prefix = file.prefix or file.source
-        self._layout = layout
-        self._ids: set[bytes] = set()
-        self._waiting: list[tuple[SourceRecord, str, list[str], Messages]] = []
+        self._opened = source
+        self._layout = source.layout
+        self._ids = HashSet()
 
-    def take(self, record: SourceRecord, url: str) -> None:
-        """Emit or reject one record."""
+    def batches(self) -> Iterator[_Batch]:
+        """Yield what the source holds; what is no record is rejected on the way."""
+        records: list[_Record] = []
+        texts: list[tuple[str, Messages]] = []
+        chars = 0
+        for record in islice(self._opened, self._file.limit):
+            taken = self._take(record)
+            self._work.progress(self.records, _expected(self._opened, self._file.limit))
+            if taken is None:
+                continue
+            known, messages = taken
+            records.append(known)
+            texts.append((known.id, messages))
+            chars += sum(len(message["content"]) for message in messages)
+            if len(records) >= RECORDS_AT_ONCE or chars >= CHARS_AT_ONCE:
+                yield records, texts
+                records, texts, chars = [], [], 0
+        if records:
+            yield records, texts
+
+    def _take(self, record: SourceRecord) -> tuple[_Record, Messages] | None:
+        """Read one record, or reject it."""
         self.records += 1
         self._work.expect(1)
-        row_id = self._row_id(record)
-        source_ids = [f"{url}#{record.index}"]
+        row_id, session = self._named(record)
+        source_ids = [f"{self._opened.url}#{record.index}"]
         read = Misfit(record.problem) if record.problem else self._layout.read(record.record)
         if isinstance(read, Misfit):
             reason = "malformed_record"
             self._work.reject(row_id, source_ids, reason, record.record, read.why)
-            return
+            return None
         if not read:
             self._work.reject(row_id, source_ids, "no_turns", record.record)
-            return
-        self._waiting.append((record, row_id, source_ids, read))
-        if len(self._waiting) >= RECORDS_AT_ONCE:
-            self.flush()
+            return None
+        return _Record(row_id, source_ids, record.index, session), read
 
-    def flush(self) -> None:
-        """Clean and emit the records that wait."""
-        batch, self._waiting = self._waiting, []
-        texts = [(row_id, messages) for _, row_id, _, messages in batch]
-        cleaned = clean_texts(texts, self._settings, self.log)
-        for (record, row_id, source_ids, _), messages in zip(batch, cleaned, strict=True):
-            self._emit(record, row_id, source_ids, messages)
+    def emit(self, records: Sequence[_Record], texts: Sequence[Messages], told: Told) -> None:
+        """Emit the records of a batch with their clean texts."""
+        self.log.add(told)
+        for record, messages in zip(records, texts, strict=True):
+            self._work.emit(
+                {
+                    "id": record.id,
+                    "source_ids": record.source_ids,
+                    "language": None,
+                    "source": self._file.source,
+                    "record_index": record.index,
+                    "session": record.session.base,
+                    "part": record.session.part is not None,
+                    "first_message": record.session.part or 0,
+                    "messages": messages,
+                }
+            )
 
-    def _emit(
-        self, record: SourceRecord, row_id: str, source_ids: list[str], messages: Messages
-    ) -> None:
-        own_id = self._layout.record_id(record.record)
-        session = self._layout.session_of(own_id or f"{self._prefix}#{record.index}")
-        self._work.emit(
-            {
-                "id": row_id,
-                "source_ids": source_ids,
-                "language": None,
-                "source": self._source,
-                "record_index": record.index,
-                "session": session.base,
-                "part": session.part is not None,
-                "first_message": session.part or 0,
-                "messages": messages,
-            }
-        )
-
-    def _row_id(self, record: SourceRecord) -> str:
+    def _named(self, record: SourceRecord) -> tuple[str, SessionId]:
+        """An id that no record before has, and the session that the record's own id tells."""
         own_id = None if record.problem else self._layout.record_id(record.record)
         row_id = f"{self._prefix}:{own_id or f'#{record.index}'}"
-        while (digest := _digest(row_id)) in self._ids:
+        while not self._ids.add(_hash(row_id)):
             row_id += f"#{record.index}"
-        self._ids.add(digest)
-        return row_id
+        return row_id, self._layout.session_of(own_id or f"{self._prefix}#{record.index}")
 
 
 def _expected(source: Source, limit: int | None) -> int | None:
@@ -179,5 +208,6 @@ def _expected(source: Source, limit: int | None) -> int | None:
     return min(reckoned, limit)
 
 
-def _digest(text: str) -> bytes:
-    return hashlib.blake2b(text.encode("utf-8", errors="surrogatepass"), digest_size=16).digest()
+def _hash(text: str) -> int:
+    digest = hashlib.blake2b(text.encode("utf-8", errors="surrogatepass"), digest_size=8).digest()
+    return int.from_bytes(digest, "big")

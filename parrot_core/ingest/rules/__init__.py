@@ -7,10 +7,14 @@ A new one is a file here, a line in the table of its kind below, its name in ``r
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
+from parrot_core.ingest.rules.characters import GATE as CHARACTERS_GATE
 from parrot_core.ingest.rules.characters import characters
 from parrot_core.ingest.rules.code_only import code_only
 from parrot_core.ingest.rules.control_tokens import control_tokens
+from parrot_core.ingest.rules.gate import Gate
+from parrot_core.ingest.rules.html_to_markdown import GATE as HTML_TO_MARKDOWN_GATE
 from parrot_core.ingest.rules.html_to_markdown import html_to_markdown
+from parrot_core.ingest.rules.interface import GATE as INTERFACE_GATE
 from parrot_core.ingest.rules.interface import interface
 from parrot_core.ingest.rules.limits import (
     keep_first_turns,
@@ -35,6 +39,7 @@ from parrot_core.ingest.rules.turns import (
     drop_unanswered,
     merge_same_speaker,
 )
+from parrot_core.ingest.rules.whitespace import GATE as WHITESPACE_GATE
 from parrot_core.ingest.rules.whitespace import whitespace
 from parrot_core.recipe import CleaningRule, Ingest, SessionCheck
 
@@ -72,12 +77,17 @@ CHECKS: Mapping[SessionCheck, Check] = MappingProxyType(
 )
 """Checks by the name that recipes use."""
 
-GATES: Mapping[str, str] = MappingProxyType(
+GATES: Mapping[str, Gate] = MappingProxyType(
     {
-        "personal_data": PERSONAL_DATA_GATE,
+        "characters": CHARACTERS_GATE,
+        "html_to_markdown": HTML_TO_MARKDOWN_GATE,
+        "interface": INTERFACE_GATE,
+        "personal_data": Gate((PERSONAL_DATA_GATE,)),
+        "control_tokens": Gate((r"[<\[]",)),
+        "whitespace": WHITESPACE_GATE,
         "sensitive": SENSITIVE_GATE,
+        "refusal": Gate(role="assistant"),
         "other_vendor": OTHER_VENDOR_GATE,
-        "control_tokens": r"[<\[]",
     }
 )
 """For rules and checks that find rarely: what a text must hold to be read (see ``gate``)."""

@@ -2,6 +2,8 @@
 
 import re
 
+from parrot_core.ingest.rules.gate import Gate
+
 _ODD_ASCII: dict[int, str | None] = {
     **dict.fromkeys((*range(9), *range(0x0E, 0x20), 0x7F)),
     0x0B: "\n",
@@ -16,6 +18,13 @@ _INSTEAD: dict[str, str] = {
     "\xa0": " ",
     "\u202f": " ",
 }
+
+GATE = Gate(
+    (
+        r"[\x00-\x08\x0b-\x1f\x7f\x{85}\x{a0}\x{ad}\x{200b}\x{2028}-\x{202f}\x{2060}"
+        r"\x{2066}-\x{2069}\x{feff}]",
+    )
+)
 
 
 def characters(text: str, role: str) -> str:

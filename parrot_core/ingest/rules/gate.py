@@ -5,11 +5,34 @@ know no look-around, so a gate lets through a little more than its rule will fin
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import polars as pl
 
+from parrot_core.engines.types import Role
 
-def suspects(texts: Sequence[str], gate: str) -> list[bool]:
-    """Whether each text may concern the rule; all do if the gate isn't one that Rust can read."""
-    passed = pl.Series(texts, dtype=pl.String).str.contains(gate, strict=False)
-    return passed.fill_null(True).to_list()
+SPACE = r"[\s\x1c-\x1f]"
+"""What Python takes for white space; Rust doesn't count the four separators."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """Which texts a rule may concern: those of a role that hold one of some patterns.
+
+    Patterns without ``\\b``: Rust searches for it 40 times slower in texts that aren't ASCII.
+    Several small ones are faster than one large one, whose automaton outgrows its cache.
+    """
+
+    patterns: tuple[str, ...] = ()  # none: every text
+    role: Role | None = None  # None: both
+
+
+def suspects(texts: Sequence[str], *patterns: str) -> list[bool]:
+    """Whether each text may concern the rule; all do if a pattern isn't one that Rust can read."""
+    if not patterns:
+        return [True] * len(texts)
+    series = pl.Series(texts, dtype=pl.String).str
+    passed = series.contains(patterns[0], strict=False).fill_null(True)
+    for pattern in patterns[1:]:
+        passed |= series.contains(pattern, strict=False).fill_null(True)
+    return passed.to_list()

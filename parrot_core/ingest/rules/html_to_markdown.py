@@ -8,12 +8,16 @@ about; it stays. Only ChatGPT's own markup around a whole answer is converted, w
 import html
 import re
 
+from parrot_core.ingest.rules.gate import SPACE, Gate
+
 _EXPORTED = '<div class="markdown'
 _PRE = re.compile(r"<pre\b[^>]*>(?P<inside>.*?)</pre>", re.DOTALL | re.IGNORECASE)
 _CODE = re.compile(r"<code\b(?P<tag>[^>]*)>(?P<text>.*?)</code>", re.DOTALL | re.IGNORECASE)
 _LANGUAGE = re.compile(r"\blanguage-([\w+#.-]+)")
 _TAG = re.compile(r"</?[a-zA-Z][^<>]*>")
 _TICKS = re.compile(r"`{3,}")
+
+GATE = Gate((f"^{SPACE}*{_EXPORTED}",), "assistant")
 
 
 def html_to_markdown(text: str, role: str) -> str:

@@ -2,12 +2,17 @@
 
 import re
 
-_AT_THE_END = re.compile(
-    r"\s*(?:Share Prompt|(?P<page>[1-9]) / (?P<pages>[1-9])|Regenerate response|Stop generating"
-    r"|Model: (?:Default|Legacy|GPT)[^\n]{0,30})$"
+from parrot_core.ingest.rules.gate import SPACE, Gate
+
+_LABELS = (
+    r"(?:Share Prompt|(?P<page>[1-9]) / (?P<pages>[1-9])|Regenerate response|Stop generating"
+    r"|Model: (?:Default|Legacy|GPT)[^\n]{0,30})"
 )
+_AT_THE_END = re.compile(rf"\s*{_LABELS}$")
 _END_CHARS = 80
 _COPY_CODE = re.compile(r"^(?:[\w+#.-]{1,20}\n+)?Copy code\n", re.MULTILINE)
+
+GATE = Gate(("Copy code", f"{_LABELS}{SPACE}*$"), "user")
 
 
 def interface(text: str, role: str) -> str:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 
 from parrot_core.engines.types import Message
+from parrot_core.ingest.rules.gate import Gate
 
 _NAMES = r"(?:ChatGPT|GPT-?[345][\w.-]*|OpenAI|Anthropic|Claude|Google Bard|Bard|Bing Chat|Gemini)"
 _MAKERS = r"(?:OpenAI|Anthropic|Google|Microsoft|Meta|DeepMind)"
@@ -16,13 +17,14 @@ _SPEAKS_OF_ITSELF = re.compile(
     rf"|由\s*{_MAKERS}\s*(?:开发|训练)",
 )
 
-GATE = "|".join(
+GATE = Gate(
     (
         rf"(?:I am|I'm|I’m|name is|call me|this is) {_NAMES}",
         rf"(?:by|由)\s*{_MAKERS}",
         rf"[Aa]s {_NAMES}",
         "我是",
-    )
+    ),
+    "assistant",
 )
 """What an answer must hold to be looked at."""
 

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 from parrot_core.engines.types import Message
 from parrot_core.filters.sensitive import TOPICS
+from parrot_core.ingest.rules.gate import Gate
 
-GATE = "|".join(f"(?i:{pattern.pattern})" for pattern in TOPICS.values())
+GATE = Gate(tuple(f"(?i:{p.pattern})".replace(r"\b", "") for p in TOPICS.values()), "user")
 """The patterns themselves."""
 
 

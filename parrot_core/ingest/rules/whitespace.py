@@ -2,7 +2,11 @@
 
 import re
 
+from parrot_core.ingest.rules.gate import SPACE, Gate
+
 _EMPTY_LINES = re.compile(r"\n{4,}")
+
+GATE = Gate((rf"^{SPACE}|{SPACE}$|[ \t]\n|\n\n\n\n",))
 
 
 def whitespace(text: str, role: str) -> str:
