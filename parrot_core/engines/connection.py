@@ -47,7 +47,7 @@ from parrot_core.lake.spending import Spending
 from parrot_core.lake.workers import Workers
 from parrot_core.recipe import Engine, Limits, OpenAIEngine, Sampling, VllmEngine
 from parrot_core.stage import Run
-from parrot_core.timeline import Traffic
+from parrot_core.traffic import Traffic
 
 T = TypeVar("T")
 
@@ -96,7 +96,7 @@ class Engines:
 
         ``suspects``: keys of requests with which earlier attempts ended (``RequestFails``). If
         there are any, a request that keeps failing costs its row, and not the shard. ``traffic``
-        counts the attempt's requests.
+        counts the attempt's requests to it.
         """
         connected = self._connected[name]
         counted = traffic or Traffic()
@@ -330,9 +330,13 @@ class JournaledModel:
     async def _buy(self, key: str, body: dict[str, Any], sample: str, max_tokens: int) -> Entry:
         if self._orders is not None:  # a batch has no limiter to hold it
             await self._engines.run(self._engines.may_buy())
-            answer, usd = await self._engines.run(self._orders.send(body, max_tokens, key))
+            self._traffic.in_flight += 1
+            try:
+                answer, usd = await self._engines.run(self._orders.send(body, max_tokens, key))
+            finally:
+                self._traffic.in_flight -= 1
         else:
-            purchase = Purchase()
+            purchase = Purchase(self._traffic)
             suspect = key in self._suspects
             send = self._connected.chat.send(body, max_tokens, sample, purchase, suspect=suspect)
             try:
@@ -341,7 +345,6 @@ class JournaledModel:
                 if self._suspects:
                     raise ProviderError(str(error)) from error
                 raise RequestFails(str(error), key) from error
-            self._traffic.note(purchase.refusals, purchase.latency_s)
         text, finish_reason = text_of(answer)
         return Entry(
             key=key,

@@ -29,6 +29,15 @@ class Recipe(Model):
     budget_usd: float | None = Field(
         None, gt=0, json_schema_extra=OPERATIONAL, description="Hard stop before this cost."
     )
+    finish_within_hours: float | None = Field(
+        None,
+        gt=0,
+        json_schema_extra=OPERATIONAL,
+        description=(
+            "Hours from its beginning in which the run should be done. It isn't stopped then: "
+            "metrics say by how much it is behind, and alerts that it is."
+        ),
+    )
     shards_at_once: int = Field(
         4, ge=1, le=256, json_schema_extra=OPERATIONAL, description="Shards in work at once."
     )
