@@ -17,6 +17,7 @@ from parrot_core.pipeline import STAGES
 from parrot_core.recipe import OpenAIEngine, Recipe
 from parrot_core.runner import begin_run, is_published
 from parrot_core.stage import Run
+from parrot_core.tracing import start_tracing
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +78,7 @@ def run_recipe(
     needed = {engine for stage in missing for engine in stage.engines(run)}
     check_apis(recipe, sorted(needed))
     use_prefect(console)
+    start_tracing(recipe.traces)  # before the flow's own span
     return Finished(run, _run_flow(run, until, quiet, only))
 
 

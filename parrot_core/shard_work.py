@@ -7,6 +7,7 @@ import threading
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
+from contextvars import copy_context
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -290,7 +291,9 @@ class _Progress:
         self._lock = threading.Lock()
         self._changed = True
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._loop, name="parrot-progress", daemon=True)
+        self._thread = threading.Thread(
+            target=copy_context().run, args=(self._loop,), name="parrot-progress", daemon=True
+        )
 
     def start(self) -> None:
         self._thread.start()
