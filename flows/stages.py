@@ -16,6 +16,7 @@ from prefect.futures import PrefectFuture, wait
 from prefect.runtime import flow_run
 
 from flows.announce import Watch
+from flows.logs import listen
 from parrot_core.attempts import quarantine_of
 from parrot_core.engines.types import EngineDied
 from parrot_core.lake.manifest import Manifest
@@ -60,6 +61,7 @@ def run_stage(run: Run, stage: Stage, only: Sequence[int] | None = None) -> None
         how = "pinned to" if is_pinned(run, stage) else "already published as"
         logger.info("%s %s %s", stage.output, how, run.version_of(stage.output))
         return
+    listen()
     start_tracing(run.recipe.traces)
     with at(run.name, stage.name), span(f"stage {stage.name}") as made:
         manifest = _make(run, stage, only)

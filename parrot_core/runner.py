@@ -5,6 +5,7 @@ to call again, from another process or machine, at any time.
 """
 
 import hashlib
+import logging
 import os
 import re
 import time
@@ -46,6 +47,8 @@ from parrot_core.schemas import DATASETS
 from parrot_core.shard_work import LakeShardWork
 from parrot_core.stage import Run, ShardPlan, Slice, Stage
 from parrot_core.tracing import span
+
+logger = logging.getLogger(__name__)
 
 PAUSE_POLL_S = 2.0
 
@@ -195,6 +198,11 @@ def _run_shard(
             with span(f"{stage.name} {shard.index}", {"parrot.attempt": taken.attempt}) as made:
                 done = _attempt(run, stage, shard, taken, engines, claims)
                 accounts = done.accounting
+                logger.info(
+                    "shard %d of %s: %d %ss in, %d out, %d rejected",
+                    *(shard.index, stage.name, accounts.rows_in, accounts.unit),
+                    *(accounts.rows_out, accounts.rows_rejected),
+                )
                 made.set_attribute("parrot.rows_in", accounts.rows_in)
                 made.set_attribute("parrot.rows_out", accounts.rows_out)
                 made.set_attribute("parrot.rows_rejected", accounts.rows_rejected)
@@ -232,6 +240,7 @@ def _attempt(
         raise
     except Exception as error:
         lease.check()  # what a worker that was superseded ran into concerns nobody
+        logger.warning("shard %d of %s: %s", shard.index, stage.name, error)
         attempts.record(lease, started, error)
         raise
     finally:

@@ -2,6 +2,7 @@
 
 import asyncio
 import email.utils
+import logging
 import random
 import time
 from collections.abc import Callable, Sequence
@@ -32,6 +33,8 @@ from parrot_core.engines.types import (
 )
 from parrot_core.recipe import Limits, Price
 from parrot_core.traffic import Traffic
+
+logger = logging.getLogger(__name__)
 
 LONGEST_BACKOFF_S = 60.0
 BYTES_PER_TOKEN = 2.5
@@ -163,7 +166,9 @@ class OpenAIChat:
                         f"{self._where()} failed {failures} times in a row, the last with "
                         f"{outcome.why}"
                     )
-            await self._sleep(self._backoff(outcome, attempt))
+            pause_s = self._backoff(outcome, attempt)
+            logger.debug("engine '%s': %s, next try in %.1f s", self.name, outcome.why, pause_s)
+            await self._sleep(pause_s)
             attempt += 1
         raise asyncio.CancelledError
 
