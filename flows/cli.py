@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from flows import control, data_cli, measure, operate, reports_cli
+from flows import control, data_cli, logs, measure, operate, reports_cli
 from flows.options import DEFAULT_LAKE, AsJson, LakeHere
 from parrot_core.errors import ParrotError, UserError
 from parrot_core.lake.lake import DatasetVersion, Lake
@@ -51,6 +51,21 @@ operate.register(app)
 measure.register(app)
 app.command()(reports_cli.report)
 app.command()(reports_cli.diff)
+
+
+@app.callback()
+def options(
+    log_format: Annotated[
+        logs.LogFormat,
+        typer.Option(
+            "--log-format",
+            envvar="PARROT_LOG_FORMAT",
+            help="json: one JSON object a line on standard error.",
+        ),
+    ] = logs.LogFormat.TEXT,
+) -> None:
+    """A data factory for multi-turn dialogue: ShareGPT in, Parrot-Chat and its data out."""
+    logs.set_up(log_format)
 
 
 @app.command()
@@ -350,18 +365,26 @@ def main() -> None:
     try:
         app(standalone_mode=True)
     except ParrotError as error:
-        err.print(f"error: {error}", markup=False, soft_wrap=True)
+        _tell(f"error: {error}")
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
-        err.print("interrupted; run the same command again to resume")
+        _tell("interrupted; run the same command again to resume")
         sys.exit(130)
     except Exception as error:
         log = Path(os.environ.get("PARROT_WORK", ".parrot/work")) / "last-error.log"
         log.parent.mkdir(parents=True, exist_ok=True)
         log.write_text(traceback.format_exc())
         what = f"{type(error).__name__}: {error}".splitlines()[0]
-        err.print(f"error: {what} (a bug, most likely; traceback in {log})", markup=False)
+        _tell(f"error: {what} (a bug, most likely; traceback in {log})")
         sys.exit(1)
+
+
+def _tell(what: str) -> None:
+    """Say why the command ends."""
+    if logs.as_json():
+        logs.COMMAND.error("%s", what.removeprefix("error: "))
+    else:
+        err.print(what, markup=False, soft_wrap=True)
 
 
 def _recipe(path: Path, lake: str | None, overrides: list[str] | None) -> Recipe:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from rich.console import Console
 
-from flows import server
+from flows import logs, server
 from parrot_core.engines.connection import api_key, check_reachable
 from parrot_core.engines.prices import check_prices
 from parrot_core.errors import ParrotError, UserError
@@ -17,6 +17,7 @@ from parrot_core.pipeline import STAGES
 from parrot_core.recipe import OpenAIEngine, Recipe
 from parrot_core.runner import begin_run, is_published
 from parrot_core.stage import Run
+from parrot_core.tracing import start_tracing
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,7 @@ def run_recipe(
     if until is not None and until not in names:
         raise UserError(f"--until: no stage '{until}'; there are: {', '.join(names)}")
     wanted = STAGES[: names.index(until) + 1] if until else STAGES
-    console = Console(stderr=True, quiet=quiet)
+    console = logs.for_people(quiet)
     run = begin_run(recipe, name)
     Pauses(run.lake.storage, run.name).refuse()
     missing = [stage for stage in wanted if not is_published(run, stage)]
@@ -77,6 +78,7 @@ def run_recipe(
     needed = {engine for stage in missing for engine in stage.engines(run)}
     check_apis(recipe, sorted(needed))
     use_prefect(console)
+    start_tracing(recipe.traces)  # before the flow's own span
     return Finished(run, _run_flow(run, until, quiet, only))
 
 
@@ -97,7 +99,10 @@ def check_apis(recipe: Recipe, names: list[str]) -> None:
 def use_prefect(console: Console) -> None:
     """Point Prefect at the server of ``PREFECT_API_URL``, or at one of our own."""
     # What fails is shown by us, in one line; tracebacks are in the lake and in the UI.
-    os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
+    if not logs.as_json():
+        os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
+    for name, value in logs.RUN_LOGS_ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
     os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
     os.environ.setdefault("DO_NOT_TRACK", "1")
     if os.environ.get("PREFECT_API_URL"):

@@ -22,9 +22,11 @@ from parrot_core.evaluation.report import render_report
 from parrot_core.lake.lake import Lake
 from parrot_core.lake.run_records import report_file
 from parrot_core.pipeline import STAGE_SPECS, STAGES
+from parrot_core.place import at
 from parrot_core.recipe import Recipe
 from parrot_core.runner import begin_run, checked_name, is_published, open_run
 from parrot_core.stage import Run, Stage
+from parrot_core.tracing import span, start_tracing
 
 
 class StageFailed(ParrotError):
@@ -73,19 +75,11 @@ def regenerate(
     if run is not None:
         run = dated(run, flow_run.scheduled_start_time or datetime.now(UTC))
     begun = begin_run(recipe, run)
+    start_tracing(recipe.traces)
     _refresh_picker(begun)
-    shards_at_once: ThreadPoolTaskRunner[Any] = ThreadPoolTaskRunner(recipe.shards_at_once)
     try:
-        for stage, make in zip(STAGES, STAGE_FLOWS, strict=True):
-            if begun.makes(stage.name) and not is_published(begun, stage):
-                only = shards if stage.name == until else None
-                if on_pools:
-                    run_on_pool(begun, stage, only)
-                else:
-                    here = make.with_options(task_runner=cast(Any, shards_at_once))
-                    here(recipe, begun.name, only)
-            if stage.name == until:
-                break
+        with at(begun.name), span(f"run {begun.name}"):
+            _make_missing(begun, until, shards, on_pools)
     except (BudgetReached, PartiallyFailed) as error:
         event = BUDGET if isinstance(error, BudgetReached) else PARTIAL
         emit(event, resource_of(begun.name, detail=str(error)))
@@ -94,6 +88,22 @@ def regenerate(
         report = write_report(begun)
         _refresh_picker(begun)
     return report
+
+
+def _make_missing(run: Run, until: str | None, shards: list[int] | None, on_pools: bool) -> None:
+    """See :func:`regenerate`."""
+    recipe = run.recipe
+    shards_at_once: ThreadPoolTaskRunner[Any] = ThreadPoolTaskRunner(recipe.shards_at_once)
+    for stage, make in zip(STAGES, STAGE_FLOWS, strict=True):
+        if run.makes(stage.name) and not is_published(run, stage):
+            only = shards if stage.name == until else None
+            if on_pools:
+                run_on_pool(run, stage, only)
+            else:
+                here = make.with_options(task_runner=cast(Any, shards_at_once))
+                here(recipe, run.name, only)
+        if stage.name == until:
+            break
 
 
 @flow(name="retry-failed", flow_run_name="retry-{run}")

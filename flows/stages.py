@@ -16,6 +16,7 @@ from prefect.futures import PrefectFuture, wait
 from prefect.runtime import flow_run
 
 from flows.announce import Watch
+from flows.logs import listen
 from parrot_core.attempts import quarantine_of
 from parrot_core.engines.types import EngineDied
 from parrot_core.lake.manifest import Manifest
@@ -23,6 +24,7 @@ from parrot_core.lake.requests import counted
 from parrot_core.monitor.reader import RunReader
 from parrot_core.monitor.state import StageSpec
 from parrot_core.pipeline import stage_named
+from parrot_core.place import at
 from parrot_core.recipe import Recipe
 from parrot_core.runner import (
     OpenStage,
@@ -34,6 +36,7 @@ from parrot_core.runner import (
     unfinished,
 )
 from parrot_core.stage import Run, Stage
+from parrot_core.tracing import span, start_tracing
 from parrot_core.training.summary import training_summary
 from tasks.shards import ShardTicket, process_shard
 
@@ -58,15 +61,13 @@ def run_stage(run: Run, stage: Stage, only: Sequence[int] | None = None) -> None
         how = "pinned to" if is_pinned(run, stage) else "already published as"
         logger.info("%s %s %s", stage.output, how, run.version_of(stage.output))
         return
-    for starts_left in reversed(range(run.recipe.shard_retries + 1)):
-        try:
-            with counted(run.lake.storage, run.name, stage.name):
-                manifest = _work_through(run, stage, only)
-            break
-        except EngineDied as error:
-            if not starts_left:
-                raise
-            logger.warning("%s; starting the engines again", error)
+    listen()
+    start_tracing(run.recipe.traces)
+    with at(run.name, stage.name), span(f"stage {stage.name}") as made:
+        manifest = _make(run, stage, only)
+        made.set_attribute("parrot.rows_in", manifest.accounting.rows_in)
+        made.set_attribute("parrot.rows_out", manifest.accounting.rows_out)
+        made.set_attribute("parrot.usd", manifest.usd)
     _accounts_artifact(manifest)
     if manifest.kind == "model":
         _training_artifact(manifest)
@@ -75,6 +76,21 @@ def run_stage(run: Run, stage: Stage, only: Sequence[int] | None = None) -> None
         *(manifest.name, manifest.version, manifest.accounting.rows_in, manifest.accounting.unit),
         *(manifest.accounting.rows_out, manifest.accounting.rows_rejected),
     )
+
+
+def _make(run: Run, stage: Stage, only: Sequence[int] | None) -> Manifest:
+    """Work through the stage, again with new engines while one of ours dies."""
+    logger = get_run_logger()
+    starts_left = run.recipe.shard_retries
+    while True:
+        try:
+            with counted(run.lake.storage, run.name, stage.name):
+                return _work_through(run, stage, only)
+        except EngineDied as error:
+            if not starts_left:
+                raise
+            starts_left -= 1
+            logger.warning("%s; starting the engines again", error)
 
 
 def _work_through(run: Run, stage: Stage, only: Sequence[int] | None) -> Manifest:

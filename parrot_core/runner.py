@@ -5,6 +5,7 @@ to call again, from another process or machine, at any time.
 """
 
 import hashlib
+import logging
 import os
 import re
 import time
@@ -40,10 +41,14 @@ from parrot_core.lake.pins import needless
 from parrot_core.lake.run_records import StageRecords, run_file, utc_now
 from parrot_core.lake.shard_writer import attempt_of
 from parrot_core.lake.storage import to_json
+from parrot_core.place import at
 from parrot_core.recipe import SLUG, Recipe, differences, parse_recipe
 from parrot_core.schemas import DATASETS
 from parrot_core.shard_work import LakeShardWork
 from parrot_core.stage import Run, ShardPlan, Slice, Stage
+from parrot_core.tracing import span
+
+logger = logging.getLogger(__name__)
 
 PAUSE_POLL_S = 2.0
 
@@ -187,6 +192,18 @@ def run_shard(
         LeaseLost: another took it over from us, and has not finished yet.
         ShardQuarantined: it has failed ``max_attempts`` times.
     """
+    with at(run.name, stage.name, shard.index):
+        return _run_shard(run, stage, shard, engines, worker, times)
+
+
+def _run_shard(
+    run: Run,
+    stage: Stage,
+    shard: ShardPlan,
+    engines: Engines | None,
+    worker: str | None,
+    times: LeaseTimes,
+) -> Receipt:
     state = StageRecords(run.lake.storage, run.name, stage.name)
     done = state.receipt(shard.index)
     if done is not None:
@@ -199,7 +216,17 @@ def run_shard(
         if isinstance(taken, Receipt):
             done = taken
         else:
-            done = _attempt(run, stage, shard, taken, engines, claims)
+            with span(f"{stage.name} {shard.index}", {"parrot.attempt": taken.attempt}) as made:
+                done = _attempt(run, stage, shard, taken, engines, claims)
+                accounts = done.accounting
+                logger.info(
+                    "shard %d of %s: %d %ss in, %d out, %d rejected",
+                    *(shard.index, stage.name, accounts.rows_in, accounts.unit),
+                    *(accounts.rows_out, accounts.rows_rejected),
+                )
+                made.set_attribute("parrot.rows_in", accounts.rows_in)
+                made.set_attribute("parrot.rows_out", accounts.rows_out)
+                made.set_attribute("parrot.rows_rejected", accounts.rows_rejected)
     except LeaseLost:
         top = claims.top()
         if top is None or top.receipt is None:
@@ -234,6 +261,7 @@ def _attempt(
         raise
     except Exception as error:
         lease.check()  # what a worker that was superseded ran into concerns nobody
+        logger.warning("shard %d of %s: %s", shard.index, stage.name, error)
         attempts.record(lease, started, error)
         raise
     finally:

@@ -5,8 +5,10 @@ import logging
 import shutil
 import threading
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
+from contextvars import copy_context
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -23,7 +25,8 @@ from parrot_core.lake.run_records import StageRecords, utc_now
 from parrot_core.lake.shard_writer import ParquetFiles, upload_verified
 from parrot_core.schemas import DATASETS, REASONS, REJECTS
 from parrot_core.stage import Row, Run, ShardPlan, Slice, Stage
-from parrot_core.timeline import Point, Timeline, Traffic
+from parrot_core.timeline import Point, Timeline
+from parrot_core.traffic import Traffic, landed, sum_traffic, traffic_in
 
 logger = logging.getLogger(__name__)
 
@@ -77,7 +80,8 @@ class LakeShardWork:
         self._rejected: Counter[str] = Counter()
         self._metrics: dict[str, Any] = {}
         self._warnings: list[str] = []
-        self._traffic = Traffic()
+        self._traffic: defaultdict[str, Traffic] = defaultdict(Traffic)
+        self._before = _traffic_before(state, plan.index) if lease.epoch > 1 else {}
         self._timeline = Timeline()
         self._began = time.monotonic()
         self._progress = _Progress(self._write_progress, lease, self._engines_say)
@@ -92,7 +96,7 @@ class LakeShardWork:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._progress.stop()
+        self._progress.stop(say_more=error is not None)
         self._out.__exit__(kind, error, traceback)
         self._rejects.__exit__(kind, error, traceback)
         shutil.rmtree(self._scratch, ignore_errors=True)
@@ -133,7 +137,7 @@ class LakeShardWork:
         if self._engines is None:
             raise RuntimeError(f"stage '{self._stage.name}' didn't ask for engine '{name}'")
         return self._engines.journaled(
-            name, self.journal, self.plan.index, self._suspects, self._traffic
+            name, self.journal, self.plan.index, self._suspects, self._traffic[name]
         )
 
     def progress(self, done: int, total: int | None = None, **figures: float) -> None:
@@ -182,6 +186,7 @@ class LakeShardWork:
             files=files,
             reject_files=self._rejects.finish(),
             usage=self._usage(),
+            traffic=self._traffic_so_far(),
             metrics=self._metrics,
             warnings=tuple(self._warnings),
             worker=self._lease.worker,
@@ -217,13 +222,14 @@ class LakeShardWork:
 
     def _write_progress(self, snapshot: dict[str, Any]) -> None:
         used = self._usage()
+        counted = list(self._traffic.copy().values())
         self._timeline.add(
             Point(
                 at_s=time.monotonic() - self._began,
                 done=snapshot["done"],
-                answers=self._traffic.answers,
-                refusals=self._traffic.refusals,
-                latency_s=self._traffic.latency_s,
+                answers=sum(each.answers for each in counted),
+                refusals=sum(each.refusals for each in counted),
+                latency_s=sum(each.latency_s for each in counted),
                 tokens=sum(each.prompt_tokens + each.completion_tokens for each in used.values()),
             )
         )
@@ -238,6 +244,7 @@ class LakeShardWork:
                 **snapshot,
                 "rejected": dict(self._rejected),
                 "usage": {name: each.model_dump() for name, each in used.items()},
+                "traffic": {name: asdict(each) for name, each in self._traffic_so_far().items()},
                 "timeline": self._timeline.to_json(),
                 "warnings": self._warnings,
                 "waiting": self._engines.waiting() if self._engines else {},
@@ -245,9 +252,17 @@ class LakeShardWork:
             },
         )
 
+    def _traffic_so_far(self) -> dict[str, Traffic]:
+        return sum_traffic([self._before, self._traffic.copy()])
+
     def _engines_say(self) -> dict[str, str]:
         """Why engines wait or stand still; each change is worth a write."""
         return {**self._engines.waiting(), **self._engines.paused()} if self._engines else {}
+
+
+def _traffic_before(state: StageRecords, shard: int) -> dict[str, Traffic]:
+    """What earlier attempts counted, so that a shard's counters never fall."""
+    return landed(traffic_in(state.progress(shard).get("traffic")))
 
 
 def rows_of(lake: Lake, pieces: Sequence[Slice]) -> Iterator[Row]:
@@ -276,20 +291,33 @@ class _Progress:
         self._lock = threading.Lock()
         self._changed = True
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._loop, name="parrot-progress", daemon=True)
+        self._thread = threading.Thread(
+            target=copy_context().run, args=(self._loop,), name="parrot-progress", daemon=True
+        )
 
     def start(self) -> None:
         self._thread.start()
 
-    def stop(self) -> None:
+    def stop(self, *, say_more: bool = False) -> None:
+        """End the thread; with ``say_more`` what came after its last write is written as well."""
         self._stop.set()
         self._thread.join()
+        if say_more and not self._lease.lost:
+            self._tried(partial(self._write, self._snapshot()))
 
     def update(self, done: int, total: int | None, figures: dict[str, float]) -> None:
         with self._lock:
             known = total if total is not None else self._state["total"]
-            self._state = {**self._state, "done": done, "total": known, "figures": figures}
+            news: dict[str, Any] = {"done": done, "total": known, "figures": figures}
+            if done > self._state["done"]:
+                news["advanced_at"] = utc_now()
+            self._state = {**self._state, **news}
             self._changed = True
+
+    def _snapshot(self) -> dict[str, Any]:
+        with self._lock:
+            self._changed = False
+            return {**self._state, "updated_at": utc_now()}
 
     def _loop(self) -> None:
         written = renewed = time.monotonic()
@@ -299,13 +327,9 @@ class _Progress:
             if now - renewed >= self._lease.renew_s and self._tried(self._lease.renew):
                 renewed = now
             news = self._news()
-            with self._lock:
-                due = self._changed or news != shown or now - written >= HEARTBEAT_EVERY_S
-                snapshot = {**self._state, "updated_at": utc_now()}
-                self._changed = False
-            if due:
+            if self._changed or news != shown or now - written >= HEARTBEAT_EVERY_S:
                 written, shown = now, news
-                self._tried(partial(self._write, snapshot))
+                self._tried(partial(self._write, self._snapshot()))
             if self._stop.wait(self._tick_s):
                 return
 

@@ -10,21 +10,6 @@ POINTS = 60
 """Most points of one attempt; when there are more, every second one is dropped."""
 
 
-@dataclass(slots=True)
-class Traffic:
-    """Requests of one attempt, counted since it began."""
-
-    answers: int = 0
-    refusals: int = 0  # 429: the provider was busy
-    latency_s: float = 0.0  # sum over the answers, without the wait for a limit
-
-    def note(self, refusals: int, latency_s: float) -> None:
-        """Count one request that was answered in the end."""
-        self.answers += 1
-        self.refusals += refusals
-        self.latency_s += latency_s
-
-
 @dataclass(frozen=True, slots=True)
 class Point:
     """Counters at one moment, all since the attempt began."""

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 import httpx
 import httpx2
 import openai
+from opentelemetry.trace import Span
 
 from parrot_core.engines.batch import BatchChat, ShardOrders, batch_chat
 from parrot_core.engines.breaker import Breaker
@@ -24,7 +25,7 @@ from parrot_core.engines.holding import Holding
 from parrot_core.engines.limits import Limiter, Share
 from parrot_core.engines.openai_chat import OpenAIChat, Purchase, as_messages, text_of
 from parrot_core.engines.prices import check_prices, price_of
-from parrot_core.engines.replicas import Replicas
+from parrot_core.engines.replicas import Replicas, session_of
 from parrot_core.engines.request import request_body, request_key, sampling_seed
 from parrot_core.engines.sharing import Sharing
 from parrot_core.engines.types import (
@@ -45,9 +46,11 @@ from parrot_core.lake.pauses import Pauses
 from parrot_core.lake.run_records import utc_now
 from parrot_core.lake.spending import Spending
 from parrot_core.lake.workers import Workers
+from parrot_core.place import at
 from parrot_core.recipe import Engine, Limits, OpenAIEngine, Sampling, VllmEngine
 from parrot_core.stage import Run
-from parrot_core.timeline import Traffic
+from parrot_core.tracing import request_span
+from parrot_core.traffic import Traffic
 
 T = TypeVar("T")
 
@@ -66,9 +69,13 @@ class _Connected:
 class Engines:
     """All engines that a stage uses."""
 
-    def __init__(self, seed: int, budget: Budget) -> None:
-        """Start the background loop; nothing is connected yet."""
+    def __init__(self, seed: int, budget: Budget, traced: float = 0.0) -> None:
+        """Start the background loop; nothing is connected yet.
+
+        ``traced`` is the share of sessions whose requests get spans.
+        """
         self.budget = budget
+        self.traced = traced
         self._seed = seed
         self._connected: dict[str, _Connected] = {}
         self._limiters: dict[str, Limiter] = {}
@@ -96,7 +103,7 @@ class Engines:
 
         ``suspects``: keys of requests with which earlier attempts ended (``RequestFails``). If
         there are any, a request that keeps failing costs its row, and not the shard. ``traffic``
-        counts the attempt's requests.
+        counts the attempt's requests to it.
         """
         connected = self._connected[name]
         counted = traffic or Traffic()
@@ -298,6 +305,21 @@ class JournaledModel:
         self, messages: Sequence[Message], sampling: Sampling, *, sample: str
     ) -> Completion:
         """See :class:`engines.types.ChatModel`."""
+        connected, share = self._connected, self._engines.traced
+        with (
+            at(session=session_of(sample)),
+            request_span(connected.endpoint, self._name, self.model, share) as asked,
+        ):
+            completion = await self._complete(messages, sampling, sample, asked)
+            asked.set_attribute("gen_ai.usage.input_tokens", completion.usage.prompt_tokens)
+            asked.set_attribute("gen_ai.usage.output_tokens", completion.usage.completion_tokens)
+            asked.set_attribute("gen_ai.response.finish_reasons", [completion.finish_reason])
+            return completion
+
+    async def _complete(
+        self, messages: Sequence[Message], sampling: Sampling, sample: str, asked: Span
+    ) -> Completion:
+        """The completion out of the journal, or bought and journaled."""
         settings = self._connected.settings
         field = settings.max_tokens_field if isinstance(settings, OpenAIEngine) else None
         body = request_body(
@@ -309,8 +331,9 @@ class JournaledModel:
         )
         key = request_key(self._connected.endpoint, body, sample)
         entry = self._journal.get(key)
+        asked.set_attributes({"parrot.sample": sample, "parrot.replayed": entry is not None})
         if entry is None:
-            entry = await self._buy(key, body, sample, sampling.max_tokens)
+            entry = await self._buy(key, body, sample, sampling.max_tokens, asked)
             await self._journal.record(entry)
             self._engines.budget.journaled(entry.usd)
             _end_if_cancelled()
@@ -327,12 +350,18 @@ class JournaledModel:
             request_key=key,
         )
 
-    async def _buy(self, key: str, body: dict[str, Any], sample: str, max_tokens: int) -> Entry:
+    async def _buy(
+        self, key: str, body: dict[str, Any], sample: str, max_tokens: int, asked: Span
+    ) -> Entry:
         if self._orders is not None:  # a batch has no limiter to hold it
             await self._engines.run(self._engines.may_buy())
-            answer, usd = await self._engines.run(self._orders.send(body, max_tokens, key))
+            self._traffic.in_flight += 1
+            try:
+                answer, usd = await self._engines.run(self._orders.send(body, max_tokens, key))
+            finally:
+                self._traffic.in_flight -= 1
         else:
-            purchase = Purchase()
+            purchase = Purchase(self._traffic)
             suspect = key in self._suspects
             send = self._connected.chat.send(body, max_tokens, sample, purchase, suspect=suspect)
             try:
@@ -341,7 +370,9 @@ class JournaledModel:
                 if self._suspects:
                     raise ProviderError(str(error)) from error
                 raise RequestFails(str(error), key) from error
-            self._traffic.note(purchase.refusals, purchase.latency_s)
+            finally:
+                asked.set_attribute("parrot.refusals", purchase.refusals)
+            asked.set_attribute("parrot.latency_s", purchase.latency_s)
         text, finish_reason = text_of(answer)
         return Entry(
             key=key,
@@ -447,7 +478,8 @@ def open_engines(run: Run, names: Sequence[str], budget: Budget, stage: str) -> 
     Engines that serve the same model with the same settings share one vLLM process.
     """
     check_prices(run.recipe, names)
-    engines = Engines(run.recipe.seed, budget)
+    traces = run.recipe.traces
+    engines = Engines(run.recipe.seed, budget, traces.requests if traces else 0.0)
     servers: dict[str, list[VllmServer]] = {}
     try:
         wanted = {name: run.recipe.engines[name] for name in dict.fromkeys(names)}

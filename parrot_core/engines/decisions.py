@@ -113,6 +113,17 @@ def _of_status(status: int, code: str | None, param: str | None) -> Verdict:
     return _LATER if status >= 500 else _raising(RequestRefused)
 
 
+def kind_of(error: Exception) -> str:
+    """A failure's kind, to be counted by: one of ``traffic.FAILURE_KINDS``."""
+    if isinstance(error, openai.APIStatusError):
+        if error.status_code == 429:
+            return "429"
+        return "5xx" if error.status_code >= 500 else "4xx"
+    if isinstance(error, openai.APITimeoutError):
+        return "timeout"
+    return "connection" if isinstance(error, openai.APIConnectionError) else "invalid"
+
+
 def what_happened(error: Exception) -> str:
     """A failure in a few words for a person: ``HTTP 429``, ``connection refused``."""
     if isinstance(error, openai.APIStatusError):

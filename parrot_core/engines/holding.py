@@ -7,6 +7,7 @@ so that requests never wait for the lake.
 import logging
 import threading
 from collections.abc import Callable
+from contextvars import copy_context
 
 from parrot_core.errors import StorageError
 from parrot_core.lake.pauses import PauseRecord, Pauses
@@ -34,7 +35,9 @@ class Holding:
         self._every_s = every_s
         self._held = ""
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._loop, name="parrot-holding", daemon=True)
+        self._thread = threading.Thread(
+            target=copy_context().run, args=(self._loop,), name="parrot-holding", daemon=True
+        )
 
     def start(self) -> None:
         """Look once, then keep looking.

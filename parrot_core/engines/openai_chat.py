@@ -2,6 +2,7 @@
 
 import asyncio
 import email.utils
+import logging
 import random
 import time
 from collections.abc import Callable, Sequence
@@ -12,7 +13,13 @@ import openai
 from openai.types.chat import ChatCompletion
 
 from parrot_core.engines.budget import Budget, cost_usd
-from parrot_core.engines.decisions import FAILURES, NotACompletion, decide, what_happened
+from parrot_core.engines.decisions import (
+    FAILURES,
+    NotACompletion,
+    decide,
+    kind_of,
+    what_happened,
+)
 from parrot_core.engines.limits import Clock, Limiter, Sleep, Ticket
 from parrot_core.engines.redaction import without_key
 from parrot_core.engines.replicas import Replicas, session_of
@@ -25,6 +32,9 @@ from parrot_core.engines.types import (
     ShardError,
 )
 from parrot_core.recipe import Limits, Price
+from parrot_core.traffic import Traffic
+
+logger = logging.getLogger(__name__)
 
 LONGEST_BACKOFF_S = 60.0
 BYTES_PER_TOKEN = 2.5
@@ -51,7 +61,9 @@ def _bytes(body: dict[str, Any]) -> int:
 class Purchase:
     """One request on its way. Once it is out it is charged, whoever still wants the answer."""
 
-    def __init__(self) -> None:
+    def __init__(self, traffic: Traffic | None = None) -> None:
+        """``traffic`` counts the tries and what came of them."""
+        self.traffic = traffic or Traffic()
         self.out = False
         self.left = False
         self.refusals = 0  # times that the provider was busy
@@ -154,7 +166,9 @@ class OpenAIChat:
                         f"{self._where()} failed {failures} times in a row, the last with "
                         f"{outcome.why}"
                     )
-            await self._sleep(self._backoff(outcome, attempt))
+            pause_s = self._backoff(outcome, attempt)
+            logger.debug("engine '%s': %s, next try in %.1f s", self.name, outcome.why, pause_s)
+            await self._sleep(pause_s)
             attempt += 1
         raise asyncio.CancelledError
 
@@ -178,9 +192,11 @@ class OpenAIChat:
             address, client = self._clients.pick(session_of(sample))
             try:
                 purchase.out = True
+                purchase.traffic.in_flight += 1
                 began = self._clock()
                 answer = await self._once(client, body)
                 purchase.latency_s = self._clock() - began
+                purchase.traffic.answered(purchase.latency_s)
                 taken = tokens_of(answer) or worst
                 usd = cost_usd(self._price, *taken)
                 self.limiter.succeeded(expected, sum(taken))
@@ -188,9 +204,12 @@ class OpenAIChat:
                 self._heard = True
                 return answer, usd
             except FAILURES as error:
-                return self._failed(error, ticket, address, client.api_key)
+                failure = self._failed(error, ticket, address, client.api_key)
+                purchase.traffic.failed(kind_of(error))
+                return failure
             finally:
                 purchase.out = False
+                purchase.traffic.in_flight -= 1
                 self._budget.settle(worst_usd, usd)
 
     def _failed(self, error: Exception, ticket: Ticket, address: str, key: str) -> "_Failure":

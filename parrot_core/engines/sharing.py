@@ -12,6 +12,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextvars import copy_context
 
 from parrot_core.engines.budget import Budget
 from parrot_core.engines.limits import Limiter, Share
@@ -79,7 +80,9 @@ class Sharing:
         self._claimed: dict[str, Share] = {}
         self._beaten_at = -VALID_S
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._loop, name="parrot-sharing", daemon=True)
+        self._thread = threading.Thread(
+            target=copy_context().run, args=(self._loop,), name="parrot-sharing", daemon=True
+        )
 
     def start(self) -> None:
         """Claim a share, then keep it up to date. Alone, it is all there is.

@@ -5,6 +5,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from parrot_core.errors import AccountingError
+from parrot_core.traffic import Traffic
 
 
 class _Record(BaseModel):
@@ -95,6 +96,7 @@ class Receipt(_Record):
     files: tuple[FileEntry, ...] = ()
     reject_files: tuple[FileEntry, ...] = ()
     usage: Usage = Field(default_factory=dict)
+    traffic: dict[str, Traffic] = Field(default_factory=dict)  # of all attempts, by engine
     metrics: dict[str, Any] = Field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     worker: str

@@ -117,6 +117,13 @@ class StageRecords:
         """Say how far a shard is."""
         self._storage.write_json(f"{self.shard_folder(shard)}/progress.json", progress)
 
+    def progress(self, shard: int) -> dict[str, Any]:
+        """How far the shard's last attempt was when it last said so; empty before the first."""
+        try:
+            return self._storage.read_json(f"{self.shard_folder(shard)}/progress.json")
+        except FileNotFoundError:
+            return {}
+
     def record_failure(self, shard: int, failure: dict[str, Any]) -> None:
         """Keep the error of an attempt beside the earlier ones."""
         taken = self._attempts(shard)

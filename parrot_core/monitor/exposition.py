@@ -8,15 +8,21 @@ stays bounded however many runs the lake holds.
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
+from itertools import accumulate
 
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+)
 from prometheus_client.registry import Collector
 
 from parrot_core.monitor.reader import LakeState, RunReader, list_runs
 from parrot_core.monitor.state import RunState, StageSpec, StageState
+from parrot_core.traffic import FAILURE_KINDS, LATENCY_BOUNDS_S, Traffic
 
 STATES = ("waiting", "running", "stalled", "paused", "failed", "done")
-Family = GaugeMetricFamily | CounterMetricFamily
+Family = GaugeMetricFamily | CounterMetricFamily | HistogramMetricFamily
 
 
 class RunCollector(Collector):
@@ -42,11 +48,11 @@ class RunCollector(Collector):
         """Read the runs and tell all metrics of them."""
         with self._lock:
             runs = list(self._runs(self._now()))
-        return [*_run_families(runs), *_stage_families(runs), *_engine_families(runs)]
+        return _families(runs)
 
     def describe(self) -> Iterable[Family]:
         """Names are known without reading the lake, so that registering costs nothing."""
-        return [*_run_families(()), *_stage_families(()), *_engine_families(())]
+        return _families(())
 
     def _runs(self, now: datetime) -> Iterator[RunState]:
         for header in list_runs(self._lake):
@@ -66,6 +72,15 @@ class RunCollector(Collector):
                 yield state
 
 
+def _families(runs: Sequence[RunState]) -> list[Family]:
+    return [
+        *_run_families(runs),
+        *_stage_families(runs),
+        *_engine_families(runs),
+        *_traffic_families(runs),
+    ]
+
+
 def _run_families(runs: Sequence[RunState]) -> Iterator[Family]:
     labels = ["run"]
     state = GaugeMetricFamily(
@@ -79,6 +94,12 @@ def _run_families(runs: Sequence[RunState]) -> Iterator[Family]:
         None,
         ["run"],
     )
+    behind = GaugeMetricFamily(
+        "parrot_run_seconds_behind",
+        "Seconds by which a run will be late for finish_within_hours, at least.",
+        None,
+        labels,
+    )
     for run in runs:
         for each in STATES:
             state.add_metric([run.name, each], float(run.status == each))
@@ -88,7 +109,23 @@ def _run_families(runs: Sequence[RunState]) -> Iterator[Family]:
             budget.add_metric([run.name], float(cap))
         if run.updated_at and run.status != "done":
             silent.add_metric([run.name], (run.read_at - run.updated_at).total_seconds())
-    yield from (state, spent, budget, silent)
+        if (late := seconds_behind(run)) is not None:
+            behind.add_metric([run.name], late)
+    yield from (state, spent, budget, silent, behind)
+
+
+def seconds_behind(run: RunState) -> float | None:
+    """Seconds by which the run will end too late: after ``finish_within_hours`` from its beginning.
+
+    Its end is expected when the stages in work have done what is left of them; what later stages
+    take is not known and counts as nothing. 0 for a run in time. None where no time was set, and
+    for a run that is done.
+    """
+    hours, begun = run.header.recipe.get("finish_within_hours"), run.header.created_at
+    if not isinstance(hours, int | float) or begun is None or run.status == "done":
+        return None
+    left = max((stage.eta_s or 0.0 for stage in run.own_stages), default=0.0)
+    return max(0.0, (run.read_at - begun).total_seconds() + left - hours * 3600)
 
 
 def _stage_families(runs: Sequence[RunState]) -> Iterator[Family]:
@@ -102,11 +139,16 @@ def _stage_families(runs: Sequence[RunState]) -> Iterator[Family]:
         "parrot_stage_rejects", "Units put aside.", None, [*labels, "reason"]
     )
     failures = CounterMetricFamily("parrot_stage_failed_attempts", "Failed attempts.", None, labels)
+    idle = GaugeMetricFamily(
+        "parrot_stage_seconds_since_unit", "Seconds since a unit was last done.", None, labels
+    )
     for run in runs:
         for stage in run.own_stages:
             names = [run.name, stage.name]
             done.add_metric(names, float(stage.done))
             failures.add_metric(names, float(sum(len(s.failures) for s in stage.shards)))
+            if stage.advanced_at is not None:
+                idle.add_metric(names, (run.read_at - stage.advanced_at).total_seconds())
             for family, value in ((total, stage.total), (rate, stage.rate), (eta, stage.eta_s)):
                 if value is not None:
                     family.add_metric(names, float(value))
@@ -114,7 +156,7 @@ def _stage_families(runs: Sequence[RunState]) -> Iterator[Family]:
                 shards.add_metric([*names, each], float(_shards_in(stage, each)))
             for reason, count in stage.rejected.items():
                 rejects.add_metric([*names, reason], float(count))
-    yield from (done, total, rate, eta, shards, rejects, failures)
+    yield from (done, total, rate, eta, shards, rejects, failures, idle)
 
 
 def _shards_in(stage: StageState, state: str) -> int:
@@ -139,3 +181,36 @@ def _engine_families(runs: Sequence[RunState]) -> Iterator[Family]:
             for engine in stage.usage.keys() | standing:
                 paused.add_metric([run.name, stage.name, engine], float(engine in standing))
     yield from (answers, tokens, usd, paused)
+
+
+def _traffic_families(runs: Sequence[RunState]) -> Iterator[Family]:
+    labels = ["run", "stage", "engine"]
+    refusals = CounterMetricFamily(
+        "parrot_engine_refusals",
+        "Tries of requests that failed and were followed by another one.",
+        None,
+        [*labels, "kind"],
+    )
+    flying = GaugeMetricFamily(
+        "parrot_engine_requests_in_flight", "Requests that are not answered yet.", None, labels
+    )
+    latency = HistogramMetricFamily(
+        "parrot_engine_request_seconds",
+        "Seconds to an answer, without the wait for a limit.",
+        labels=labels,
+    )
+    for run in runs:
+        for stage in run.own_stages:
+            for engine, traffic in stage.traffic.items():
+                names = [run.name, stage.name, engine]
+                for kind in FAILURE_KINDS:
+                    refusals.add_metric([*names, kind], float(traffic.failures.get(kind, 0)))
+                flying.add_metric(names, float(traffic.in_flight))
+                latency.add_metric(names, _buckets(traffic), traffic.latency_s)
+    yield from (refusals, flying, latency)
+
+
+def _buckets(traffic: Traffic) -> list[tuple[str, float]]:
+    """Counts up to each bound, as Prometheus wants them."""
+    names = [*map(str, LATENCY_BOUNDS_S), "+Inf"]
+    return list(zip(names, map(float, accumulate(traffic.latencies)), strict=True))

@@ -13,6 +13,7 @@ from parrot_core.monitor.fields import (
     words_in,
 )
 from parrot_core.monitor.state import ShardFailure, ShardState, ShardStatus
+from parrot_core.traffic import landed, traffic_in
 
 STALLED_AFTER_S = 60.0
 """A shard that has not written its progress for so long is called stalled."""
@@ -42,10 +43,12 @@ def done_shard(
         worker=str(receipt.get("worker") or ""),
         started_at=started,
         updated_at=ended,
+        advanced_at=ended,
         rows_in=rows_in,
         rows_out=int(accounting.get("rows_out") or 0),
         rejected=counts_in(accounting.get("rejected")),
         usage=usage_in(receipt.get("usage")),
+        traffic=landed(traffic_in(receipt.get("traffic"))),
         figures=figures_in((progress or {}).get("figures")),
         warnings=tuple(map(str, receipt.get("warnings") or ())),
         failures=failures,
@@ -58,6 +61,7 @@ def open_shard(
 ) -> ShardState:
     """A shard that was begun and is not committed; ``rows`` are those that it reads."""
     started, updated = time_in(progress.get("started_at")), time_in(progress.get("updated_at"))
+    traffic = traffic_in(progress.get("traffic"))
     failed_at = failures[-1].ended_at if failures else None
     over = failed_at is not None and (started is None or failed_at >= started)
     status: ShardStatus
@@ -78,8 +82,10 @@ def open_shard(
         worker=str(progress.get("worker") or ""),
         started_at=started,
         updated_at=updated,
+        advanced_at=time_in(progress.get("advanced_at")),
         rejected=counts_in(progress.get("rejected")),
         usage=usage_in(progress.get("usage")),
+        traffic=traffic if status == "running" else landed(traffic),
         figures=figures_in(progress.get("figures")),
         warnings=texts_in(progress.get("warnings")),
         waiting=words_in(progress.get("waiting")),

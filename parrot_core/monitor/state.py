@@ -5,6 +5,8 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any, Literal, NamedTuple
 
+from parrot_core.traffic import Traffic, sum_traffic
+
 ShardStatus = Literal["waiting", "running", "stalled", "paused", "failed", "done"]
 StageStatus = Literal["waiting", "running", "paused", "failed", "done", "pinned", "skipped"]
 RunStatus = Literal["waiting", "running", "stalled", "paused", "failed", "done"]
@@ -75,10 +77,12 @@ class ShardState:
     worker: str = ""
     started_at: datetime | None = None
     updated_at: datetime | None = None
+    advanced_at: datetime | None = None  # when a unit was last done
     rows_in: int = 0
     rows_out: int = 0
     rejected: Mapping[str, int] = field(default_factory=dict)
     usage: Mapping[str, EngineUsage] = field(default_factory=dict)
+    traffic: Mapping[str, Traffic] = field(default_factory=dict)  # of all attempts, by engine
     figures: Mapping[str, float] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     waiting: Mapping[str, str] = field(default_factory=dict)  # engine → what it waits for
@@ -163,6 +167,24 @@ class StageState:
     def rejects(self) -> int:
         """Units put aside, for whatever reason."""
         return sum(self.rejected.values())
+
+    @property
+    def traffic(self) -> Mapping[str, Traffic]:
+        """Requests by engine; in flight are those of shards in work, as these last said."""
+        return sum_traffic(shard.traffic for shard in self.shards)
+
+    @property
+    def advanced_at(self) -> datetime | None:
+        """When a unit was last done, or else when the first attempt in work began.
+
+        None unless a shard is in work.
+        """
+        running = self.having("running")
+        if not running:
+            return None
+        done = [shard.advanced_at for shard in self.shards if shard.advanced_at]
+        begun = [shard.started_at for shard in running if shard.started_at]
+        return max((*done, *([min(begun)] if begun else [])), default=None)
 
     @property
     def counted(self) -> bool:

@@ -46,7 +46,7 @@ from parrot_core.recipe.training import (
     Training,
     TrainSft,
 )
-from parrot_core.recipe.whole import Recipe, differences
+from parrot_core.recipe.whole import Recipe, Traces, differences
 
 __all__ = [
     "OPERATIONAL",
@@ -78,6 +78,7 @@ __all__ = [
     "Strategy",
     "Supervised",
     "Synthesize",
+    "Traces",
     "TrainAsk",
     "TrainDpo",
     "TrainSft",

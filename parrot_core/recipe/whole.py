@@ -15,6 +15,18 @@ from parrot_core.recipe.preferences import CaPO, Select
 from parrot_core.recipe.training import TrainAsk, TrainDpo, TrainSft
 
 
+class Traces(Model):
+    """OpenTelemetry spans; where they go is for the environment to say."""
+
+    requests: float = Field(
+        0.01,
+        ge=0,
+        le=1,
+        json_schema_extra=OPERATIONAL,
+        description="Share of the sessions of which every request gets a span.",
+    )
+
+
 class Recipe(Model):
     """One run of the factory, from ShareGPT records to an evaluated Parrot-Chat."""
 
@@ -28,6 +40,23 @@ class Recipe(Model):
     )
     budget_usd: float | None = Field(
         None, gt=0, json_schema_extra=OPERATIONAL, description="Hard stop before this cost."
+    )
+    finish_within_hours: float | None = Field(
+        None,
+        gt=0,
+        json_schema_extra=OPERATIONAL,
+        description=(
+            "Hours from its beginning in which the run should be done. It isn't stopped then: "
+            "metrics say by how much it is behind, and alerts that it is."
+        ),
+    )
+    traces: Traces | None = Field(
+        None,
+        json_schema_extra=OPERATIONAL,
+        description=(
+            "Send OpenTelemetry spans of the run, its stages and shards, and of some requests, "
+            "by OTLP to where the variables OTEL_EXPORTER_OTLP_… say; {} is enough. None: nothing."
+        ),
     )
     shards_at_once: int = Field(
         4, ge=1, le=256, json_schema_extra=OPERATIONAL, description="Shards in work at once."

@@ -13,6 +13,7 @@ import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import copy_context
 from pathlib import Path
 
 from parrot_core.errors import CorruptFile, LeaseLost, StorageError
@@ -95,7 +96,9 @@ def carried_to_lake(job: TrainingJob, kept: Checkpoints, identity: str) -> Itera
         while not stop.wait(LOOK_EVERY_S):
             carrier.look()
 
-    thread = threading.Thread(target=watch, name="parrot-checkpoints", daemon=True)
+    thread = threading.Thread(
+        target=copy_context().run, args=(watch,), name="parrot-checkpoints", daemon=True
+    )
     thread.start()
     try:
         yield

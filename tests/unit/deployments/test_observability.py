@@ -2,6 +2,8 @@
 
 import json
 import re
+import shutil
+import subprocess
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,10 +11,13 @@ from typing import Any
 
 import pytest
 import yaml
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.parser import text_string_to_metric_families
 
 from parrot_core.lake.lake import Lake
 from parrot_core.monitor.exposition import STATES, RunCollector
 from parrot_core.pipeline import STAGE_SPECS
+from tests.finished_run import NOW, RECIPE, STAGES, ago, begin, plan, progress
 
 DEPLOYMENTS = Path(__file__).resolve().parents[3] / "deployments"
 GRAFANA = DEPLOYMENTS / "grafana"
@@ -25,15 +30,38 @@ ALERTS = [
     for rule in group["rules"]
 ]
 
+SAMPLES = {"gauge": [""], "counter": ["_total"], "histogram": ["_bucket", "_sum", "_count"]}
+
 
 @pytest.fixture(scope="module")
 def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str]]:
     """Every sample's name with the labels that ``RunCollector`` describes it with."""
     lake = Lake(str(tmp_path_factory.mktemp("lake")))
     collector = RunCollector(lake, STAGE_SPECS, lambda: datetime.now(UTC))
+    names = {}
+    for family in collector.describe():
+        labels = set(family._labelnames)
+        for ending in SAMPLES[family.type]:
+            names[family.name + ending] = labels | ({"le"} if ending == "_bucket" else set())
+    return names
+
+
+@pytest.fixture(scope="module")
+def scraped(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
+    """Names of the samples of a scrape, of a lake with a run in which everything happened."""
+    lake = Lake(str(tmp_path_factory.mktemp("lake")))
+    begin(lake, recipe={**RECIPE, "budget_usd": 5, "finish_within_hours": 0.1})
+    plan(lake, "synthesize", [10, 10])
+    traffic = {"answers": 4, "in_flight": 2, "latency_s": 6.5, "failures": {"429": 3}}
+    used = {"answerer": {"model": "m", "requests": 4, "prompt_tokens": 9, "completion_tokens": 9}}
+    values = {"done": 4, "total": 10, "rejected": {"query_too_short": 1}, "usage": used}
+    times = {"started_at": ago(20), "updated_at": ago(5), "advanced_at": ago(6)}
+    progress(lake, "synthesize", 0, traffic={"answerer": traffic}, **values, **times)
+    registry = CollectorRegistry()
+    registry.register(RunCollector(lake, STAGES, lambda: NOW))
+    text = generate_latest(registry).decode()
     return {
-        family.name + ("_total" if family.type == "counter" else ""): set(family._labelnames)
-        for family in collector.describe()
+        sample.name for family in text_string_to_metric_families(text) for sample in family.samples
     }
 
 
@@ -72,6 +100,13 @@ def test_an_expression_selects_and_groups_by_labels_that_the_metric_has(
     grouped = re.findall(r"\b(?:by|on)\s*\(([^)]*)\)", promql)
     asked = {*selected, *(label.strip() for group in grouped for label in group.split(","))}
     assert asked <= have
+
+
+@each_expression
+def test_an_expression_finds_its_metrics_in_a_scrape(
+    where: str, promql: str, scraped: set[str]
+) -> None:
+    assert set(re.findall(r"\bparrot_[a-z_]+", promql)) <= scraped
 
 
 @each_expression
@@ -118,6 +153,32 @@ def test_the_alerts_an_operator_needs_are_there_and_say_what_to_do() -> None:
     for rule in ALERTS:
         assert rule["labels"]["severity"] in ("warning", "critical")
         assert rule["annotations"]["summary"]
+
+
+@pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool isn't installed")
+@pytest.mark.parametrize(
+    "command",
+    [("check", "rules", "alerts.yml"), ("test", "rules", "alerts_test.yml")],
+    ids=["syntax", "tests of the rules"],
+)
+def test_prometheus_own_tool_accepts_the_rules(command: tuple[str, ...]) -> None:
+    done = subprocess.run(["promtool", *command], cwd=PROMETHEUS, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool isn't installed")
+def test_prometheus_own_tool_accepts_every_expression_of_the_dashboard(tmp_path: Path) -> None:
+    asked = [(where, text.replace("$__rate_interval", "5m")) for where, text in EXPRESSIONS]
+    rules = [
+        {"record": f"expression:{number}", "expr": text}
+        for number, (_, text) in enumerate(asked)
+        if not text.startswith("label_values")
+    ]
+    file = tmp_path / "expressions.yml"
+    file.write_text(yaml.safe_dump({"groups": [{"name": "dashboard", "rules": rules}]}))
+    done = subprocess.run(["promtool", "check", "rules", file], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"{len(rules)} rules found" in done.stdout
 
 
 def test_prometheus_scrapes_the_services_of_compose() -> None:

@@ -13,7 +13,19 @@ from parrot_core.lake.manifest import EngineUsage
 from parrot_core.monitor import StageSpec
 from parrot_core.monitor.exposition import RunCollector
 from parrot_core.pipeline import STAGE_SPECS
-from tests.finished_run import NOW, RUN, STAGES, ago, begin, full_run, plan, progress, publish
+from tests.finished_run import (
+    NOW,
+    RECIPE,
+    RUN,
+    STAGES,
+    ago,
+    begin,
+    full_run,
+    plan,
+    progress,
+    publish,
+    receipt,
+)
 
 
 class Scrape:
@@ -58,6 +70,65 @@ def test_a_run_in_work_tells_how_far_it_is_and_how_long_it_has_been_silent(tmp_p
     assert scrape("parrot_stage_units_done", stage="synthesize") == 4
     assert scrape("parrot_stage_shards", stage="synthesize", state="running") == 1
     assert scrape("parrot_stage_shards", stage="synthesize", state="waiting") == 1
+
+
+def test_a_run_in_work_tells_what_its_engines_refuse_and_have_in_flight(tmp_path: Path) -> None:
+    lake = Lake(str(tmp_path))
+    begin(lake)
+    plan(lake, "synthesize", [10, 10, 10])
+    latencies = [0, 1, 0, 2, *[0] * 8]
+    one = {"answers": 3, "in_flight": 2, "latency_s": 7.5, "failures": {"429": 4}}
+    two = {"answers": 1, "in_flight": 5, "latency_s": 0.5, "failures": {"429": 1, "5xx": 2}}
+    at_work = {"started_at": ago(20), "updated_at": ago(5)}
+    engines = {"answerer": {**one, "latencies": latencies}}
+    progress(lake, "synthesize", 0, traffic=engines, **at_work)
+    gone = {"started_at": ago(900), "updated_at": ago(800)}
+    progress(lake, "synthesize", 1, traffic={"answerer": two}, **gone)
+    ended = {"started_at": ago(60), "ended_at": ago(30)}
+    receipt(lake, "synthesize", 2, 10, {}, traffic={"answerer": one}, **ended)
+    scrape = Scrape(lake)
+    answerer = {"stage": "synthesize", "engine": "answerer"}
+    assert scrape("parrot_engine_requests_in_flight", **answerer) == 2, "of shards in work only"
+    assert scrape("parrot_engine_refusals_total", kind="429", **answerer) == 9
+    assert scrape("parrot_engine_refusals_total", kind="5xx", **answerer) == 2
+    assert scrape("parrot_engine_refusals_total", kind="timeout", **answerer) == 0
+    assert scrape("parrot_engine_request_seconds_sum", **answerer) == 15.5
+    assert scrape("parrot_engine_request_seconds_bucket", le="0.5", **answerer) == 1
+    assert scrape("parrot_engine_request_seconds_bucket", le="2.0", **answerer) == 3
+
+
+def test_a_stage_tells_how_long_no_unit_was_done_however_alive_its_shards_are(
+    tmp_path: Path,
+) -> None:
+    lake = Lake(str(tmp_path))
+    begin(lake)
+    plan(lake, "synthesize", [10, 10])
+    for shard, advanced in enumerate((ago(300), ago(200))):
+        times = {"started_at": ago(600), "updated_at": ago(1), "advanced_at": advanced}
+        progress(lake, "synthesize", shard, done=4, total=10, **times)
+    plan(lake, "filter", [10])
+    progress(lake, "filter", 0, started_at=ago(40), updated_at=ago(1))
+    scrape = Scrape(lake)
+    assert scrape("parrot_stage_seconds_since_unit", stage="synthesize") == 200
+    assert scrape("parrot_stage_seconds_since_unit", stage="filter") == 40
+    assert scrape("parrot_run_seconds_since_progress") == 1
+
+
+@pytest.mark.parametrize(("hours", "behind"), [(1.0, 0), (0.25, 30), (0.125, 480)])
+def test_a_run_is_behind_by_what_its_stage_needs_beyond_the_hours_it_was_given(
+    tmp_path: Path, hours: float, behind: float
+) -> None:
+    lake = Lake(str(tmp_path))
+    begin(lake, recipe={**RECIPE, "finish_within_hours": hours})  # 900 s ago
+    plan(lake, "synthesize", [10])
+    progress(lake, "synthesize", 0, done=4, total=10, started_at=ago(20), updated_at=ago(0))
+    assert Scrape(lake)("parrot_run_seconds_behind") == behind  # 6 are left, at 5 s each
+
+
+def test_a_run_without_hours_and_one_that_is_done_are_never_behind(tmp_path: Path) -> None:
+    names = {name for name, _ in Scrape(full_run(tmp_path)).samples}
+    assert "parrot_run_state" in names
+    assert "parrot_run_seconds_behind" not in names
 
 
 def test_old_runs_are_left_out(tmp_path: Path) -> None:
