@@ -11,7 +11,7 @@ export DO_NOT_TRACK := 1
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 export TOKENIZERS_PARALLELISM := false
 
-.PHONY: demo test unit lint install clean help
+.PHONY: demo test unit lint audit install clean help
 
 help: ## List the commands.
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -38,6 +38,13 @@ lint: $(READY) ## Format, lint, types, import contracts.
 
 test: lint unit ## Everything: lint, unit tests, then tests with real engines.
 	$(BIN)/pytest -m engine -n 2 --dist loadfile
+
+audit: ## Look up all pinned packages among the known vulnerabilities; needs pypi.org.
+	@python3 -m venv $(VENV)/audit && $(VENV)/audit/bin/pip install --quiet pip-audit==2.10.1
+	@# --strict: without it a package that couldn't be looked up counts as one without findings.
+	@for pins in deployments/setup/constraints-*.txt; do \
+	  $(VENV)/audit/bin/pip-audit --strict --no-deps --disable-pip -r $$pins || found=1; \
+	done; exit $${found:-0}
 
 clean: ## Remove the environment and everything runs have made.
 	-$(BIN)/parrot server stop

@@ -8,6 +8,7 @@ from prefect import flow
 from prefect.artifacts import create_markdown_artifact
 from prefect.task_runners import ThreadPoolTaskRunner
 
+from flows.patience import tried
 from flows.regenerate import write_report
 from flows.stages import STAGE_FLOWS
 from parrot_core.errors import ParrotError
@@ -80,7 +81,7 @@ def ablate(matrix: Matrix, plans: list[CellPlan]) -> AblationOutcome:
     folder = ablation_folder(matrix.name)
     lake.storage.write_json(f"{folder}/tables.json", result)
     lake.storage.write_bytes(f"{folder}/tables.md", markdown.encode())
-    create_markdown_artifact(markdown, key="ablation-tables")
+    tried(lambda: create_markdown_artifact(markdown, key="ablation-tables"))
     return AblationOutcome(result, lake.storage.show(f"{folder}/tables.md"), failures, more)
 
 

@@ -13,13 +13,12 @@ from prefect.events.schemas.automations import EventTrigger, Posture
 from pydantic import SecretStr
 
 from flows.announce import BUDGET, PARTIAL, PAUSED, STUCK
+from flows.patience import SILENT_S
 
 BLOCK = "parrot-webhook"
 ONCE_WITHIN = timedelta(seconds=10)
 """One event acts once. Prefect may evaluate an event twice that overtook the one it follows, and
 with no time at all both would act."""
-SILENT_S = 90
-"""A flow run whose heartbeat is silent for so long has lost its process (heartbeats: 30 s)."""
 
 LOST = "Lost"
 """Name of the state, of the type CRASHED, of a flow run whose process went without a word."""

@@ -74,7 +74,7 @@ def rendered(
         else:
             parameters["recipe"] = given
         if name in pools:
-            deployment["work_pool"] = {"name": pools[name]}
+            deployment["work_pool"] = {**deployment["work_pool"], "name": pools[name]}
         if "concurrency_limit" in deployment:
             limit = {"limit": 1, "collision_strategy": _COLLISION[overlap]}
             deployment["concurrency_limit"] = limit

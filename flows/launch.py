@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from rich.console import Console
 
 from flows import logs, server
+from flows.patience import PATIENCE
 from parrot_core.engines.connection import api_key, check_reachable
 from parrot_core.engines.prices import check_prices
 from parrot_core.errors import ParrotError, UserError
@@ -105,6 +106,7 @@ def use_prefect(console: Console) -> None:
         os.environ.setdefault(name, value)
     os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
     os.environ.setdefault("DO_NOT_TRACK", "1")
+    os.environ.update({**PATIENCE, **os.environ})
     if os.environ.get("PREFECT_API_URL"):
         console.print(f"Prefect server: {os.environ['PREFECT_API_URL']} (from PREFECT_API_URL)")
         return

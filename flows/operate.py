@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from flows.patience import HEARTBEAT, SILENT_S
 from parrot_core.errors import UserError
 
 POOL_NAMES = ("cpu", "api", "gpu")
@@ -52,7 +53,7 @@ def deploy(
             help="Seconds without a heartbeat (one every 30 s) after which a run's process counts "
             "as gone and the run is gone on with.",
         ),
-    ] = 90,
+    ] = SILENT_S,
     pool_type: Annotated[str, typer.Option(help="Type of work pools created anew.")] = "process",
 ) -> None:
     """Put pools, deployments, schedule and automations on the Prefect server."""
@@ -101,7 +102,7 @@ def workers(
     use_prefect(console)
     from flows.deploy import worker_command
 
-    environment = {**os.environ, "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30"}
+    environment = {**os.environ, **HEARTBEAT}
     started = {
         pool: subprocess.Popen(worker_command(f"parrot-{pool}", limit=limit), env=environment)
         for pool in pools or POOL_NAMES

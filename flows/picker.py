@@ -5,7 +5,7 @@ from typing import Any
 
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import DeploymentUpdate
-from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
+from prefect.exceptions import ObjectNotFound
 
 from parrot_core.lake.lake import Lake
 from parrot_core.lake.run_records import newest_runs
@@ -47,12 +47,3 @@ def refresh(lake: Lake) -> bool:
         update = DeploymentUpdate(parameter_openapi_schema=schema)
         client.update_deployment(deployment.id, update)
     return True
-
-
-def try_refresh(lake: Lake) -> str | None:
-    """As ``refresh``, for the edges of a run, which mustn't fail for a form: what went wrong."""
-    try:
-        refresh(lake)
-    except (PrefectHTTPStatusError, OSError) as error:
-        return f"{type(error).__name__}: {error}"
-    return None

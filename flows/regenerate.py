@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any, cast
 
-from prefect import flow, get_run_logger
+from prefect import flow
 from prefect.artifacts import create_markdown_artifact
 from prefect.client.schemas.objects import FlowRun
 from prefect.deployments import run_deployment
@@ -11,7 +11,8 @@ from prefect.runtime import flow_run
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.announce import BUDGET, PARTIAL, emit, resource_of
-from flows.picker import try_refresh
+from flows.patience import tried
+from flows.picker import refresh
 from flows.stages import STAGE_FLOWS
 from parrot_core.attempts import pardon_all
 from parrot_core.engines.types import BudgetReached
@@ -133,8 +134,7 @@ def retry_failed(
 
 def _refresh_picker(run: Run) -> None:
     """Offer the runs that aren't done in the form of ``retry-failed``."""
-    if trouble := try_refresh(run.lake):
-        get_run_logger().warning("the run picker of retry-failed is out of date: %s", trouble)
+    tried(lambda: refresh(run.lake))
 
 
 def run_on_pool(run: Run, stage: Stage, only: list[int] | None) -> None:
@@ -154,6 +154,8 @@ def run_on_pool(run: Run, stage: Stage, only: list[int] | None) -> None:
             },
             flow_run_name=f"{run.name}-{stage.name}",
             tags=["parrot"],
+            # A request is sent again when its answer is lost: it makes one flow run all the same.
+            idempotency_key=f"{flow_run.id}-{flow_run.run_count}-{stage.name}",
         ),
     )
     if done.state is None or not done.state.is_completed():
@@ -172,5 +174,5 @@ def write_report(run: Run) -> str:
     storage.write_bytes(report_file(run.name), render_report(found).encode("utf-8", "replace"))
     place = storage.show(report_file(run.name))
     markdown = f"{render_markdown(found)}\nThe whole report: `{place}`\n"
-    create_markdown_artifact(markdown, key="regenerate-report")
+    tried(lambda: create_markdown_artifact(markdown, key="regenerate-report"))
     return place

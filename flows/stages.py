@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, cast
 from uuid import UUID
 
@@ -17,8 +18,10 @@ from prefect.runtime import flow_run
 
 from flows.announce import Watch
 from flows.logs import listen
+from flows.patience import tried
 from parrot_core.attempts import quarantine_of
 from parrot_core.engines.types import EngineDied
+from parrot_core.errors import StorageError
 from parrot_core.lake.manifest import Manifest
 from parrot_core.lake.requests import counted
 from parrot_core.monitor.reader import RunReader
@@ -68,9 +71,9 @@ def run_stage(run: Run, stage: Stage, only: Sequence[int] | None = None) -> None
         made.set_attribute("parrot.rows_in", manifest.accounting.rows_in)
         made.set_attribute("parrot.rows_out", manifest.accounting.rows_out)
         made.set_attribute("parrot.usd", manifest.usd)
-    _accounts_artifact(manifest)
+    tried(lambda: _accounts_artifact(manifest))
     if manifest.kind == "model":
-        _training_artifact(manifest)
+        tried(lambda: _training_artifact(manifest))
     logger.info(
         "published %s@%s: %d %ss in, %d out, %d rejected",
         *(manifest.name, manifest.version, manifest.accounting.rows_in, manifest.accounting.unit),
@@ -112,20 +115,32 @@ def _work_through(run: Run, stage: Stage, only: Sequence[int] | None) -> Manifes
 
 
 def _wait_showing_progress(opened: OpenStage, futures: list[PrefectFuture[dict[str, int]]]) -> None:
-    """Wait for all shards, whatever becomes of them, and keep a progress artifact moving."""
+    """Wait for all shards, whatever becomes of them, and keep a progress artifact moving.
+
+    Neither a lake nor a Prefect server that can't be reached for a look ends the work.
+    """
     run, stage = opened.run, opened.stage
     reader = RunReader(run.lake, run.name, [StageSpec(stage.name, stage.output, stage.kind)])
     artifact: UUID | None = None
     watch = Watch(run.name)
     while wait(futures, timeout=ARTIFACT_EVERY_S).not_done:
         now = datetime.now(UTC)
-        state = reader.read(now).stages[0]
+        try:
+            state = reader.read(now).stages[0]
+        except StorageError as error:
+            get_run_logger().warning("%s: progress can't be read now: %s", stage.name, error)
+            continue
         watch.look(state, now)
-        percent = state.percent or 0.0
-        if artifact is None:
-            artifact = cast(UUID, create_progress_artifact(percent, key=f"progress-{stage.name}"))
-        else:
-            update_progress_artifact(artifact, percent)
+        show = partial(_show_progress, f"progress-{stage.name}", state.percent or 0.0, artifact)
+        artifact = tried(show, patient=False) or artifact
+
+
+def _show_progress(key: str, percent: float, artifact: UUID | None) -> UUID:
+    """Write the progress artifact, a new one if there is none; returns which it is."""
+    if artifact is None:
+        return cast(UUID, create_progress_artifact(percent, key=key))
+    update_progress_artifact(artifact, percent)
+    return artifact
 
 
 def _accounts_artifact(manifest: Manifest) -> None:
