@@ -77,4 +77,4 @@ def _by_category(subjects: Sequence[SubjectSummary]) -> None:
 
 
 def _mean(found: Estimate | None) -> str:
-    return "–" if found is None else f"{found.mean:.2f} of {found.n}"
+    return "–" if found is None else f"{found.mean:.2f}, n = {found.n}"

@@ -64,7 +64,8 @@ def _training(stage: StageState) -> None:
     found = training_facts(stage)
     with section(stage.name, f"Makes {stage.output} {stage.version}."):
         held = {f"held-out {n}": _before_after(b, a) for n, b, a in found.pairs}
-        sizes = {k: _value(v) for k, v in list(found.figures.items())[:MOST_FIGURES]}
+        plain = [(k, v) for k, v in found.figures.items() if not k.startswith("phase_seconds")]
+        sizes = {k: _value(v) for k, v in plain[:MOST_FIGURES]}
         facts({**held, **sizes})
         ordered = sorted(found.curves, key=lambda c: (c.name not in FIRST_CURVES, c.name))
         with block("plots"):
