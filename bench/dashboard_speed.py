@@ -294,8 +294,8 @@ def in_the_browser(folder: Path) -> Figures:
             found[name] = round(time.monotonic() - started, 3)
             page.wait_for_timeout(1500)
 
-        until("first page, empty cache", lambda: page.goto(entry), "0 of 10 stages|1 of 10 stages")
-        until("first page", lambda: page.goto(base), "0 of 10 stages|1 of 10 stages")
+        until("first page, empty cache", lambda: page.goto(entry), "[01] of [0-9]+ stages")
+        until("first page", lambda: page.goto(base), "[01] of [0-9]+ stages")
         link = page.get_by_role("link", name=re.compile("^live"))
         until("click: a run", link.click, "Stages")
         stage = page.locator(".stage", has_text="synthesize").get_by_role("link")

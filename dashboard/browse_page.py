@@ -1,7 +1,9 @@
 """The rows of one version: a page at a time, filtered, searched."""
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import get_args
 from urllib.parse import urlencode
 
@@ -19,6 +21,7 @@ from parrot_core.lake.peek import Part, Row
 
 ROWS = 30
 MOST_FILTERS = 8
+MANY = 20
 SAID_EVERY_S = 0.3
 
 
@@ -85,24 +88,23 @@ class _BrowsePage:
         ui.context.client.on_disconnect(lambda: self._hunt.end())
         await self._find(keep_place=True)
         index = await read(lambda: self._site.shelf.index(place))
+        runs = await read(lambda: self._site.shelf.runs_with(place))
         if index is not None:
-            self._offer(index)
+            self._offer(index, runs or ())
 
-    def _offer(self, index: Index) -> None:
-        """Selects for the columns that have few values, bounds for the number of turns."""
+    def _offer(self, index: Index, runs: Sequence[str]) -> None:
+        """Selects for the runs and for columns that have few values, bounds for the turns."""
+        choices = {k: v for k, v in index.choices().items() if k != "n_turns"}
+        ordered = sorted(choices, key=lambda c: (c not in LABELS, c))[:MOST_FILTERS]
         with self._filters:
-            choices = {k: v for k, v in index.choices().items() if k != "n_turns"}
-            ordered = sorted(choices, key=lambda c: (c not in LABELS, c))[:MOST_FILTERS]
+            if len(runs) > 1:
+                told = {name: line_of(name) for name in runs}
+                _select("run", told, self._place.version, self._other_run)
             for column in ordered:
                 options = {"": f"any {column}"}
                 options |= {v: f"{line_of(v)} ({count(n)})" for v, n in choices[column].items()}
                 chosen = self._equal.get(column, "")
-                ui.select(
-                    options,
-                    value=chosen if chosen in options else "",
-                    label=column,
-                    on_change=lambda event, column=column: self._chose(column, event.value),
-                ).props("dense outlined options-dense")
+                _select(column, options, chosen, partial(self._chose, column))
             if "n_turns" in index.columns:
                 for bounds, label in ((self._least, "turns from"), (self._most, "turns to")):
                     ui.number(
@@ -111,6 +113,13 @@ class _BrowsePage:
                         min=0,
                         on_change=lambda event, bounds=bounds: self._bounded(bounds, event.value),
                     ).props("dense outlined debounce=400").classes("short")
+
+    def _other_run(self, version: str) -> None:
+        """The same question to another run's rows."""
+        self._hunt.end()
+        self._at = 0
+        self._place = replace(self._place, version=version)
+        ui.navigate.to(self._address())
 
     async def _chose(self, column: str, value: str) -> None:
         self._equal = {k: v for k, v in self._equal.items() if k != column}
@@ -210,6 +219,22 @@ class _BrowsePage:
         query |= {f"max.{name}": str(value) for name, value in self._most.items()}
         where = f"/data/{self._place.dataset}/{self._place.version}"
         return where + (f"?{urlencode(query)}" if query else "")
+
+
+def _select(
+    label: str,
+    options: dict[str, str],
+    chosen: str,
+    changed: Callable[[str], Awaitable[None] | None],
+) -> None:
+    """A choice; where there are many, one can type to find it."""
+    ui.select(
+        options,
+        value=chosen if chosen in options else next(iter(options)),
+        label=label,
+        with_input=len(options) > MANY,
+        on_change=lambda event: changed(event.value),
+    ).props("dense outlined options-dense")
 
 
 def line_of(value: str) -> str:

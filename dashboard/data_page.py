@@ -15,8 +15,7 @@ HEAD = ("version", "rows", "rejects", "size", "cost", "published (UTC)", "")
 async def data_page(site: Site) -> None:
     """Build the page."""
     heading("Data")
-    place = block("")
-    with place:
+    with block("shelves"):
         waiting = line("Reading the lake …", "soft")
         found = await read(site.shelf.versions)
         waiting.set_visibility(False)
@@ -54,7 +53,7 @@ def _version(manifest: Manifest) -> None:
     cells = (
         rows,
         count(manifest.accounting.rows_rejected) if rows else "",
-        f"{size / 1e6:,.1f} MB",
+        f"{size / 1e6:,.1f} MB" if size > 1e5 else f"{size / 1e3:,.1f} kB",
         dollars(manifest.usd),
         manifest.created_at[:16].replace("T", " "),
     )

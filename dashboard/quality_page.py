@@ -4,17 +4,24 @@ from collections.abc import Mapping, Sequence
 
 from nicegui import ui
 
+from dashboard.evaluation_panel import evaluation_panel
 from dashboard.site import Site
 from dashboard.statistics_panel import MEASURED, statistics_panel
-from dashboard.widgets import block, chart, facts, heading, line, read, section, table
+from dashboard.widgets import block, body, chart, facts, heading, line, read, section, table
 from parrot_core.evaluation.charts import Series
-from parrot_core.evaluation.findings import training_facts
+from parrot_core.evaluation.findings import rule_facts, training_facts
 from parrot_core.evaluation.wording import count, figure
-from parrot_core.monitor import RunState, StageState
+from parrot_core.monitor import StageState
 from parrot_core.monitor.inert import one_line
 
 MOST_ROWS = 10
 MOST_CURVES = 6
+MOST_FIGURES = 12
+MOST_EXAMPLES = 2
+EXAMPLE_CHARS = 500
+SHOWN_APART = ("subjects", "win_rates", "winners", "examples")
+"""Metrics that have a place of their own on the page."""
+
 FIRST_CURVES = ("loss", "rewards/margins", "rewards/accuracies")
 
 
@@ -35,7 +42,7 @@ async def quality_page(site: Site, run: str) -> None:
         if stage.kind == "model":
             _training(stage)
     await statistics_panel(site, run, [s for s in published if s.output in MEASURED])
-    _evaluation(state)
+    evaluation_panel(state)
     _metrics([stage for stage in published if stage.kind == "dataset" and stage.metrics])
 
 
@@ -56,8 +63,9 @@ def _accounts(stages: Sequence[StageState]) -> None:
 def _training(stage: StageState) -> None:
     found = training_facts(stage)
     with section(stage.name, f"Makes {stage.output} {stage.version}."):
-        held = {f"held-out {n}": f"{figure(b)} → {figure(a)}" for n, b, a in found.pairs}
-        sizes = {k: f"{v:,.4g}" for k, v in list(found.figures.items())[:8]}
+        held = {f"held-out {n}": _before_after(b, a) for n, b, a in found.pairs}
+        plain = [(k, v) for k, v in found.figures.items() if not k.startswith("phase_seconds")]
+        sizes = {k: _value(v) for k, v in plain[:MOST_FIGURES]}
         facts({**held, **sizes})
         ordered = sorted(found.curves, key=lambda c: (c.name not in FIRST_CURVES, c.name))
         with block("plots"):
@@ -65,45 +73,43 @@ def _training(stage: StageState) -> None:
                 chart([Series(curve.name, curve.points, number % 4 + 1)], curve.name, "step")
 
 
-def _evaluation(state: RunState) -> None:
-    stage = state.making("judgments")
-    subjects = stage.metrics.get("subjects") if stage is not None and stage.published else None
-    if not isinstance(subjects, Mapping):
-        return
-    with section("Evaluation", "Mean scores of the judge, 1 to 10, turn by turn."):
-        rows, lines = [], []
-        for number, (name, found) in enumerate(subjects.items()):
-            overall = found.get("overall") or {}
-            turns = _by_turn(found.get("by_turn"))
-            spread = f"{figure(overall.get('low'))} to {figure(overall.get('high'))}"
-            means = " / ".join(f"{mean:.2f}" for _, mean in turns)
-            rows.append((name, figure(overall.get("mean")), spread, overall.get("n", "-"), means))
-            lines.append(Series(one_line(name, 60), tuple(turns), number % 4 + 1))
-        table(("subject", "mean", "95 % interval", "answers", "by turn"), rows, frozenset({1, 3}))
-        with block("plots"):
-            chart(lines, "Mean score by turn", "turn", whole_steps=True)
-
-
-def _by_turn(value: object) -> list[tuple[float, float]]:
-    if not isinstance(value, Mapping):
-        return []
-    means = {float(t): f.get("mean") for t, f in value.items() if isinstance(f, Mapping)}
-    return sorted((turn, float(mean)) for turn, mean in means.items() if mean is not None)
+def _before_after(before: float | None, after: float | None) -> str:
+    """Both, or the one that a count of held-out data is."""
+    if before == after and before is not None and before.is_integer():
+        return count(before)
+    return f"{figure(before)} → {figure(after)}"
 
 
 def _metrics(stages: Sequence[StageState]) -> None:
     """What the manifests say of each dataset."""
     for stage in stages:
         why = f"As {stage.name} counted."
-        with section(f"{stage.output} {stage.version}", why), block("masonry"):
-            plain = {k: v for k, v in stage.metrics.items() if not isinstance(v, dict | list)}
-            if plain:
-                facts({k: _value(v) for k, v in plain.items()})
-            for name, value in stage.metrics.items():
-                if isinstance(value, Mapping) and value and name != "subjects":
-                    with block("part"):
-                        heading(name, 3)
-                        _counts(value)
+        with section(f"{stage.output} {stage.version}", why):
+            with block("masonry"):
+                plain = {k: v for k, v in stage.metrics.items() if not isinstance(v, dict | list)}
+                if plain:
+                    facts({k: _value(v) for k, v in plain.items()})
+                for name, value in stage.metrics.items():
+                    if isinstance(value, Mapping) and value and name not in SHOWN_APART:
+                        with block("part"):
+                            heading(name, 3)
+                            _counts(value)
+            _examples(stage)
+
+
+def _examples(stage: StageState) -> None:
+    """What each cleaning rule did to a text, behind a button."""
+    found = [rule for rule in rule_facts(stage) if rule.examples]
+    if not found:
+        return
+    with ui.expansion("What the rules did, by example").classes("wide"), block("two"):
+        for rule in found:
+            with block("side"):
+                heading(rule.rule, 3)
+                for row_id, before, after in rule.examples[:MOST_EXAMPLES]:
+                    line(row_id, "mono soft small clip")
+                    body(before, "small before", EXAMPLE_CHARS)
+                    body(after or "(put aside, or only marked)", "small after", EXAMPLE_CHARS)
 
 
 def _counts(values: Mapping[str, object]) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from nicegui import ui
+from nicegui.element import Element
 
 from dashboard.site import Site
 from dashboard.widgets import act, block, body, line
@@ -12,19 +13,24 @@ from parrot_core.monitor import RunHeader
 Number = int | float
 
 
-def retry_dialog(site: Site, header: RunHeader, stage: str, shards: Sequence[int]) -> ui.dialog:
-    """A closed dialog.
+def ask_retry(
+    place: Element, site: Site, header: RunHeader, stage: str, shards: Sequence[int]
+) -> None:
+    """Open the dialog.
 
     Args:
+        place: holds the dialog; the button that asks may be drawn anew while it is open.
         site: where to act.
         header: of the run.
         stage: of the shards; empty for all that is missing.
         shards: empty for all of the stage that are missing.
     """
     actions = site.actions
-    assert actions is not None
+    if actions is None:
+        return
     what = _what(stage, shards)
-    with ui.dialog() as dialog, block("dialog card"):
+    place.clear()
+    with place, ui.dialog(value=True) as dialog, block("dialog card"):
         line(f"Retry {what} of '{header.name}'?", "title")
         body(
             "What is done stays, what was bought is not bought again. It runs as `parrot retry` in "
@@ -45,7 +51,6 @@ def retry_dialog(site: Site, header: RunHeader, stage: str, shards: Sequence[int
         with block("row end"):
             ui.button("Cancel", on_click=dialog.close).props("flat no-caps")
             ui.button("Retry", on_click=start).props("unelevated no-caps")
-    return dialog
 
 
 def limits_of(recipe: Mapping[str, object]) -> dict[str, Number | None]:

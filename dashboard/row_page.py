@@ -12,11 +12,11 @@ from dashboard.shelf import Place
 from dashboard.site import Site
 from dashboard.widgets import act, block, heading, line, read
 from parrot_core.browse.lineage import Ancestor
-from parrot_core.evaluation.wording import count
+from parrot_core.evaluation.wording import count, plural
 from parrot_core.lake.peek import Part, Row
 from parrot_core.lake.reviews import Mark, Verdict
 
-COMPARABLE = frozenset({"conversations", "dialogues", "parrot"})
+COMPARABLE = frozenset({"records", "conversations", "dialogues", "parrot"})
 """Datasets of whole sessions: their rows keep the session's id from one to the next."""
 
 
@@ -29,6 +29,10 @@ async def row_page(
     here = int(position) if position.isdecimal() else 0
     peek = await read(lambda: site.shelf.peek(place))
     if peek is None:
+        return
+    if here >= len(peek):
+        heading(f"{dataset} {version}")
+        line(f"It has {plural(len(peek), kind.removesuffix('s'))}, none at {here + 1:,}.", "soft")
         return
     _head(place, here, len(peek))
     rows = await read(lambda: peek.read([here]))

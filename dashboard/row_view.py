@@ -7,10 +7,12 @@ from dashboard.chat import bubble, chat, long_text
 from dashboard.shelf import Place
 from dashboard.site import Site
 from dashboard.widgets import block, body, chip, facts, heading, line
+from parrot_core.browse.index import TEXTS
 from parrot_core.lake.peek import Row
 from parrot_core.schemas import REASONS
 
-NOT_FACTS = frozenset({"id", "source_ids", "request_key", "evidence", "detail", "original"})
+NOT_FACTS = TEXTS | {"id", "source_ids", "baseline_answer"}
+"""What the page shows elsewhere, or in full."""
 
 STRATEGIES = {
     "neglect": "ignores the conversation",
@@ -27,6 +29,8 @@ def row_view(row: Row, siblings: Sequence[Row] = ()) -> None:
         _pairs(row, siblings or [row])
     elif "messages" in row:
         chat(row["messages"], row.get("provenance"), language=row.get("language"))
+    elif "winner" in row:
+        _comparison(row)
     elif "judge_model" in row:
         _judgment(row)
     elif "history" in row:
@@ -77,25 +81,42 @@ def _pairs(row: Row, pairs: Sequence[Row]) -> None:
 
 
 def _context_query(row: Row) -> None:
-    chat(row["history"], language=row.get("language"))
-    chat(
-        [
-            {"role": "user", "content": row["query"]},
-            {"role": "assistant", "content": row["response"] or ""},
-        ],
-        marked=False,
-    )
+    answer = {"role": "assistant", "content": row["response"] or ""}
+    query = {"role": "user", "content": row["query"]}
+    chat([*row["history"], query, answer], language=row.get("language"))
     with block("evidence"):
         line(f"rule: {row['rule']} · judge says dependent: {row['judge_verdict']}", "soft small")
         body(row.get("judge_text") or "", limit=1500)
 
 
 def _judgment(row: Row) -> None:
-    bubble("user", row["query"] or "", f"turn {row['turn']}")
-    bubble("assistant", row["answer"] or "", str(row["subject"]))
+    with block("talk", "ol"):
+        bubble("user", row["query"] or "", f"turn {row['turn']}")
+        bubble("assistant", row["answer"] or "", str(row["subject"]))
     with block("evidence"):
         line(f"score {row['score']} by {row['judge_model']}", "soft small", limit=300)
         body(row.get("judge_text") or "")
+
+
+def _comparison(row: Row) -> None:
+    with block("talk", "ol"):
+        bubble("user", row["query"] or "", f"turn {row['turn']}")
+    with block("two"):
+        for side, column in (("subject", "answer"), ("baseline", "baseline_answer")):
+            won = row["winner"] == side
+            with block("chosen verdict" if won else "other verdict"):
+                with block("row"):
+                    lost = "tie" if row["winner"] == "tie" else "not preferred"
+                    chip("done" if won else "waiting", "preferred" if won else lost)
+                    line(row[side], "role", limit=120)
+                long_text(row[column] or "")
+    shown = (("subject", "shown_first"), ("baseline", "shown_second"))
+    for (first, column), text in zip(shown, row["judge_texts"] or ("", ""), strict=False):
+        with block("evidence"):
+            verdict = row.get(row[column], row[column])
+            said = f"{row[first]} shown first: {verdict}, by {row['judge_model']}"
+            line(said, "soft small", limit=300)
+            body(text or "", limit=3000)
 
 
 def _reject(row: Row) -> None:

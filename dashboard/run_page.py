@@ -1,8 +1,10 @@
 """One run as the pipeline's picture, each stage with its bar, and how it went over time."""
 
+from functools import partial
+
 from nicegui import ui
 
-from dashboard.retry import retry_dialog
+from dashboard.retry import ask_retry
 from dashboard.site import Site
 from dashboard.widgets import Bar, act, block, chart, chip, heading, in_thread, line, redraw
 from parrot_core.errors import ParrotError
@@ -122,6 +124,7 @@ class _RunPage:
         self._offered: tuple[object, ...] = ()
         self._drawn: tuple[Moment, ...] = ()
         self._busy = ""
+        self._dialog = block("")
         self.looked = False  # for what went on over time
 
     def sums(self, place: ui.element, state: RunState) -> None:
@@ -174,8 +177,8 @@ class _RunPage:
             elif state.status not in ("done",):
                 ui.button("Pause", on_click=self._pause).props("outline no-caps")
             if state.status != "done":
-                dialog = retry_dialog(self._site, state.header, "", [])
-                ui.button("Retry what is missing …", on_click=dialog.open).props(
+                ask = partial(ask_retry, self._dialog, self._site, state.header, "", [])
+                ui.button("Retry what is missing …", on_click=lambda: ask()).props(
                     "unelevated no-caps" if failed else "outline no-caps"
                 )
 

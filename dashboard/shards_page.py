@@ -2,11 +2,12 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from functools import partial
 
 from nicegui import ui
 from nicegui.events import GenericEventArguments
 
-from dashboard.retry import retry_dialog
+from dashboard.retry import ask_retry
 from dashboard.shard_grid import moved, shard_at, shard_grid
 from dashboard.site import Site
 from dashboard.widgets import block, body, chip, facts, heading, in_thread, line, redraw
@@ -53,6 +54,7 @@ class _ShardsPage:
         self._detail = block("detail")
         self._tail = body("", "log mono")
         self._tail.set_visibility(False)
+        self._dialog = block("")
         ui.timer(1.0, self._show)
 
     async def _show(self) -> None:
@@ -92,15 +94,14 @@ class _ShardsPage:
             failed = [s.index for s in self._shards if s.status == "failed"]
             missing = sum(s.status != "done" for s in self._shards)
             if failed:
-                ask = retry_dialog(self._site, header, self._stage, failed)
-                ui.button(f"Retry {len(failed)} failed …", on_click=ask.open).props(
-                    "unelevated no-caps"
-                )
+                self._offer(f"Retry {len(failed)} failed …", header, failed, "unelevated")
             if missing and missing != len(failed):
-                ask_all = retry_dialog(self._site, header, self._stage, [])
-                ui.button(f"Retry {missing} missing …", on_click=ask_all.open).props(
-                    "outline no-caps"
-                )
+                self._offer(f"Retry {missing} missing …", header, [], "outline")
+
+    def _offer(self, said: str, header: RunHeader, shards: Sequence[int], kind: str) -> None:
+        """A button that asks before it runs these again."""
+        ask = partial(ask_retry, self._dialog, self._site, header, self._stage, shards)
+        ui.button(said, on_click=lambda: ask()).props(f"{kind} no-caps")
 
     def _draw(self) -> None:
         redraw(self._grid, shard_grid(self._shards, self._chosen))
@@ -119,8 +120,7 @@ class _ShardsPage:
                 chip(shard.status)
                 block("grow")
                 if self._site.actions is not None and header and shard.status != "done":
-                    ask = retry_dialog(self._site, header, self._stage, [shard.index])
-                    ui.button("Retry this shard …", on_click=ask.open).props("outline no-caps")
+                    self._offer("Retry this shard …", header, [shard.index], "outline")
             facts(_facts(shard))
             for failure in reversed(shard.failures):
                 _attempt(failure)

@@ -58,6 +58,11 @@ class Shelf:
                         found.append(self.manifest(kind, name, version))
         return sorted(found, key=lambda m: (m.created_at, m.name), reverse=True)
 
+    def runs_with(self, place: Place) -> list[str]:
+        """Runs whose version of this dataset has such a part with rows in it, newest first."""
+        alike = [m for m in self.versions() if m.kind == "dataset" and m.name == place.dataset]
+        return [m.version for m in alike if len(Peek(self._lake.storage, m, place.part))]
+
     def peek(self, place: Place) -> Peek:
         """The rows of a version by position; MissingVersion if there is none."""
         manifest = self.manifest("dataset", place.dataset, place.version)

@@ -13,6 +13,9 @@ from parrot_core.statistics.versions import best_kept
 
 MEASURED = ("parrot", "dialogues")
 MOST_CURVES = 6
+SAME = 0.0005
+"""A change of less than that part of the value is none in the digits shown."""
+
 LOOKED_BACK = 20
 """Earlier runs that are looked through for one whose sessions were measured."""
 
@@ -58,7 +61,12 @@ def _figures(now: Statistics, before: Statistics | None) -> None:
             old = before.figure(figure.name)
             row += [_value(old) if old else "–", drift(figure, old)]
         rows.append(row)
-    table(head, rows, frozenset(range(1, len(head))))
+    moved = (
+        number
+        for number, figure in enumerate(now.figures)
+        if before is not None and _apart(figure, before.figure(figure.name))
+    )
+    table(head, rows, frozenset(range(1, len(head))), frozenset(moved))
 
 
 def _curves(now: Statistics, before: Statistics | None) -> None:
@@ -90,11 +98,15 @@ def drift(now: Figure, before: Figure | None) -> str:
     if before is None or now.value is None or before.value is None:
         return ""
     change = now.value - before.value
+    if abs(change) < SAME * abs(before.value):
+        return "±0"
     text = f"{change:+.1%}" if now.unit == "share" else f"{change:+,.3g}"
     return f"{text}, beyond both intervals" if _apart(now, before) else text
 
 
-def _apart(one: Figure, other: Figure) -> bool:
-    if one.low is None or one.high is None or other.low is None or other.high is None:
+def _apart(one: Figure, other: Figure | None) -> bool:
+    if one.low is None or one.high is None:
+        return False
+    if other is None or other.low is None or other.high is None:
         return False
     return one.low > other.high or one.high < other.low

@@ -18,6 +18,7 @@ LABELS = (
     "split",
     "end_reason",
     "language",
+    "topic",
 )
 
 LISTED_CHARS = 240

@@ -105,16 +105,21 @@ def facts(pairs: Mapping[str, object]) -> None:
                     ui.label(one_line(value, 300))
 
 
-def table(head: Sequence[str], rows: Sequence[Sequence[object]], numbers: frozenset[int]) -> None:
-    """A small table of texts; the columns in ``numbers`` stand to the right."""
+def table(
+    head: Sequence[str],
+    rows: Sequence[Sequence[object]],
+    numbers: frozenset[int],
+    marked: frozenset[int] = frozenset(),
+) -> None:
+    """A small table of texts; the columns in ``numbers`` stand to the right, rows can stand out."""
     with block("scroll"), block("grid", "table"):
         with block("", "thead"), block("", "tr"):
             for position, name in enumerate(head):
                 with block("n" if position in numbers else "", "th"):
                     ui.label(name)
         with block("", "tbody"):
-            for row in rows:
-                with block("", "tr"):
+            for number, row in enumerate(rows):
+                with block("marked" if number in marked else "", "tr"):
                     for position, cell in enumerate(row):
                         with block("n" if position in numbers else "", "td"):
                             ui.label(one_line(cell, 300))

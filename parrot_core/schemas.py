@@ -79,16 +79,24 @@ CONVERSATIONS = _schema(
         ("flags", pa.list_(pa.string())),  # checks of the recipe that found something
     ],
 )
-SEEDS = _schema("seeds", 1, [("query", pa.string())])
+SEEDS = _schema(
+    "seeds",
+    2,
+    [
+        ("query", pa.string()),
+        ("topic", pa.string()),  # its commonest words; null where the recipe asked for no topics
+    ],
+)
 
 _DIALOGUE: list[pa.Field | tuple[str, pa.DataType]] = [
     ("messages", MESSAGES),
     ("provenance", PROVENANCE),  # one entry a message
     ("n_turns", pa.int32()),
     ("end_reason", pa.string()),  # why the session ended, see dialogue.EndReason
+    ("topic", pa.string()),  # of its seed
 ]
-DIALOGUES = _schema("dialogues", 1, _DIALOGUE)
-PARROT = _schema("parrot", 1, _DIALOGUE)
+DIALOGUES = _schema("dialogues", 2, _DIALOGUE)
+PARROT = _schema("parrot", 2, _DIALOGUE)
 
 CONTEXT_QUERIES = _schema(
     "context-queries",

@@ -20,8 +20,11 @@ TEXTS = frozenset(
 )
 """Columns of strings that are read, not filtered by."""
 
-CHOICES = 60
-"""A column with more different values than that is no choice."""
+CHOICES = 250
+"""A column with more different values than that is no choice; the paper's seeds have 200 topics."""
+
+FEW = 12
+"""So many values are a choice even where each occurs once."""
 
 MOST_BYTES = 256 * 1024 * 1024
 AT_ONCE = 4
@@ -69,7 +72,8 @@ class Index:
             if pa.types.is_integer(column.type) or pa.types.is_boolean(column.type):
                 column = column.cast(pa.string())
             counts = pc.value_counts(column).to_pylist()
-            if 1 < len(counts) <= CHOICES:
+            most = min(CHOICES, max(FEW, self.table.num_rows // 2))
+            if 1 < len(counts) <= most:
                 counts.sort(key=lambda each: (-each["counts"], str(each["values"])))
                 found[name] = {_shown(each["values"]): each["counts"] for each in counts}
         return found

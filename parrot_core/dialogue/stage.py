@@ -88,6 +88,7 @@ def dialogue_row(seed: Row, dialogue: Dialogue) -> Row:
         "provenance": [_provenance(completion) for completion in dialogue.completions],
         "n_turns": dialogue.n_turns,
         "end_reason": dialogue.end_reason,
+        "topic": seed.get("topic"),  # seeds of before it was kept have none
     }
 
 

@@ -9,7 +9,7 @@ from markupsafe import Markup
 from parrot_core.monitor.inert import one_line
 
 WIDTH, HEIGHT = 380, 196
-LEFT, RIGHT, TOP, BOTTOM = 46, 14, 14, 36
+LEFT, RIGHT, TOP, BOTTOM = 56, 14, 14, 36
 
 
 @dataclass(frozen=True, slots=True)

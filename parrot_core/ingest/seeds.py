@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 from parrot_core.filters import first_failure
 from parrot_core.ingest.rules.rule import Rejection
 from parrot_core.ingest.splits import unit_hash
-from parrot_core.ingest.topics import spread, topics_of
+from parrot_core.ingest.topics import names_of, spread, topics_of
 from parrot_core.recipe import Recipe, Seeds
 from parrot_core.stage import Row, Run, ShardPlan, ShardWork, Slice, Stage
 
@@ -64,6 +64,7 @@ class SeedsStage(Stage):
                 "source_ids": [candidate.id],
                 "language": candidate.language,
                 "query": candidate.query,
+                "topic": topic,
             }
             if failure:
                 work.reject(candidate.id, [candidate.id], failure.reason, row, failure.detail)
@@ -158,14 +159,17 @@ def _candidates(rows: Iterator[Row], seed: int) -> Iterator[_Candidate]:
             )
 
 
-def _in_order(candidates: Sequence[_Candidate], recipe: Recipe) -> list[tuple[_Candidate, int]]:
+def _in_order(
+    candidates: Sequence[_Candidate], recipe: Recipe
+) -> list[tuple[_Candidate, str | None]]:
     """The candidates with their topics, in the order in which they are looked at."""
     if not recipe.seeds.topics:
-        return [(candidate, 0) for candidate in candidates]
+        return [(candidate, None) for candidate in candidates]
     about = [candidate.about for candidate in candidates]
     topics = topics_of(about, recipe.seeds.topics, recipe.seed)
     strata = [(c.source, c.language, t) for c, t in zip(candidates, topics, strict=True)]
-    return [(candidates[place], topics[place]) for place in spread(strata)]
+    names = names_of(about, topics)
+    return [(candidates[place], names[topics[place]]) for place in spread(strata)]
 
 
 def _unusable(

@@ -15,7 +15,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from parrot_core.filters.similarity import tokens
+from parrot_core.filters.similarity import WITHOUT_CONTENT, tokens
 
 Vectors: TypeAlias = NDArray[np.float32]
 
@@ -26,6 +26,8 @@ CHARS = 900
 """Characters read of a text."""
 _MOST_SHARE = 0.05  # of texts that a word may be in; else it's of no topic
 _LEAST_TEXTS = 3
+_NAME_WORDS = 3
+_NAME_CHARS = 3
 _ROUNDS = 15
 _BATCH = 2048
 
@@ -49,6 +51,33 @@ def topics_of(texts: Sequence[str], number: int, seed: int) -> list[int]:
     for batch in _vectors(texts, weights):
         nearest += np.argmax(_unit(batch @ axes) @ centres.T, axis=1).tolist()
     return nearest
+
+
+def names_of(texts: Sequence[str], topics: Sequence[int]) -> dict[int, str]:
+    """A name for each topic: the words that tell its texts from the others, the surest first.
+
+    Args:
+        texts: what the topics were told by.
+        topics: the topic of each text.
+    """
+    overall: Counter[str] = Counter()
+    within: dict[int, Counter[str]] = {topic: Counter() for topic in sorted(set(topics))}
+    for text, topic in zip(texts, topics, strict=True):
+        words = {word for word in _words(text) if len(word) >= _NAME_CHARS and word.isalpha()}
+        words -= WITHOUT_CONTENT
+        overall.update(words)
+        within[topic].update(words)
+    sizes = Counter(topics)
+    names: dict[int, str] = {}
+    for topic, found in within.items():
+        surprise = {
+            word: n * np.log(n / sizes[topic] * len(texts) / overall[word])
+            for word, n in found.items()
+        }
+        ranked = sorted(surprise, key=lambda word: (-surprise[word], word))
+        name = ", ".join(ranked[:_NAME_WORDS]) or "other"
+        names[topic] = name if name not in names.values() else f"{name} ({topic})"
+    return names
 
 
 def spread(strata: Sequence[object]) -> list[int]:

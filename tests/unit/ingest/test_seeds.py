@@ -112,8 +112,12 @@ def test_seeds_are_spread_over_topics_and_languages(tmp_path: Path) -> None:
     found = [next(k for k, (_, t) in enumerate(kinds) if t in row["query"]) for row in work.emitted]
     assert found.count(2) == 8
     assert found.count(1) >= 6
+    topics = {row["topic"] for row in work.emitted}
+    assert len(topics) == work.metrics["topics"] == 2
+    assert all(topics)
     plain = _seeds(tmp_path, rows, 24).emitted
     assert sum("soup" in row["query"] for row in plain) <= 2
+    assert {row["topic"] for row in plain} == {None}
     assert [r["id"] for r in _seeds(tmp_path, rows[::-1], 24, topics=2).emitted] == [
         row["id"] for row in work.emitted
     ]

@@ -5,7 +5,7 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from parrot_core.ingest.topics import spread, topics_of
+from parrot_core.ingest.topics import names_of, spread, topics_of
 
 
 def test_texts_about_the_same_thing_share_a_topic() -> None:
@@ -37,3 +37,19 @@ def test_strata_are_taken_in_turn_as_long_as_they_last(strata: list[int]) -> Non
         counts = {s: sum(strata[p] == s for p in order[:taken]) for s in set(strata)}
         left = [s for s in counts if counts[s] < strata.count(s)]
         assert not left or max(counts.values()) - min(counts[s] for s in left) <= 1
+
+
+def test_a_topic_is_named_by_the_words_that_tell_it_from_the_others() -> None:
+    texts = ["please sort a python list", "the python list again", "bake garlic soup", "soup 12"]
+    names = names_of(texts, [0, 0, 1, 1])
+    assert names[0].split(", ")[:2] == ["list", "python"]
+    assert names[1].startswith("soup")
+
+
+@given(st.lists(st.tuples(st.text(max_size=20), st.integers(0, 4)), max_size=30))
+def test_every_topic_has_a_name_of_its_own(drawn: list[tuple[str, int]]) -> None:
+    topics = [topic for _, topic in drawn]
+    names = names_of([text for text, _ in drawn], topics)
+    assert set(names) == set(topics)
+    assert all(names.values())
+    assert len(set(names.values())) == len(names)
