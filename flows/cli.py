@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from flows import control, data_cli, logs, measure, operate, reports_cli
+from flows import control, data_cli, logs, measure, operate, prove, reports_cli
 from flows.options import DEFAULT_LAKE, AsJson, LakeHere
 from parrot_core.errors import ParrotError, UserError
 from parrot_core.lake.lake import DatasetVersion, Lake
@@ -49,6 +49,7 @@ app.command("export")(data_cli.export)
 control.register(app)
 operate.register(app)
 measure.register(app)
+prove.register(app)
 app.command()(reports_cli.report)
 app.command()(reports_cli.diff)
 

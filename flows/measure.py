@@ -69,7 +69,7 @@ def accuracy(
         typer.echo(json.dumps(result, indent=1))
         return
     for grid in grids:
-        typer.echo(grid.markdown()) if markdown else _show(grid)
+        typer.echo(grid.markdown()) if markdown else show(grid)
     typer.echo(
         f"{result['measured']} of {result['pairs']} pairs measured; left out: "
         + ", ".join(f"{n} {reason}" for reason, n in result["left_out"].items())
@@ -131,7 +131,7 @@ def ablate(
         typer.echo(json.dumps(found.result, indent=1))
     else:
         for grid in (ablation_grid(found.result), *found.more):
-            _show(grid)
+            show(grid)
         typer.echo(f"{notes(found.result)}\n{found.place}")
     if found.failures:
         named = "; ".join(f"{name}: {why}" for name, why in found.failures.items())
@@ -152,10 +152,11 @@ def _show_plan(plans: Sequence["CellPlan"], as_json: bool) -> None:
         )
         for each in plans
     )
-    _show(Grid("What each cell makes, and takes from others", ("run", "makes", "takes"), cells))
+    show(Grid("What each cell makes, and takes from others", ("run", "makes", "takes"), cells))
 
 
-def _show(grid: Grid) -> None:
+def show(grid: Grid) -> None:
+    """Print one table to the terminal."""
     table = Table(*grid.header, title=grid.title, title_justify="left")
     for row in grid.rows:
         table.add_row(*row)

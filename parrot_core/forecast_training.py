@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from parrot_core.forecast_basis import Basis
 from parrot_core.recipe import TrainDpo, Training
 from parrot_core.stage import Run
-from parrot_core.training.estimate import Memory, flops_of, hours_of, memory_of
+from parrot_core.training.estimate import Memory, flops_of, hours_of, memory_of, tokens_of_pair
 from parrot_core.training.shapes import shape_of
 
 MESSAGE_TOKENS = 6.0
@@ -28,7 +28,7 @@ class TrainingForecast:
     devices: int
     strategy: str
     examples: int
-    tokens: int  # over all epochs
+    tokens: int  # computed over all epochs
     parameters: int | None
     memory: Memory | None  # of one device
     total_bytes: float | None
@@ -57,11 +57,15 @@ def _forecast(
     passes = examples * settings.epochs
     if settings.max_steps is not None:
         passes = min(passes, settings.max_steps * settings.batch_size)
-    sequences = 2 if isinstance(settings, TrainDpo) else 1
-    tokens = passes * sequences * min(each, settings.max_length)
+    length = min(each, settings.max_length)
+    if isinstance(settings, TrainDpo):
+        answer = min(basis.answer.value + MESSAGE_TOKENS, length)
+        length = tokens_of_pair(settings, length, answer)
+    tokens = passes * length
     shape = shape_of(base, run)
     devices = settings.devices.processes
-    memory = memory_of(settings, shape, basis.gpu_reserve.value * 1e9) if shape else None
+    reserve = basis.gpu_reserve.value * 1e9
+    memory = memory_of(settings, shape, reserve, _longest_answer(run)) if shape else None
     hours = None
     if shape is not None:
         flops = flops_of(settings, shape, tokens)
@@ -78,6 +82,13 @@ def _forecast(
         memory.total if memory else None,
         hours,
     )
+
+
+def _longest_answer(run: Run) -> int:
+    """Tokens that an answer of a pair may have: the dialogue's, or a negative."""
+    recipe = run.recipe
+    longest = max(recipe.synthesize.answer.max_tokens, recipe.capo.sampling.max_tokens)
+    return longest + round(MESSAGE_TOKENS)
 
 
 def _examples(run: Run, basis: Basis, stage: str) -> tuple[float, float]:

@@ -1,5 +1,6 @@
-"""How likely a model finds given answers: ``python -m … MODEL QUERIES SCORES MAX_LENGTH``.
+"""How likely a model finds given answers.
 
+``python -m … MODEL QUERIES SCORES MAX_LENGTH [TOKENIZER]``, see :mod:`.likelihoods`.
 A process of its own, so that a model's memory goes with it. A query's answers are computed as one
 prefix tree (see ``training/prefix_trees``) where the model's attention allows it.
 """
@@ -22,15 +23,22 @@ from parrot_core.training.prefix_trees import IGNORED, PrefixTree, tree_mask
 class AnswerLikelihood:
     """A loaded model that says how likely it finds answers."""
 
-    def __init__(self, model: Path | str, max_length: int) -> None:
+    def __init__(
+        self, model: Path | str, max_length: int, tokenizer: Path | str | None = None
+    ) -> None:
         """Load it: on a GPU in the precision it was stored in, else in 32 bits.
+
+        Args:
+            model: a folder or a Hugging Face id.
+            max_length: tokens of prompt and answer.
+            tokenizer: whose tokenizer and chat template to take; the model's own when not given.
 
         Raises:
             UserError: the model has no chat template to show it a conversation with.
         """
-        self._tokenizer: Any = AutoTokenizer.from_pretrained(model)
+        self._tokenizer: Any = AutoTokenizer.from_pretrained(tokenizer or model)
         if self._tokenizer.chat_template is None:
-            raise UserError(f"{model}: its tokenizer has no chat template")
+            raise UserError(f"{tokenizer or model}: its tokenizer has no chat template")
         gpu = torch.cuda.is_available()
         self._device = torch.device("cuda" if gpu else "cpu")
         loaded: Any = AutoModelForCausalLM.from_pretrained(
@@ -127,9 +135,9 @@ def _lines(path: Path) -> Iterator[dict[str, Any]]:
 
 def main(arguments: Sequence[str]) -> int:
     """Score a file of queries; the last line of standard error says what went wrong."""
-    model, queries, scores, max_length = arguments
+    model, queries, scores, max_length, *tokenizer = arguments
     try:
-        scorer = AnswerLikelihood(model, int(max_length))
+        scorer = AnswerLikelihood(model, int(max_length), *tokenizer)
         with Path(scores).open("w", encoding="utf-8") as file:
             for query in _lines(Path(queries)):
                 found = scorer.score(query["prompt"], query["answers"])

@@ -4,15 +4,12 @@ It needs no judge: each pair asks whether log p(chosen | prompt) > log p(rejecte
 kind of negative (Sun et al. 2024, §3.3, Table 6) and by turn, on pairs that were held out.
 """
 
-import json
-import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from parrot_core.errors import ParrotError, UserError
+from parrot_core.errors import UserError
 from parrot_core.evaluation.grid import Grid
 from parrot_core.evaluation.held_out_pairs import (
     SEEN,
@@ -23,10 +20,11 @@ from parrot_core.evaluation.held_out_pairs import (
     learned_by,
     measured,
 )
+from parrot_core.evaluation.likelihoods import Asked, Scorer, Scores, scores_of
 from parrot_core.evaluation.summary import Judged, summarise
 from parrot_core.lake.lake import Lake
 from parrot_core.runner import work_folder
-from parrot_core.training.models import child_environment, model_cache
+from parrot_core.training.models import model_cache
 
 Measure = Literal["mean", "sum", "margin"]
 MEASURES: dict[Measure, str] = {
@@ -34,8 +32,6 @@ MEASURES: dict[Measure, str] = {
     "sum": "% of pairs in which the whole chosen answer is likelier",
     "margin": "log-likelihood a token of the chosen answer above the rejected one's, in nats",
 }
-Scores = dict[str, list[tuple[float, int]] | None]
-"""For each query the sum of log p and the tokens of the chosen answer, then of each negative."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,26 +125,8 @@ def _scores(
 ) -> Scores:
     """Have a process score every answer of every query."""
     place = lake.model(model.name, model.version).local_copy(model_cache() / "lake")
-    asked, found = folder / f"{model}-queries.jsonl", folder / f"{model}-scores.jsonl"
-    with asked.open("w", encoding="utf-8") as file:
-        for query in queries:
-            answers = [query.chosen, *query.rejected.values()]
-            line = {"id": query.id, "prompt": query.prompt, "answers": answers}
-            file.write(json.dumps(line) + "\n")
-    module = "parrot_core.evaluation.answer_likelihood"
-    command = [sys.executable, "-m", module, str(place), str(asked), str(found)]
-    done = subprocess.run(
-        [*command, str(settings.max_length)],
-        capture_output=True,
-        text=True,
-        env=child_environment(),
-    )
-    if done.returncode != 0:
-        said = [line for line in done.stderr.splitlines() if line.strip()]
-        why = said[-1] if said else f"its process ended with status {done.returncode}"
-        raise ParrotError(f"{model}: its answers can't be scored: {why}")
-    lines = map(json.loads, found.read_text(encoding="utf-8").splitlines())
-    return {line["id"]: line["scores"] for line in lines}
+    asked = (Asked(q.id, q.prompt, [q.chosen, *q.rejected.values()]) for q in queries)
+    return scores_of(Scorer(str(model), place), asked, settings.max_length, folder)
 
 
 def _part(queries: Sequence[QueryPairs], scores: Mapping[str, Scores], seed: int) -> dict[str, Any]:

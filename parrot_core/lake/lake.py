@@ -27,6 +27,7 @@ from pydantic import ValidationError
 
 from parrot_core.errors import CorruptFile, MissingVersion, StorageError, VersionConflict
 from parrot_core.lake.manifest import FileEntry, Manifest
+from parrot_core.lake.row_ranges import fetched_rows, local_rows
 from parrot_core.lake.storage import Storage, to_json
 
 Kind = Literal["dataset", "model"]
@@ -169,10 +170,14 @@ class DatasetVersion(_Version):
         if rows >= entry.rows:
             yield self._table(entry, None)
             return
+        path, root = f"{self._folder}/{entry.path}", self._storage.local_root
         with self._present(entry):
             self._verify_once(entry)
-            with self._storage.open(f"{self._folder}/{entry.path}") as file:
-                yield from _rows_between(pq.ParquetFile(file, pre_buffer=True), start, start + rows)
+            if root is not None:
+                yield from local_rows(root / path, start, start + rows)
+                return
+            with self._storage.open(path) as file:
+                yield from fetched_rows(file, start, start + rows)
 
     def table(self, columns: Sequence[str] | None = None) -> pa.Table:
         """All rows as one Arrow table."""
@@ -258,16 +263,6 @@ class DatasetVersion(_Version):
             raise StorageError(
                 f"{self.url}/{entry.path}: missing from a published version"
             ) from None
-
-
-def _rows_between(file: pq.ParquetFile, start: int, end: int) -> Iterator[pa.Table]:
-    first = 0
-    for group in range(file.num_row_groups):
-        rows = file.metadata.row_group(group).num_rows
-        skip, stop = max(0, start - first), min(rows, end - first)
-        if skip < stop:
-            yield file.read_row_group(group).slice(skip, stop - skip)
-        first += rows
 
 
 class ModelVersion(_Version):

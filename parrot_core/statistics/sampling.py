@@ -66,16 +66,42 @@ def ratio(
     if len(above) < 2:
         return value, None, None
     means = _resampled(above, below, np.random.default_rng(seed))
-    low, high = np.percentile(means, [2.5, 97.5])
+    low, high = np.nanpercentile(means, [2.5, 97.5])
+    return value, float(low), float(high)
+
+
+Ratio = tuple[Sequence[float], Sequence[float]]
+"""Numerators and denominators, one of each a session."""
+
+
+def ratio_difference(
+    one: Ratio, other: Ratio, seed: int
+) -> tuple[float | None, float | None, float | None]:
+    """A ratio less another over the same sessions, with its paired 95 % bootstrap interval.
+
+    A resample draws the same sessions for both, so that what makes a session hard for both
+    cancels out.
+
+    Returns:
+        As :func:`ratio`; all None where one of them has no data.
+    """
+    sides = [[np.asarray(part, dtype=np.float64) for part in side] for side in (one, other)]
+    if any(below.sum() == 0 for _, below in sides):
+        return None, None, None
+    value = float(np.subtract(*(above.sum() / below.sum() for above, below in sides)))
+    if len(one[0]) < 2:
+        return value, None, None
+    drawn = [_resampled(above, below, np.random.default_rng(seed)) for above, below in sides]
+    low, high = np.nanpercentile(np.subtract(*drawn), [2.5, 97.5])
     return value, float(low), float(high)
 
 
 def _resampled(above: Floats, below: Floats, rng: np.random.Generator) -> Floats:
+    """The ratio of each resample; not a number where its denominators sum to nothing."""
     count = len(above)
     found: Floats = np.empty(RESAMPLES)
     for place in range(RESAMPLES):
         taken = rng.integers(0, count, count)
         total = below[taken].sum()
         found[place] = above[taken].sum() / total if total else np.nan
-    known: Floats = found[~np.isnan(found)]
-    return known
+    return found

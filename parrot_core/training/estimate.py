@@ -9,6 +9,7 @@ model-FLOPs utilisation, Chowdhery et al. 2022, §4.1.
 from dataclasses import dataclass
 
 from parrot_core.recipe import TrainDpo, Training
+from parrot_core.training.schedule import Schedule
 
 STATE_BYTES = {"parameters": 4, "gradients": 4, "optimiser": 8}
 """A parameter's, as the trainer holds them: fp32 weights and gradients, AdamW's two moments."""
@@ -72,7 +73,9 @@ class Memory:
         return states + self.working_copies + self.activations + self.reserve
 
 
-def memory_of(settings: Training, shape: Shape, reserve: float) -> Memory:
+def memory_of(
+    settings: Training, shape: Shape, reserve: float, answer: int | None = None
+) -> Memory:
     """Estimate what one device holds at the worst moment: a batch of the longest sequences.
 
     The head is computed for some positions at a time and not counted.
@@ -81,6 +84,7 @@ def memory_of(settings: Training, shape: Shape, reserve: float) -> Memory:
         settings: batch, length, strategy, LoRA, gradient checkpointing.
         shape: the model.
         reserve: bytes for the context, communication buffers and fragmentation.
+        answer: tokens of the longest answer of a pair; ``max_length`` where nothing bounds it.
     """
     adapters = shape.adapter_parameters(settings.lora.r) if settings.lora else 0
     learned = adapters or shape.parameters
@@ -96,28 +100,60 @@ def memory_of(settings: Training, shape: Shape, reserve: float) -> Memory:
         gradients=learned * STATE_BYTES["gradients"] / of_rest,
         optimiser=learned * STATE_BYTES["optimiser"] / of_rest,
         working_copies=gathered * COMPUTE_BYTES,
-        activations=activation_bytes(settings, shape),
+        activations=activation_bytes(settings, shape, answer),
         reserve=reserve,
     )
 
 
-def activation_bytes(settings: Training, shape: Shape) -> float:
+def activation_bytes(settings: Training, shape: Shape, answer: int | None = None) -> float:
     """Bytes that the backward pass finds again, on one device.
 
     A layer keeps, a token: its two norms' inputs (2h), attention's input, queries, keys, values
     and output (3h + 2 keys' widths, at equal heads 5h), the MLP's input (h), and four times the
     MLP's width (gate, up, the activated gate, their product); two bytes each. With gradient
     checkpointing a layer keeps its input alone, and one layer at a time is computed again.
+    DPO on shared prefixes has a mask besides, a byte for each two tokens of a tree.
     """
-    sequences = settings.per_device_batch_size * (2 if isinstance(settings, TrainDpo) else 1)
-    tokens = sequences * settings.max_length
+    tokens, mask = _at_once(settings, answer)
     keys = shape.kv_heads * shape.head
     queries = shape.heads * shape.head
     numbers = 4 * shape.hidden + 2 * queries + 2 * keys + 4 * shape.mlp
     layer = tokens * numbers * COMPUTE_BYTES
     if not settings.gradient_checkpointing:
-        return shape.layers * layer
-    return shape.layers * tokens * shape.hidden * COMPUTE_BYTES + layer
+        return shape.layers * layer + mask
+    return shape.layers * tokens * shape.hidden * COMPUTE_BYTES + layer + mask
+
+
+def _at_once(settings: Training, answer: int | None) -> tuple[int, int]:
+    """(tokens that a device computes at once, bytes of the trees' masks), at the most.
+
+    A pair is two sequences of ``max_length``. Where queries share their prefix, so many pairs lie
+    in so many trees: in each a history with its longest answer fills ``max_length``, and every
+    pair adds another answer. Pairs that are no multiple of a query's begin inside one.
+    """
+    if not isinstance(settings, TrainDpo):
+        return settings.per_device_batch_size * settings.max_length, 0
+    if not settings.share_prefix:
+        return 2 * settings.per_device_batch_size * settings.max_length, 0
+    negatives = len(settings.strategies)
+    pairs = Schedule.of(settings, 1, settings.devices.processes).per_device
+    trees = pairs // negatives if pairs % negatives == 0 else 1 - (1 - pairs) // negatives
+    longest = min(settings.max_length if answer is None else answer, settings.max_length)
+    widest = settings.max_length + min(pairs, negatives) * longest
+    return trees * settings.max_length + pairs * longest, trees * widest**2
+
+
+def tokens_of_pair(settings: TrainDpo, sequence: float, answer: float) -> float:
+    """Tokens computed for one pair, on average.
+
+    Args:
+        settings: whether a query's pairs share their prefix, and how many they are.
+        sequence: tokens of history, query and answer.
+        answer: tokens of the answer.
+    """
+    if not settings.share_prefix:
+        return 2 * sequence
+    return sequence / len(settings.strategies) + answer
 
 
 def flops_of(settings: Training, shape: Shape, tokens: float) -> float:
@@ -130,7 +166,7 @@ def flops_of(settings: Training, shape: Shape, tokens: float) -> float:
     Args:
         settings: which training it is.
         shape: the model.
-        tokens: over all epochs; for DPO those of chosen and rejected sequences together.
+        tokens: computed over all epochs, see :func:`tokens_of_pair` for DPO.
     """
     each = 4 if settings.lora else 6
     # The reference is asked once, however many epochs there are.

@@ -11,6 +11,7 @@ from parrot_core.training.estimate import (
     flops_of,
     hours_of,
     memory_of,
+    tokens_of_pair,
 )
 from parrot_core.training.shapes import KNOWN, parse_shape, shape_of
 from tests.fakes import FakeWork, small_recipe
@@ -98,8 +99,50 @@ def test_without_checkpointing_every_layer_keeps_its_activations():
 
 def test_a_pair_is_two_sequences():
     settings = {"per_device_batch_size": 1, "max_length": 100}
-    pair = activation_bytes(TrainDpo(**settings), LLAMA_13B)
+    pair = activation_bytes(TrainDpo(**settings, share_prefix=False), LLAMA_13B)
     assert pair == 2 * activation_bytes(TrainSft(base="x", **settings), LLAMA_13B)
+
+
+PER_TOKEN = 40 * 2 * (8 * 5120 + 4 * 13824)
+"""Bytes of activations a token, all layers kept."""
+
+
+@pytest.mark.parametrize(
+    ("pairs_a_step", "at_once", "trees", "pairs"),
+    [  # pairs of a step on 8 devices, queries a device at once
+        (24, 1, 1, 3),
+        (48, 2, 2, 6),
+        (32, 4, 2, 4),  # 4 pairs a device: the last three of a query and one of the next
+        (16, 4, 2, 2),
+        (8, 4, 1, 1),
+    ],
+)
+def test_pairs_that_share_a_prefix_are_trees(pairs_a_step, at_once, trees, pairs):
+    """A tree is one sequence of 100 tokens with its longest answer, and 20 more for each pair."""
+    settings = TrainDpo(
+        batch_size=pairs_a_step,
+        per_device_batch_size=at_once,
+        max_length=100,
+        devices=Devices(processes=8),
+    )
+    tokens = trees * 100 + pairs * 20
+    mask = trees * (100 + min(pairs, 3) * 20) ** 2
+    assert activation_bytes(settings, LLAMA_13B, 20) == tokens * PER_TOKEN + mask
+
+
+def test_sharing_a_prefix_never_takes_more_than_the_same_pairs_apart():
+    settings = {"batch_size": 3, "max_length": 1000, "devices": Devices(processes=1)}
+    shared = activation_bytes(TrainDpo(**settings, per_device_batch_size=1), LLAMA_13B, 100)
+    apart = TrainDpo(**settings, per_device_batch_size=3, share_prefix=False)
+    assert shared < 0.25 * activation_bytes(apart, LLAMA_13B)
+    unbounded = activation_bytes(TrainDpo(**settings, per_device_batch_size=1), LLAMA_13B)
+    assert shared < unbounded < activation_bytes(apart, LLAMA_13B)
+
+
+def test_tokens_of_a_pair_are_its_own_answer_and_its_share_of_the_rest():
+    assert tokens_of_pair(TrainDpo(), 1000, 100) == pytest.approx(1000 / 3 + 100)
+    assert tokens_of_pair(TrainDpo(share_prefix=False), 1000, 100) == 2000
+    assert tokens_of_pair(TrainDpo(strategies=("neglect",)), 1000, 100) == 1100
 
 
 def test_lora_has_gradients_and_moments_of_its_adapters_alone():

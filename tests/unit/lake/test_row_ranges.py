@@ -1,0 +1,66 @@
+"""Parts of a Parquet file: the rows asked for, read in the caller's thread, a request a group."""
+
+import io
+import threading
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from parrot_core.lake.row_ranges import fetched_rows, local_rows
+
+ROWS = 50
+TABLE = pa.table(
+    {
+        "id": [f"row {n}" for n in range(ROWS)],
+        "text": [None if n % 7 == 0 else "word " * (n % 5) for n in range(ROWS)],
+        "messages": [[{"role": "user", "content": str(n)}] * (n % 3) for n in range(ROWS)],
+    }
+)
+
+
+class Watched(io.BytesIO):
+    """A remote file that notes who reads how much of it."""
+
+    def __init__(self, data):
+        super().__init__(data)
+        self.reads = []
+
+    def read(self, size=-1):
+        self.reads.append((threading.current_thread(), size))
+        return super().read(size)
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory):
+    place = tmp_path_factory.mktemp("rows") / "rows.parquet"
+    pq.write_table(TABLE, place, row_group_size=8, compression="zstd")
+    return place
+
+
+@given(start=st.integers(0, ROWS), count=st.integers(0, ROWS))
+def test_a_part_holds_the_rows_asked_for_wherever_the_file_is(path, start, count):
+    expected = TABLE.slice(start, count)
+    for tables in (
+        local_rows(path, start, start + count),
+        fetched_rows(io.BytesIO(path.read_bytes()), start, start + count),
+    ):
+        found = list(tables)
+        assert sum(table.num_rows for table in found) == expected.num_rows
+        if found:
+            assert pa.concat_tables(found).to_pylist() == expected.to_pylist()
+
+
+def test_a_remote_file_is_read_in_the_callers_thread_and_a_row_group_at_once(path):
+    def reads(rows):
+        file = Watched(path.read_bytes())
+        assert sum(table.num_rows for table in fetched_rows(file, 0, rows)) == rows
+        assert {thread for thread, _ in file.reads} == {threading.current_thread()}
+        return len(file.reads)
+
+    footer = reads(0)
+    assert footer <= 3
+    assert reads(8) == footer + 1
+    assert reads(24) == footer + 3
