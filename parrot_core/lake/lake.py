@@ -167,7 +167,8 @@ class DatasetVersion(_Version):
         """
         entry = self.manifest.files[position]
         if rows >= entry.rows:
-            yield self._table(entry, None)
+            with self._present(entry), self._parquet(entry) as parquet:
+                yield from _rows_between(parquet, 0, entry.rows)
             return
         with self._present(entry):
             self._verify_once(entry)
