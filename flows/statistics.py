@@ -18,6 +18,7 @@ from parrot_core.lake.lake import Lake
 from parrot_core.monitor.inert import one_line
 from parrot_core.recipe import Recipe, load_recipe
 from parrot_core.statistics.compute import Options, Told
+from parrot_core.statistics.perplexity import QUERIES as ASKER_QUERIES
 from parrot_core.statistics.values import Statistics
 from parrot_core.statistics.versions import statistics_of, with_asker, with_judge
 from parrot_core.training.models import model_cache
@@ -33,6 +34,7 @@ class Wanted:
     tokenizer: str = "words"
     human: str | None = None  # None: what lineage says; empty: none
     asker: str | None = None
+    asker_queries: int = ASKER_QUERIES
     judge: str | None = None
     recipe: Path | None = None
     judge_queries: int = 200
@@ -53,7 +55,9 @@ def _measured(
     if wanted.asker is not None:
         told.step(f"{wanted.asker}'s perplexity of {what}", None)
         copies = model_cache() / "lake"
-        found = with_asker(lake, what, found, wanted.asker, wanted.human, copies)
+        found = with_asker(
+            lake, what, found, wanted.asker, wanted.human, copies, wanted.asker_queries, told
+        )
     if wanted.judge is not None:
         told.step(f"asking {wanted.judge} about {what}", None)
         found = with_judge(lake, what, found, wanted.judge, recipe, wanted.judge_queries)

@@ -22,7 +22,7 @@ from parrot_core.ingest.spool import Spool
 from parrot_core.stage import Row, Run, ShardPlan, ShardWork, Slice, Stage
 
 SESSIONS_AT_ONCE = 250
-CHARS_AT_ONCE = 4 << 20
+CHARS_AT_ONCE = 1 << 20
 """So many sessions, or characters, are looked at together."""
 
 

@@ -28,7 +28,7 @@ Kept = TypeVar("Kept")
 
 MOST_BY_DEFAULT = 4
 """More than the process that reads and writes can feed."""
-ALONE = 4
+ALONE = 8
 """Batches worked on here before processes are started: a small input isn't worth their imports."""
 _THREADS = ("POLARS_MAX_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 

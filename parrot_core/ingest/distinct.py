@@ -98,10 +98,14 @@ class Distinct:
             for place in compared
             if (held := ordered[place].benchmark)
         }
+        least = self._settings.similarity
+        if least is None:
+            self.figures |= {"alike_sessions": 0, "alike_first_queries": 0}
+            return rejected
         left = [place for place in compared if place not in rejected]
         alike_from, whole = _bands({place: ordered[place].signature for place in left})
         opened_by, opening = _bands({place: ordered[place].opening for place in left})
-        read, shingler, least = self._read, self._shingler, self._settings.similarity
+        read, shingler = self._read, self._shingler
         sessions = similar_pairs(
             whole, lambda i: shingler.of_session(read(ordered[alike_from[i]].place)), least
         )

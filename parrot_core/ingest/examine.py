@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 
 import orjson
 
@@ -107,12 +108,23 @@ class Examiner:
         self, sessions: Sequence[CleanSession]
     ) -> Iterator[tuple[str | None, bytes | None, bytes | None]]:
         """Of each session: what it holds of the benchmark, and both signatures."""
+        if self._settings.near_duplicates.similarity is None and self._benchmark is None:
+            yield from ((None, None, None) for _ in sessions)
+            return
         texts = [self._shingler.of_session(session.messages) for session in sessions]
-        openings = [self._shingler.of_query(one.messages[0]["content"]) for one in sessions]
-        whole, opening = _bands(texts, 1), _bands(openings, MIN_TRIPLES)
+        whole, opening = self._bands_of(sessions, texts)
         for session, text in zip(sessions, texts, strict=True):
             held = self._benchmark.found_in(session.messages, text) if self._benchmark else None
             yield held, next(whole), next(opening)
+
+    def _bands_of(
+        self, sessions: Sequence[CleanSession], texts: Sequence[Hashes]
+    ) -> tuple[Iterator[bytes | None], Iterator[bytes | None]]:
+        """Bands of sessions and of their opening queries."""
+        if self._settings.near_duplicates.similarity is None:
+            return repeat(None), repeat(None)
+        openings = [self._shingler.of_query(one.messages[0]["content"]) for one in sessions]
+        return _bands(texts, 1), _bands(openings, MIN_TRIPLES)
 
 
 def _bands(texts: Sequence[Hashes], least: int) -> Iterator[bytes | None]:

@@ -66,4 +66,6 @@ def session_language(messages: Sequence[Message], detector: LanguageDetector) ->
 
 def _prose(content: str) -> str:
     beginning = content[: 4 * _CHARS_A_MESSAGE]
-    return " ".join(_CODE.sub(" ", beginning).split())[:_CHARS_A_MESSAGE]
+    if "`" in beginning or "://" in beginning:  # the pattern is slow where there is neither
+        beginning = _CODE.sub(" ", beginning)
+    return " ".join(beginning.split())[:_CHARS_A_MESSAGE]

@@ -16,7 +16,7 @@ Hashes: TypeAlias = NDArray[np.uint64]
 QUERY_CHARS = 3000
 RESPONSE_CHARS = 200
 """Characters read of a message: a query says what a session is about, a response much of itself."""
-_CACHED_WORDS = 300_000
+_CACHED_WORDS = 100_000
 _STEPS = np.array([1, 0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F], dtype=np.uint64)
 
 

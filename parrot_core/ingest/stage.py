@@ -21,7 +21,7 @@ from parrot_core.lake.manifest import Receipt
 from parrot_core.stage import Run, ShardPlan, ShardWork, Stage
 
 RECORDS_AT_ONCE = 250
-CHARS_AT_ONCE = 4 << 20
+CHARS_AT_ONCE = 1 << 20
 """Texts of so many records, or characters, are cleaned together."""
 
 

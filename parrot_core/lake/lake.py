@@ -168,7 +168,8 @@ class DatasetVersion(_Version):
         """
         entry = self.manifest.files[position]
         if rows >= entry.rows:
-            yield self._table(entry, None)
+            with self._present(entry), self._parquet(entry) as parquet:
+                yield from _rows_between(parquet, 0, entry.rows)
             return
         path, root = f"{self._folder}/{entry.path}", self._storage.local_root
         with self._present(entry):

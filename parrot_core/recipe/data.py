@@ -26,13 +26,13 @@ SessionCheck = Literal["sensitive", "refusal", "other_vendor", "code_only"]
 class NearDuplicates(Model):
     """Sessions that say nearly the same: found across all sources by MinHash, then verified."""
 
-    similarity: float = Field(
+    similarity: float | None = Field(
         0.8,
         ge=0.5,
         le=1,
         description=(
             "Jaccard similarity of word triples from which two sessions, or two opening queries, "
-            "count as nearly the same."
+            "count as nearly the same; null looks for exact copies alone."
         ),
     )
     sessions: Literal["reject", "group"] = Field(

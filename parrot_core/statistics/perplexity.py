@@ -1,6 +1,7 @@
 """Parrot-Ask's own perplexity: how surprised it is by human and by synthesized follow-ups."""
 
 import math
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,30 +9,37 @@ from typing import Any
 
 from parrot_core.engines.types import Message
 from parrot_core.errors import UserError
+from parrot_core.statistics.compute import Told
 from parrot_core.statistics.judge import Question, draw_questions
 from parrot_core.statistics.measures.measure import Ratio
-from parrot_core.statistics.reading import SessionSet
+from parrot_core.statistics.reading import Progress, SessionSet
 from parrot_core.statistics.values import Figure, Found
 from parrot_core.training.markup import markup_of
 from parrot_core.training.templates import chat_template
 
 QUERIES = 60
-"""Follow-up queries of each side."""
+"""Follow-up queries of each side, unless told otherwise."""
 CONTEXT_TOKENS = 512
 QUERY_TOKENS = 128
 """A longer query is scored up to here."""
 
 DESCRIPTION = (
     "Mean negative log-likelihood, in nats a token, that the asker gives to follow-up queries with "
-    f"their history ({QUERIES} drawn queries a side, the first {QUERY_TOKENS} tokens of each; "
-    f"oldest turns are left out beyond {CONTEXT_TOKENS} tokens of history; the end of the turn "
-    "counts). A set whose queries surprise the asker as much as human ones do is human-like in its "
-    "eyes; samples at a low temperature surprise it less."
+    f"their history ({QUERIES} drawn queries a side unless told otherwise, the first "
+    f"{QUERY_TOKENS} tokens of each; oldest turns are left out beyond {CONTEXT_TOKENS} tokens of "
+    "history; the end of the turn counts). A set whose queries surprise the asker as much as human "
+    "ones do is human-like in its eyes; samples at a low temperature surprise it less."
 )
 
 
 def asker_likeness(
-    folder: Path, name: str, ours: SessionSet, human: SessionSet | None, seed: int
+    folder: Path,
+    name: str,
+    ours: SessionSet,
+    human: SessionSet | None,
+    seed: int,
+    queries: int = QUERIES,
+    told: Told | None = None,
 ) -> Found:
     """Score both sides under the asker.
 
@@ -41,6 +49,8 @@ def asker_likeness(
         ours: the set that is measured.
         human: held-out human sessions; None scores ours alone.
         seed: of the samples and intervals.
+        queries: follow-up queries of each side, drawn at random.
+        told: is told of each query that was scored; one takes seconds on a CPU.
 
     Raises:
         UserError: torch or transformers isn't installed, or the folder holds no model.
@@ -51,9 +61,14 @@ def asker_likeness(
         sides["asker_nll_human"] = ("human queries", human)
     figures: list[Figure] = []
     notes = [f"asker: {name}"]
-    for key, (whose, sessions) in sides.items():
-        questions = draw_questions(sessions, QUERIES, seed).drawn
-        figure, skipped = _scored(asker, questions, key, f"{whose} under the asker (nats)", seed)
+    told = told or Told()
+    drawn = {
+        key: draw_questions(sessions, queries, seed).drawn for key, (_, sessions) in sides.items()
+    }
+    told.step(f"surprise of {name}", sum(map(len, drawn.values())))
+    for key, (whose, _) in sides.items():
+        title = f"{whose} under the asker (nats)"
+        figure, skipped = _scored(asker, drawn[key], key, title, seed, told.progress)
         figures.append(figure)
         if skipped:
             notes.append(f"asker: {skipped} {whose} hold its control tokens and weren't scored")
@@ -70,6 +85,9 @@ class _Asker:
 
 
 def _load(folder: Path) -> _Asker:
+    # Read when torch is loaded. Threads that spin while they wait starve each other beside other
+    # work: one of these models then takes a multiple of the time.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         import torch
         from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -92,11 +110,17 @@ def _load(folder: Path) -> _Asker:
 
 
 def _scored(
-    asker: _Asker, questions: Sequence[Question], key: str, title: str, seed: int
+    asker: _Asker,
+    questions: Sequence[Question],
+    key: str,
+    title: str,
+    seed: int,
+    progress: Progress = lambda _: None,
 ) -> tuple[Figure, int]:
     ratio = Ratio()
     skipped = 0
     for question in questions:
+        progress(1)
         texts = [question.query, *(message["content"] for message in question.history)]
         if any(token in text for token in asker.control for text in texts):
             skipped += 1

@@ -14,7 +14,7 @@ from parrot_core.stage import Run
 from parrot_core.statistics import human
 from parrot_core.statistics.compute import Options, Told, compute, fingerprint
 from parrot_core.statistics.judge import STAGE, judged
-from parrot_core.statistics.perplexity import asker_likeness
+from parrot_core.statistics.perplexity import QUERIES, asker_likeness
 from parrot_core.statistics.reading import (
     SessionSet,
     VersionSessions,
@@ -113,7 +113,14 @@ def _keep(lake: Lake, sessions: VersionSessions, key: str, found: Statistics) ->
 
 
 def with_asker(
-    lake: Lake, what: str, found: Statistics, asker: str, human_set: str | None, cache: Path
+    lake: Lake,
+    what: str,
+    found: Statistics,
+    asker: str,
+    human_set: str | None,
+    cache: Path,
+    queries: int = QUERIES,
+    told: Told | None = None,
 ) -> Statistics:
     """Add how surprised an asker is by the queries of a set, and by human ones.
 
@@ -124,6 +131,8 @@ def with_asker(
         asker: ``NAME[@VERSION]`` of a model in the lake, or a folder.
         human_set: see :func:`statistics_of`.
         cache: folder for copies of models of a remote lake.
+        queries: follow-up queries of each side, drawn at random.
+        told: see :func:`statistics_of`.
 
     Raises:
         UserError: no such model, or what it needs isn't installed.
@@ -131,7 +140,7 @@ def with_asker(
     sessions = open_sessions(lake, what)
     reference = _reference(lake, sessions, human_set)
     folder = _asker_folder(lake, asker, cache)
-    more = asker_likeness(folder, asker, sessions, reference, found.seed)
+    more = asker_likeness(folder, asker, sessions, reference, found.seed, queries, told)
     return found.model_copy(
         update={
             "figures": (*found.figures, *more.figures),

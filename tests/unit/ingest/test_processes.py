@@ -118,10 +118,10 @@ def test_an_error_on_the_way_leaves_no_process(
     monkeypatch.setattr(Crew, "__enter__", entered)
     monkeypatch.setattr(Crew, "__exit__", left)
     monkeypatch.setenv("PARROT_WORK", str(tmp_path / "work"))
-    calls = iter(range(9))
+    calls = iter(range(60))
 
     def fails_on_the_way(*_: Any) -> None:
-        if next(calls) == 6:
+        if next(calls) == 12:
             raise KeyboardInterrupt
 
     monkeypatch.setattr(stage._Intake, "emit", fails_on_the_way)
