@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 import yaml
 
+from flows.logs import JSON_ENVIRONMENT, RUN_LOGS_ENVIRONMENT
+
 PROJECT = Path(__file__).resolve().parents[3]
 FOLDER = PROJECT / "docker"
 TEXT = (FOLDER / "compose.yaml").read_text(encoding="utf-8")
@@ -126,6 +128,13 @@ def test_providers_keys_are_given_to_workers_only() -> None:
         name for name, each in SERVICES.items() if "OPENAI_API_KEY" in each.get("environment", {})
     }
     assert holders == {"worker-cpu", "worker-api", "worker-gpu"}
+
+
+def test_workers_log_as_parrot_does_where_machines_read() -> None:
+    for name in ("worker-cpu", "worker-api", "worker-gpu"):
+        told = SERVICES[name]["environment"]
+        for variable, value in (JSON_ENVIRONMENT | RUN_LOGS_ENVIRONMENT).items():
+            assert told[variable] in (value, f"${{PARROT_LOG_FORMATTER:-{value}}}")
 
 
 def test_gpus_are_asked_for_by_the_gpu_profile_alone() -> None:

@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from flows.deploy import POOLS
+from flows.logs import JSON_ENVIRONMENT, RUN_LOGS_ENVIRONMENT
 
 FOLDER = Path(__file__).resolve().parents[3] / "deployments" / "kubernetes"
 KUSTOMIZATION: dict[str, Any] = yaml.safe_load((FOLDER / "kustomization.yaml").read_text("utf-8"))
@@ -45,6 +46,11 @@ def test_every_pool_has_a_worker() -> None:
         command = container(name)["command"]
         assert command[:3] == ["prefect", "worker", "start"]
         assert command[command.index("--pool") + 1] == "parrot-" + name.removeprefix("worker-")
+
+
+def test_workers_log_as_parrot_does_where_machines_read() -> None:
+    (config,) = (each["data"] for each in RESOURCES if each["kind"] == "ConfigMap")
+    assert config.items() >= (JSON_ENVIRONMENT | RUN_LOGS_ENVIRONMENT).items()
 
 
 @every_pod
