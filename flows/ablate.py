@@ -6,20 +6,21 @@ from typing import Any, cast
 
 from prefect import flow
 from prefect.artifacts import create_markdown_artifact
+from prefect.runtime import flow_run
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.patience import tried
 from flows.regenerate import write_report
 from flows.stages import STAGE_FLOWS
 from parrot_core.errors import ParrotError
-from parrot_core.evaluation.ablation_plan import CellPlan
+from parrot_core.evaluation.ablation_plan import CellPlan, plan_ablation
 from parrot_core.evaluation.ablation_table import (
     ablation_folder,
     ablation_markdown,
     ablation_result,
 )
 from parrot_core.evaluation.grid import Grid
-from parrot_core.evaluation.matrix import Matrix
+from parrot_core.evaluation.matrix import Matrix, check_matrix
 from parrot_core.evaluation.preference_accuracy import (
     AccuracySettings,
     accuracy_grids,
@@ -28,7 +29,7 @@ from parrot_core.evaluation.preference_accuracy import (
 from parrot_core.lake.lake import Lake
 from parrot_core.pipeline import STAGES
 from parrot_core.recipe import Recipe
-from parrot_core.runner import begin_run, is_published
+from parrot_core.runner import begin_run, is_published, open_run
 
 
 @dataclass(slots=True)
@@ -83,6 +84,36 @@ def ablate(matrix: Matrix, plans: list[CellPlan]) -> AblationOutcome:
     lake.storage.write_bytes(f"{folder}/tables.md", markdown.encode())
     tried(lambda: create_markdown_artifact(markdown, key="ablation-tables"))
     return AblationOutcome(result, lake.storage.show(f"{folder}/tables.md"), failures, more)
+
+
+def _flow_run_name() -> str:
+    return f"ablate-{flow_run.parameters['matrix'].name}"
+
+
+@flow(name="ablate-matrix", flow_run_name=_flow_run_name)
+def ablate_matrix(matrix: Matrix, recipe: Recipe, earlier: list[str] | None = None) -> str:
+    """Run an ablation: every cell of a matrix, sharing what is the same; then the tables.
+
+    Running it again does only what is missing.
+
+    Args:
+        matrix: the cells, as in a file of `deployments/ablations`; `base` is not read.
+        recipe: what the cells vary.
+        earlier: runs whose versions are shared where they fit.
+
+    Returns:
+        Where the tables are.
+
+    Raises:
+        ParrotError: cells failed; the others are in the tables.
+    """
+    lake = Lake(recipe.lake)
+    check_matrix(matrix, "matrix")
+    plans = plan_ablation(matrix, recipe, lake, [open_run(lake, run) for run in earlier or ()])
+    found = ablate(matrix, plans)
+    if found.failures:
+        raise ParrotError("; ".join(f"{name}: {why}" for name, why in found.failures.items()))
+    return found.place
 
 
 @flow(name="ablate-cell", flow_run_name="{run}")

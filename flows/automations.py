@@ -33,7 +33,7 @@ WHOLE_RUNS: dict[str, str | list[str]] = {
 
 PARTS_OF_RUNS: dict[str, str | list[str]] = {
     "prefect.resource.role": "tag",
-    "prefect.resource.id": ["prefect.tag.stage", "prefect.tag.retry"],
+    "prefect.resource.id": ["prefect.tag.stage", "prefect.tag.retry", "prefect.tag.ablation"],
 }
 
 

@@ -57,10 +57,18 @@ def load_matrix(path: Path) -> Matrix:
     except ValidationError as error:
         problems = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
         raise RecipeError(source, problems) from None
-    problems = list(_problems(matrix))
-    if problems:
-        raise RecipeError(source, problems)
+    check_matrix(matrix, source)
     return matrix
+
+
+def check_matrix(matrix: Matrix, source: str) -> None:
+    """See that the matrix measures something, and names tables and rows that the paper has.
+
+    Raises:
+        RecipeError: it doesn't; ``source`` says in the message where it is from.
+    """
+    if problems := _problems(matrix):
+        raise RecipeError(source, problems)
 
 
 def _problems(matrix: Matrix) -> list[str]:

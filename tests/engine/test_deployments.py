@@ -143,7 +143,12 @@ def check_one_event_tells_once(api: str, webhook: Webhook) -> None:
 
 
 def check_deployments(deployed: dict[str, Any]) -> None:
-    assert deployed.keys() == {"regenerate", "retry-failed", *(stage.name for stage in STAGES)}
+    assert deployed.keys() == {
+        "regenerate",
+        "retry-failed",
+        "ablate",
+        *(stage.name for stage in STAGES),
+    }
     pools = {name: each["work_pool_name"] for name, each in deployed.items()}
     assert pools["ingest"] == pools["filter"] == pools["regenerate"] == "parrot-cpu"
     assert pools["synthesize"] == pools["train-dpo"] == "parrot-gpu"
@@ -155,6 +160,9 @@ def check_deployments(deployed: dict[str, Any]) -> None:
     assert whole["concurrency_options"]["collision_strategy"] == "CANCEL_NEW"
     form = whole["parameter_openapi_schema"]["definitions"]
     assert form["Synthesize"]["properties"]["max_turns"]["maximum"] == 100
+    ablation = deployed["ablate"]["parameter_openapi_schema"]
+    assert ablation["definitions"]["Matrix"]["required"] == ["name", "base", "cells"]
+    assert deployed["ablate"]["work_pool_name"] == "parrot-gpu"
 
 
 def check_runs(api: str, deployed: dict[str, Any], folder: Path) -> None:

@@ -8,6 +8,7 @@ from typing import ClassVar
 import pytest
 from prefect.testing.utilities import prefect_test_harness
 
+from parrot_core.errors import ParrotError
 from parrot_core.evaluation.ablation_plan import plan_ablation
 from parrot_core.evaluation.ablation_table import ablation_markdown
 from parrot_core.evaluation.matrix import Matrix
@@ -140,14 +141,16 @@ def test_cells_share_versions_go_on_past_a_failure_and_end_in_tables(base, tmp_p
     lake = Lake(base.recipe.lake)
     plans = plan_ablation(matrix, base.recipe, lake, [base])
     assert [plan.makes for plan in plans] == [(), *[("train-dpo",)] * 3]
-    with prefect_test_harness():
-        from flows.ablate import run_ablation
+    with prefect_test_harness(server_startup_timeout=180):
+        from flows.ablate import ablate_matrix, run_ablation
         from flows.regenerate import regenerate
 
         found = run_ablation(matrix, plans)
         made = lake.manifest("model", "parrot-chat", "m-neglect").commit_id
         again = run_ablation(matrix, plans)
         regenerate(plans[1].recipe, "m-neglect")  # as `parrot retry` does
+        with pytest.raises(ParrotError, match=r"^lost: .* strategy_neglect"):  # as deployed
+            ablate_matrix(matrix, base.recipe, ["base"])
     assert set(found.failures) == set(again.failures) == {"lost"}
     assert "6 strategy_neglect" in found.failures["lost"]
     assert lake.manifest("model", "parrot-chat", "m-neglect").commit_id == made

@@ -1,0 +1,82 @@
+"""Watching a stage: what can't be read or shown for a while doesn't end the shards in work."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+from uuid import UUID, uuid4
+
+import httpx
+import prefect
+import pytest
+
+from flows import stages
+from parrot_core.errors import StorageError
+from parrot_core.pipeline import stage_named
+from parrot_core.runner import OpenStage, begin_run
+from tests.recipes import minimal_recipe
+
+
+class Log:
+    def __init__(self) -> None:
+        self.warnings: list[str] = []
+
+    def warning(self, text: str, *values: object) -> None:
+        self.warnings.append(text % values)
+
+
+@pytest.fixture
+def log(monkeypatch: pytest.MonkeyPatch) -> Log:
+    kept = Log()
+    monkeypatch.setattr(prefect, "get_run_logger", lambda: kept)
+    monkeypatch.setattr(stages, "get_run_logger", lambda: kept)
+    return kept
+
+
+def watch(folder: Path, monkeypatch: pytest.MonkeyPatch, looks: int) -> None:
+    """Watch a stage whose only shard is in work at so many looks."""
+    left = iter([{"shard"}] * looks)
+    monkeypatch.setattr(
+        stages, "wait", lambda futures, timeout: SimpleNamespace(not_done=next(left, set()))
+    )
+    run = begin_run(minimal_recipe(str(folder / "lake")))
+    opened = SimpleNamespace(run=run, stage=stage_named("seeds"))
+    stages._wait_showing_progress(cast(OpenStage, opened), [])
+
+
+def test_a_lake_that_cannot_be_read_for_a_look(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, log: Log
+) -> None:
+    class Away:
+        def __init__(self, *_: object) -> None:
+            return
+
+        def read(self, now: datetime) -> Sequence[Any]:
+            raise StorageError("s3: slow down")
+
+    monkeypatch.setattr(stages, "RunReader", Away)
+    watch(tmp_path, monkeypatch, looks=2)
+    assert log.warnings == ["seeds: progress can't be read now: s3: slow down"] * 2
+
+
+def test_a_server_that_is_away_at_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, log: Log
+) -> None:
+    made = uuid4()
+    answers: list[Exception | UUID] = [httpx.ConnectError("refused"), made]
+    updated: list[UUID] = []
+
+    def create(percent: float, key: str) -> UUID:
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(stages, "create_progress_artifact", create)
+    monkeypatch.setattr(
+        stages, "update_progress_artifact", lambda artifact, percent: updated.append(artifact)
+    )
+    watch(tmp_path, monkeypatch, looks=4)
+    assert log.warnings == ["left out: ConnectError: refused"]
+    assert updated == [made, made]
