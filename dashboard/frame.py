@@ -54,7 +54,7 @@ def frame(site: Site) -> None:
         with ui.element("nav").props('aria-label="Pages"'):
             ui.link("Runs", "/")
             ui.link("Data", "/data")
-        ui.label(site.lake.url).classes("lake mono").props(f'title="{"The lake"}"')
+        ui.label(site.lake.url).classes("lake mono").props('title="The lake"')
         if site.actions is None:
             ui.label("read-only").classes("chip")
         with ui.button(on_click=lambda: _turn(dark)).props(

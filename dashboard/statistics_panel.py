@@ -13,6 +13,9 @@ from parrot_core.statistics.versions import best_kept
 
 MEASURED = ("parrot", "dialogues")
 MOST_CURVES = 6
+MOST_TURNS = 20
+"""So many turns have room for a number each on the axis."""
+
 SAME = 0.0005
 """A change of less than that part of the value is none in the digits shown."""
 
@@ -76,7 +79,8 @@ def _curves(now: Statistics, before: Statistics | None) -> None:
             old = before.curve(curve.name) if before else None
             if before is not None and old is not None:
                 lines.append(Series(before.label, tuple((p.x, p.value) for p in old.points), 2))
-            chart(lines, curve.title, curve.x_title)
+            turns = 0 < len(curve.points) <= MOST_TURNS and curve.x_title.startswith("turn")
+            chart(lines, curve.title, curve.x_title, whole_steps=turns)
 
 
 def _value(figure: Figure) -> str:

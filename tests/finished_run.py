@@ -12,6 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from parrot_core.evaluation.summary import Judged, summarise
 from parrot_core.lake.lake import Lake, version_folder
 from parrot_core.lake.manifest import Accounting, EngineUsage, FileEntry, Fingerprint, Manifest
 from parrot_core.monitor import StageSpec
@@ -426,4 +427,8 @@ def _judgments(lake: Lake) -> None:
         unit="answer",
         usage=_usage("answerer", "chat", "judge"),
         seconds=88.0,
+        metrics={
+            "judge_prompt": "score-1",
+            "subjects": {s.subject: s.to_json() for s in summarise(map(Judged.from_row, rows), 42)},
+        },
     )

@@ -6,9 +6,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
@@ -21,10 +19,10 @@ from parrot_core.lake.reviews import Reviews, read_flagged
 from parrot_core.runner import begin_run
 from parrot_core.stage import Run
 from tests.browser import Browser, browsing, executable
+from tests.dashboards import dashboard, enter
 from tests.fake_api import FakeApi, Reply, serving
 from tests.published import Row, dialogue, publish
 from tests.recipes import minimal_recipe
-from tests.servers import free_ports
 from tests.toy_stages import ToyModelStage, drive, synthesis
 
 pytestmark = pytest.mark.engine
@@ -70,31 +68,6 @@ class Scene:
 
     def path(self, rest: str = "") -> str:
         return f"/run/{self.run.name}{rest}"
-
-
-@contextmanager
-def dashboard(lake: Path, work: Path, *options: str) -> Iterator[tuple[str, str]]:
-    """`parrot dashboard` as a process; its address and the address with the token."""
-    (port,) = free_ports(1)
-    command = [sys.executable, "-c", "from flows.cli import main; main()", "dashboard"]
-    environment = {**os.environ, "PARROT_WORK": str(work), "PYTHONUNBUFFERED": "1"}
-    environment |= {"PYTHONPATH": os.getcwd(), "PARROT_SERVER_HOME": str(work / "prefect")}
-    environment.pop("PARROT_DASHBOARD_PASSWORD", None)
-    process = subprocess.Popen(
-        [*command, "--lake", str(lake), "--port", str(port), *options],
-        stdout=subprocess.PIPE,
-        text=True,
-        env=environment,
-        cwd=work,
-    )
-    try:
-        assert process.stdout is not None
-        entry = re.search(r"http\S+", process.stdout.readline())
-        assert entry is not None
-        yield f"http://127.0.0.1:{port}", entry[0]
-    finally:
-        process.terminate()
-        process.wait(timeout=20)
 
 
 def _published_before(lake: Lake) -> None:
@@ -155,24 +128,11 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
         inputs = {"conversations": "old", "parrot-ask": "old"}
         run = synthesis(folder, api.base_url, inputs=inputs)
         worker = threading.Thread(target=_drive, args=(run,), daemon=True)
-        _open(browser, entry)
+        enter(browser, entry)
         yield Scene(lake, run, api, provider, worker, browser)
         stop = [sys.executable, "-c", "from flows.cli import main; main()", "server", "stop"]
         environment = {**os.environ, "PARROT_SERVER_HOME": str(work / "prefect")}
         subprocess.run(stop, env=environment, check=False, capture_output=True)
-
-
-def _open(browser: Browser, entry: str) -> None:
-    """Log in through the printed link, as soon as the server listens."""
-    for _ in range(200):
-        try:
-            browser.page.goto(entry)
-            return
-        except Exception as error:  # Playwright has one type for all that can go wrong
-            if "ERR_CONNECTION_REFUSED" not in str(error):
-                raise
-            browser.page.wait_for_timeout(100)
-    raise AssertionError("the dashboard did not come up")
 
 
 def test_a_run_in_progress_is_listed_and_its_numbers_move_without_a_reload(scene: Scene) -> None:
