@@ -62,7 +62,9 @@ def scores_of(scorer: Scorer, asked: Iterable[Asked], max_length: int, folder: P
     )
     if done.returncode != 0:
         said = [line for line in done.stderr.splitlines() if line.strip()]
-        why = said[-1] if said else f"its process ended with status {done.returncode}"
+        why = f"its process ended with status {done.returncode}"
+        if said and done.returncode > 0:  # one that was killed has said nothing of it
+            why = said[-1]
         raise ParrotError(f"{scorer.label}: its answers can't be scored: {why}")
     lines = map(json.loads, found.read_text(encoding="utf-8").splitlines())
     return {line["id"]: line["scores"] for line in lines}

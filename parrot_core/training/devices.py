@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from parrot_core.errors import TrainingFailed
-from parrot_core.recipe import Training
+from parrot_core.recipe import TrainDpo, Training
 from parrot_core.training.job import TrainingJob, load_job
 from parrot_core.training.reporting import write_json
 from parrot_core.training.schedule import Schedule
@@ -44,7 +44,9 @@ def accelerate_config(settings: Training, *, bf16: bool) -> dict[str, Any]:
         config["distributed_type"] = "NO"
     if devices.strategy == "fsdp":
         config["distributed_type"] = "FSDP"
-        config["fsdp_config"] = _FSDP
+        # TRL shards each process's own copy of DPO's reference, which would be zeros but for one.
+        lean = not isinstance(settings, TrainDpo)
+        config["fsdp_config"] = {**_FSDP, "fsdp_cpu_ram_efficient_loading": lean}
     if devices.strategy in ("deepspeed-zero2", "deepspeed-zero3"):
         stage = int(devices.strategy[-1])
         config["distributed_type"] = "DEEPSPEED"
@@ -61,15 +63,12 @@ def accelerate_config(settings: Training, *, bf16: bool) -> dict[str, Any]:
 
 
 _FSDP: dict[str, Any] = {
-    "fsdp_version": 1,
-    "fsdp_sharding_strategy": "FULL_SHARD",
+    "fsdp_version": 2,  # torch's fully_shard: the one that runs on CPUs too, and so is tested
+    "fsdp_reshard_after_forward": True,
     "fsdp_auto_wrap_policy": "TRANSFORMER_BASED_WRAP",
-    "fsdp_backward_prefetch": "BACKWARD_PRE",
     "fsdp_state_dict_type": "FULL_STATE_DICT",
     "fsdp_offload_params": False,
-    "fsdp_use_orig_params": True,
-    "fsdp_cpu_ram_efficient_loading": True,  # one process reads the weights, not eight
-    "fsdp_sync_module_states": True,
+    "fsdp_cpu_ram_efficient_loading": True,  # one process reads the weights, where it may
     "fsdp_activation_checkpointing": False,  # the trainer's own, see gradient_checkpointing
 }
 

@@ -19,18 +19,23 @@ from typing import Any
 import datasets
 import torch
 from accelerate import PartialState
+from accelerate.utils import broadcast_object_list
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
     AutoTokenizer,
     GenerationConfig,
     PreTrainedTokenizerBase,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
 )
 from trl.trainer.sft_trainer import SFTTrainer
 
 from parrot_core.errors import ParrotError, TrainingFailed
 from parrot_core.training.checkpoints import newest
-from parrot_core.training.examples import Example, prepare_tokenizer, read_examples
+from parrot_core.training.examples import prepare_tokenizer, read_examples
 from parrot_core.training.fit import Tally
 from parrot_core.training.heldout import measure
 from parrot_core.training.job import TrainingJob, load_job
@@ -61,12 +66,16 @@ def train(job: TrainingJob) -> None:
     schedule = Schedule.of(job.settings, len(examples), state.num_processes)
     trainer = make_trainer(job, tokenizer, examples, heldout, schedule, [reporter])
     saved_as = _dtype_of(job)
-    before = _before(job, trainer, heldout, reporter)
+    measuring = MeasureBefore(job, trainer, reporter)
+    if heldout and is_sharded(trainer):
+        trainer.add_callback(measuring)
+    elif heldout:
+        measuring.measure()
     reporter.phase("training")
     started = time.monotonic()
     checkpoint = newest(job.checkpoints)
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-    trained_s = time.monotonic() - started
+    trained_s = time.monotonic() - started - measuring.seconds_of_training
     after: dict[str, float] | None = None
     if heldout:
         reporter.phase("measuring after")
@@ -79,27 +88,54 @@ def train(job: TrainingJob) -> None:
             "template": markup.family,
             "precision": "bf16" if wants_bf16(job.settings.precision) else "fp32",
             "examples": {"train": tally.as_json(), "heldout": heldout_tally.as_json()},
-            "heldout": {"before": before, "after": after},
+            "heldout": {"before": measuring.figures() if heldout else None, "after": after},
             "phase_seconds": reporter.phase_seconds(),
         }
         write_json(job.metrics_file, figures)
         shutil.rmtree(job.checkpoints, ignore_errors=True)
 
 
-def _before(
-    job: TrainingJob, trainer: Trainer, heldout: list[Example], reporter: Reporter
-) -> dict[str, float] | None:
-    """Held-out figures of the model as it came; a resumed process finds the first one's."""
-    if not heldout:
-        return None
-    if job.before_file.exists():
-        found: dict[str, float] = json.loads(job.before_file.read_text(encoding="utf-8"))
+def is_sharded(trainer: Trainer) -> bool:
+    """Whether the processes share the model's weights out among them (FSDP, DeepSpeed)."""
+    return bool(trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled)
+
+
+class MeasureBefore(TrainerCallback):
+    """Takes the held-out figures of the model as it came; a resumed process finds the first one's.
+
+    As a callback it measures when training begins: until then a model that is to be sharded is
+    whole on the first process only, the others hold zeros, and none is on its device.
+    """
+
+    def __init__(self, job: TrainingJob, trainer: Trainer, reporter: Reporter) -> None:
+        """Nothing is measured yet."""
+        self._job, self._trainer, self._reporter = job, trainer, reporter
+        self.seconds_of_training = 0.0  # that measuring took, if training had begun
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        """Measure before the first step."""
+        began = time.monotonic()
+        self.measure()
+        self.seconds_of_training = time.monotonic() - began
+        self._reporter.phase("training")
+
+    def measure(self) -> None:
+        """Measure and write the figures, unless they are there."""
+        known = [self._job.before_file.exists()]
+        broadcast_object_list(known)  # one process may be quicker to look than another to write
+        if known[0]:
+            return
+        self._reporter.phase("measuring before")
+        figures = measure(self._trainer)
+        if self._trainer.accelerator.is_main_process:
+            write_json(self._job.before_file, figures)
+
+    def figures(self) -> dict[str, float]:
+        """What was measured; for the main process."""
+        found: dict[str, float] = json.loads(self._job.before_file.read_text(encoding="utf-8"))
         return found
-    reporter.phase("measuring before")
-    figures = measure(trainer)
-    if trainer.accelerator.is_main_process:
-        write_json(job.before_file, figures)
-    return figures
 
 
 def _nothing_left(job: TrainingJob, tally: Tally) -> str:
@@ -123,7 +159,7 @@ def _save(
 ) -> None:
     """Write the model folder: safetensors, tokenizer with our template, generation settings."""
     scratch, gathered = job.folder / "model.partial", job.folder / "model.gathered"
-    sharded = trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled
+    sharded = is_sharded(trainer)
     if sharded:
         trainer.save_model(str(gathered))  # every process gives its part
     if not trainer.accelerator.is_main_process:

@@ -4,7 +4,7 @@ import pytest
 import yaml
 
 from parrot_core.errors import TrainingFailed
-from parrot_core.recipe import Devices, TrainSft
+from parrot_core.recipe import Devices, TrainDpo, TrainSft
 from parrot_core.training.devices import WORKER, accelerate_config, launcher
 from parrot_core.training.job import TrainingJob
 
@@ -47,9 +47,17 @@ def test_accelerate_takes_the_rendered_file_for_what_the_recipe_says(tmp_path, s
 
 def test_fsdp_shards_everything_and_gathers_one_state_to_save(tmp_path):
     found = as_accelerate_reads_it(job_of(tmp_path, "fsdp"))
-    assert found.fsdp_sharding_strategy == "FULL_SHARD"
+    assert str(found.fsdp_version) == "2"
+    assert str(found.fsdp_reshard_after_forward).lower() == "true"  # FULL_SHARD in version 1
     assert found.fsdp_auto_wrap_policy == "TRANSFORMER_BASED_WRAP"
     assert found.fsdp_state_dict_type == "FULL_STATE_DICT"
+
+
+def test_dpo_reads_its_weights_in_every_process_for_its_reference_is_sharded_as_it_is(tmp_path):
+    devices = Devices(processes=8, strategy="fsdp")
+    for settings, lean in ((TrainSft(base="x", devices=devices), True), (TrainDpo(), False)):
+        config = accelerate_config(settings.model_copy(update={"devices": devices}), bf16=True)
+        assert config["fsdp_config"]["fsdp_cpu_ram_efficient_loading"] is lean
 
 
 @pytest.mark.parametrize("stage", [2, 3])
