@@ -167,10 +167,6 @@ class DatasetVersion(_Version):
             StorageError: the file is gone.
         """
         entry = self.manifest.files[position]
-        if rows >= entry.rows:
-            with self._present(entry), self._parquet(entry) as parquet:
-                yield from _rows_between(parquet, 0, entry.rows)
-            return
         path, root = f"{self._folder}/{entry.path}", self._storage.local_root
         with self._present(entry):
             self._verify_once(entry)
