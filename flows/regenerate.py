@@ -3,12 +3,15 @@
 from datetime import UTC, datetime
 from typing import Any, cast
 
+from opentelemetry import trace
 from prefect import flow
 from prefect.artifacts import create_markdown_artifact
 from prefect.client.schemas.objects import FlowRun
+from prefect.context import FlowRunContext
 from prefect.deployments import run_deployment
 from prefect.runtime import flow_run
 from prefect.task_runners import ThreadPoolTaskRunner
+from prefect.telemetry.run_telemetry import LABELS_TRACEPARENT_KEY, RunTelemetry
 
 from flows.announce import BUDGET, PARTIAL, emit, resource_of
 from flows.patience import tried
@@ -80,6 +83,7 @@ def regenerate(
     _refresh_picker(begun)
     try:
         with at(begun.name), span(f"run {begun.name}"):
+            _hand_on_span()
             _make_missing(begun, until, shards, on_pools)
     except (BudgetReached, PartiallyFailed) as error:
         event = BUDGET if isinstance(error, BudgetReached) else PARTIAL
@@ -135,6 +139,18 @@ def retry_failed(
 def _refresh_picker(run: Run) -> None:
     """Offer the runs that aren't done in the form of ``retry-failed``."""
     tried(lambda: refresh(run.lake))
+
+
+def _hand_on_span() -> None:
+    """Make the flow runs that this one starts, here or on a pool, part of the span we are in.
+
+    Prefect hands on the span of a flow run by a label, and has none where the process got its
+    tracer provider only from the recipe, when the flow run had begun.
+    """
+    context, ours = FlowRunContext.get(), trace.get_current_span()
+    told = RunTelemetry.traceparent_from_span(ours)
+    if told and context is not None and context.flow_run is not None:
+        context.flow_run.labels[LABELS_TRACEPARENT_KEY] = told
 
 
 def run_on_pool(run: Run, stage: Stage, only: list[int] | None) -> None:

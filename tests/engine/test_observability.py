@@ -149,6 +149,8 @@ def test_prefects_own_spans_of_flow_and_task_runs_are_in_the_same_trace(seen: Se
     assert {each.name for each in flow_runs} == {"seen", "seen-synthesize"}
     assert {each.trace for each in flow_runs} == {run.trace}
     assert seen.collector.ancestors(run) == ["seen"]
+    (stage,) = (each for each in flow_runs if each.name == "seen-synthesize")
+    assert stage.parent == run.id
 
 
 def test_a_line_of_a_shard_leads_to_its_span(seen: Seen) -> None:
