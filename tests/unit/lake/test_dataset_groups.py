@@ -8,7 +8,10 @@ from parrot_core.errors import CorruptFile, StorageError
 from parrot_core.lake.lake import Lake
 from tests.finished_run import publish
 
-ROWS = [{"id": f"s{n}", "source_ids": [], "language": "en", "query": f"q{n}"} for n in range(5)]
+ROWS = [
+    {"id": f"s{n}", "source_ids": [], "language": "en", "query": f"q{n}", "topic": "numbers"}
+    for n in range(5)
+]
 FILE = "datasets/seeds/demo/shards/00000.parquet"
 
 
