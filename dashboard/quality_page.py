@@ -30,7 +30,9 @@ async def quality_page(site: Site, run: str) -> None:
     with block("row head"):
         ui.link(run, f"/run/{run}").classes("crumb")
         heading("Quality")
+    waiting = line("Reading the run …", "soft")
     state = await read(lambda: site.watch.run(run))
+    waiting.delete()
     if state is None:
         return
     published = [stage for stage in state.stages if stage.published]

@@ -26,7 +26,7 @@ LOOKED_BACK = 20
 async def statistics_panel(site: Site, run: str, stages: Sequence[StageState]) -> None:
     """One section a dataset; nothing is worked out here, only what the lake keeps is shown."""
     for stage in stages:
-        found = await read(partial(_found, site.lake, run, stage))
+        found = await read(partial(statistics_and_before, site.lake, run, stage))
         if found is None:
             continue
         now, before = found
@@ -40,11 +40,15 @@ async def statistics_panel(site: Site, run: str, stages: Sequence[StageState]) -
             _curves(now, before)
 
 
-def _found(lake: Lake, run: str, stage: StageState) -> tuple[Statistics | None, Statistics | None]:
-    """Statistics of this run, and of the newest earlier run that has any."""
+def statistics_and_before(
+    lake: Lake, run: str, stage: StageState
+) -> tuple[Statistics | None, Statistics | None]:
+    """Statistics of a run's version, and of the newest run before the one that made it."""
     names = [header.name for header in list_runs(lake)]
-    earlier = names[names.index(run) + 1 :] if run in names else []
-    kept = (best_kept(lake, stage.output, name) for name in earlier[:LOOKED_BACK])
+    maker = stage.version if stage.version in names else run  # another run, where it is pinned
+    earlier = names[names.index(maker) + 1 :] if maker in names else []
+    others = [name for name in earlier[:LOOKED_BACK] if name != stage.version]
+    kept = (best_kept(lake, stage.output, name) for name in others)
     before = next((each for each in kept if each is not None), None)
     return best_kept(lake, stage.output, stage.version), before
 
@@ -102,7 +106,7 @@ def drift(now: Figure, before: Figure | None) -> str:
     if before is None or now.value is None or before.value is None:
         return ""
     change = now.value - before.value
-    if abs(change) < SAME * abs(before.value):
+    if abs(change) <= SAME * abs(before.value):
         return "±0"
     text = f"{change:+.1%}" if now.unit == "share" else f"{change:+,.3g}"
     return f"{text}, beyond both intervals" if _apart(now, before) else text

@@ -23,6 +23,9 @@ TEXTS = frozenset(
 CHOICES = 250
 """A column with more different values than that is no choice; the paper's seeds have 200 topics."""
 
+ALWAYS = ("language", "topic", "reason")
+"""Columns that are offered even where all rows have the same value: it answers the question."""
+
 FEW = 12
 """So many values are a choice even where each occurs once."""
 
@@ -73,7 +76,8 @@ class Index:
                 column = column.cast(pa.string())
             counts = pc.value_counts(column).to_pylist()
             most = min(CHOICES, max(FEW, self.table.num_rows // 2))
-            if 1 < len(counts) <= most:
+            least = 1 if name in ALWAYS and column.null_count < len(column) else 2
+            if least <= len(counts) <= most:
                 counts.sort(key=lambda each: (-each["counts"], str(each["values"])))
                 found[name] = {_shown(each["values"]): each["counts"] for each in counts}
         return found
