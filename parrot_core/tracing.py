@@ -102,7 +102,7 @@ def request_span(system: str, engine: str, model: str, share: float) -> Iterator
         model: the model it runs.
         share: of sessions that are chosen.
     """
-    if not (tracing() and chosen(here().session, share)):
+    if not (chosen(here().session, share) and tracing()):
         yield trace.INVALID_SPAN
         return
     asked = {
