@@ -16,12 +16,11 @@ import os
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice, repeat
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 sys.path.append(str(Path(__file__).parents[1]))
 sys.path.append(str(Path(__file__).parent / "peers"))
@@ -100,22 +99,22 @@ def with_language(file: str) -> int:
     return records
 
 
-def ingest_stage(file: str, processes: int | None) -> int:
+def ingest_stage(file: str) -> int:
     """The stage ingest as it runs: all rules, ids, rejects, Parquet, manifest."""
-    return stages(file, processes, (IngestStage(),))
+    return stages(file, (IngestStage(),))
 
 
-def both_stages(file: str, processes: int | None) -> int:
+def both_stages(file: str) -> int:
     """And assemble: parts joined, language, near-duplicates, benchmark, splits."""
-    return stages(file, processes, (IngestStage(), AssembleStage()))
+    return stages(file, (IngestStage(), AssembleStage()))
 
 
-def without_near_duplicates(file: str, processes: int | None) -> int:
+def without_near_duplicates(file: str) -> int:
     """The same, but that only exact duplicates are looked for, and not the benchmark."""
-    return stages(file, processes, (IngestStage(), AssembleStage()), False)
+    return stages(file, (IngestStage(), AssembleStage()), False)
 
 
-def stages(file: str, processes: int | None, those: Sequence[Stage], near: bool = True) -> int:
+def stages(file: str, those: Sequence[Stage], near: bool = True) -> int:
     """Stages on a new lake; returns the records that went in."""
     engine = {"kind": "openai", "model": "none"}
     with tempfile.TemporaryDirectory(prefix="parrot-bench-") as lake:
@@ -127,7 +126,6 @@ def stages(file: str, processes: int | None, those: Sequence[Stage], near: bool 
                 "ingest": {
                     "sources": [file],
                     "languages": [],
-                    "processes": processes,
                     "near_duplicates": NEAR if near else EXACT,
                 },
                 "train_ask": {"base": "none"},
@@ -150,77 +148,24 @@ STEPS: dict[str, Callable[[str], int]] = {
     "cheap rules": cheap_rules,
     "all rules": all_rules,
     "with language": with_language,
-}
-STAGES: dict[str, Callable[[str, int | None], int]] = {
     "stage ingest": ingest_stage,
     "both stages, exact duplicates": without_near_duplicates,
     "both stages": both_stages,
 }
-ONE, ALL = "one process", "all cores"
 
 
 def measure(step: str, file: str) -> None:
     """Run one of our steps here and print its figures as one line of JSON."""
-    started, cpu = time.monotonic(), cpu_s()
-    with PeakMemory() as memory:
-        name, _, processes = step.partition(": ")
-        if processes:
-            records = STAGES[name](file, 1 if processes == ONE else None)
-        else:
-            records = STEPS[name](file)
+    started, cpu = time.monotonic(), time.process_time()
+    records = STEPS[step](file)
     figures = {
         "records": records,
         "seconds": time.monotonic() - started,
-        "cpu_s": cpu_s() - cpu,
-        "peak_rss_mb": memory.mb,
+        "cpu_s": time.process_time() - cpu,
+        "peak_rss_mb": peak_rss_mb(),
         "load": os.getloadavg()[0],
     }
     print(json.dumps(figures), flush=True)
-
-
-def cpu_s() -> float:
-    """Of this process and of those that it has waited for."""
-    used = os.times()
-    return used.user + used.system + used.children_user + used.children_system
-
-
-class PeakMemory:
-    """The most that this process and its children held at once (`mb`), looked at 10 times a second.
-
-    Pages that several share count once (PSS). Without children a process says its peak itself.
-    """
-
-    def __init__(self) -> None:
-        self.mb = 0.0
-        self._shared = 0.0
-        self._end = threading.Event()
-        self._thread = threading.Thread(target=self._watch, daemon=True)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._end.set()
-        self._thread.join()
-        self.mb = self._shared or peak_rss_mb()
-
-    def _watch(self) -> None:
-        own = Path("/proc/self")
-        while not self._end.wait(0.1):
-            lists = [file.read_text() for file in own.glob("task/*/children")]
-            children = [Path("/proc", number) for number in " ".join(lists).split()]
-            if children:
-                self._shared = max(self._shared, sum(map(pss_mb, (own, *children))))
-
-
-def pss_mb(process: Path) -> float:
-    """What a process holds, its part of what it shares with others; 0 of one that has ended."""
-    try:
-        told = (process / "smaps_rollup").read_text()
-    except OSError:
-        return 0.0
-    return int(told.partition("\nPss:")[2].split()[0]) / 1024
 
 
 def real_records(limit: int) -> Iterator[Any]:
@@ -311,9 +256,6 @@ def speed(board: Board, folder: Path, records: int) -> None:
         board.peer(f"parse only: {parser}", "datatrove", arguments, megabytes)
     for step in STEPS:
         board.ours(step, array, megabytes)
-    for stage in STAGES:
-        for processes in (ONE, ALL):
-            board.ours(f"{stage}: {processes}", array, megabytes)
     board.peer("FastChat", "fastchat", ("run_fastchat.py", str(array), str(folder)), megabytes)
     arguments = ("run_parsers.py", "datatrove", str(lines))
     board.peer("datatrove: read JSON lines", "datatrove", arguments, megabytes)
@@ -331,7 +273,7 @@ def memory(board: Board, folder: Path) -> None:
     for container in CONTAINERS:
         file = folder / f"many.{container}"
         write(once, file, times)
-        for step in ("read", f"both stages: {ALL}") if container == STAGE_OVER else ("read",):
+        for step in ("read", "both stages") if container == STAGE_OVER else ("read",):
             board.ours(step, file, times * size / 1e6)
         file.unlink()
 

@@ -174,19 +174,6 @@ class AccountingError(ParrotError):
         )
 
 
-class ProcessLost(ParrotError):
-    """A process that worked for us ended before it was done."""
-
-    def __init__(self, what: str, status: int) -> None:
-        self.what = what
-        self.status = status
-        how = f"was killed by signal {-status}" if status < 0 else f"ended with status {status}"
-        memory = " (out of memory?)" if status == -9 else ""
-        super().__init__(
-            f"{what} {how}{memory}; try again, or with fewer of them (ingest.processes)"
-        )
-
-
 class TrainingFailed(ParrotError):
     """The training process ended without a model."""
 

@@ -4,13 +4,11 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from functools import partial
 from itertools import groupby
 from typing import ClassVar, TypeAlias
 
 from parrot_core.engines.types import Message
 from parrot_core.ingest.clean import Messages, Rejection
-from parrot_core.ingest.crew import Crew, processes_of
 from parrot_core.ingest.distinct import Distinct, Session
 from parrot_core.ingest.examine import Examined, Examiner, Outcome
 from parrot_core.ingest.language import FastTextDetector, Guess, LanguageDetector
@@ -63,14 +61,13 @@ class AssembleStage(Stage):
         """Join and settle every session, find those alike, then emit in the order of the files."""
         folder = work.run.work_dir / self.name
         recipe = work.run.recipe
-        make = partial(Examiner, recipe.ingest, recipe.evaluate.questions, self._detector)
+        examine = Examiner(recipe.ingest, recipe.evaluate.questions, self._detector())
         with ExitStack() as stack:
             records = stack.enter_context(Spool(folder))
             texts = stack.enter_context(Spool(folder))
-            crew = stack.enter_context(Crew(make, processes_of(recipe.ingest.processes)))
             assembly = _Assembly(work, texts)
-            for batch, (outcomes, told) in crew.results(_batches(_sessions(work, records))):
-                assembly.take(batch, outcomes, told)
+            for batch, messages in _batches(_sessions(work, records)):
+                assembly.take(batch, *examine(messages))
             assembly.emit()
 
 

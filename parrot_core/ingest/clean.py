@@ -73,7 +73,7 @@ def clean_texts(
 
 
 class TextCleaner:
-    """:func:`clean_texts` as what a process does with each batch of records."""
+    """:func:`clean_texts` as what ``ingest`` does with each batch of records."""
 
     def __init__(self, settings: Ingest) -> None:
         """Take the rules from ``settings``."""

@@ -1,7 +1,7 @@
-"""What is to be told of a session by itself: the part of ``assemble`` that any process can do."""
+"""What is to be told of a session by itself, before it is compared with others."""
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import repeat
 
@@ -43,20 +43,18 @@ class Outcome:
 
 
 class Examiner:
-    """What a process does with each batch of sessions."""
+    """What ``assemble`` does with each batch of sessions."""
 
-    def __init__(
-        self, settings: Ingest, questions: str, detector: Callable[[], LanguageDetector]
-    ) -> None:
-        """Load the detector, and the benchmark if the recipe keeps it out.
+    def __init__(self, settings: Ingest, questions: str, detector: LanguageDetector) -> None:
+        """Load the benchmark if the recipe keeps it out.
 
         Args:
             settings: rules, checks, languages.
             questions: where the benchmark's questions are.
-            detector: makes what tells languages.
+            detector: tells languages.
         """
         self._settings = settings
-        self._detector = detector()
+        self._detector = detector
         self._shingler = Shingler()
         self._benchmark = _benchmark(settings, questions, self._shingler)
 

@@ -55,7 +55,7 @@ class RuleLog:
             self._keep(rule, rank, {"id": id, "before": detail[:EXCERPT], "after": ""})
 
     def told(self) -> Told:
-        """What it holds, to be added to another log, from another process too."""
+        """What it holds, to be added to another log."""
         return self.counts, self._examples
 
     def add(self, told: Told) -> None:

@@ -5,12 +5,10 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from functools import partial
 from itertools import islice
 from typing import Any, ClassVar, TypeAlias
 
 from parrot_core.ingest.clean import Messages, TextCleaner
-from parrot_core.ingest.crew import Crew, Lender, processes_of
 from parrot_core.ingest.hash_set import HashSet
 from parrot_core.ingest.layouts import Misfit
 from parrot_core.ingest.layouts.layout import SessionId
@@ -46,7 +44,6 @@ class IngestStage(Stage):
     ) -> None:
         """Take another clock, for tests."""
         self._clock = clock
-        self._lender = Lender()
 
     def plan(self, run: Run) -> Sequence[ShardPlan]:
         """One shard a source file; each is opened and its layout recognised, so that a wrong
@@ -66,15 +63,11 @@ class IngestStage(Stage):
         """Read one file in one pass; each record becomes a row or a reject."""
         file = SourceFile(**work.plan.params)
         started = self._clock()
-        settings = work.run.recipe.ingest
-        with (
-            open_source(file.url, file.layout) as source,
-            self._lender.lend(processes_of(settings.processes)) as processes,
-            Crew(partial(TextCleaner, settings), processes) as crew,
-        ):
+        clean = TextCleaner(work.run.recipe.ingest)
+        with open_source(file.url, file.layout) as source:
             intake = _Intake(work, file, source)
-            for records, (texts, told) in crew.results(intake.batches()):
-                intake.emit(records, texts, told)
+            for records, messages in intake.batches():
+                intake.emit(records, *clean(messages))
             megabytes = source.bytes_read / 1e6
         for warning in source.warnings:
             work.warn(warning)

@@ -148,16 +148,6 @@ class Ingest(Model):
         0.25, gt=0, lt=1, description="Share of sessions whose first query seeds a new dialogue."
     )
     rows_per_file: int = Field(5000, ge=1, description="Sessions in one Parquet file.")
-    processes: int | None = Field(
-        None,
-        ge=1,
-        le=64,
-        json_schema_extra=OPERATIONAL,
-        description=(
-            "Processes that clean beside the one that reads and writes, about 100 MB each; 1 does "
-            "all in that one. Unset: one a core, at most 4. What comes out is the same."
-        ),
-    )
 
     @model_validator(mode="after")
     def _something_is_left(self) -> "Ingest":

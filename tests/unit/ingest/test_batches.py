@@ -1,4 +1,4 @@
-"""Rows, rejects, counts and files are the same with one process and with several."""
+"""Rows, rejects, counts and files are the same whatever is cleaned together."""
 
 import json
 import random
@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from parrot_core.ingest import assemble, stage
 from parrot_core.ingest.assemble import AssembleStage
-from parrot_core.ingest.crew import Crew
 from parrot_core.ingest.stage import IngestStage
 from parrot_core.lake.manifest import Manifest
 from parrot_core.runner import begin_run
@@ -47,10 +46,10 @@ def _line(draw: random.Random, number: int) -> str:
     return json.dumps({"id": session, "conversations": turns})
 
 
-def _published(folder: Path, source: Path, processes: int) -> list[Manifest]:
+def _published(folder: Path, source: Path) -> list[Manifest]:
     recipe = minimal_recipe(
         str(folder / "lake"),
-        ingest={"sources": [str(source)], "languages": [], "processes": processes},
+        ingest={"sources": [str(source)], "languages": []},
     )
     run = begin_run(recipe)
     stages: tuple[Stage, ...] = (IngestStage(lambda: 0.0), AssembleStage())
@@ -73,11 +72,9 @@ def _told(manifests: list[Manifest]) -> list[Any]:
     max_examples=2, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(seed=st.integers(0, 2**32))
-def test_whatever_the_records_several_processes_write_the_same_files(
+def test_whatever_the_records_batches_of_any_size_write_the_same_files(
     seed: int, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stage, "RECORDS_AT_ONCE", 5)
-    monkeypatch.setattr(assemble, "SESSIONS_AT_ONCE", 3)
     folder = tmp_path_factory.mktemp("any")
     monkeypatch.setenv("PARROT_WORK", str(folder / "work"))
     draw = random.Random(seed)
@@ -85,51 +82,7 @@ def test_whatever_the_records_several_processes_write_the_same_files(
     lines = [json.dumps(first), *(_line(draw, number) for number in range(80))]
     source = folder / "dump.jsonl"
     source.write_text("\n".join([*lines[:50], "{broken in the middle", *lines[50:]]))
-    one = _told(_published(folder / "one", source, 1))
-    assert _told(_published(folder / "two", source, 2)) == one
-
-
-def test_the_number_of_processes_does_not_make_another_recipe() -> None:
-    sources = {"sources": ["a.json"]}
-    fingerprints = {
-        minimal_recipe("lake", ingest={**sources, "processes": number}).fingerprint()
-        for number in (None, 1, 8)
-    }
-    assert len(fingerprints) == 1
-
-
-def test_an_error_on_the_way_leaves_no_process(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    started: list[Crew[Any, Any]] = []
-    ended: list[int] = []
-    monkeypatch.setattr(stage, "RECORDS_AT_ONCE", 1)
-    enter, leave = Crew.__enter__, Crew.__exit__
-
-    def entered(crew: Crew[Any, Any]) -> Crew[Any, Any]:
-        started.append(crew)
-        return enter(crew)
-
-    def left(crew: Crew[Any, Any], *error: Any) -> None:
-        members = list(crew._members)
-        leave(crew, *error)
-        ended.extend(member.returncode for member in members)
-
-    monkeypatch.setattr(Crew, "__enter__", entered)
-    monkeypatch.setattr(Crew, "__exit__", left)
-    monkeypatch.setenv("PARROT_WORK", str(tmp_path / "work"))
-    calls = iter(range(60))
-
-    def fails_on_the_way(*_: Any) -> None:
-        if next(calls) == 12:
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr(stage._Intake, "emit", fails_on_the_way)
-    source = tmp_path / "dump.jsonl"
-    draw = random.Random(1)
-    first = {"id": "first", "conversations": [{"from": "human", "value": "Who?"}]}
-    source.write_text("\n".join([json.dumps(first), *(_line(draw, n) for n in range(60))]))
-    with pytest.raises(KeyboardInterrupt):
-        _published(tmp_path, source, 2)
-    assert len(started) == 1
-    assert ended == [-9, -9]
+    one = _told(_published(folder / "one", source))
+    monkeypatch.setattr(stage, "RECORDS_AT_ONCE", 5)
+    monkeypatch.setattr(assemble, "SESSIONS_AT_ONCE", 3)
+    assert _told(_published(folder / "two", source)) == one
