@@ -48,11 +48,11 @@ class LocalServer:
         return f"http://127.0.0.1:{self.port}"
 
     def healthy(self) -> bool:
-        """Whether it answers."""
+        """Whether it answers, and is ours: another one may have taken the port meanwhile."""
         try:
-            with urllib.request.urlopen(f"{self.api_url}/health", timeout=5) as answer:
-                return bool(answer.status == 200)
-        except (urllib.error.URLError, OSError):
+            with urllib.request.urlopen(f"{self.api_url}/admin/settings", timeout=5) as answer:
+                return bool(json.load(answer)["home"] == str(home()))
+        except (OSError, ValueError, LookupError, TypeError):
             return False
 
 
@@ -142,6 +142,8 @@ def _start() -> LocalServer:
     deadline = time.monotonic() + START_TIMEOUT_S
     while not server.healthy():
         if process.poll() is not None:
+            if not _is_free(port):  # somebody was faster
+                return _start()
             raise ServerFailed(f"the local Prefect server ended while starting; log: {log}")
         if time.monotonic() > deadline:
             os.killpg(process.pid, signal.SIGKILL)
@@ -157,11 +159,16 @@ def _start() -> LocalServer:
 def _free_port() -> int:
     """4200 as everybody knows it, or the next one that is free."""
     for port in range(FIRST_PORT, FIRST_PORT + 100):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
+        if _is_free(port):
             return port
     raise ServerFailed(f"no free port from {FIRST_PORT} to {FIRST_PORT + 99}")
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True

@@ -1,0 +1,48 @@
+"""The local Prefect server is known from others that may listen at its port."""
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import pytest
+
+from flows import server
+
+
+@pytest.fixture
+def told() -> dict[str, object]:
+    """What the server that listens says of itself."""
+    return {}
+
+
+@pytest.fixture
+def port(told: dict[str, object]) -> Iterator[int]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(json.dumps(told).encode())
+
+        def log_message(self, *_: object) -> None:
+            return
+
+    listening = HTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=listening.serve_forever, daemon=True).start()
+    yield listening.server_port
+    listening.shutdown()
+    listening.server_close()
+
+
+def test_a_server_of_another_home_is_not_taken_for_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told: dict[str, object], port: int
+) -> None:
+    monkeypatch.setenv("PARROT_SERVER_HOME", str(tmp_path))
+    (tmp_path / "server.json").write_text(json.dumps({"pid": 1, "port": port}))
+    told["home"] = "/somewhere/else"
+    assert server.running() is None
+    told["home"] = str(tmp_path)
+    assert server.running() == server.LocalServer(1, port)
+    told.clear()  # no Prefect server at all
+    assert server.running() is None
