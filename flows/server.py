@@ -17,7 +17,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from parrot_core.errors import ParrotError
@@ -36,6 +36,7 @@ class LocalServer:
 
     pid: int
     port: int
+    home: str  # folder of its database, which no other server has
 
     @property
     def api_url(self) -> str:
@@ -51,7 +52,7 @@ class LocalServer:
         """Whether it answers, and is ours: another one may have taken the port meanwhile."""
         try:
             with urllib.request.urlopen(f"{self.api_url}/admin/settings", timeout=5) as answer:
-                return bool(json.load(answer)["home"] == str(home()))
+                return bool(json.load(answer)["home"] == self.home)
         except (OSError, ValueError, LookupError, TypeError):
             return False
 
@@ -138,7 +139,7 @@ def _start() -> LocalServer:
             env={**os.environ, **settings},
             start_new_session=True,
         )
-    server = LocalServer(process.pid, port)
+    server = LocalServer(process.pid, port, str(folder))
     deadline = time.monotonic() + START_TIMEOUT_S
     while not server.healthy():
         if process.poll() is not None:
@@ -151,8 +152,7 @@ def _start() -> LocalServer:
                 f"the local Prefect server did not answer in {START_TIMEOUT_S:.0f} s; log: {log}"
             )
         time.sleep(0.5)
-    record = json.dumps({"pid": server.pid, "port": server.port})
-    (folder / "server.json").write_text(record)
+    (folder / "server.json").write_text(json.dumps(asdict(server)))
     return server
 
 

@@ -80,7 +80,7 @@ def restart(server: LocalServer, home: Path, parrot: Factory) -> LocalServer:
         stderr=subprocess.STDOUT,
         start_new_session=True,
     )
-    again = LocalServer(process.pid, server.port)
+    again = LocalServer(process.pid, server.port, server.home)
     (home / "server.json").write_text(json.dumps({"pid": again.pid, "port": again.port}))
     until("the server is up again", again.healthy)
     return again

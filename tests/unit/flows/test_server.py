@@ -3,6 +3,7 @@
 import json
 import threading
 from collections.abc import Iterator
+from dataclasses import asdict
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
@@ -39,10 +40,11 @@ def test_a_server_of_another_home_is_not_taken_for_ours(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told: dict[str, object], port: int
 ) -> None:
     monkeypatch.setenv("PARROT_SERVER_HOME", str(tmp_path))
-    (tmp_path / "server.json").write_text(json.dumps({"pid": 1, "port": port}))
+    ours = server.LocalServer(1, port, str(tmp_path))
+    (tmp_path / "server.json").write_text(json.dumps(asdict(ours)))
     told["home"] = "/somewhere/else"
     assert server.running() is None
     told["home"] = str(tmp_path)
-    assert server.running() == server.LocalServer(1, port)
+    assert server.running() == ours
     told.clear()  # no Prefect server at all
     assert server.running() is None
