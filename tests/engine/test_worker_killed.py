@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +82,7 @@ def restart(server: LocalServer, home: Path, parrot: Factory) -> LocalServer:
         start_new_session=True,
     )
     again = LocalServer(process.pid, server.port, server.home)
-    (home / "server.json").write_text(json.dumps({"pid": again.pid, "port": again.port}))
+    (home / "server.json").write_text(json.dumps(asdict(again)))
     until("the server is up again", again.healthy)
     return again
 
