@@ -14,6 +14,7 @@ from parrot_core.recipe import Lora, Supervised, TrainDpo, Training
 from parrot_core.training.cpu_head import labelled_positions_only
 from parrot_core.training.examples import Example
 from parrot_core.training.job import TrainingJob
+from parrot_core.training.length_groups import LengthGroupedSFTTrainer
 from parrot_core.training.prefix_dpo import PrefixSharingDPOTrainer
 from parrot_core.training.schedule import Schedule
 
@@ -57,7 +58,7 @@ def make_trainer(
                 **options,
             )
         config = sft_config(job, schedule)
-        trainer = SFTTrainer(args=config, **options)
+        trainer = LengthGroupedSFTTrainer(args=config, **options)
     if config.packing:
         rows: Any = trainer.train_dataset  # as packed: only now is their number known
         packed = Schedule.of(job.settings, len(rows), trainer.accelerator.num_processes)
@@ -74,7 +75,6 @@ def sft_config(job: TrainingJob, schedule: Schedule) -> SFTConfig:
         packing=packing,
         packing_strategy="bfd",  # whole sessions only; "wrapped" would cut them anywhere
         eval_packing=False,
-        train_sampling_strategy="group_by_length",  # less padding
         per_device_eval_batch_size=schedule.per_device,
     )
 
