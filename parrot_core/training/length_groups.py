@@ -9,6 +9,8 @@ from torch.utils.data import Sampler
 from transformers.trainer_pt_utils import get_length_grouped_indices
 from trl.trainer.sft_trainer import SFTTrainer
 
+from parrot_core.training.last_step import StopsAtLastStep
+
 
 class LengthGroups(Sampler[int]):
     """Examples shuffled, then sorted by length within some batches at a time: less padding.
@@ -36,13 +38,13 @@ class LengthGroups(Sampler[int]):
 
     def __iter__(self) -> Iterator[int]:
         generator = torch.Generator().manual_seed(self._seed + self._epoch())
-        order: list[int] = get_length_grouped_indices(
+        order: list[int] = get_length_grouped_indices(  # type: ignore[no-untyped-call]
             self._lengths, self._batch, generator=generator
         )
         return iter(order)
 
 
-class LengthGroupedSFTTrainer(SFTTrainer):
+class LengthGroupedSFTTrainer(StopsAtLastStep, SFTTrainer):
     """TRL's trainer, its examples in the order of :class:`LengthGroups`."""
 
     def _get_train_sampler(self, train_dataset: Dataset | None = None) -> Sampler[int]:

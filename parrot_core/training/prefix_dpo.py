@@ -14,6 +14,7 @@ from trl.trainer.dpo_config import DPOConfig
 from trl.trainer.dpo_trainer import DPOTrainer
 
 from parrot_core.errors import TrainingFailed
+from parrot_core.training.last_step import StopsAtLastStep
 from parrot_core.training.prefix_trees import AsPairs, PrefixTreeCollator
 
 
@@ -44,7 +45,7 @@ class QueriesTogether(Sampler[int]):
             yield from self._members[groups[number]]
 
 
-class PrefixSharingDPOTrainer(DPOTrainer):
+class PrefixSharingDPOTrainer(StopsAtLastStep, DPOTrainer):
     """Direct preference optimisation (Rafailov et al. 2023) that computes shared tokens once.
 
     Losses, metrics and the reference's bookkeeping are TRL's; only the forward pass runs on trees,

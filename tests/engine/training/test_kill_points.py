@@ -6,7 +6,7 @@ import pytest
 
 from parrot_core.errors import TrainingFailed
 from parrot_core.training.launch import run_training
-from tests.tiny_jobs import ask_job, weights
+from tests.tiny_jobs import SESSION, ask_job, weights
 from tests.tiny_model import build_tiny_model
 
 pytestmark = pytest.mark.engine
@@ -70,12 +70,21 @@ def model(tmp_path_factory):
     return build_tiny_model(tmp_path_factory.mktemp("tiny"))
 
 
+def varied_job(folder, model):
+    """Sessions of eleven lengths, so that no checkpoint falls on the end of an epoch."""
+    job = ask_job(folder, model, max_steps=40)
+    queries = ("Where is it? " + "And then? " * number for number in range(11))
+    rows = ([{"role": "user", "content": query}, *SESSION[1:]] for query in queries)
+    job.train_file.write_text("".join(json.dumps({"messages": row}) + "\n" for row in rows))
+    return job
+
+
 def test_killed_at_any_point_it_ends_with_the_weights_of_an_unbroken_training(tmp_path, model):
     import torch
 
-    unbroken = ask_job(tmp_path / "unbroken", model, max_steps=40)
+    unbroken = varied_job(tmp_path / "unbroken", model)
     figures = run_training(unbroken, lambda line: None)
-    job = ask_job(tmp_path / "job", model, max_steps=40)
+    job = varied_job(tmp_path / "job", model)
     finish = ("", 40)
     for number, (script, begins) in enumerate([*KILLS, finish]):
         lines = []
