@@ -39,7 +39,7 @@ lint: $(READY) ## Format, lint, types, import contracts.
 test: lint unit ## Everything: lint, unit tests, then tests with real engines.
 	$(BIN)/pytest -m engine -n 2 --dist loadfile
 
-audit: ## Look up all pinned packages among the known vulnerabilities; needs pypi.org.
+audit: ## Look up all pinned packages among the known vulnerabilities; needs the network.
 	@python3 -m venv $(VENV)/audit && $(VENV)/audit/bin/pip install --quiet pip-audit==2.10.1
 	@# --strict: without it a package that couldn't be looked up counts as one without findings.
 	@for pins in deployments/setup/constraints-*.txt; do \

@@ -108,7 +108,7 @@ def drift(now: Figure, before: Figure | None) -> str:
     change = now.value - before.value
     if abs(change) <= SAME * abs(before.value):
         return "±0"
-    text = f"{change:+.1%}" if now.unit == "share" else f"{change:+,.3g}"
+    text = f"{100 * change:+.1f} points" if now.unit == "share" else f"{change:+,.3g}"
     return f"{text}, beyond both intervals" if _apart(now, before) else text
 
 

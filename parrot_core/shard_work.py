@@ -14,7 +14,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from parrot_core.engines.connection import Engines, JournaledModel
+from parrot_core.engines.connection import Engines
+from parrot_core.engines.journaled import JournaledModel
 from parrot_core.errors import LeaseLost, StorageError
 from parrot_core.lake.checkpoints import Checkpoints
 from parrot_core.lake.journal import Journal

@@ -10,60 +10,38 @@ import os
 import threading
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import httpx
 import httpx2
 import openai
-from opentelemetry.trace import Span
 
-from parrot_core.engines.batch import BatchChat, ShardOrders, batch_chat
+from parrot_core.engines.batch import batch_chat
 from parrot_core.engines.breaker import Breaker
 from parrot_core.engines.budget import Budget
 from parrot_core.engines.holding import Holding
+from parrot_core.engines.journaled import Connected, JournaledModel
 from parrot_core.engines.limits import Limiter, Share
-from parrot_core.engines.openai_chat import OpenAIChat, Purchase, as_messages, text_of
+from parrot_core.engines.openai_chat import OpenAIChat, Purchase
 from parrot_core.engines.prices import check_prices, price_of
-from parrot_core.engines.replicas import Replicas, session_of
-from parrot_core.engines.request import request_body, request_key, sampling_seed
+from parrot_core.engines.replicas import Replicas
 from parrot_core.engines.sharing import Sharing
 from parrot_core.engines.types import (
-    Completion,
-    ContentFiltered,
     EngineUnreachable,
-    Message,
-    ProviderError,
-    RequestFails,
-    Usage,
 )
 from parrot_core.engines.vllm_fleet import all_of, server_key, start_servers
 from parrot_core.engines.vllm_server import VllmServer
 from parrot_core.errors import BatchesOpen, MissingKey
 from parrot_core.lake.batch_records import BatchRecords
-from parrot_core.lake.journal import Entry, Journal
+from parrot_core.lake.journal import Journal
 from parrot_core.lake.pauses import Pauses
-from parrot_core.lake.run_records import utc_now
 from parrot_core.lake.spending import Spending
 from parrot_core.lake.workers import Workers
-from parrot_core.place import at
-from parrot_core.recipe import Engine, Limits, OpenAIEngine, Sampling, VllmEngine
+from parrot_core.recipe import Engine, Limits, OpenAIEngine, VllmEngine
 from parrot_core.stage import Run
-from parrot_core.tracing import request_span
 from parrot_core.traffic import Traffic
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class _Connected:
-    """One engine of the recipe, ready to be asked."""
-
-    chat: OpenAIChat
-    settings: Engine
-    endpoint: str  # what the journal's key calls it; the same wherever the server happens to run
-    model: str
-    batches: BatchChat | None = None  # asked instead of ``chat``
 
 
 class Engines:
@@ -77,7 +55,7 @@ class Engines:
         self.budget = budget
         self.traced = traced
         self._seed = seed
-        self._connected: dict[str, _Connected] = {}
+        self._connected: dict[str, Connected] = {}
         self._limiters: dict[str, Limiter] = {}
         self._clients: list[openai.AsyncOpenAI] = []
         self._sharing: Sharing | None = None
@@ -98,7 +76,7 @@ class Engines:
         shard: int,
         suspects: frozenset[str] = frozenset(),
         traffic: Traffic | None = None,
-    ) -> "JournaledModel":
+    ) -> JournaledModel:
         """An engine for one attempt at a shard; its completions go through the shard's journal.
 
         ``suspects``: keys of requests with which earlier attempts ended (``RequestFails``). If
@@ -193,7 +171,7 @@ class Engines:
                 batches = batch_chat(name, client, settings, self.budget, records)
             elif left := records.open_of(name):
                 raise BatchesOpen(name, left)
-        self._connected[name] = _Connected(chat, settings, endpoint, model, batches)
+        self._connected[name] = Connected(chat, settings, endpoint, model, batches)
 
     def share(self, run: Run) -> None:
         """Share limits and money with the run's other workers from now on.
@@ -266,128 +244,6 @@ class Engines:
         return asyncio.run_coroutine_threadsafe(give(), self._loop).result()
 
 
-class JournaledModel:
-    """A ``ChatModel`` that buys nothing twice and returns nothing that could be lost."""
-
-    def __init__(
-        self,
-        name: str,
-        connected: _Connected,
-        engines: Engines,
-        journal: Journal,
-        shard: int,
-        seed: int,
-        suspects: frozenset[str],
-        traffic: Traffic,
-    ) -> None:
-        """See :meth:`Engines.journaled`."""
-        self._suspects = suspects
-        self._traffic = traffic
-        self._name = name
-        self._connected = connected
-        self._engines = engines
-        self._journal = journal
-        self._seed = seed
-        batches = connected.batches
-        self._orders: ShardOrders | None = batches.begin(shard) if batches else None
-
-    @property
-    def name(self) -> str:
-        """Its name in the recipe."""
-        return self._name
-
-    @property
-    def model(self) -> str:
-        """The model it runs: a name at a provider, or a version in the lake."""
-        return self._connected.model
-
-    async def complete(
-        self, messages: Sequence[Message], sampling: Sampling, *, sample: str
-    ) -> Completion:
-        """See :class:`engines.types.ChatModel`."""
-        connected, share = self._connected, self._engines.traced
-        with (
-            at(session=session_of(sample)),
-            request_span(connected.endpoint, self._name, self.model, share) as asked,
-        ):
-            completion = await self._complete(messages, sampling, sample, asked)
-            asked.set_attribute("gen_ai.usage.input_tokens", completion.usage.prompt_tokens)
-            asked.set_attribute("gen_ai.usage.output_tokens", completion.usage.completion_tokens)
-            asked.set_attribute("gen_ai.response.finish_reasons", [completion.finish_reason])
-            return completion
-
-    async def _complete(
-        self, messages: Sequence[Message], sampling: Sampling, sample: str, asked: Span
-    ) -> Completion:
-        """The completion out of the journal, or bought and journaled."""
-        settings = self._connected.settings
-        field = settings.max_tokens_field if isinstance(settings, OpenAIEngine) else None
-        body = request_body(
-            self.model,
-            as_messages(messages),
-            sampling,
-            sampling_seed(self._seed, sample),
-            field or "max_completion_tokens",
-        )
-        key = request_key(self._connected.endpoint, body, sample)
-        entry = self._journal.get(key)
-        asked.set_attributes({"parrot.sample": sample, "parrot.replayed": entry is not None})
-        if entry is None:
-            entry = await self._buy(key, body, sample, sampling.max_tokens, asked)
-            await self._journal.record(entry)
-            self._engines.budget.journaled(entry.usd)
-            _end_if_cancelled()
-            if self._orders is not None:
-                self._engines.tell(self._orders.taken, key)
-        if entry.finish_reason == "content_filter":  # journaled: it was paid for as well
-            raise ContentFiltered(f"engine '{self._name}' cut the completion: content filter")
-        return Completion(
-            text=entry.text,
-            finish_reason=entry.finish_reason,
-            usage=Usage(entry.prompt_tokens, entry.completion_tokens, 1),
-            engine=entry.engine,
-            model=entry.model,
-            request_key=key,
-        )
-
-    async def _buy(
-        self, key: str, body: dict[str, Any], sample: str, max_tokens: int, asked: Span
-    ) -> Entry:
-        if self._orders is not None:  # a batch has no limiter to hold it
-            await self._engines.run(self._engines.may_buy())
-            self._traffic.in_flight += 1
-            try:
-                answer, usd = await self._engines.run(self._orders.send(body, max_tokens, key))
-            finally:
-                self._traffic.in_flight -= 1
-        else:
-            purchase = Purchase(self._traffic)
-            suspect = key in self._suspects
-            send = self._connected.chat.send(body, max_tokens, sample, purchase, suspect=suspect)
-            try:
-                answer, usd = await self._engines.buy(send, purchase)
-            except RequestFails as error:
-                if self._suspects:
-                    raise ProviderError(str(error)) from error
-                raise RequestFails(str(error), key) from error
-            finally:
-                asked.set_attribute("parrot.refusals", purchase.refusals)
-            asked.set_attribute("parrot.latency_s", purchase.latency_s)
-        text, finish_reason = text_of(answer)
-        return Entry(
-            key=key,
-            sample=sample,
-            engine=self._name,
-            model=self.model,
-            text=text,
-            finish_reason=finish_reason,
-            prompt_tokens=answer.usage.prompt_tokens if answer.usage else 0,
-            completion_tokens=answer.usage.completion_tokens if answer.usage else 0,
-            usd=usd,
-            created_at=utc_now(),
-        )
-
-
 def _client(address: str, key: str, settings: Engine) -> openai.AsyncOpenAI:
     """A client on aiohttp: with hundreds of requests in flight it takes half of the CPU time of
     the client's default, whose pool looks at every connection for each request (bench/loop.py).
@@ -430,13 +286,6 @@ def strictest(all_limits: Sequence[Limits]) -> Limits:
 
 def _tighter(one: int | None, other: int | None) -> int | None:
     return min((limit for limit in (one, other) if limit is not None), default=None)
-
-
-def _end_if_cancelled() -> None:
-    """Go on with a cancellation that waited until a paid answer was kept."""
-    task = asyncio.current_task()
-    if task is not None and task.cancelling():
-        raise asyncio.CancelledError
 
 
 def api_key(name: str, settings: OpenAIEngine) -> str:

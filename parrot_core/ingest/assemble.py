@@ -5,15 +5,16 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from itertools import groupby
-from typing import ClassVar, TypeAlias
+from typing import ClassVar
 
 from parrot_core.engines.types import Message
-from parrot_core.ingest.clean import Messages, Rejection
+from parrot_core.ingest.clean import Rejection
 from parrot_core.ingest.distinct import Distinct, Session
-from parrot_core.ingest.examine import Examined, Examiner, Outcome
+from parrot_core.ingest.examine import Examined, Examiner
 from parrot_core.ingest.language import FastTextDetector, Guess, LanguageDetector
 from parrot_core.ingest.parts import Joined, Part, join
-from parrot_core.ingest.rule_log import RuleLog, Told
+from parrot_core.ingest.rule_log import RuleLog
+from parrot_core.ingest.rules import mask_of
 from parrot_core.ingest.shingles import Shingler
 from parrot_core.ingest.splits import split_of
 from parrot_core.ingest.spool import Spool
@@ -66,26 +67,23 @@ class AssembleStage(Stage):
             records = stack.enter_context(Spool(folder))
             texts = stack.enter_context(Spool(folder))
             assembly = _Assembly(work, texts)
-            for batch, messages in _batches(_sessions(work, records)):
-                assembly.take(batch, *examine(messages))
+            for batch in _batches(_sessions(work, records)):
+                assembly.take(batch, examine)
             assembly.emit()
 
 
-_Batch: TypeAlias = tuple[list[Joined], list[tuple[str, Messages]]]
-
-
-def _batches(sessions: Iterator[Joined]) -> Iterator[_Batch]:
-    """Yield sessions by the batch, with what a process needs of them."""
+def _batches(sessions: Iterator[Joined]) -> Iterator[list[Joined]]:
+    """Yield sessions by the batch."""
     batch: list[Joined] = []
     chars = 0
     for session in sessions:
         batch.append(session)
         chars += sum(len(message["content"]) for message in session.messages)
         if len(batch) >= SESSIONS_AT_ONCE or chars >= CHARS_AT_ONCE:
-            yield batch, [(one.parts[0].id, one.messages) for one in batch]
+            yield batch
             batch, chars = [], 0
     if batch:
-        yield batch, [(one.parts[0].id, one.messages) for one in batch]
+        yield batch
 
 
 class _Assembly:
@@ -95,16 +93,16 @@ class _Assembly:
         self._work = work
         self._recipe = work.run.recipe
         self._texts = texts
-        self._log = RuleLog()
+        self._log = RuleLog(mask_of(self._recipe.ingest))
         self._languages: Counter[str] = Counter()
         self._joined: Counter[str] = Counter(sessions=0, records=0)
         self._sessions: list[Session] = []
         self._records = 0
         self._distinct = Distinct(self._recipe.ingest.near_duplicates, Shingler(), texts.read)
 
-    def take(self, batch: Sequence[Joined], outcomes: Sequence[Outcome], told: Told) -> None:
+    def take(self, batch: Sequence[Joined], examine: Examiner) -> None:
         """Take in some sessions; what is rejected now is in no comparison."""
-        self._log.add(told)
+        outcomes = examine([(one.parts[0].id, one.messages) for one in batch], self._log)
         for joined, outcome in zip(batch, outcomes, strict=True):
             self._work.expect(1)
             self._records += len(joined.parts)

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from itertools import compress, islice
 
 from parrot_core.engines.types import Message, Role
-from parrot_core.ingest.rule_log import RuleLog, Told
-from parrot_core.ingest.rules import CHECKS, GATES, SESSION_RULES, mask_of, text_rules
+from parrot_core.ingest.rule_log import RuleLog
+from parrot_core.ingest.rules import CHECKS, GATES, SESSION_RULES, text_rules
 from parrot_core.ingest.rules.gate import Gate, suspects
 from parrot_core.ingest.rules.rule import Messages, Rejection
 from parrot_core.recipe import Ingest, SessionCheck
@@ -20,7 +20,6 @@ __all__ = [
     "CleanSession",
     "Messages",
     "Rejection",
-    "TextCleaner",
     "check",
     "clean",
     "clean_texts",
@@ -70,19 +69,6 @@ def clean_texts(
         [{"role": role, "content": text} for role, text in islice(cleaned, len(messages))]
         for _, messages in records
     ]
-
-
-class TextCleaner:
-    """:func:`clean_texts` as what ``ingest`` does with each batch of records."""
-
-    def __init__(self, settings: Ingest) -> None:
-        """Take the rules from ``settings``."""
-        self._settings = settings
-
-    def __call__(self, records: Sequence[tuple[str, Messages]]) -> tuple[list[Messages], Told]:
-        """The messages with clean texts, and what the rules did."""
-        log = RuleLog(mask_of(self._settings))
-        return clean_texts(records, self._settings, log), log.told()
 
 
 def clean(messages: Messages, settings: Ingest) -> CleanSession | Rejection:

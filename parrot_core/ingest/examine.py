@@ -13,8 +13,7 @@ from parrot_core.ingest.clean import CleanSession, Messages, Rejection, check, s
 from parrot_core.ingest.contamination import MIN_TRIPLES, Benchmark
 from parrot_core.ingest.language import Guess, LanguageDetector, session_language
 from parrot_core.ingest.near_duplicates import Signatures
-from parrot_core.ingest.rule_log import RuleLog, Told
-from parrot_core.ingest.rules import mask_of
+from parrot_core.ingest.rule_log import RuleLog
 from parrot_core.ingest.shingles import Hashes, Shingler
 from parrot_core.recipe import Ingest, SessionCheck
 
@@ -58,9 +57,8 @@ class Examiner:
         self._shingler = Shingler()
         self._benchmark = _benchmark(settings, questions, self._shingler)
 
-    def __call__(self, sessions: Sequence[tuple[str, Messages]]) -> tuple[list[Outcome], Told]:
-        """Settle and look at some sessions, each with its id: outcomes in order, and the log."""
-        log = RuleLog(mask_of(self._settings))
+    def __call__(self, sessions: Sequence[tuple[str, Messages]], log: RuleLog) -> list[Outcome]:
+        """Settle and look at some sessions, each with its id; ``log`` is told what was changed."""
         settled = [settle(messages, self._settings, log, id) for id, messages in sessions]
         clean = [one for one in settled if isinstance(one, CleanSession)]
         found = check([session.messages for session in clean], self._settings)
@@ -72,7 +70,7 @@ class Examiner:
             else:
                 session, findings, signed = next(looked_at)
                 outcomes.append(self._judged(id, session, findings, signed, log))
-        return outcomes, log.told()
+        return outcomes
 
     def _judged(
         self,

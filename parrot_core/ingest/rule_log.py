@@ -3,7 +3,7 @@
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any
 
 from parrot_core.engines.types import Message
 
@@ -14,8 +14,6 @@ EXCERPT = 240
 _BEFORE = 60
 
 Example = dict[str, str]
-Told: TypeAlias = tuple[Counter[str], dict[str, list[tuple[str, Example]]]]
-"""Counts by rule, and by rule the examples with the ranks that they were drawn by."""
 
 
 class RuleLog:
@@ -53,18 +51,6 @@ class RuleLog:
         rank = self._rank_if_drawn(rule, id)
         if rank is not None:
             self._keep(rule, rank, {"id": id, "before": detail[:EXCERPT], "after": ""})
-
-    def told(self) -> Told:
-        """What it holds, to be added to another log."""
-        return self.counts, self._examples
-
-    def add(self, told: Told) -> None:
-        """Take in what another log holds."""
-        counts, examples = told
-        self.counts.update(counts)
-        for rule, held in examples.items():
-            both = [*self._examples.get(rule, ()), *held]
-            self._examples[rule] = sorted(both, key=lambda one: one[0])[:EXAMPLES]
 
     def metrics(self) -> dict[str, Any]:
         """``rules``: number by rule. ``examples``: ``id``, ``before``, ``after`` by rule."""

@@ -8,12 +8,13 @@ from dataclasses import asdict, dataclass
 from itertools import islice
 from typing import Any, ClassVar, TypeAlias
 
-from parrot_core.ingest.clean import Messages, TextCleaner
+from parrot_core.ingest.clean import Messages, clean_texts
 from parrot_core.ingest.hash_set import HashSet
 from parrot_core.ingest.layouts import Misfit
 from parrot_core.ingest.layouts.layout import SessionId
 from parrot_core.ingest.locating import SourceFile, source_files
-from parrot_core.ingest.rule_log import RuleLog, Told, merged_examples
+from parrot_core.ingest.rule_log import RuleLog, merged_examples
+from parrot_core.ingest.rules import mask_of
 from parrot_core.ingest.sources import Source, SourceRecord, open_source
 from parrot_core.lake.manifest import Receipt
 from parrot_core.stage import Run, ShardPlan, ShardWork, Stage
@@ -63,11 +64,11 @@ class IngestStage(Stage):
         """Read one file in one pass; each record becomes a row or a reject."""
         file = SourceFile(**work.plan.params)
         started = self._clock()
-        clean = TextCleaner(work.run.recipe.ingest)
+        settings = work.run.recipe.ingest
         with open_source(file.url, file.layout) as source:
             intake = _Intake(work, file, source)
             for records, messages in intake.batches():
-                intake.emit(records, *clean(messages))
+                intake.emit(records, clean_texts(messages, settings, intake.log))
             megabytes = source.bytes_read / 1e6
         for warning in source.warnings:
             work.warn(warning)
@@ -122,7 +123,7 @@ class _Intake:
 
     def __init__(self, work: ShardWork, file: SourceFile, source: Source) -> None:
         self.records = 0
-        self.log = RuleLog()
+        self.log = RuleLog(mask_of(work.run.recipe.ingest))
         self._work = work
         self._file = file
         self._prefix = file.prefix or file.source
@@ -166,9 +167,8 @@ class _Intake:
             return None
         return _Record(row_id, source_ids, record.index, session), read
 
-    def emit(self, records: Sequence[_Record], texts: Sequence[Messages], told: Told) -> None:
+    def emit(self, records: Sequence[_Record], texts: Sequence[Messages]) -> None:
         """Emit the records of a batch with their clean texts."""
-        self.log.add(told)
         for record, messages in zip(records, texts, strict=True):
             self._work.emit(
                 {

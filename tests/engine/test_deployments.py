@@ -167,13 +167,13 @@ def check_deployments(deployed: dict[str, Any]) -> None:
 
 def check_runs(api: str, deployed: dict[str, Any], folder: Path) -> None:
     start = f"{api}/deployments/{deployed['regenerate']['id']}/create_flow_run"
-    wanted = {"run": "nightly-%Y-%m-%d", "until": "ingest"}
+    wanted = {"run": "nightly-%Y-%m-%d", "until": "assemble"}
     good = httpx.post(start, json={"parameters": wanted}).json()
     done = finished(api, good["id"])
     assert done["state"]["type"] == "COMPLETED", done["state"]
     assert done["name"] == f"nightly-{DATE}"
     lake = Lake(str(folder / "lake"))
-    assert lake.manifest("dataset", "records", f"nightly-{DATE}").accounting.rows_out
+    assert lake.manifest("dataset", "conversations", f"nightly-{DATE}").accounting.rows_out
     runs = httpx.post(f"{api}/flow_runs/filter", json={}).json()
     stages = [run for run in runs if run["deployment_id"] == deployed["ingest"]["id"]]
     assert [(run["name"], run["work_pool_name"], run["state"]["type"]) for run in stages] == [

@@ -35,9 +35,9 @@ def test_a_drift_is_marked_where_the_intervals_are_apart(
     assert drift(now, before) == said
 
 
-def test_shares_drift_in_percent() -> None:
+def test_shares_drift_in_percentage_points() -> None:
     share = figure(0.5).model_copy(update={"unit": "share"})
-    assert drift(share, share.model_copy(update={"value": 0.4})) == "+10.0%"
+    assert drift(share, share.model_copy(update={"value": 0.4})) == "+10.0 points"
 
 
 def test_a_pinned_version_is_held_against_the_run_before_its_own(tmp_path: Path) -> None:

@@ -8,42 +8,26 @@ import pytest
 import yaml
 
 from flows.patience import HEARTBEAT, PATIENCE, SILENT_S, tried
+from tests.run_log import RunLog
 
 PROJECT = Path(__file__).resolve().parents[3]
 
 
-class Log:
-    def __init__(self) -> None:
-        self.warnings: list[str] = []
-
-    def warning(self, text: str, *values: object) -> None:
-        self.warnings.append(text % values)
-
-
-@pytest.fixture
-def log(monkeypatch: pytest.MonkeyPatch) -> Log:
-    import prefect
-
-    kept = Log()
-    monkeypatch.setattr(prefect, "get_run_logger", lambda: kept)
-    return kept
-
-
-def test_what_can_be_written_is_written(log: Log) -> None:
+def test_what_can_be_written_is_written(run_log: RunLog) -> None:
     assert tried(lambda: "an artifact") == "an artifact"
-    assert log.warnings == []
+    assert run_log.warnings == []
 
 
 @pytest.mark.filterwarnings("ignore:Artifact creation outside of a flow")
-def test_an_unreachable_server_leaves_out_what_a_run_can_do_without(log: Log) -> None:
+def test_an_unreachable_server_leaves_out_what_a_run_can_do_without(run_log: RunLog) -> None:
     from prefect.artifacts import create_progress_artifact
     from prefect.settings import PREFECT_API_URL, temporary_settings
 
     with temporary_settings({PREFECT_API_URL: "http://127.0.0.1:9/api"}):
         written = tried(lambda: create_progress_artifact(1.0, key="progress"), patient=False)
     assert written is None
-    assert len(log.warnings) == 1
-    assert log.warnings[0].startswith("left out: ConnectError")
+    assert len(run_log.warnings) == 1
+    assert run_log.warnings[0].startswith("left out: ConnectError")
 
 
 def test_what_is_shown_meanwhile_is_asked_for_once_and_what_stays_as_often_as_anything() -> None:
@@ -54,12 +38,12 @@ def test_what_is_shown_meanwhile_is_asked_for_once_and_what_stays_as_often_as_an
     assert tried(PREFECT_CLIENT_MAX_RETRIES.value, patient=False) == 0
 
 
-def test_a_mistake_of_ours_is_not_taken_for_an_absent_server(log: Log) -> None:
+def test_a_mistake_of_ours_is_not_taken_for_an_absent_server(run_log: RunLog) -> None:
     with pytest.raises(ZeroDivisionError):
         tried(lambda: 1 / 0)
 
 
-def test_prefects_refusal_is_left_out_too(log: Log) -> None:
+def test_prefects_refusal_is_left_out_too(run_log: RunLog) -> None:
     request = httpx.Request("POST", "http://127.0.0.1:9/api/artifacts/")
 
     def refused() -> None:
@@ -67,7 +51,7 @@ def test_prefects_refusal_is_left_out_too(log: Log) -> None:
         raise httpx.HTTPStatusError("Internal Server Error", request=request, response=response)
 
     assert tried(refused) is None
-    assert log.warnings == ["left out: HTTPStatusError: Internal Server Error"]
+    assert run_log.warnings == ["left out: HTTPStatusError: Internal Server Error"]
 
 
 def settings_in(file: str) -> Any:

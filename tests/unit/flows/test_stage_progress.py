@@ -8,7 +8,6 @@ from typing import Any, cast
 from uuid import UUID, uuid4
 
 import httpx
-import prefect
 import pytest
 
 from flows import stages
@@ -16,22 +15,7 @@ from parrot_core.errors import StorageError
 from parrot_core.pipeline import stage_named
 from parrot_core.runner import OpenStage, begin_run
 from tests.recipes import minimal_recipe
-
-
-class Log:
-    def __init__(self) -> None:
-        self.warnings: list[str] = []
-
-    def warning(self, text: str, *values: object) -> None:
-        self.warnings.append(text % values)
-
-
-@pytest.fixture
-def log(monkeypatch: pytest.MonkeyPatch) -> Log:
-    kept = Log()
-    monkeypatch.setattr(prefect, "get_run_logger", lambda: kept)
-    monkeypatch.setattr(stages, "get_run_logger", lambda: kept)
-    return kept
+from tests.run_log import RunLog
 
 
 def watch(folder: Path, monkeypatch: pytest.MonkeyPatch, looks: int) -> None:
@@ -46,7 +30,7 @@ def watch(folder: Path, monkeypatch: pytest.MonkeyPatch, looks: int) -> None:
 
 
 def test_a_lake_that_cannot_be_read_for_a_look(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, log: Log
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run_log: RunLog
 ) -> None:
     class Away:
         def __init__(self, *_: object) -> None:
@@ -57,11 +41,11 @@ def test_a_lake_that_cannot_be_read_for_a_look(
 
     monkeypatch.setattr(stages, "RunReader", Away)
     watch(tmp_path, monkeypatch, looks=2)
-    assert log.warnings == ["seeds: progress can't be read now: s3: slow down"] * 2
+    assert run_log.warnings == ["seeds: progress can't be read now: s3: slow down"] * 2
 
 
 def test_a_server_that_is_away_at_first(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, log: Log
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run_log: RunLog
 ) -> None:
     made = uuid4()
     answers: list[Exception | UUID] = [httpx.ConnectError("refused"), made]
@@ -78,5 +62,5 @@ def test_a_server_that_is_away_at_first(
         stages, "update_progress_artifact", lambda artifact, percent: updated.append(artifact)
     )
     watch(tmp_path, monkeypatch, looks=4)
-    assert log.warnings == ["left out: ConnectError: refused"]
+    assert run_log.warnings == ["left out: ConnectError: refused"]
     assert updated == [made, made]
