@@ -7,9 +7,9 @@ ends with a response, and no message is empty. What was changed is told to a ``R
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import compress, islice
+from itertools import islice
 
-from parrot_core.engines.types import Message, Role
+from parrot_core.engines.types import Message
 from parrot_core.ingest.rule_log import RuleLog
 from parrot_core.ingest.rules import CHECKS, GATES, SESSION_RULES, text_rules
 from parrot_core.ingest.rules.gate import Gate, suspects
@@ -56,12 +56,16 @@ def clean_texts(
     places = [(id, number) for id, messages in records for number in range(len(messages))]
     roles = [message["role"] for _, messages in records for message in messages]
     texts = [message["content"] for _, messages in records for message in messages]
-    for rule in text_rules(settings):
-        for place in _passed(texts, roles, GATES.get(rule.__name__)):
+    rules = text_rules(settings)
+    suspected = suspects(texts, roles, [GATES.get(rule.__name__, Gate()) for rule in rules])
+    changed: dict[int, None] = {}  # read by every rule that follows: no gate has seen what they are
+    for rule, passed in zip(rules, suspected, strict=True):
+        for place in {**dict.fromkeys(passed), **changed}:
             before = texts[place]
             after = rule(before, roles[place])
             if after != before:
                 texts[place] = after
+                changed[place] = None
                 id, number = places[place]
                 log.changed(rule.__name__, f"{id}/{number}", before, after)
     cleaned = iter(zip(roles, texts, strict=True))
@@ -100,19 +104,9 @@ def check(sessions: Sequence[Sequence[Message]], settings: Ingest) -> list[dict[
     texts = [message["content"] for messages in sessions for message in messages]
     roles = [message["role"] for messages in sessions for message in messages]
     owners = [place for place, messages in enumerate(sessions) for _ in messages]
-    for name in settings.checks:
-        for place in dict.fromkeys(owners[i] for i in _passed(texts, roles, GATES.get(name))):
+    suspected = suspects(texts, roles, [GATES.get(name, Gate()) for name in settings.checks])
+    for name, passed in zip(settings.checks, suspected, strict=True):
+        for place in dict.fromkeys(owners[i] for i in passed):
             if detail := CHECKS[name](sessions[place]):
                 found[place][name] = detail
     return found
-
-
-def _passed(texts: Sequence[str], roles: Sequence[Role], gate: Gate | None) -> Sequence[int]:
-    """Places of the texts that a gate lets through."""
-    if gate is None:
-        return range(len(texts))
-    asked: Sequence[int] = range(len(texts))
-    if gate.role is not None:
-        asked = [place for place, role in enumerate(roles) if role == gate.role]
-        texts = [texts[place] for place in asked]
-    return list(compress(asked, suspects(texts, *gate.patterns)))

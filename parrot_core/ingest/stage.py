@@ -19,8 +19,8 @@ from parrot_core.ingest.sources import Source, SourceRecord, open_source
 from parrot_core.lake.manifest import Receipt
 from parrot_core.stage import Run, ShardPlan, ShardWork, Stage
 
-RECORDS_AT_ONCE = 250
-CHARS_AT_ONCE = 1 << 20
+RECORDS_AT_ONCE = 500
+CHARS_AT_ONCE = 1 << 21
 """Texts of so many records, or characters, are cleaned together."""
 
 

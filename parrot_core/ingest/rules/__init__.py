@@ -10,6 +10,7 @@ from types import MappingProxyType
 from parrot_core.ingest.rules.characters import GATE as CHARACTERS_GATE
 from parrot_core.ingest.rules.characters import characters
 from parrot_core.ingest.rules.code_only import code_only
+from parrot_core.ingest.rules.control_tokens import GATE as CONTROL_TOKENS_GATE
 from parrot_core.ingest.rules.control_tokens import control_tokens
 from parrot_core.ingest.rules.gate import Gate
 from parrot_core.ingest.rules.html_to_markdown import GATE as HTML_TO_MARKDOWN_GATE
@@ -82,8 +83,8 @@ GATES: Mapping[str, Gate] = MappingProxyType(
         "characters": CHARACTERS_GATE,
         "html_to_markdown": HTML_TO_MARKDOWN_GATE,
         "interface": INTERFACE_GATE,
-        "personal_data": Gate((PERSONAL_DATA_GATE,)),
-        "control_tokens": Gate((r"[<\[]",)),
+        "personal_data": PERSONAL_DATA_GATE,
+        "control_tokens": CONTROL_TOKENS_GATE,
         "whitespace": WHITESPACE_GATE,
         "sensitive": SENSITIVE_GATE,
         "refusal": Gate(role="assistant"),

@@ -9,6 +9,8 @@ import re
 from collections.abc import Callable
 from datetime import date
 
+from parrot_core.ingest.rules.gate import Gate
+
 _EMAIL = re.compile(
     r"(?<![\w.+/@-])[A-Za-z0-9][\w.+-]{0,63}@(?P<host>(?:[A-Za-z0-9-]{1,63}\.)+(?P<end>[A-Za-z]{2,24}))\b"
 )
@@ -59,10 +61,12 @@ _CARD_SHAPE = re.compile(
     r"\d{13,19}|\d{4}([ -])\d{4}\1\d{4}\1\d{4}(?:\1\d{3})?|\d{4}([ -])\d{6}\2\d{5}"
 )
 _IP = re.compile(r"(?<![\w.:/-])(?:\d{1,3}\.){3}\d{1,3}(?![\w/-]|\.\d)")
+_DOTTED = re.compile(r"\.\d{1,3}\.\d{1,3}\.\d")
 _VERSION_BEFORE = re.compile(
     r"(?:version|release|ver|v|chrome|firefox|safari|section|build)\W{0,3}$", re.IGNORECASE
 )
 _IBAN = re.compile(r"\b[A-Z]{2}\d{2}(?:[A-Z0-9]{11,30}|(?: [A-Z0-9]{4}){2,7}(?: [A-Z0-9]{1,3})?)\b")
+_IBAN_START = re.compile(r"[A-Z]{2}\d{2}")
 _CHINESE_ID = re.compile(r"[1-9]\d{5}(?:19|20)\d{9}[\dXx]")
 _CHINESE_WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
 _CHINESE_MOBILE = re.compile(r"(?:\+?86[ -]?)?1[3-9]\d([ -]?)\d{4}\1\d{4}")
@@ -71,14 +75,16 @@ _SSN_EXAMPLES = frozenset(("123-45-6789", "078-05-1120", "219-09-9999"))
 _PHONE_SHAPE = re.compile(
     r"\+\d[\d ().\-]{7,18}\d|\(\d{3}\) ?\d{3}[-. ]\d{4}|(?:1[-. ])?\d{3}([-. ])\d{3}\1\d{4}"
 )
-GATE = (
-    r"[A-Za-z0-9+]@[A-Za-z0-9]|sk-[A-Za-z0-9_-]{20}|A[KS]IA[0-9A-Z]{16}|gh[pousr]_[A-Za-z0-9]{36}"
-    r"|github_pat_|glpat-|xox[abprs]-|AIza[A-Za-z0-9_-]{35}|hf_[A-Za-z]{30}|[sr]k_live_|SG\.[\w-]{20}"
-    r"|npm_[A-Za-z0-9]{36}|eyJ[A-Za-z0-9_-]{10}|PRIVATE KEY|Bearer \S{24}|://[^\s:/]+:[^\s@]+@"
-    r"|[0-9]\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]|[A-Z]{2}[0-9]{2} ?[A-Z0-9]{4} ?[A-Z0-9]{4}"
-    r"|[0-9]{3}[\x{a0} ().-]{0,3}[0-9]{2,4}[\x{a0} .-]?[0-9]{3}|\+[0-9]"
+GATE = Gate(
+    (
+        r"[A-Za-z0-9+]@[A-Za-z0-9]|sk-[A-Za-z0-9_-]{20}|A[KS]IA[0-9A-Z]{16}|gh[pousr]_[A-Za-z0-9]{36}"
+        r"|github_pat_|glpat-|xox[abprs]-|AIza[A-Za-z0-9_-]{35}|hf_[A-Za-z]{30}|[sr]k_live_|SG\.[\w-]{20}"
+        r"|npm_[A-Za-z0-9]{36}|eyJ[A-Za-z0-9_-]{10}|PRIVATE KEY|Bearer \S{24}|://[^\s:/]+:[^\s@]+@"
+        r"|[0-9]\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]|[A-Z]{2}[0-9]{2} ?[A-Z0-9]{4} ?[A-Z0-9]{4}"
+        r"|[0-9]{3}[\x{a0} ().-]{0,3}[0-9]{2,4}[\x{a0} .-]?[0-9]{3}|\+[0-9]",
+    )
 )
-"""What a text must hold to be looked at, see ``rules.gate``."""
+"""One pattern: its slowest part, account numbers, takes as long as all of them together."""
 
 _CODE = re.compile(r"```.*?(?:```|\Z)|`[^`\n]+`", re.DOTALL)
 
@@ -87,17 +93,19 @@ def personal_data(text: str, role: str) -> str:
     """Mails, keys, passwords in URLs, cards, bank accounts, addresses of machines, phones, ids.
 
     A placeholder holds neither a line end nor a backtick, so code blocks keep their structure.
-    Phones and ids aren't looked for inside code, where numbers of every shape are.
+    Phones and ids aren't looked for inside code, where numbers of every shape are. What an exact
+    form begins with or holds is looked for first, which takes a tenth of the time.
     """
     if "@" in text:
-        text = _PASSWORD_IN_URL.sub(_password, text)
+        if "://" in text:
+            text = _PASSWORD_IN_URL.sub(_password, text)
         text = _EMAIL.sub(_email, text)
     if any(sign in text for sign in _SECRET_SIGNS):
         text = _SECRET.sub(_secret, text)
         text = _PRIVATE_KEY.sub(_private_key, text)
-    if _IP.search(text):
+    if _DOTTED.search(text):
         text = _IP.sub(_ip, text)
-    if "IBAN" in text or _IBAN.search(text):
+    if _IBAN_START.search(text):
         text = _IBAN.sub(_iban, text)
     if _DIGITS.search(text):
         text = _outside_code(text, lambda prose: _DIGITS.sub(_number, prose))

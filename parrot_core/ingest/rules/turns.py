@@ -2,6 +2,7 @@
 
 import re
 from itertools import groupby
+from operator import eq
 
 from parrot_core.ingest.rules.rule import Messages, Rejection
 from parrot_core.recipe import Ingest
@@ -54,6 +55,9 @@ def drop_leading_assistant(messages: Messages, settings: Ingest) -> Messages | R
 
 def merge_same_speaker(messages: Messages, settings: Ingest) -> Messages | Rejection:
     """Join what one speaker said in a row, with an empty line between."""
+    roles = [message["role"] for message in messages]
+    if not any(map(eq, roles, roles[1:])):
+        return messages
     merged: Messages = []
     for role, group in groupby(messages, key=lambda message: message["role"]):
         content = "\n\n".join(message["content"] for message in group)

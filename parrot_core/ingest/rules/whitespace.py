@@ -6,7 +6,7 @@ from parrot_core.ingest.rules.gate import SPACE, Gate
 
 _EMPTY_LINES = re.compile(r"\n{4,}")
 
-GATE = Gate((rf"^{SPACE}|{SPACE}$|[ \t]\n|\n\n\n\n",))
+GATE = Gate((rf"^{SPACE}", rf"{SPACE}$", r"[ \t]\n", r"\n\n\n\n"))
 
 
 def whitespace(text: str, role: str) -> str:

@@ -4,8 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from parrot_core.engines.types import Message, Role
+from parrot_core.ingest.clean import clean_texts
+from parrot_core.ingest.rule_log import RuleLog
 from parrot_core.ingest.rules import CHECKS, GATES, text_rules
-from parrot_core.ingest.rules.gate import suspects
+from parrot_core.ingest.rules.gate import Gate, suspects
 from parrot_core.ingest.rules.rule import TextRule
 from parrot_core.recipe import Ingest, SessionCheck
 
@@ -36,8 +39,7 @@ def test_a_text_that_a_rule_changes_passes_its_gate(rule: TextRule, text: str) -
     for role in ("user", "assistant"):
         given_text = text if rule is RULES[0] else before
         if gate is not None and rule(given_text, role) != given_text:
-            assert gate.role in (None, role)
-            assert suspects([given_text], *gate.patterns) == [True]
+            assert suspects([given_text], [role], [gate]) == [[0]]
 
 
 @pytest.mark.parametrize("name", CHECKS)
@@ -49,5 +51,25 @@ def test_a_text_in_which_a_check_finds_something_passes_its_gate(
     for query, answer in ((text, "-"), ("-", text)):
         messages = [{"role": "user", "content": query}, {"role": "assistant", "content": answer}]
         if gate is not None and CHECKS[name](messages):
-            read = {"user": query, "assistant": answer}.get(gate.role or "", text)
-            assert suspects([read], *gate.patterns) == [True]
+            place = 0 if query == text else 1
+            assert place in suspects([query, answer], ["user", "assistant"], [gate])[0]
+
+
+@given(messages=st.lists(st.tuples(st.sampled_from(("user", "assistant", "system")), texts)))
+def test_a_batch_is_cleaned_as_if_every_rule_read_every_text(
+    messages: list[tuple[Role, str]],
+) -> None:
+    given_messages: list[Message] = [{"role": role, "content": text} for role, text in messages]
+    expected = []
+    for role, text in messages:
+        for rule in RULES:
+            text = rule(text, role)
+        expected.append({"role": role, "content": text})
+    settings = Ingest(sources=("-",))
+    assert clean_texts([("id", given_messages)], settings, RuleLog()) == [expected]
+
+
+def test_each_gate_gets_the_places_of_its_role_and_a_broken_pattern_lets_all_through() -> None:
+    gates = [Gate(("b",)), Gate(("b",), "user"), Gate(role="assistant"), Gate((r"(?=b)",))]
+    found = suspects(["ab", "b", "c"], ["user", "assistant", "assistant"], gates)
+    assert [sorted(places) for places in found] == [[0, 1], [0], [1, 2], [0, 1, 2]]
