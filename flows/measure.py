@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from flows.options import DEFAULT_LAKE, AsJson, LakeHere
+from flows.progress import bar
 from parrot_core.errors import MissingRun, ParrotError, UserError
 from parrot_core.evaluation.grid import Grid
 from parrot_core.lake.lake import Lake
@@ -60,8 +61,9 @@ def accuracy(
     named = list(dict.fromkeys(pair for name in what for pair in _models(opened, name)))
     pairs = preferences or _pairs(opened, named)
     settings = AccuracySettings(max_length, limit, trained)
-    with Console(stderr=True, quiet=as_json).status(f"Scoring with {len(named)} models …"):
-        result = measure_accuracy(opened, [ModelName(*each) for each in named], pairs, settings)
+    with bar(Console(stderr=True, quiet=as_json)) as told:
+        models = [ModelName(*each) for each in named]
+        result = measure_accuracy(opened, models, pairs, settings, told)
     for version in {version for _, version in named}:
         opened.storage.write_json(accuracy_file(version), result)
     grids = accuracy_grids(result)

@@ -8,9 +8,11 @@ from rich.console import Console
 
 from flows.measure import MODELS, show
 from flows.options import DEFAULT_LAKE, AsJson, LakeHere
+from flows.progress import bar
 from parrot_core.errors import UserError
 from parrot_core.evaluation.grid import Grid
 from parrot_core.lake.lake import Lake
+from parrot_core.progress import Told
 from parrot_core.stage import Run
 
 
@@ -52,10 +54,9 @@ def prove(
     bounds = Bounds(contexts, history_chars, query_chars)
     settings = ProofSettings(bounds=bounds, instruct=instruct, max_tokens=max_tokens)
     console = Console(stderr=True, quiet=as_json)
-    with console.status(f"Asking about up to {contexts} held-out contexts …"):
-        result = measured(run, settings)
-    with console.status("Scoring held-out preference pairs …"):
-        result["preferences"] = _preferences(run)
+    with bar(console) as told:
+        result = measured(run, settings, told)
+        result["preferences"] = _preferences(run, told)
     opened.storage.write_json(proof_file(run.name), result)
     if as_json:
         typer.echo(json.dumps(result, indent=1))
@@ -68,7 +69,7 @@ def prove(
     _say_rest(result)
 
 
-def _preferences(run: Run) -> dict[str, Any]:
+def _preferences(run: Run, told: Told) -> dict[str, Any]:
     """What ``parrot accuracy`` says of the run's chat models, or why it says nothing."""
     from parrot_core.evaluation.held_out_pairs import ModelName
     from parrot_core.evaluation.preference_accuracy import AccuracySettings, measure_accuracy
@@ -78,7 +79,8 @@ def _preferences(run: Run) -> dict[str, Any]:
         return {"left_out": "the run's chat models are not published"}
     chat = run.lake.manifest("model", models[1].name, models[1].version)
     try:
-        return measure_accuracy(run.lake, models, chat.inputs["preferences"], AccuracySettings())
+        pairs = chat.inputs["preferences"]
+        return measure_accuracy(run.lake, models, pairs, AccuracySettings(), told)
     except UserError as error:  # nothing was held out from the training on pairs
         return {"left_out": str(error)}
 

@@ -2,22 +2,22 @@
 
 import json
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console, Group, RenderableType
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
+from flows.progress import bar
 from parrot_core.errors import UserError
 from parrot_core.evaluation.report import render_statistics
 from parrot_core.evaluation.statistics_page import Cell, Grid, agreement_words, compare, table_1
 from parrot_core.lake.lake import Lake
 from parrot_core.monitor.inert import one_line
+from parrot_core.progress import Told
 from parrot_core.recipe import Recipe, load_recipe
-from parrot_core.statistics.compute import Options, Told
+from parrot_core.statistics.compute import Options
 from parrot_core.statistics.perplexity import QUERIES as ASKER_QUERIES
 from parrot_core.statistics.values import Statistics
 from parrot_core.statistics.versions import statistics_of, with_asker, with_judge
@@ -44,7 +44,7 @@ def measure(lake: Lake, wanted: Wanted, console: Console) -> list[Statistics]:
     """Statistics of every set, with a progress bar on ``console``."""
     options = Options(seed=wanted.seed, sample=wanted.sample, tokenizer=wanted.tokenizer)
     recipe = load_recipe(wanted.recipe) if wanted.recipe else None
-    with _told(console) as told:
+    with bar(console) as told:
         return [_measured(lake, what, wanted, recipe, options, told) for what in wanted.what]
 
 
@@ -123,15 +123,3 @@ def _notes(found: Statistics) -> Iterator[str]:
         yield one_line(note, 400)
     if found.agreement is not None:
         yield one_line(agreement_words(found.agreement), 600)
-
-
-@contextmanager
-def _told(console: Console) -> Iterator[Told]:
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True) as shown:
-        task = shown.add_task("", total=None)
-
-        def begin(what: str, total: int | None) -> None:
-            shown.reset(task, description=one_line(what, 70), total=total)
-
-        yield Told(progress=lambda amount: shown.advance(task, amount), step=begin)

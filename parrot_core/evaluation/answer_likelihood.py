@@ -134,15 +134,19 @@ def _lines(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Score a file of queries; the last line of standard error says what went wrong."""
+    """Score a file of queries, and say a line for each.
+
+    Scores are added to what the file has. The last line of standard error says what went wrong.
+    """
     model, queries, scores, max_length, *tokenizer = arguments
     try:
         scorer = AnswerLikelihood(model, int(max_length), *tokenizer)
-        with Path(scores).open("w", encoding="utf-8") as file:
+        with Path(scores).open("a", encoding="utf-8") as file:
             for query in _lines(Path(queries)):
                 found = scorer.score(query["prompt"], query["answers"])
                 file.write(json.dumps({"id": query["id"], "scores": found}) + "\n")
                 file.flush()
+                print(query["id"], flush=True)
     except ParrotError as error:
         print(error, file=sys.stderr)
         return error.exit_code

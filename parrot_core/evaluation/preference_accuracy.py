@@ -23,6 +23,7 @@ from parrot_core.evaluation.held_out_pairs import (
 from parrot_core.evaluation.likelihoods import Asked, Scorer, Scores, scores_of
 from parrot_core.evaluation.summary import Judged, summarise
 from parrot_core.lake.lake import Lake
+from parrot_core.progress import NOBODY, Told
 from parrot_core.runner import work_folder
 from parrot_core.training.models import model_cache
 
@@ -50,7 +51,11 @@ def accuracy_file(run: str) -> str:
 
 
 def measure_accuracy(
-    lake: Lake, models: Sequence[ModelName], preferences: str, settings: AccuracySettings
+    lake: Lake,
+    models: Sequence[ModelName],
+    preferences: str,
+    settings: AccuracySettings,
+    told: Told = NOBODY,
 ) -> dict[str, Any]:
     """Compare models on the pairs of one version of ``preferences``.
 
@@ -59,6 +64,7 @@ def measure_accuracy(
         models: the first one is what the others are set against.
         preferences: the version of the pairs.
         settings: what to measure on.
+        told: is told of each query that a model has scored.
 
     Returns:
         JSON: ``queries`` and ``pairs`` that there are, ``measured`` and ``left_out`` pairs by
@@ -82,7 +88,7 @@ def measure_accuracy(
             f"preferences@{preferences}: none of its {len(queries)} queries was held out by all of "
             f"{', '.join(map(str, models))}"
         )
-    scores = {str(model): _scores(lake, model, chosen, settings, folder) for model in models}
+    scores = {str(model): _scores(lake, model, chosen, settings, folder, told) for model in models}
     fitting = [q for q in chosen if all(each[q.id] is not None for each in scores.values())]
     pairs, taken = (sum(len(q.rejected) for q in some) for some in (queries, fitting))
     too_long = sum(len(q.rejected) for q in chosen) - taken
@@ -122,11 +128,12 @@ def _scores(
     queries: Sequence[QueryPairs],
     settings: AccuracySettings,
     folder: Path,
+    told: Told,
 ) -> Scores:
     """Have a process score every answer of every query."""
     place = lake.model(model.name, model.version).local_copy(model_cache() / "lake")
     asked = (Asked(q.id, q.prompt, [q.chosen, *q.rejected.values()]) for q in queries)
-    return scores_of(Scorer(str(model), place), asked, settings.max_length, folder)
+    return scores_of(Scorer(str(model), place), asked, settings.max_length, folder, told)
 
 
 def _part(queries: Sequence[QueryPairs], scores: Mapping[str, Scores], seed: int) -> dict[str, Any]:

@@ -9,12 +9,11 @@ from typing import Any
 from parrot_core.errors import UserError
 from parrot_core.interchange.card import CARD, card
 from parrot_core.interchange.formats import FORMATS, Written
-from parrot_core.interchange.formats.format import Progress
 from parrot_core.interchange.lineage import Lineage, as_json, lineage_of
 from parrot_core.lake.lake import DatasetVersion, Lake
 from parrot_core.lake.storage import Storage, to_json
 from parrot_core.lake.whole_folder import MARKER, whole_folder
-from parrot_core.statistics.compute import Told
+from parrot_core.progress import NOBODY, Progress, Told
 from parrot_core.statistics.reading import WITH_SESSIONS
 from parrot_core.statistics.versions import statistics_of
 
@@ -55,7 +54,7 @@ def export(
     *,
     force: bool = False,
     progress: Progress = lambda _: None,
-    told: Told = Told(),  # noqa: B008 - frozen
+    told: Told = NOBODY,
 ) -> Exported:
     """Write a version to a folder or URL; the folder appears whole or not at all.
 

@@ -1,13 +1,13 @@
 """Compute the statistics of a set of sessions: one pass, memory flat, exact in the seed."""
 
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import parrot_core
+from parrot_core.progress import NOBODY, Told
 from parrot_core.statistics import human
 from parrot_core.statistics.measures import Measure, offline_measures
-from parrot_core.statistics.reading import Progress, SessionSet, digest
+from parrot_core.statistics.reading import SessionSet, digest
 from parrot_core.statistics.sampling import Draw
 from parrot_core.statistics.session import Session
 from parrot_core.statistics.tokens import WORDS, counter_of
@@ -26,15 +26,6 @@ class Options:
     tokenizer: str = WORDS
 
 
-@dataclass(frozen=True, slots=True)
-class Told:
-    """Where a computation says how far it is."""
-
-    progress: Progress = field(default=lambda _: None)
-    step: Callable[[str, int | None], None] = field(default=lambda _, __: None)
-    """What comes next, and how much of it there is for ``progress``."""
-
-
 def fingerprint(sessions: SessionSet, reference: SessionSet | None, options: Options) -> str | None:
     """What the statistics rest on; None when the set can't say whether it has changed."""
     if sessions.identity is None or (reference is not None and reference.identity is None):
@@ -49,7 +40,7 @@ def compute(
     sessions: SessionSet,
     options: Options = Options(),
     reference: SessionSet | None = None,
-    told: Told = Told(),
+    told: Told = NOBODY,
     compared: SessionSet | None = None,
 ) -> Statistics:
     """Measure a set of sessions.

@@ -9,10 +9,10 @@ from typing import Any
 
 from parrot_core.engines.types import Message
 from parrot_core.errors import UserError
-from parrot_core.statistics.compute import Told
+from parrot_core.progress import NOBODY, Progress, Told
 from parrot_core.statistics.judge import Question, draw_questions
 from parrot_core.statistics.measures.measure import Ratio
-from parrot_core.statistics.reading import Progress, SessionSet
+from parrot_core.statistics.reading import SessionSet
 from parrot_core.statistics.values import Figure, Found
 from parrot_core.training.markup import markup_of
 from parrot_core.training.templates import chat_template
@@ -39,7 +39,7 @@ def asker_likeness(
     human: SessionSet | None,
     seed: int,
     queries: int = QUERIES,
-    told: Told | None = None,
+    told: Told = NOBODY,
 ) -> Found:
     """Score both sides under the asker.
 
@@ -61,7 +61,6 @@ def asker_likeness(
         sides["asker_nll_human"] = ("human queries", human)
     figures: list[Figure] = []
     notes = [f"asker: {name}"]
-    told = told or Told()
     drawn = {
         key: draw_questions(sessions, queries, seed).drawn for key, (_, sessions) in sides.items()
     }

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -15,6 +15,7 @@ from parrot_core.ingest.locating import expand_sources
 from parrot_core.ingest.sources import SourceRecord, open_source
 from parrot_core.lake.lake import DatasetVersion, Lake
 from parrot_core.lake.manifest import Manifest
+from parrot_core.progress import Progress
 from parrot_core.recipe import Ingest
 from parrot_core.schemas import DATASETS
 from parrot_core.statistics.session import Session, session_of
@@ -23,9 +24,6 @@ WITH_SESSIONS = tuple(name for name, schema in DATASETS.items() if "n_turns" in 
 HUMAN = "conversations"
 HELDOUT = "heldout"
 LONGEST_MESSAGE = 10_000_000
-
-Progress = Callable[[int], None]
-"""Told how much was read since the last call, in the unit of ``SessionSet.total``."""
 
 
 class SessionSet(Protocol):
@@ -47,7 +45,7 @@ class SessionSet(Protocol):
         ...
 
     def sessions(self, progress: Progress) -> Iterator[Session]:
-        """All sessions, in one pass, memory flat."""
+        """All sessions, in one pass, memory flat; ``progress`` is told in the unit of ``total``."""
         ...
 
     def left_out(self) -> dict[str, int]:

@@ -8,11 +8,12 @@ from pydantic import ValidationError
 from parrot_core.errors import StorageError, UserError
 from parrot_core.lake.kept_statistics import all_kept, keep, read_kept
 from parrot_core.lake.lake import Lake
+from parrot_core.progress import NOBODY, Told
 from parrot_core.recipe import Recipe
 from parrot_core.runner import open_run, work_folder
 from parrot_core.stage import Run
 from parrot_core.statistics import human
-from parrot_core.statistics.compute import Options, Told, compute, fingerprint
+from parrot_core.statistics.compute import Options, compute, fingerprint
 from parrot_core.statistics.judge import STAGE, judged
 from parrot_core.statistics.perplexity import QUERIES, asker_likeness
 from parrot_core.statistics.reading import (
@@ -32,7 +33,7 @@ def statistics_of(
     what: str,
     options: Options = Options(),  # noqa: B008 - frozen
     human_set: str | None = None,
-    told: Told = Told(),  # noqa: B008 - frozen
+    told: Told = NOBODY,
 ) -> Statistics:
     """Statistics of ``NAME[@VERSION][:SPLIT]``, or of a file, folder or URL.
 
@@ -120,7 +121,7 @@ def with_asker(
     human_set: str | None,
     cache: Path,
     queries: int = QUERIES,
-    told: Told | None = None,
+    told: Told = NOBODY,
 ) -> Statistics:
     """Add how surprised an asker is by the queries of a set, and by human ones.
 

@@ -30,6 +30,11 @@ class Look:
     question: bool  # holds a question mark
     words: int
 
+    @property
+    def asks(self) -> bool:
+        """Whether it is a question that a user might have put: the filters keep it."""
+        return self.question and not self.refused
+
 
 @dataclass(frozen=True, slots=True)
 class Share:
@@ -47,6 +52,17 @@ SHARES: Mapping[str, Share] = {
         "context-dependent, of those the filters keep",
         lambda look: look.depends and not look.refused,
         lambda look: not look.refused,
+    ),
+    "depends_question": Share(
+        "asks a context-dependent question", lambda look: look.asks and look.depends
+    ),
+    "self_contained_question": Share(
+        "asks a self-contained question", lambda look: look.asks and not look.depends
+    ),
+    "questions_depend": Share(
+        "context-dependent, of its questions",
+        lambda look: look.asks and look.depends,
+        lambda look: look.asks,
     ),
     "usable": Share("kept by the filters", lambda look: not look.refused),
     "as_assistant": Share("speaks as the assistant", lambda look: look.as_assistant),

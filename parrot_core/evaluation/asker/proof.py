@@ -25,6 +25,7 @@ from parrot_core.evaluation.asker.measures import (
 from parrot_core.evaluation.asker.writing import STAGE, role_play, write_queries
 from parrot_core.evaluation.held_out_pairs import ModelName, learned_by
 from parrot_core.evaluation.likelihoods import Asked, Scorer, Scores, scores_of
+from parrot_core.progress import NOBODY, Told
 from parrot_core.recipe import VllmEngine
 from parrot_core.stage import Run
 from parrot_core.statistics.reading import HELDOUT, HUMAN, VersionSessions
@@ -49,8 +50,8 @@ def proof_file(run: str) -> str:
     return f"runs/{run}/proof.json"
 
 
-def prove(run: Run, settings: ProofSettings) -> dict[str, Any]:
-    """Measure a run's asker on held-out human sessions.
+def prove(run: Run, settings: ProofSettings, told: Told = NOBODY) -> dict[str, Any]:
+    """Measure a run's asker on held-out human sessions; ``told`` is told of each text.
 
     Returns:
         JSON: ``contexts`` with ``taken``, ``sessions`` and ``left_out`` by reason;
@@ -71,7 +72,7 @@ def prove(run: Run, settings: ProofSettings) -> dict[str, Any]:
         raise UserError(f"--instruct {instruct}: the recipe has no such engine (engines: {known})")
     drawn, conversations = _contexts(run, settings.bounds)
     sampling = run.recipe.synthesize.ask.model_copy(update={"max_tokens": settings.max_tokens})
-    asked, played = write_queries(run, drawn.contexts, asker, instruct, sampling)
+    asked, played = write_queries(run, drawn.contexts, asker, instruct, sampling, told)
     texts = {"human": [c.query for c in drawn.contexts], "asker": asked, "instruct": played}
     return {
         "run": run.name,
@@ -85,7 +86,7 @@ def prove(run: Run, settings: ProofSettings) -> dict[str, Any]:
             "sessions": drawn.sessions,
             "left_out": drawn.left_out,
         },
-        "likelihood": _likelihood(run, drawn.contexts, instruct, settings.max_length),
+        "likelihood": _likelihood(run, drawn.contexts, instruct, settings.max_length, told),
         **compared(run, drawn.contexts, texts),
     }
 
@@ -140,7 +141,7 @@ def _json(found: Mapping[str, Estimate]) -> dict[str, Any]:
 
 
 def _likelihood(
-    run: Run, contexts: Sequence[Context], instruct: str, max_length: int
+    run: Run, contexts: Sequence[Context], instruct: str, max_length: int, told: Told
 ) -> dict[str, Any]:
     """How likely the human's follow-up is: to the base model, to the asker, to the role player."""
     manifest = run.lake.manifest("model", ASKER, run.version_of(ASKER))
@@ -151,14 +152,14 @@ def _likelihood(
     plain = [_asked(c, c.history, "user") for c in contexts]
     # The base is asked with the asker's template: what the training began from.
     found = {
-        "before": scores_of(Scorer("before", base, asker), plain, max_length, folder),
-        "after": scores_of(Scorer("after", asker), plain, max_length, folder),
+        "before": scores_of(Scorer("before", base, asker), plain, max_length, folder, told),
+        "after": scores_of(Scorer("after", asker), plain, max_length, folder, told),
     }
     player = run.recipe.engines[instruct]
     if isinstance(player, VllmEngine):
-        told = [_asked(c, role_play(c.history), "assistant") for c in contexts]
+        played = [_asked(c, role_play(c.history), "assistant") for c in contexts]
         scorer = Scorer("role-play", resolve_model(player.model, run))
-        found["role_play"] = scores_of(scorer, told, max_length, folder)
+        found["role_play"] = scores_of(scorer, played, max_length, folder, told)
     return likelihoods(found, run.recipe.seed)
 
 

@@ -10,6 +10,7 @@ from parrot_core.engines.types import ChatModel, Message, RowError
 from parrot_core.evaluation.asker.contexts import Context
 from parrot_core.lake.journal import Journal
 from parrot_core.lake.run_records import StageRecords
+from parrot_core.progress import NOBODY, Told
 from parrot_core.recipe import Sampling
 from parrot_core.stage import Run
 
@@ -40,7 +41,12 @@ def role_play(history: Sequence[Message]) -> list[Message]:
 
 
 def write_queries(
-    run: Run, contexts: Sequence[Context], asker: str, instruct: str, sampling: Sampling
+    run: Run,
+    contexts: Sequence[Context],
+    asker: str,
+    instruct: str,
+    sampling: Sampling,
+    told: Told = NOBODY,
 ) -> tuple[list[str], list[str]]:
     """Have both engines of the run's recipe write the next query of every context.
 
@@ -58,13 +64,17 @@ def write_queries(
         journal = Journal(run.lake.storage, folder, _JOURNAL_DELAY_S)
         models = [engines.journaled(name, journal, 0) for name in (asker, instruct)]
         try:
-            return asyncio.run(ask_both(contexts, models[0], models[1], sampling))
+            return asyncio.run(ask_both(contexts, models[0], models[1], sampling, told))
         finally:
             journal.close()
 
 
 async def ask_both(
-    contexts: Sequence[Context], asker: ChatModel, instruct: ChatModel, sampling: Sampling
+    contexts: Sequence[Context],
+    asker: ChatModel,
+    instruct: ChatModel,
+    sampling: Sampling,
+    told: Told = NOBODY,
 ) -> tuple[list[str], list[str]]:
     """See :func:`write_queries`; the asker gets the history itself, its template does the rest."""
     written: dict[tuple[str, str], str] = {}
@@ -77,8 +87,11 @@ async def ask_both(
             completion = await model.complete(messages, sampling, sample=sample)
         except RowError:
             return  # counted as an empty query
+        finally:
+            told.progress(1)
         written[who, context.id] = completion.text.strip()
 
+    told.step("follow-ups: writing", 2 * len(contexts))
     writers = (("asker", asker), ("instruct", instruct))
     jobs = [(who, model, context) for context in contexts for who, model in writers]
     await in_flight(jobs, 2 * _AT_ONCE, one)

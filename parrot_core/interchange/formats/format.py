@@ -1,7 +1,7 @@
 """The shape of a format, and how a version's rows are divided into splits."""
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,11 +11,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from parrot_core.lake.lake import DatasetVersion
+from parrot_core.progress import Progress
 from parrot_core.schemas import DATASETS
 
 Row = dict[str, Any]
-Progress = Callable[[int], None]
-"""Told how many rows were written since the last call."""
 
 ONLY_SPLIT = "train"
 """The split of a dataset that isn't divided."""

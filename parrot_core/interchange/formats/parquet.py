@@ -6,8 +6,9 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from parrot_core.interchange.formats.format import ONLY_SPLIT, Progress, Written, batches
+from parrot_core.interchange.formats.format import ONLY_SPLIT, Written, batches
 from parrot_core.lake.lake import DatasetVersion
+from parrot_core.progress import Progress
 from parrot_core.schemas import DATASETS
 
 FILE_BYTES = 500_000_000

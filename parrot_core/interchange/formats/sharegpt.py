@@ -4,7 +4,6 @@ from pathlib import Path
 from types import MappingProxyType
 
 from parrot_core.interchange.formats.format import (
-    Progress,
     Row,
     TextFiles,
     Written,
@@ -12,6 +11,7 @@ from parrot_core.interchange.formats.format import (
     has_messages,
 )
 from parrot_core.lake.lake import DatasetVersion
+from parrot_core.progress import Progress
 
 SPEAKERS = MappingProxyType({"user": "human", "assistant": "gpt", "system": "system"})
 

@@ -4,8 +4,9 @@ from collections.abc import Callable
 from pathlib import Path
 from types import MappingProxyType
 
-from parrot_core.interchange.formats.format import Progress, Row, TextFiles, Written, batches
+from parrot_core.interchange.formats.format import Row, TextFiles, Written, batches
 from parrot_core.lake.lake import DatasetVersion
+from parrot_core.progress import Progress
 
 
 def _language_modeling(row: Row) -> Row:

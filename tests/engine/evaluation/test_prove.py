@@ -8,7 +8,6 @@ from typer.testing import CliRunner
 
 from flows.cli import app
 from parrot_core.engines.types import Message
-from parrot_core.evaluation.asker import proof
 from parrot_core.evaluation.asker.proof import proof_file
 from parrot_core.runner import begin_run
 from parrot_core.training.stages import TrainAskStage
@@ -71,21 +70,8 @@ def write(number, body):
     return Reply("Tell me about the rivers of Spain." if told else "And how old is it?")
 
 
-def scored_once(monkeypatch):
-    """Real scorers, each loaded once: what the same model says of the same queries is the same."""
-    real, known = proof.scores_of, {}
-
-    def scores_of(scorer, asked, *rest):
-        if scorer.label not in known:
-            known[scorer.label] = real(scorer, asked, *rest)
-        return known[scorer.label]
-
-    monkeypatch.setattr(proof, "scores_of", scores_of)
-
-
 def test_a_run_is_proved_against_its_base_a_role_player_and_the_humans(tmp_path, monkeypatch):
     monkeypatch.setenv("PARROT_WORK", str(tmp_path / "work"))
-    scored_once(monkeypatch)
     lake = str(tmp_path / "lake")
     model = str(build_tiny_model(tmp_path / "tiny"))
     rows = [conversation(n, "heldout" if n < HELD_OUT else "train") for n in range(HELD_OUT + 3)]
@@ -97,11 +83,15 @@ def test_a_run_is_proved_against_its_base_a_role_player_and_the_humans(tmp_path,
         command = ["prove", "tiny", "--lake", lake, "--json"]
         result = CliRunner().invoke(app, command)
         asked = len(api.requests)
+        [kept] = (tmp_path / "work").glob("*/prove/after-*[!s].jsonl")
+        whole = kept.read_bytes()
+        kept.write_bytes(whole[: len(whole) // 2])  # as a process that is killed leaves it
         again = CliRunner().invoke(app, command)
     assert result.exit_code == 0, result.output
     found = json.loads(result.stdout)
     assert json.loads(again.stdout) == found == run.lake.storage.read_json(proof_file("tiny"))
     assert asked == len(api.requests) == 2 * HELD_OUT  # nothing is asked for twice
+    assert sorted(kept.read_bytes().splitlines()) == sorted(whole.splitlines())
     assert found["contexts"] == {"taken": HELD_OUT, "sessions": HELD_OUT, "left_out": {}}
     likelihood = found["likelihood"]
     assert likelihood["models"]["before"] == likelihood["models"]["after"]  # it learned nothing

@@ -53,6 +53,24 @@ def test_shares_are_counted_over_all_queries_or_over_those_the_filters_keep():
     assert refusals(looks) == {"empty_query": 2}
 
 
+def test_questions_are_counted_apart_from_other_texts_that_lean_and_those_refused_are_none() -> (
+    None
+):
+    said = (
+        "How many people live there?",
+        "Name three rivers of Spain.",
+        "Translate it into French.",
+        "Who wrote the novel Middlemarch?",
+        "Sure, here are some facts about Paris that may help you. Is that all?",
+        "",
+    )
+    found = estimates([look(text) for text in said], 1)
+    assert found["question"].value == pytest.approx(3 / 6)
+    assert found["depends_question"].value == pytest.approx(1 / 6)
+    assert found["self_contained_question"].value == pytest.approx(1 / 6)
+    assert found["questions_depend"].value == pytest.approx(1 / 2)
+
+
 def test_a_paired_difference_to_oneself_is_nothing_and_is_never_in_doubt():
     looks = [look(text) for text in ("How old is it?", "", "Name three rivers of Spain.")]
     for found in differences(looks, looks, 1).values():

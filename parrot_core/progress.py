@@ -1,0 +1,20 @@
+"""How long work says how far it is, to whoever shows it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+Progress = Callable[[int], None]
+"""Told how much was done since the last call."""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """Where long work says what it does and how far it is."""
+
+    progress: Progress = field(default=lambda _: None)
+    step: Callable[[str, int | None], None] = field(default=lambda _, __: None)
+    """What comes next, and how much of it there is for ``progress``."""
+
+
+NOBODY = Told()
+"""For work that nobody watches."""
