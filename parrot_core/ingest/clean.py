@@ -7,7 +7,7 @@ ends with a response, and no message is empty. What was changed is told to a ``R
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import accumulate
 
 from parrot_core.engines.types import Message
 from parrot_core.ingest.rule_log import RuleLog
@@ -51,13 +51,16 @@ def clean_texts(
         log: is told what was changed.
 
     Returns:
-        As many messages a record as before, some perhaps empty.
+        As many messages a record as before, some perhaps empty; the same list where nothing was
+        changed.
     """
-    places = [(id, number) for id, messages in records for number in range(len(messages))]
+    owners = [owner for owner, (_, messages) in enumerate(records) for _ in messages]
+    starts = list(accumulate((len(messages) for _, messages in records), initial=0))
     roles = [message["role"] for _, messages in records for message in messages]
     texts = [message["content"] for _, messages in records for message in messages]
     rules = text_rules(settings)
     suspected = suspects(texts, roles, [GATES.get(rule.__name__, Gate()) for rule in rules])
+    cleaned = [messages for _, messages in records]
     changed: dict[int, None] = {}  # read by every rule that follows: no gate has seen what they are
     for rule, passed in zip(rules, suspected, strict=True):
         for place in {**dict.fromkeys(passed), **changed}:
@@ -66,13 +69,15 @@ def clean_texts(
             if after != before:
                 texts[place] = after
                 changed[place] = None
-                id, number = places[place]
-                log.changed(rule.__name__, f"{id}/{number}", before, after)
-    cleaned = iter(zip(roles, texts, strict=True))
-    return [
-        [{"role": role, "content": text} for role, text in islice(cleaned, len(messages))]
-        for _, messages in records
-    ]
+                owner = owners[place]
+                message = f"{records[owner][0]}/{place - starts[owner]}"
+                log.changed(rule.__name__, message, before, after)
+    for place in changed:
+        owner = owners[place]
+        if cleaned[owner] is records[owner][1]:
+            cleaned[owner] = list(cleaned[owner])
+        cleaned[owner][place - starts[owner]] = {"role": roles[place], "content": texts[place]}
+    return cleaned
 
 
 def clean(messages: Messages, settings: Ingest) -> CleanSession | Rejection:
