@@ -21,7 +21,7 @@ from parrot_core.stage import Run, ShardPlan, ShardWork, Stage
 
 RECORDS_AT_ONCE = 500
 CHARS_AT_ONCE = 1 << 21
-"""Texts of so many records, or characters, are cleaned together."""
+"""Texts of so many records, or characters, are cleaned together; progress is told after each."""
 
 
 class IngestStage(Stage):
@@ -69,6 +69,7 @@ class IngestStage(Stage):
             intake = _Intake(work, file, source)
             for records, messages in intake.batches():
                 intake.emit(records, clean_texts(messages, settings, intake.log))
+                work.progress(intake.records, _expected(source, file.limit))
             megabytes = source.bytes_read / 1e6
         for warning in source.warnings:
             work.warn(warning)
@@ -137,15 +138,12 @@ class _Intake:
         texts: list[tuple[str, Messages]] = []
         chars = 0
         for record in islice(self._opened, self._file.limit):
-            taken = self._take(record)
-            self._work.progress(self.records, _expected(self._opened, self._file.limit))
-            if taken is None:
-                continue
-            known, messages = taken
-            records.append(known)
-            texts.append((known.id, messages))
-            chars += sum(len(message["content"]) for message in messages)
-            if len(records) >= RECORDS_AT_ONCE or chars >= CHARS_AT_ONCE:
+            if (taken := self._take(record)) is not None:
+                known, messages = taken
+                records.append(known)
+                texts.append((known.id, messages))
+                chars += sum(len(message["content"]) for message in messages)
+            if self.records % RECORDS_AT_ONCE == 0 or chars >= CHARS_AT_ONCE:
                 yield records, texts
                 records, texts, chars = [], [], 0
         if records:
