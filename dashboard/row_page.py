@@ -10,7 +10,7 @@ from nicegui.events import KeyEventArguments
 from dashboard.row_view import row_facts, row_view, siblings_of
 from dashboard.shelf import Place
 from dashboard.site import Site
-from dashboard.widgets import act, block, heading, line, read
+from dashboard.widgets import act, block, facts, heading, line, read
 from parrot_core.browse.lineage import Ancestor
 from parrot_core.evaluation.wording import count, plural
 from parrot_core.lake.peek import Part, Row
@@ -175,6 +175,9 @@ async def _lineage(site: Site, place: Place, row: Row) -> None:
         waiting = line("Following its ids …", "soft")
         steps = await read(lambda: site.shelf.lineage(place, row))
         waiting.delete()
+        topic = next((step.topic for step in steps or () if step.topic), "")
+        if topic and not row.get("topic"):
+            facts({"topic": topic})
         _steps(steps or ())
 
 

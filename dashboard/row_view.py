@@ -7,7 +7,7 @@ from dashboard.chat import bubble, chat, long_text
 from dashboard.shelf import Place
 from dashboard.site import Site
 from dashboard.widgets import block, body, chip, facts, heading, line
-from parrot_core.browse.index import TEXTS
+from parrot_core.browse.index import LISTS, TEXTS
 from parrot_core.lake.peek import Row
 from parrot_core.schemas import REASONS
 
@@ -46,6 +46,7 @@ def row_facts(row: Row) -> None:
         for name, value in row.items()
         if name not in NOT_FACTS and value is not None and not isinstance(value, list | dict)
     }
+    plain |= {name: ", ".join(row[name]) for name in sorted(LISTS) if row.get(name)}
     facts({name: value for name, value in plain.items() if len(str(value)) <= 160})
 
 

@@ -83,7 +83,7 @@ async def run_page(site: Site, run: str) -> None:
     def tell(state: RunState) -> None:
         if state.header.created_at is None and not any(s.published for s in state.stages):
             described.set_text(f"The lake holds no run '{one_line(run)}'.")
-        status.set_text(state.status)
+        status.set_text(state.told)
         status.classes(replace=f"chip {state.status}")
         pause.set_text(one_line(state.header.pause, 300))
         pause.set_visibility(bool(state.header.pause))
@@ -162,7 +162,7 @@ class _RunPage:
     def buttons(self, place: ui.element, state: RunState) -> None:
         """What can be done now."""
         failed = any(stage.status == "failed" for stage in state.stages)
-        offered = (state.status, bool(state.header.pause), failed)
+        offered = (state.told, bool(state.header.pause), failed)
         if offered == self._offered:
             return
         self._offered = offered
@@ -176,9 +176,10 @@ class _RunPage:
                 ui.button("Resume", on_click=self._resume).props("unelevated no-caps")
             elif state.status not in ("done",):
                 ui.button("Pause", on_click=self._pause).props("outline no-caps")
-            if state.status != "done":
+            if not state.final:
                 ask = partial(ask_retry, self._dialog, self._site, state.header, "", [])
-                ui.button("Retry what is missing …", on_click=lambda: ask()).props(
+                what = "Go on with the rest …" if state.until else "Retry what is missing …"
+                ui.button(what, on_click=lambda: ask()).props(
                     "unelevated no-caps" if failed else "outline no-caps"
                 )
 
@@ -244,7 +245,7 @@ def _remark(stage: StageState) -> str:
     if stage.status == "pinned":
         return ""
     if stage.status == "skipped":
-        return "not part of this run"
+        return "not asked for"
     failed = stage.having("failed")
     if failed and failed[-1].last_error is not None:
         error = failed[-1].last_error

@@ -19,6 +19,7 @@ LABELS = (
     "end_reason",
     "language",
     "topic",
+    "flags",
 )
 
 LISTED_CHARS = 240
@@ -51,6 +52,8 @@ def labels(row: Row) -> list[str]:
             found.append(plural(value, "turn"))
         elif name in ("turn", "score"):
             found.append(f"{name} {value:g}")
+        elif isinstance(value, list):
+            found += map(str, value)
         else:
             found.append(str(value))
     return found

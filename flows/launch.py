@@ -14,9 +14,9 @@ from parrot_core.errors import ParrotError, UserError
 from parrot_core.lake.pauses import Pauses
 from parrot_core.lake.run_records import report_file
 from parrot_core.monitor.state import StageSpec
-from parrot_core.pipeline import STAGES
+from parrot_core.pipeline import STAGES, stages_until
 from parrot_core.recipe import OpenAIEngine, Recipe
-from parrot_core.runner import begin_run, is_published
+from parrot_core.runner import ask_for, begin_run, is_published
 from parrot_core.stage import Run
 from parrot_core.tracing import start_tracing
 
@@ -63,15 +63,13 @@ def run_recipe(
         UserError: something the caller must mend before any work is begun.
         ParrotError: the run failed; what is done is kept.
     """
-    names = [stage.name for stage in STAGES]
-    if until is not None and until not in names:
-        raise UserError(f"--until: no stage '{until}'; there are: {', '.join(names)}")
-    wanted = STAGES[: names.index(until) + 1] if until else STAGES
+    wanted = stages_until(until)
     console = logs.for_people(quiet)
     run = begin_run(recipe, name)
     Pauses(run.lake.storage, run.name).refuse()
     missing = [stage for stage in wanted if not is_published(run, stage)]
     if not missing:
+        ask_for(run, wanted if until else None)
         console.print(
             f"Run '{run.name}' is complete: all {len(wanted)} stages are published, nothing to do."
         )

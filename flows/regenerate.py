@@ -25,10 +25,10 @@ from parrot_core.evaluation.markdown_report import render_markdown
 from parrot_core.evaluation.report import render_report
 from parrot_core.lake.lake import Lake
 from parrot_core.lake.run_records import report_file
-from parrot_core.pipeline import STAGE_SPECS, STAGES
+from parrot_core.pipeline import STAGE_SPECS, STAGES, stages_until
 from parrot_core.place import at
 from parrot_core.recipe import Recipe
-from parrot_core.runner import begin_run, checked_name, is_published, open_run
+from parrot_core.runner import ask_for, begin_run, checked_name, is_published, open_run
 from parrot_core.stage import Run, Stage
 from parrot_core.tracing import span, start_tracing
 
@@ -78,7 +78,9 @@ def regenerate(
     """
     if run is not None:
         run = dated(run, flow_run.scheduled_start_time or datetime.now(UTC))
+    wanted = stages_until(until)
     begun = begin_run(recipe, run)
+    ask_for(begun, wanted if until else None)
     start_tracing(recipe.traces)
     _refresh_picker(begun)
     try:

@@ -167,7 +167,7 @@ def _training_artifact(manifest: Manifest) -> None:
 
 def _flow_of(stage: Stage) -> StageFlow:
     def make(recipe: Recipe, run: str | None = None, shards: list[int] | None = None) -> None:
-        run_stage(begin_run(recipe, run), stage, shards)
+        run_stage(begin_run(recipe, run, alone=stage.name), stage, shards)
 
     make.__doc__ = f"""Make {stage.output} from {", ".join(stage.inputs) or "the sources"}.
 

@@ -29,7 +29,7 @@ def render_summary(console: Console, lake: Lake, state: RunState, report: str) -
     """Print what a run came to: figures, two dialogues, one pair, where the report is."""
     found = gather_more(lake, state, dialogues=2)
     console.print()
-    console.print(Rule(Text(f"Run {state.name}: {state.status}", "bold"), align="left"))
+    console.print(Rule(Text(f"Run {state.name}: {state.told}", "bold"), align="left"))
     console.print(_stages(found))
     for part in (_rejects(found), _trainings(found), _strategies(found), _scores(found.scores)):
         if part is not None:

@@ -196,7 +196,7 @@ def render_status(state: RunState) -> RenderableType:
     head = Text.assemble(
         (f"{state.name} ", "bold"),
         (
-            state.status,
+            state.told,
             _STYLES.get(state.status, "cyan"),
         ),
         f" · {duration(state.seconds)} · {count(state.tokens)} tokens · {dollars(state.usd)}",
@@ -214,6 +214,9 @@ def render_status(state: RunState) -> RenderableType:
                 "yellow",
             )
         )
+    if state.status == "done" and state.until:
+        told = f"It was asked for no more. `parrot retry {state.name}` goes on with the rest."
+        parts.append(Text(told))
     parts += [
         Text(f"{stage.name}: {one_line(stage.pause, 300)}", "yellow")
         for stage in state.stages
@@ -283,7 +286,7 @@ def _time(stage: StageState) -> str:
 def _remark(stage: StageState) -> str:
     """What matters most about a stage now, in a few words."""
     if stage.status == "skipped":
-        return "not part of this run"
+        return "not asked for"
     if stage.status == "waiting":
         return "starting …" if stage.planned_at is not None else ""
     failed = stage.having("failed")

@@ -2,6 +2,7 @@
 
 from parrot_core.capo.stage import CapoStage, SelectStage
 from parrot_core.dialogue.stage import SynthesizeStage
+from parrot_core.errors import UserError
 from parrot_core.evaluation.compare import CompareStage
 from parrot_core.evaluation.stage import EvaluateStage
 from parrot_core.filters.stage import FilterStage
@@ -34,3 +35,17 @@ STAGE_SPECS = tuple(StageSpec(stage.name, stage.output, stage.kind) for stage in
 def stage_named(name: str) -> Stage:
     """The stage of that name; KeyError if there is none."""
     return {stage.name: stage for stage in STAGES}[name]
+
+
+def stages_until(last: str | None) -> tuple[Stage, ...]:
+    """The stages up to ``last``, that one included; all without it.
+
+    Raises:
+        UserError: no such stage.
+    """
+    names = [stage.name for stage in STAGES]
+    if last is None:
+        return STAGES
+    if last not in names:
+        raise UserError(f"--until: no stage '{last}'; there are: {', '.join(names)}")
+    return STAGES[: names.index(last) + 1]

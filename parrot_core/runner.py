@@ -32,6 +32,7 @@ from parrot_core.errors import (
     UserError,
     VersionConflict,
 )
+from parrot_core.lake.asked import Asked
 from parrot_core.lake.holder import this_process
 from parrot_core.lake.lake import Lake, version_folder
 from parrot_core.lake.leases import DEFAULT_TIMES, Claims, Lease, LeaseTimes, take
@@ -71,6 +72,7 @@ def begin_run(
     name: str | None = None,
     lake_url: str | None = None,
     stages: Sequence[str] | None = None,
+    alone: str | None = None,
 ) -> Run:
     """Open a run, or resume the one of this name.
 
@@ -80,6 +82,7 @@ def begin_run(
         lake_url: where; as the recipe says when left out.
         stages: the only stages that this run is for; all when left out. A run that is resumed
             stays what it was begun for.
+        alone: the stage for whose sake the run is opened, if nobody has asked for others.
 
     Raises:
         RecipeChanged: it was begun with a recipe that would produce something else.
@@ -95,13 +98,25 @@ def begin_run(
     }
     if stages is not None:
         record["stages"] = list(stages)
-    if not lake.storage.put_if_absent(run_file(run_name), to_json(record)):
+    asked = Asked(lake.storage, run_name)
+    if lake.storage.put_if_absent(run_file(run_name), to_json(record)):
+        if alone is not None:
+            asked.put((alone,))
+    else:
         record = lake.storage.read_json(run_file(run_name))
         before = parse_recipe(record["recipe"])
         if before.fingerprint() != recipe.fingerprint():
             changed = list(differences(before.canonical(), recipe.canonical()))
             raise RecipeChanged(run_name, changed)
+        if alone is not None:
+            asked.extend(alone)
     return Run(run_name, recipe, lake, work_folder(lake, run_name), _stages_in(record))
+
+
+def ask_for(run: Run, stages: Sequence[Stage] | None) -> None:
+    """Keep with the run which of its stages are wanted now; None for all it was begun for."""
+    names = None if stages is None else [stage.name for stage in stages]
+    Asked(run.lake.storage, run.name).put(names)
 
 
 def checked_name(name: str) -> str:

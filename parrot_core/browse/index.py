@@ -20,10 +20,13 @@ TEXTS = frozenset(
 )
 """Columns of strings that are read, not filtered by."""
 
+LISTS = frozenset({"flags"})
+"""Columns of several short strings a row: a row has the wanted value among them."""
+
 CHOICES = 250
 """A column with more different values than that is no choice; the paper's seeds have 200 topics."""
 
-ALWAYS = ("language", "topic", "reason")
+ALWAYS = ("language", "topic", "reason", "flags")
 """Columns that are offered even where all rows have the same value: it answers the question."""
 
 FEW = 12
@@ -69,7 +72,7 @@ class Index:
         """Columns worth filtering by, each with its values and how often they occur."""
         found: dict[str, dict[str, int]] = {}
         for name in self.table.column_names:
-            column = self.table[name]
+            column = _values(self.table[name])
             if name == "id" or pa.types.is_floating(column.type):
                 continue
             if pa.types.is_integer(column.type) or pa.types.is_boolean(column.type):
@@ -87,7 +90,9 @@ class Index:
         mask: pa.ChunkedArray | None = None
         for name, value in wanted.equal.items():
             column = self.table[name]
-            if value == ABSENT:
+            if pa.types.is_list(column.type):
+                mask = _both(mask, _having(column, value))
+            elif value == ABSENT:
                 mask = _both(mask, pc.is_null(column))
             else:
                 mask = _both(mask, pc.equal(column.cast(pa.string()), value))
@@ -99,6 +104,12 @@ class Index:
             return range(self.table.num_rows)
         positions: list[int] = pc.indices_nonzero(mask.combine_chunks()).to_pylist()
         return positions
+
+    def text(self, column: str, position: int) -> str:
+        """What a row has in a column, as text; empty where it has nothing, or no such column."""
+        known = column in self.table.column_names
+        value = self.table[column][position].as_py() if known else None
+        return "" if value is None else str(value)
 
     def find(self, row_id: str) -> int | None:
         """Position of a row by its id."""
@@ -117,13 +128,16 @@ ABSENT = "(none)"
 
 
 def light_columns(schema: pa.Schema) -> list[str]:
-    """Columns of numbers, truths and short strings."""
+    """Columns of numbers, truths and short strings, and a few that hold several of these."""
     return [
         each.name
         for each in schema
         if each.name not in TEXTS
-        and not pa.types.is_nested(each.type)
-        and (pa.types.is_string(each.type) or pa.types.is_primitive(each.type))
+        and (
+            pa.types.is_string(each.type)
+            or pa.types.is_primitive(each.type)
+            or (each.name in LISTS and pa.types.is_list(each.type))
+        )
     ]
 
 
@@ -176,6 +190,29 @@ def _each(peek: Peek, columns: Sequence[str], progress: Progress) -> Iterator[pa
         for done, table in enumerate(found, start=1):
             yield table
             progress(done, total)
+
+
+def _values(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """The values to count: of lists what is in them, and a null for each that is empty."""
+    if not pa.types.is_list(column.type):
+        return column
+    empty = pc.sum(pc.equal(_lengths(column), 0)).as_py() or 0
+    none = pa.nulls(empty, column.type.value_type)
+    return pa.chunked_array([*pc.list_flatten(column).chunks, none], column.type.value_type)
+
+
+def _having(column: pa.ChunkedArray, value: str) -> pa.ChunkedArray:
+    """Which lists hold the value; for ``ABSENT`` which are empty."""
+    if value == ABSENT:
+        return pc.equal(_lengths(column), 0)
+    whole = column.combine_chunks()
+    rows = pc.list_parent_indices(whole).filter(pc.equal(pc.list_flatten(whole), value))
+    positions = pa.array(range(len(whole)), pa.int64())
+    return pa.chunked_array([pc.is_in(positions, value_set=rows.cast(pa.int64()))])
+
+
+def _lengths(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    return pc.fill_null(pc.list_value_length(column), 0)
 
 
 def _both(mask: pa.ChunkedArray | None, more: pa.ChunkedArray) -> pa.ChunkedArray:

@@ -21,6 +21,7 @@ class Ancestor:
     dataset: str = ""  # empty: the source itself
     version: str = ""
     position: int | None = None  # of the row in its version; None where it can't be found
+    topic: str = ""  # where that version tells any
 
 
 def lineage(
@@ -55,9 +56,11 @@ def _follow(
         seen.add((manifest.name, row_id))
         for parent in inputs:
             peek = Peek(lake.storage, parent)
-            position = indexes.of(peek).find(row_id)
+            index = indexes.of(peek)
+            position = index.find(row_id)
             if position is not None:
-                tell(Ancestor(row_id, parent.name, parent.version, position))
+                topic = index.text("topic", position)
+                tell(Ancestor(row_id, parent.name, parent.version, position, topic))
                 (row,) = peek.read([position], ["source_ids"])
                 _follow(lake, indexes, parent, row["source_ids"], tell, seen, depth + 1)
                 break

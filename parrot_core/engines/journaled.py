@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from openai.types.chat import ChatCompletion
 from opentelemetry.trace import Span
 
 from parrot_core.engines.batch import BatchChat, ShardOrders
-from parrot_core.engines.openai_chat import OpenAIChat, Purchase, as_messages, text_of
+from parrot_core.engines.openai_chat import OpenAIChat, Probe, Purchase, as_messages, text_of
 from parrot_core.engines.replicas import session_of
 from parrot_core.engines.request import request_body, request_key, sampling_seed
 from parrot_core.engines.types import (
@@ -147,7 +148,18 @@ class JournaledModel:
                 raise RequestFails(str(error), key) from error
             finally:
                 asked.set_attribute("parrot.refusals", purchase.refusals)
+                for probe in purchase.probes:
+                    await self._keep(probe, f"{sample}/probe/{utc_now()}")
             asked.set_attribute("parrot.latency_s", purchase.latency_s)
+        return self._entry(key, sample, answer, usd)
+
+    async def _keep(self, probe: Probe, sample: str) -> None:
+        """Journal a probe: nobody needs its answer again, but it was paid for."""
+        key = request_key(self._connected.endpoint, probe.body, sample)
+        await self._journal.record(self._entry(key, sample, probe.answer, probe.usd))
+        self._engines.budget.journaled(probe.usd)
+
+    def _entry(self, key: str, sample: str, answer: ChatCompletion, usd: float) -> Entry:
         text, finish_reason = text_of(answer)
         return Entry(
             key=key,

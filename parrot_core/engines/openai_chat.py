@@ -23,12 +23,14 @@ from parrot_core.engines.decisions import (
 from parrot_core.engines.limits import Clock, Limiter, Sleep, Ticket
 from parrot_core.engines.redaction import without_key
 from parrot_core.engines.replicas import Replicas, session_of
+from parrot_core.engines.request import PROBE_TOKENS, probe_body
 from parrot_core.engines.types import (
     Decision,
     EngineUnreachable,
     Message,
     RequestFails,
     RequestRefused,
+    RowError,
     ShardError,
 )
 from parrot_core.recipe import Limits, Price
@@ -42,6 +44,8 @@ BYTES_PER_TOKEN = 2.5
 MESSAGE_TOKENS = 8
 """What a chat template adds to one message, at most."""
 MONEY_POLL_S = 0.1
+FEW_LEFT = 3
+"""With no more requests under way, that none is answered says little of the provider."""
 
 
 def worst_tokens(body: dict[str, Any], max_tokens: int) -> tuple[int, int]:
@@ -58,6 +62,15 @@ def _bytes(body: dict[str, Any]) -> int:
     return sum(len(m["content"].encode("utf-8", "surrogatepass")) for m in body["messages"])
 
 
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """A small request that was answered, to tell a request's own failure from an outage."""
+
+    body: dict[str, Any]
+    answer: ChatCompletion
+    usd: float
+
+
 class Purchase:
     """One request on its way. Once it is out it is charged, whoever still wants the answer."""
 
@@ -69,6 +82,8 @@ class Purchase:
         self.refusals = 0  # times that the provider was busy
         self.latency_s = 0.0  # of the answer, without the wait for a limit
         self.task: asyncio.Task[Any] | None = None
+        self.probes: list[Probe] = []  # answered, so paid for as well
+        self.probe_refused = False  # what was to tell an outage tells nothing here
 
     def leave(self) -> None:
         """Nobody wants the answer any more: drop the request, or, if it is out, its next try."""
@@ -120,6 +135,7 @@ class OpenAIChat:
         self._clock = clock
         self._answers = 0
         self._heard = False  # whether the provider ever said anything
+        self._sending = 0
 
     async def send(
         self,
@@ -136,14 +152,30 @@ class OpenAIChat:
         others were answered: it is given up even if nothing else is asked meanwhile.
 
         A refusal by the whole provider is waited out (see ``engines/breaker``). A request that
-        fails again and again while others are answered ends with ``RequestFails``.
+        fails again and again while others are answered ends with ``RequestFails``. Where there are
+        hardly any others, a probe stands for them: see :meth:`_answers_a_probe`.
 
         Raises:
             RowError, ShardError, RunError: see ``engines.types``.
         """
-        answers, failures, attempt = self._answers, 0, 0
         purchase = purchase or Purchase()
         purchase.task = asyncio.current_task()
+        self._sending += 1
+        try:
+            return await self._send(body, max_tokens, sample, purchase, suspect)
+        finally:
+            self._sending -= 1
+
+    async def _send(
+        self,
+        body: dict[str, Any],
+        max_tokens: int,
+        sample: str,
+        purchase: Purchase,
+        suspect: bool,
+    ) -> tuple[ChatCompletion, float]:
+        """See :meth:`send`."""
+        answers, failures, attempt = self._answers, 0, 0
         while not purchase.left:
             outcome = await self._try(body, max_tokens, sample, purchase, again=attempt > 0)
             if not isinstance(outcome, _Failure):
@@ -155,12 +187,19 @@ class OpenAIChat:
             impatient = self._limits.max_pause_s == 0
             failures += impatient or not outcome.busy
             if failures > self._limits.max_retries:
-                if not self._heard:
+                its_own = suspect or self._answers > answers
+                doubtful = not (impatient or its_own or purchase.probe_refused)
+                if (
+                    doubtful
+                    and self._sending <= FEW_LEFT
+                    and await self._answers_a_probe(body, sample, purchase)
+                ):
+                    failures = 0  # the provider may have come back a moment ago
+                elif not self._heard:
                     raise EngineUnreachable(
                         f"{self._where()} can't be reached after {failures} tries: is it up?"
                     )
-                its_own = suspect or self._answers > answers
-                if impatient or its_own:
+                elif impatient or its_own:
                     error = RequestFails if its_own else ShardError
                     raise error(
                         f"{self._where()} failed {failures} times in a row, the last with "
@@ -171,6 +210,24 @@ class OpenAIChat:
             await self._sleep(pause_s)
             attempt += 1
         raise asyncio.CancelledError
+
+    async def _answers_a_probe(self, body: dict[str, Any], sample: str, purchase: Purchase) -> bool:
+        """Whether the provider answers at all, asked with the smallest completion there is.
+
+        The last request of a run that always fails looks like an outage: nothing else is
+        answered, as nothing else is asked. ``GET /models`` would cost nothing, and proves
+        nothing: it is answered in most outages.
+        """
+        small = probe_body(body)
+        try:
+            outcome = await self._try(small, PROBE_TOKENS, sample, purchase, again=True)
+        except RowError:
+            purchase.probe_refused = True
+            return False
+        if isinstance(outcome, _Failure):
+            return False
+        purchase.probes.append(Probe(small, *outcome))
+        return True
 
     async def _try(
         self,

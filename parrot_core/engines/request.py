@@ -8,6 +8,8 @@ from typing import Any
 from parrot_core.engines.types import Message
 from parrot_core.recipe import Sampling
 
+PROBE_TOKENS = 16
+
 
 def sampling_seed(seed: int, sample: str) -> int:
     """The seed of one completion: 31 bits from the recipe's seed and the sample's name."""
@@ -38,6 +40,13 @@ def request_body(
     if sampling.repetition_penalty is not None:
         body["repetition_penalty"] = sampling.repetition_penalty
     return body
+
+
+def probe_body(body: dict[str, Any]) -> dict[str, Any]:
+    """A small request to the same model, with the same parameters, that nobody has to refuse."""
+    limits = {"max_tokens", "max_completion_tokens"} & body.keys()
+    small = [{"role": "user", "content": "Hi"}]
+    return {**body, "messages": small, **dict.fromkeys(limits, PROBE_TOKENS)}
 
 
 def request_key(endpoint: str, body: dict[str, Any], sample: str) -> str:

@@ -42,7 +42,7 @@ def render_markdown(found: Findings) -> str:
     """Render what was found; a part without facts is left out."""
     state = found.state
     facts = [
-        f"Status **{state.status}**",
+        f"Status **{state.told}**",
         f"{duration(state.seconds)} of work",
         f"{count(state.tokens)} tokens",
         dollars(state.usd),

@@ -62,7 +62,7 @@ class RunCollector(Collector):
                     header.name, RunReader(self._lake, header.name, self._stages)
                 )
                 state = reader.read(now)
-                if state.status == "done":  # it can't change any more
+                if state.final:  # it can't change any more
                     self._settled[header.name] = settled = state
                     del self._readers[header.name]
             else:

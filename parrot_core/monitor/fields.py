@@ -34,6 +34,12 @@ def words_in(value: object) -> dict[str, str]:
     return {str(k): str(v) for k, v in value.items()} if isinstance(value, dict) else {}
 
 
+def asked_in(record: Mapping[str, object] | None) -> tuple[str, ...] | None:
+    """The stages that were last asked for (``lake/asked``); None for all."""
+    stages = None if record is None else record.get("stages")
+    return texts_in(stages) if isinstance(stages, list) else None
+
+
 def pause_in(record: Mapping[str, object] | None) -> str:
     """A run's pause (``lake/pauses``) in words; empty when there is none."""
     if record is None:

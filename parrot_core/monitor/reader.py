@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from parrot_core.errors import MissingRun
 from parrot_core.lake.pins import all_pins
 from parrot_core.monitor.fields import (
+    asked_in,
     counts_in,
     fingerprint_in,
     pause_in,
@@ -108,7 +109,8 @@ class RunReader:
         """The run as it is at ``now``; a run that has not begun is all waiting."""
         header = header_of(self._run, _read(self._storage, f"runs/{self._run}/run.json") or {})
         pause = pause_in(_read(self._storage, f"runs/{self._run}/pause.json"))
-        header = replace(header, pause=pause)
+        asked = asked_in(_read(self._storage, f"runs/{self._run}/asked.json"))
+        header = replace(header, pause=pause, asked=asked)
         files = frozenset(self._storage.list(f"runs/{self._run}")) if self._all_shards else None
         stages = tuple(self._stage(spec, header, files, now) for spec in self._stages)
         times = [stage.updated_at for stage in stages if stage.updated_at]
@@ -157,7 +159,7 @@ class RunReader:
         shards = tuple(self._judged(f"{folder}/shards", shard, files) for shard in shards)
         if manifest is not None:
             return _published(spec, "done", version, manifest, shards)
-        if not plan and header.stages is not None and spec.name not in header.stages:
+        if not plan and not header.wants(spec.name):
             return StageState(*spec, "skipped", version)
         return _in_work(spec, version, plan, shards, now)
 

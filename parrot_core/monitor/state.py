@@ -211,6 +211,7 @@ class RunHeader:
     code_version: str = ""
     created_at: datetime | None = None
     stages: tuple[str, ...] | None = None  # all it was begun to make; None: the whole factory
+    asked: tuple[str, ...] | None = None  # stages last asked for (``--until``); None: all of it
     pause: str = ""  # who paused it, since when and why; empty while it may work
 
     @property
@@ -222,6 +223,10 @@ class RunHeader:
     def seed(self) -> int:
         """Seed of every random choice of the run."""
         return int(self.recipe.get("seed") or 0)
+
+    def wants(self, stage: str) -> bool:
+        """Whether the run was begun for the stage, and it was asked for lately."""
+        return all(some is None or stage in some for some in (self.stages, self.asked))
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,9 +260,34 @@ class RunState:
         return sum(stage.tokens for stage in self.own_stages)
 
     @property
+    def until(self) -> str:
+        """The last stage that was asked for, if a later one of the run's was left for another day.
+
+        Empty for a run that is for all of its stages.
+        """
+        begun_for, asked = self.header.stages, self.header.asked
+        left = [stage for stage in self.stages if stage.status == "skipped"]
+        if asked is None or not any(begun_for is None or s.name in begun_for for s in left):
+            return ""
+        wanted = [
+            s for s in self.stages if s.name in asked or s.status not in ("skipped", "pinned")
+        ]
+        return wanted[-1].name if wanted else ""
+
+    @property
+    def told(self) -> str:
+        """The status in words: a run that ended where it was meant to says where."""
+        return f"done until {self.until}" if self.status == "done" and self.until else self.status
+
+    @property
+    def final(self) -> bool:
+        """Whether nothing is left that the run was begun for."""
+        return self.status == "done" and not self.until
+
+    @property
     def own_stages(self) -> tuple[StageState, ...]:
-        """The stages that are not pinned to an earlier run."""
-        return tuple(stage for stage in self.stages if stage.status != "pinned")
+        """The stages that this run makes: neither pinned to an earlier run nor left out."""
+        return tuple(stage for stage in self.stages if stage.status not in ("pinned", "skipped"))
 
     def stage(self, name: str) -> StageState | None:
         """The stage called ``name``, if this pipeline has it."""
@@ -271,7 +301,8 @@ class RunState:
         """The whole state in JSON's types, with the derived figures, for ``--json``."""
         plain = _plain(asdict(self))
         assert isinstance(plain, dict)
-        plain |= {"name": self.name, "seconds": self.seconds}
+        plain |= {"name": self.name, "told": self.told, "until": self.until or None}
+        plain |= {"seconds": self.seconds}
         plain |= {"usd": self.usd, "tokens": self.tokens}
         for data, stage in zip(plain["stages"], self.stages, strict=True):
             for shard in data["shards"]:

@@ -73,7 +73,10 @@ class Scene:
 def _published_before(lake: Lake) -> None:
     """What a run of synthesis rests on, so that its retry finds nothing else to do."""
     sessions = [dialogue(f"s{n}", [f"q{n}?", "a"], source_ids=["x"]) for n in range(12)]
-    sources = [{**row, "source_ids": [f"file.json#{n}"]} for n, row in enumerate(sessions)]
+    flags: list[Row] = [{"flags": ["code_only"]} if n < 5 else {"flags": []} for n in range(12)]
+    sources = [
+        {**row, "source_ids": [f"file.json#{n}"], **flags[n]} for n, row in enumerate(sessions)
+    ]
     publish(lake, "conversations", sources, version="old")
     drive(begin_run(minimal_recipe(lake.url, name="old")), _SmallModel())
 
@@ -81,7 +84,7 @@ def _published_before(lake: Lake) -> None:
 def _hostile(lake: Lake) -> None:
     rows = [
         dialogue(f"evil<img src=x onerror='{OWNED}'>", [HOSTILE, HOSTILE, "And why?", "Because."]),
-        dialogue("huge", ["How long?", "long " * 400_000]),
+        dialogue("huge", ["How long?", "long " * 400_000], topic="long, longer"),
         dialogue("rtl", ["\u05e9\u05dc\u05d5\u05dd \u202e abc", "\u0645\u0631\u062d\u0628\u0627"]),
     ]
     publish(lake, "dialogues", rows, version="hostile")
@@ -208,6 +211,7 @@ def test_a_pair_shows_the_chosen_answer_beside_its_negatives(scene: Scene) -> No
     expect(page.locator(".rejected")).to_have_count(3)
     expect(page.locator(".rejected").nth(1)).to_contain_text("the guess, by writer")
     expect(page.locator(".rejected").nth(2)).to_contain_text("the passage, by writer")
+    expect(page.locator("aside")).to_contain_text("long, longer")  # of the dialogue it came from
     assert page.evaluate("window.owned") is None
 
 
@@ -248,6 +252,15 @@ def test_dialogues_are_filtered_searched_read_and_followed_to_their_source(scene
     expect(page.locator(".path")).to_contain_text("seeds test", timeout=10_000)
     page.go_back()
     expect(page.get_by_text("1 row", exact=True)).to_be_visible()
+
+
+def test_conversations_are_filtered_by_what_a_check_found_in_them(scene: Scene) -> None:
+    page = scene.browser.page
+    scene.browser.go("/data/conversations/old")
+    page.get_by_label("flags").click()
+    page.get_by_role("option", name="code_only (5)").click()
+    expect(page.get_by_text("5 rows", exact=True)).to_be_visible(timeout=10_000)
+    expect(page.locator("a.datum").first).to_contain_text("code_only")
 
 
 def test_marks_of_a_review_are_saved_and_exported_by_name(scene: Scene) -> None:

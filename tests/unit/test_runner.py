@@ -346,6 +346,40 @@ def test_a_prompt_that_always_fails_costs_its_row_at_the_second_attempt_and_no_o
     assert manifest.accounting.rejected == {"provider_error": 1}
 
 
+def test_a_prompt_that_always_fails_while_nothing_else_is_asked_is_no_outage(
+    tmp_path: Path,
+) -> None:
+    poison = "q2?"
+
+    def answer(number: int, body: dict[str, Any]) -> Reply:
+        if body["messages"][0]["content"] == poison:
+            return Reply(status=500)
+        return echo_turns(number, body)
+
+    with serving(answer) as api:
+        engine = {"kind": "openai", "model": "m", "base_url": api.base_url, "api_key_env": None}
+        price = {"input_per_million": 10_000, "output_per_million": 10_000, "as_of": "2026-01-01"}
+        engine |= {"limits": {"max_retries": 1, "pause_after_s": 0.1}, "price": price}
+        engines = {"asker": engine, "answerer": engine, "judge": engine}
+        shape = {"max_turns": 2, "min_turns": 2, "sessions_per_shard": SEEDS}
+        shape["sessions_in_flight"] = 1
+        run = synthesis(tmp_path, api.base_url, engines=engines, synthesize=shape)
+        stage = SynthesizeStage()
+        with pytest.raises(PartiallyFailed, match="failed 2 times in a row"):
+            drive(run, stage, Budget(None))
+        manifest = drive(run, stage, Budget(None))
+    assert manifest.accounting.rejected == {"provider_error": 1}
+    answered = [body for body in api.requests if body["messages"][0]["content"] != poison]
+    probes = [body for body in answered if body["messages"][0]["content"] == "Hi"]
+    assert len(probes) == 1
+    assert sum(used.requests for used in manifest.usage.values()) == len(answered)
+    assert manifest.usd == pytest.approx(
+        sum(
+            0.01 * (each.prompt_tokens + each.completion_tokens) for each in manifest.usage.values()
+        )
+    )
+
+
 def test_what_a_killed_attempt_left_on_the_local_disk_is_removed_by_the_next(
     tmp_path: Path,
 ) -> None:

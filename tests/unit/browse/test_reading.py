@@ -67,6 +67,20 @@ def test_a_row_is_found_by_its_id_and_groups_by_their_beginning(peek: Peek) -> N
     assert list(index.beginning("d1")) == [1, 10]
 
 
+def test_rows_are_filtered_by_one_of_their_flags(tmp_path: Path) -> None:
+    lake = Lake(str(tmp_path))
+    flags = [["code"], [], ["refusal", "code"], None, ["refusal"], ["code"]]
+    rows = [dialogue(f"c{n}", ["q", "a"], flags=each) for n, each in enumerate(flags)]
+    manifest = publish(lake, "conversations", rows)
+    index = Indexes().of(Peek(lake.storage, manifest))
+    assert index.choices()["flags"] == {"code": 3, "(none)": 2, "refusal": 2}
+    for value, found in {"code": [0, 2, 5], "refusal": [2, 4], "(none)": [1, 3], "x": []}.items():
+        assert list(index.matching(Wanted({"flags": value}))) == found
+    assert list(index.matching(Wanted({"flags": "code", "language": "en"}))) == [0, 2, 5]
+    plain = publish(lake, "conversations", [dialogue("c", ["q", "a"])], version="plain")
+    assert "flags" not in Indexes().of(Peek(lake.storage, plain)).choices()
+
+
 def test_an_index_is_read_once_and_given_up_under_the_bound(peek: Peek) -> None:
     told: list[tuple[int, int]] = []
     indexes = Indexes(most_bytes=0)
@@ -101,13 +115,14 @@ def test_a_search_ends_when_told_or_when_it_has_found_enough(peek: Peek) -> None
 def test_a_row_is_followed_to_its_source_record(tmp_path: Path) -> None:
     lake = Lake(str(tmp_path))
     session = dialogue("s1", ["q", "a"])
-    publish(lake, "seeds", [{"id": "s1", "source_ids": ["s1"], "language": "en", "query": "q"}])
+    seed = {"id": "s1", "source_ids": ["s1"], "language": "en", "query": "q"}
+    publish(lake, "seeds", [seed])
     source = {**session, "source_ids": ["file.json#3"]}
     publish(lake, "conversations", [source], version="old")
     seeds = publish(
         lake,
         "seeds",
-        [{"id": "s1", "source_ids": ["s1"], "language": "en", "query": "q"}],
+        [{**seed, "topic": "tea, pot, cup"}],
         version="new",
         inputs={"conversations": "old"},
     )
@@ -119,6 +134,7 @@ def test_a_row_is_followed_to_its_source_record(tmp_path: Path) -> None:
         inputs={"seeds": seeds.version, "parrot-ask": "removed"},
     )
     steps = lineage(lake, Indexes(), top, ["s1"])
+    assert [step.topic for step in steps] == ["tea, pot, cup", "", ""]
     assert [(step.dataset, step.version, step.id) for step in steps] == [
         ("seeds", "new", "s1"),
         ("conversations", "old", "s1"),

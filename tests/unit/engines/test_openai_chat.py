@@ -20,6 +20,7 @@ from parrot_core.engines.types import (
     EngineUnreachable,
     KeyRefused,
     ProviderRefuses,
+    RequestFails,
     RequestRefused,
     ShardError,
 )
@@ -162,6 +163,44 @@ def test_one_request_that_always_fails_stops_its_shard_while_others_are_answered
     ):
         # one in flight, and all that fail line up again behind the others
         asyncio.run(ask(api.base_url, Limits(max_retries=1, concurrency=1), times=40))
+
+
+def only_small(number: int, body: dict[str, Any]) -> Reply:
+    return Reply("yes") if body["messages"][0]["content"] == "Hi" else Reply(status=500)
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_the_last_request_fails_on_its_own_account_where_a_small_one_is_answered(
+    times: int,
+) -> None:
+    time = Time()
+    with serving(only_small) as api:
+        with pytest.raises(RequestFails, match="3 times in a row, the last with HTTP 500"):
+            asyncio.run(ask(api.base_url, Limits(max_retries=2), times=times, time=time))
+        small = [body for body in api.requests if body["messages"][0]["content"] == "Hi"]
+    assert 1 <= len(small) <= times
+    assert small[0]["max_completion_tokens"] == 16
+    assert len(api.requests) <= times * 7  # before the probe and after it, max_retries each
+    assert time.now < 120
+
+
+def test_an_outage_that_meets_the_last_request_is_waited_out() -> None:
+    time = Time()
+    broken = Reply(status=503)
+    with serving(lambda n, body: broken if time.now < 600 else Reply("at last")) as api:
+        assert asyncio.run(ask(api.base_url, Limits(max_retries=1), time=time)) == ["at last"]
+    assert len(api.requests) < 30
+
+
+def test_a_probe_that_is_refused_proves_nothing() -> None:
+    time = Time()
+
+    def refuse_small(number: int, body: dict[str, Any]) -> Reply:
+        small = body["messages"][0]["content"] == "Hi"
+        return Reply(status=400) if small else Reply(status=500)
+
+    with serving(refuse_small) as api, pytest.raises(ProviderRefuses):
+        asyncio.run(ask(api.base_url, Limits(max_retries=1, max_pause_s=900), time=time))
 
 
 def test_what_is_no_completion_is_tried_again() -> None:

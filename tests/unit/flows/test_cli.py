@@ -7,8 +7,10 @@ import pytest
 import yaml
 
 from flows.cli import main
+from parrot_core.lake.lake import Lake
+from parrot_core.pipeline import STAGE_SPECS
 from parrot_core.runner import begin_run
-from tests.finished_run import full_run
+from tests.finished_run import full_run, publish
 from tests.recipes import minimal_recipe
 from tests.second_run import copied_run
 from tests.toy_stages import SeedStage, drive
@@ -133,6 +135,21 @@ def test_status_lists_runs_and_shows_one(parrot: Any, tmp_path: Path) -> None:
     stages = {stage["name"]: stage["status"] for stage in one["stages"]}
     assert stages["seeds"] == "done"
     assert stages["synthesize"] == "waiting"
+
+
+def test_a_run_that_was_to_end_after_a_stage_says_so(parrot: Any, tmp_path: Path) -> None:
+    lake, recipe = str(tmp_path / "lake"), write_recipe(tmp_path)
+    begun = begin_run(minimal_recipe(lake))
+    for spec in STAGE_SPECS[:2]:
+        publish(Lake(lake), spec.name, run=begun.name, spec=spec)
+    ended = parrot("run", recipe, "--until", "assemble")
+    assert ended.code == 0, ended.err
+    assert "done until assemble" in parrot("status", "--lake", lake).out
+    told = parrot("status", begun.name, "--lake", lake).out
+    assert f"{begun.name} done until assemble" in told
+    assert f"`parrot retry {begun.name}` goes on with the rest" in told
+    one = json.loads(parrot("status", begun.name, "--lake", lake, "--json").out)
+    assert (one["status"], one["until"]) == ("done", "assemble")
 
 
 def test_an_unexpected_error_is_one_line_with_the_traceback_in_a_file(

@@ -1,7 +1,7 @@
 """What Prometheus scrapes, from a lake's files alone."""
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -12,7 +12,8 @@ from parrot_core.lake.lake import Lake
 from parrot_core.lake.manifest import EngineUsage
 from parrot_core.monitor import StageSpec
 from parrot_core.monitor.exposition import RunCollector
-from parrot_core.pipeline import STAGE_SPECS
+from parrot_core.pipeline import STAGE_SPECS, stages_until
+from parrot_core.runner import ask_for, begin_run
 from tests.finished_run import (
     NOW,
     RECIPE,
@@ -26,6 +27,7 @@ from tests.finished_run import (
     publish,
     receipt,
 )
+from tests.recipes import minimal_recipe
 
 
 class Scrape:
@@ -45,6 +47,23 @@ class Scrape:
 
     def __call__(self, name: str, **labels: str) -> float:
         return self.samples[name, frozenset({"run": RUN, **labels}.items())]
+
+
+def test_a_run_that_ended_where_it_was_to_is_done_and_looked_at_again(tmp_path: Path) -> None:
+    lake = Lake(str(tmp_path))
+    run = begin_run(minimal_recipe(lake.url), RUN)
+    ask_for(run, stages_until("ingest"))
+    publish(lake, "ingest")
+    later = datetime.now(UTC) + timedelta(hours=1)
+    collector = RunCollector(lake, STAGES, lambda: later)
+
+    def states() -> dict[str, float]:
+        (family,) = [each for each in collector.collect() if each.name == "parrot_run_state"]
+        return {sample.labels["state"]: sample.value for sample in family.samples}
+
+    assert states()["done"] == 1
+    ask_for(run, None)
+    assert (states()["done"], states()["stalled"]) == (0, 1)
 
 
 def test_a_finished_run_tells_its_money_rows_and_tokens(tmp_path: Path) -> None:

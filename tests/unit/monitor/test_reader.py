@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from parrot_core.errors import MissingRun
 from parrot_core.lake.lake import Lake
 from parrot_core.monitor import RunReader, RunState, StageState, list_runs, read_run
-from parrot_core.runner import begin_run, open_run
+from parrot_core.pipeline import stages_until
+from parrot_core.runner import ask_for, begin_run, open_run
 from tests.finished_run import (
     NOW,
     RECIPE,
@@ -39,6 +40,10 @@ def lake(tmp_path: Path) -> Lake:
 
 def state(lake: Lake) -> RunState:
     return read_run(lake, RUN, STAGES, NOW)
+
+
+def much_later(lake: Lake) -> RunState:
+    return read_run(lake, RUN, STAGES, datetime.now(UTC) + timedelta(hours=1))
 
 
 def synthesize(lake: Lake) -> StageState:
@@ -69,6 +74,57 @@ def test_stages_that_a_run_was_not_begun_for_are_skipped_and_it_is_done_without_
     for again in (begin_run(begun.recipe, RUN), open_run(lake, RUN)):
         assert again.makes("filter")
         assert not again.makes("capo")
+
+
+def test_a_run_that_was_to_end_after_a_stage_is_done_there_until_more_is_asked_for(
+    tmp_path: Path,
+) -> None:
+    lake = Lake(str(tmp_path))
+    run = begin_run(minimal_recipe(lake.url), RUN)
+    ask_for(run, stages_until("seeds"))
+    publish(lake, "ingest")
+    publish(lake, "train-ask")
+    assert much_later(lake).told == "stalled"  # its seeds are missing
+    publish(lake, "seeds")
+    done = much_later(lake)
+    assert (done.status, done.told, done.until, done.final) == (
+        *("done", "done until seeds", "seeds"),
+        False,
+    )
+    assert [stage.name for stage in done.own_stages] == ["ingest", "train-ask", "seeds"]
+    assert json.loads(json.dumps(done.to_json()))["told"] == "done until seeds"
+    assert begin_run(run.recipe, RUN).makes("filter")  # it was begun for the whole factory
+    ask_for(run, None)
+    more = much_later(lake)
+    assert (more.status, more.told, more.until) == ("stalled", "stalled", "")
+
+
+def test_a_stage_in_work_counts_whatever_was_asked_for_last(tmp_path: Path) -> None:
+    lake = Lake(str(tmp_path))
+    run = begin_run(minimal_recipe(lake.url), RUN)
+    for stage in ("ingest", "train-ask", "seeds"):
+        publish(lake, stage)
+    plan(lake, "synthesize", [4])
+    failure(lake, "synthesize", 0, 1, started_at=ago(50), ended_at=ago(40))
+    ask_for(run, stages_until("seeds"))
+    assert state(lake).status == "failed"
+    publish(lake, "synthesize")
+    assert state(lake).told == "done until synthesize"
+
+
+def test_a_run_begun_by_one_stages_deployment_is_done_with_the_stages_begun_so(
+    tmp_path: Path,
+) -> None:
+    lake = Lake(str(tmp_path))
+    recipe = minimal_recipe(lake.url)
+    for stage in ("ingest", "train-ask"):
+        begin_run(recipe, RUN, alone=stage)
+        assert state(lake).status != "done"
+        publish(lake, stage)
+        assert state(lake).told == f"done until {stage}"
+    begin_run(recipe, "whole")
+    begin_run(recipe, "whole", alone="ingest")
+    assert read_run(lake, "whole", STAGES, NOW).header.asked is None
 
 
 def test_a_planned_stage_without_progress_is_starting_not_silent(lake: Lake) -> None:
