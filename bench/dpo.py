@@ -168,7 +168,7 @@ def configuration(contender: str, scenario: Scenario, folder: Path, pairs: int) 
     """The same optimiser steps for all; TRL's own advice for memory: precomputed references."""
     from trl.trainer.dpo_config import DPOConfig
 
-    from parrot_core.training.trainers import wants_bf16
+    from parrot_core.training.precision import wants_bf16
 
     a_step = 3 * scenario.queries_a_step
     at_once = a_step if contender == OURS else scenario.pairs_at_once

@@ -1,5 +1,7 @@
 """One training as files: what the process is told, and where it leaves its results."""
 
+import json
+import os
 from pathlib import Path
 from typing import Literal
 
@@ -98,3 +100,10 @@ class TrainingJob(BaseModel):
 def load_job(path: Path) -> TrainingJob:
     """Read ``job.json``."""
     return TrainingJob.model_validate_json(path.read_text(encoding="utf-8"))
+
+
+def write_json(path: Path, value: object) -> None:
+    """Write a JSON file whole or not at all."""
+    scratch = path.with_suffix(f".{os.getpid()}.tmp")
+    scratch.write_text(json.dumps(value, indent=1), encoding="utf-8")
+    scratch.replace(path)
