@@ -78,7 +78,11 @@ class TrainingJob(BaseModel):
         return self.folder / "training.log"
 
     def identity(self) -> dict[str, object]:
-        """What decides the result: a job with the same identity may be resumed."""
+        """What decides the result: a job with the same identity may be resumed.
+
+        The strategy is among it, since each writes checkpoints that the others can't read; the
+        number of processes is not.
+        """
         operational = {
             name
             for name, info in type(self.settings).model_fields.items()
@@ -89,6 +93,7 @@ class TrainingJob(BaseModel):
             "model": self.model,
             "seed": self.seed,
             "data_sha256": self.data_sha256,
+            "strategy": self.settings.devices.strategy,
             "settings": self.settings.model_dump(mode="json", exclude=operational),
         }
 
