@@ -1,7 +1,7 @@
 """Tokens and seconds of a DPO step on shared prefixes, against TRL's DPOTrainer on the same pairs.
 
 Usage: python bench/dpo.py --model FOLDER --preferences LAKE/datasets/preferences/VERSION
-           [--only demo] [--queries 6] [--rounds 1] [--json]
+           [--only "ten turns"] [--queries 6] [--warm-up 0] [--rounds 1] [--json]
 """
 
 import argparse
@@ -161,14 +161,14 @@ def measure(contender: str, scenario: Scenario, told: argparse.Namespace) -> Fig
             shared = contender == OURS
             with labelled_positions_only():
                 trainer = PrefixSharingDPOTrainer(share_prefix=shared, **options)
-        return trained(trainer, len(examples), time.monotonic() - started)
+        return trained(trainer, len(examples), time.monotonic() - started, told.warm_up)
 
 
 def configuration(contender: str, scenario: Scenario, folder: Path, pairs: int) -> Any:
     """The same optimiser steps for all; TRL's own advice for memory: precomputed references."""
     from trl.trainer.dpo_config import DPOConfig
 
-    from parrot_core.training.trainers import wants_bf16
+    from parrot_core.training.precision import wants_bf16
 
     a_step = 3 * scenario.queries_a_step
     at_once = a_step if contender == OURS else scenario.pairs_at_once
@@ -193,25 +193,37 @@ def configuration(contender: str, scenario: Scenario, folder: Path, pairs: int) 
     )
 
 
-def trained(trainer: Any, pairs: int, reference_s: float) -> Figures:
-    """Train and count: tokens as TRL logs them, and positions that the model was run on."""
+def trained(trainer: Any, pairs: int, reference_s: float, warm_up: int) -> Figures:
+    """Train and count the steps after the warm-up: seconds, and positions the model was run on."""
+    from transformers import TrainerCallback
+
     positions = [0]
+    began = [time.monotonic(), time.process_time()]
 
     def count(_: Any, inputs: tuple[Any, ...], __: Any) -> None:
         positions[0] += inputs[0].numel()
 
+    class StartsTheClock(TrainerCallback):
+        def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+            if state.global_step == warm_up:
+                positions[0] = 0
+                began[:] = time.monotonic(), time.process_time()
+
     trainer.model.get_input_embeddings().register_forward_hook(count)
-    started, used = time.monotonic(), time.process_time()
+    trainer.add_callback(StartsTheClock())
+    began[:] = time.monotonic(), time.process_time()
     trainer.train()
-    seconds, cpu_seconds = time.monotonic() - started, time.process_time() - used
+    seconds, cpu_seconds = time.monotonic() - began[0], time.process_time() - began[1]
     steps = [entry for entry in trainer.state.log_history if "loss" in entry]
+    before = steps[warm_up - 1]["num_tokens"] if warm_up else 0
+    timed = len(steps) - warm_up
     return {
-        "pairs": pairs,
-        "steps": len(steps),
-        "tokens": steps[-1]["num_tokens"],
+        "pairs": pairs * timed / len(steps),
+        "steps": timed,
+        "tokens": steps[-1]["num_tokens"] - before,
         "positions": positions[0],
-        "step_s": seconds / len(steps),
-        "step_cpu_s": cpu_seconds / len(steps),  # of all threads: says more on a busy machine
+        "step_s": seconds / timed,
+        "step_cpu_s": cpu_seconds / timed,  # of all threads: says more on a busy machine
         "prepare_s": reference_s,
         "loss": sum(entry["loss"] for entry in steps) / len(steps),
         "peak_rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
@@ -222,6 +234,7 @@ def in_process(contender: str, scenario: str, told: argparse.Namespace) -> Figur
     """Measure one contender in a process of its own, for a peak RSS of its own."""
     command = [sys.executable, __file__, "--model", told.model, "--only", scenario]
     command += ["--preferences", str(told.preferences), "--queries", str(told.queries)]
+    command += ["--warm-up", str(told.warm_up)]
     done = subprocess.run(
         [*command, "--contender", contender],
         check=True,
@@ -261,6 +274,7 @@ def main() -> None:
         "--preferences", type=Path, required=True, help="a dataset version's folder"
     )
     parser.add_argument("--queries", type=int, default=6, help="of three pairs each")
+    parser.add_argument("--warm-up", type=int, default=0, help="steps that are not timed")
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--only", choices=SCENARIOS)
     parser.add_argument("--count", action="store_true", help="tokens only, without a model")
@@ -269,6 +283,9 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--verbose", action="store_true")
     told = parser.parse_args()
+    for name in [told.only] if told.only else SCENARIOS:
+        if not 0 <= told.warm_up < told.queries // SCENARIOS[name].queries_a_step:
+            parser.error(f"--queries {told.queries} leaves no step to time in '{name}'")
     if told.contender:
         print(json.dumps(measure(told.contender, SCENARIOS[told.only], told)))
         return

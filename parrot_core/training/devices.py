@@ -15,8 +15,7 @@ import yaml
 
 from parrot_core.errors import TrainingFailed
 from parrot_core.recipe import TrainDpo, Training
-from parrot_core.training.job import TrainingJob, load_job
-from parrot_core.training.reporting import write_json
+from parrot_core.training.job import TrainingJob, load_job, write_json
 from parrot_core.training.schedule import Schedule
 
 WORKER = ("-m", "parrot_core.training.worker")
@@ -110,7 +109,7 @@ def main(arguments: list[str]) -> int:
     """Replace this process by the launcher of ``job.json``'s processes."""
     import torch
 
-    from parrot_core.training.trainers import wants_bf16
+    from parrot_core.training.precision import wants_bf16
 
     job = load_job(Path(arguments[0]))
     worker = (*(arguments[1:] or WORKER), arguments[0])

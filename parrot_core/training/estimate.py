@@ -7,6 +7,7 @@ model-FLOPs utilisation, Chowdhery et al. 2022, §4.1.
 """
 
 from dataclasses import dataclass
+from math import gcd
 
 from parrot_core.recipe import TrainDpo, Training
 from parrot_core.training.schedule import Schedule
@@ -45,10 +46,14 @@ class Shape:
         return sum(rows * columns for rows, columns in self.linears) + 2 * self.hidden
 
     @property
+    def embedding_parameters(self) -> int:
+        """Of the input embeddings and the head, which is their own where it isn't tied."""
+        return (1 if self.tied else 2) * self.vocabulary * self.hidden
+
+    @property
     def parameters(self) -> int:
         """Of the whole model."""
-        embeddings = (1 if self.tied else 2) * self.vocabulary * self.hidden
-        return embeddings + self.layers * self.layer_parameters + self.hidden
+        return self.embedding_parameters + self.layers * self.layer_parameters + self.hidden
 
     def adapter_parameters(self, rank: int) -> int:
         """Of LoRA on every linear layer but the head (Hu et al. 2021, §4.1)."""
@@ -62,7 +67,7 @@ class Memory:
     parameters: float
     gradients: float
     optimiser: float
-    working_copies: float  # weights in bf16, or gathered from the other devices
+    working_copies: float  # weights in bf16, or gathered; gradients on their way to the others
     activations: float
     reserve: float
 
@@ -93,16 +98,30 @@ def memory_of(
     # ZeRO's stages: 2 shards gradients and optimiser states, 3 (and FSDP) parameters as well.
     shares = {"ddp": (1, 1), "deepspeed-zero2": (1, devices)}
     of_weights, of_rest = shares.get(strategy, (devices, devices))
-    per_layer = shape.layer_parameters
-    gathered = 3 * per_layer if of_weights > 1 else shape.parameters  # two layers, one's gradients
     return Memory(
         parameters=(learned * STATE_BYTES["parameters"] + frozen * FROZEN_BYTES) / of_weights,
         gradients=learned * STATE_BYTES["gradients"] / of_rest,
         optimiser=learned * STATE_BYTES["optimiser"] / of_rest,
-        working_copies=gathered * COMPUTE_BYTES,
+        working_copies=_working_copies(settings, shape, learned, of_weights > 1),
         activations=activation_bytes(settings, shape, answer),
         reserve=reserve,
     )
+
+
+def _working_copies(settings: Training, shape: Shape, learned: int, gathered: bool) -> float:
+    """Bytes of what a device holds beside its states, activations apart.
+
+    Weights that are shared out are gathered, and their gradients are whole until they are shared
+    out again: a layer with its gradients and the next layer; embeddings and head with their
+    gradients throughout the backward pass, since they belong to no layer. Otherwise all weights
+    are cast; DDP copies its gradients into buckets.
+    """
+    if gathered:
+        return (3 * shape.layer_parameters + 2 * shape.embedding_parameters) * COMPUTE_BYTES
+    devices = settings.devices
+    bucketed = devices.strategy == "ddp" and devices.processes > 1
+    buckets = learned * STATE_BYTES["gradients"] if bucketed else 0
+    return shape.parameters * COMPUTE_BYTES + buckets
 
 
 def activation_bytes(settings: Training, shape: Shape, answer: int | None = None) -> float:
@@ -146,14 +165,21 @@ def _at_once(settings: Training, answer: int | None) -> tuple[int, int]:
 def tokens_of_pair(settings: TrainDpo, sequence: float, answer: float) -> float:
     """Tokens computed for one pair, on average.
 
+    A device takes so many pairs at once, one after the other in the order of queries. A query that
+    falls into two takes has its history computed in both.
+
     Args:
-        settings: whether a query's pairs share their prefix, and how many they are.
+        settings: whether a query's pairs share their prefix, how many they are and how many a
+            device takes at once.
         sequence: tokens of history, query and answer.
         answer: tokens of the answer.
     """
     if not settings.share_prefix:
         return 2 * sequence
-    return sequence / len(settings.strategies) + answer
+    negatives = len(settings.strategies)
+    pairs = Schedule.of(settings, 1, settings.devices.processes).per_device
+    trees = (pairs + negatives - gcd(pairs, negatives)) / negatives  # of a take, on average
+    return sequence * trees / pairs + answer
 
 
 def flops_of(settings: Training, shape: Shape, tokens: float) -> float:

@@ -1,5 +1,7 @@
 """One training as files: what the process is told, and where it leaves its results."""
 
+import json
+import os
 from pathlib import Path
 from typing import Literal
 
@@ -76,7 +78,11 @@ class TrainingJob(BaseModel):
         return self.folder / "training.log"
 
     def identity(self) -> dict[str, object]:
-        """What decides the result: a job with the same identity may be resumed."""
+        """What decides the result: a job with the same identity may be resumed.
+
+        The strategy is among it, since each writes checkpoints that the others can't read; the
+        number of processes is not.
+        """
         operational = {
             name
             for name, info in type(self.settings).model_fields.items()
@@ -87,6 +93,7 @@ class TrainingJob(BaseModel):
             "model": self.model,
             "seed": self.seed,
             "data_sha256": self.data_sha256,
+            "strategy": self.settings.devices.strategy,
             "settings": self.settings.model_dump(mode="json", exclude=operational),
         }
 
@@ -98,3 +105,10 @@ class TrainingJob(BaseModel):
 def load_job(path: Path) -> TrainingJob:
     """Read ``job.json``."""
     return TrainingJob.model_validate_json(path.read_text(encoding="utf-8"))
+
+
+def write_json(path: Path, value: object) -> None:
+    """Write a JSON file whole or not at all."""
+    scratch = path.with_suffix(f".{os.getpid()}.tmp")
+    scratch.write_text(json.dumps(value, indent=1), encoding="utf-8")
+    scratch.replace(path)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from parrot_core.errors import MissingPackage, TrainingFailed
+from parrot_core.training.ending import WATCH_PARENT
 from parrot_core.training.job import TrainingJob, load_job
 from parrot_core.training.models import child_environment
 
@@ -123,7 +124,7 @@ def _process(job: TrainingJob, worker: Sequence[str]) -> Iterator[subprocess.Pop
     environment = child_environment()
     if _alone(job) and "CUDA_VISIBLE_DEVICES" not in environment:
         environment["CUDA_VISIBLE_DEVICES"] = "0"  # one process, one device
-    environment["PARROT_WATCH_PARENT"] = "1"
+    environment[WATCH_PARENT] = "1"
     environment.setdefault("TENSORBOARD_LOGGING_DIR", str(job.folder / "tensorboard"))
     environment.setdefault("WANDB_DIR", str(job.folder))
     # Threads that spin while they wait starve each other as soon as anything else wants a core:
@@ -238,5 +239,5 @@ def _smaller(job: TrainingJob) -> str:
 
 def _last_line(log: Path) -> str:
     lines = log.read_text(encoding="utf-8", errors="replace").splitlines() if log.exists() else []
-    meaningful = [line.strip() for line in lines if line.strip()]
+    meaningful = [line.strip() for line in lines if any(map(str.isalnum, line))]  # no rulers
     return meaningful[-1] if meaningful else "it printed nothing"

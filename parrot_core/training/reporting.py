@@ -1,7 +1,6 @@
 """What the training process writes as it goes: phases, steps, figures, failures."""
 
 import json
-import os
 import time
 from pathlib import Path
 from typing import Any
@@ -15,13 +14,6 @@ from parrot_core.training.job import TrainingJob
 DPO_FIGURES = ("rewards/margins", "rewards/accuracies", "rewards/chosen", "rewards/rejected")
 CURVE_FIGURES = ("loss", "learning_rate", "tokens_per_s", "mean_token_accuracy", *DPO_FIGURES)
 """What is told of each step, in the progress file and in the manifest."""
-
-
-def write_json(path: Path, value: object) -> None:
-    """Write a JSON file whole or not at all."""
-    scratch = path.with_suffix(f".{os.getpid()}.tmp")
-    scratch.write_text(json.dumps(value, indent=1), encoding="utf-8")
-    scratch.replace(path)
 
 
 class Reporter(TrainerCallback):

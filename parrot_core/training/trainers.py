@@ -15,18 +15,9 @@ from parrot_core.training.cpu_head import labelled_positions_only
 from parrot_core.training.examples import Example
 from parrot_core.training.job import TrainingJob
 from parrot_core.training.length_groups import LengthGroupedSFTTrainer
+from parrot_core.training.precision import wants_bf16
 from parrot_core.training.prefix_dpo import PrefixSharingDPOTrainer
 from parrot_core.training.schedule import Schedule
-
-
-def wants_bf16(precision: str) -> bool:
-    """Whether to train in bf16: as asked, or, for ``auto``, where the hardware computes in it."""
-    if precision != "auto":
-        return precision == "bf16"
-    if torch.cuda.is_available():
-        return bool(torch.cuda.is_bf16_supported())
-    able = torch.cpu.get_capabilities()
-    return bool(able.get("avx512_bf16") or able.get("amx_bf16"))
 
 
 def make_trainer(

@@ -9,9 +9,7 @@ import json
 import logging
 import os
 import shutil
-import signal
 import sys
-import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -35,21 +33,21 @@ from trl.trainer.sft_trainer import SFTTrainer
 
 from parrot_core.errors import ParrotError, TrainingFailed
 from parrot_core.training.checkpoints import newest
+from parrot_core.training.ending import WATCH_PARENT, end_when_asked, end_with_parent
 from parrot_core.training.examples import prepare_tokenizer, read_examples
 from parrot_core.training.fit import Tally
 from parrot_core.training.heldout import measure
-from parrot_core.training.job import TrainingJob, load_job
+from parrot_core.training.job import TrainingJob, load_job, write_json
 from parrot_core.training.markup import Markup
+from parrot_core.training.precision import wants_bf16
 from parrot_core.training.prefix_dpo import PrefixSharingDPOTrainer
-from parrot_core.training.reporting import CURVE_FIGURES, Reporter, write_json
+from parrot_core.training.reporting import CURVE_FIGURES, Reporter
 from parrot_core.training.schedule import Schedule
-from parrot_core.training.trainers import make_trainer, wants_bf16
+from parrot_core.training.trainers import make_trainer
 
 Trainer = SFTTrainer | PrefixSharingDPOTrainer
 SHARD_SIZE = "5GB"
 """Largest safetensors file: a 13-billion model becomes six, which travel side by side."""
-WATCH_PARENT = "PARROT_WATCH_PARENT"
-"""When set, standard input is a pipe from the parent: its end means that the parent is gone."""
 
 
 def train(job: TrainingJob) -> None:
@@ -67,7 +65,7 @@ def train(job: TrainingJob) -> None:
     trainer = make_trainer(job, tokenizer, examples, heldout, schedule, [reporter])
     saved_as = _dtype_of(job)
     measuring = MeasureBefore(job, trainer, reporter)
-    if heldout and is_sharded(trainer):
+    if heldout and (is_sharded(trainer) or state.num_processes > 1):
         trainer.add_callback(measuring)
     elif heldout:
         measuring.measure()
@@ -103,8 +101,10 @@ def is_sharded(trainer: Trainer) -> bool:
 class MeasureBefore(TrainerCallback):
     """Takes the held-out figures of the model as it came; a resumed process finds the first one's.
 
-    As a callback it measures when training begins: until then a model that is to be sharded is
-    whole on the first process only, the others hold zeros, and none is on its device.
+    Several processes measure when training begins. Until then a model that is to be sharded is
+    whole on the first process only, the others hold zeros, and none is on its device; and one
+    that the trainer has evaluated before counts as prepared: DDP would not be put around it, and
+    each process would train on its own share alone.
     """
 
     def __init__(self, job: TrainingJob, trainer: Trainer, reporter: Reporter) -> None:
@@ -253,32 +253,16 @@ def _refused_by_host(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and "DefaultCPUAllocator" in str(error)
 
 
-def _end_with_parent() -> None:
-    """End this process when the one that started it is gone, rather than train for nobody."""
-
-    def wait() -> None:
-        while os.read(0, 1):  # not sys.stdin: its lock would be held at interpreter shutdown
-            pass
-        os._exit(1)
-
-    threading.Thread(target=wait, daemon=True).start()
-
-
 def main(arguments: list[str]) -> int:
     """Train as ``job.json`` says; returns the exit status."""
     if os.environ.get(WATCH_PARENT):
-        _end_with_parent()
+        end_with_parent()
     datasets.disable_progress_bars()
     job = load_job(Path(arguments[0]))
     rank = int(os.environ.get("RANK", "0"))
     alive = job.alive_file(rank)
     alive.touch()
-
-    def stop(number: int, _: object) -> None:
-        alive.unlink(missing_ok=True)  # asked to end: not a process that vanished
-        os._exit(128 + number)
-
-    signal.signal(signal.SIGTERM, stop)
+    end_when_asked(alive)
     try:
         train(job)
     except Exception as error:

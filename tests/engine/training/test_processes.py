@@ -1,26 +1,26 @@
-"""Trainings of two processes: those of FSDP learn what one process learns.
+"""Trainings of two processes learn what one process learns, also when they are killed on the way.
 
 FSDP runs on CPUs over gloo, with the recipe's own settings; see ``tests/fsdp_on_cpu.py``.
 """
 
+import json
+from functools import cache
 from pathlib import Path
 
 import pytest
+import torch
 
+from parrot_core.errors import TrainingFailed
 from parrot_core.recipe import Devices, TrainDpo
-from parrot_core.training.launch import run_training
+from parrot_core.training.launch import WORKER, run_training
 from tests.engine.training.test_ways import varied_job
 from tests.tiny_jobs import SESSION, make_job, weights
 from tests.tiny_model import TEXT, build_tiny_model
 
 pytestmark = pytest.mark.engine
 
-FSDP = (str(Path(__file__).parents[2] / "fsdp_on_cpu.py"),)
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build_tiny_model(tmp_path_factory.mktemp("tiny"))
+FSDP = str(Path(__file__).parents[2] / "fsdp_on_cpu.py")
+WORKERS = {None: WORKER, "ddp": WORKER, "fsdp": (FSDP,)}
 
 
 def dpo_job(folder, model, **settings):
@@ -45,23 +45,126 @@ def dpo_job(folder, model, **settings):
     return make_job(folder, "dpo", model, merged, pairs, pairs[:2])
 
 
-@pytest.mark.parametrize("kind", ["ask", "dpo"])
-def test_two_processes_that_share_the_weights_learn_what_one_learns(tmp_path, model, kind):
-    import torch
+def ask_of_two(folder, model):
+    """Three steps of an epoch, each with a checkpoint after it."""
+    return varied_job(
+        folder, model, max_steps=3, save_steps=1, devices=Devices(processes=2, strategy="ddp")
+    )
 
-    def made(name, **settings):
-        folder, settings = tmp_path / name, settings | {"max_steps": 3}
-        make = varied_job if kind == "ask" else dpo_job
-        return make(folder, model, **settings)
 
-    alone, shared = made("alone"), made("shared", devices=Devices(processes=2, strategy="ddp"))
-    one = run_training(alone, lambda line: None)
-    two = run_training(shared, lambda line: None, worker=FSDP)
-    assert two["processes"] == 2
-    assert "FSDPLlamaForCausalLM, weights in DTensor" in shared.log_file.read_text()
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """Train once what several tests look at; without a strategy in one process."""
+    root = tmp_path_factory.mktemp("trained")
+    model = build_tiny_model(tmp_path_factory.mktemp("tiny"))
+
+    @cache
+    def train(kind, strategy):
+        folder = root / f"{kind}-{strategy}"
+        two = Devices(processes=2, strategy="ddp")
+        if kind == "ask" and strategy:
+            job = ask_of_two(folder, model)
+        elif kind == "ask":
+            job = varied_job(folder, model, max_steps=3)
+        else:
+            job = dpo_job(folder, model, devices=two if strategy else Devices())
+        return job, run_training(job, lambda line: None, worker=WORKERS[strategy])
+
+    return train
+
+
+@pytest.mark.parametrize(("kind", "strategy"), [("ask", "fsdp"), ("dpo", "fsdp"), ("dpo", "ddp")])
+def test_two_processes_learn_what_one_learns(trained, kind, strategy):
+    (alone, one), (shared, two) = trained(kind, None), trained(kind, strategy)
+    assert (one["processes"], two["processes"]) == (1, 2)
+    sharded = "FSDPLlamaForCausalLM, weights in DTensor" in shared.log_file.read_text()
+    assert sharded == (strategy == "fsdp")
     for when in ("before", "after"):
         assert two["heldout"][when] == pytest.approx(one["heldout"][when], abs=2e-4)
     losses = [[point["loss"] for point in figures["curve"]] for figures in (one, two)]
     assert losses[1] == pytest.approx(losses[0], abs=1e-4)
     for name, tensor in weights(alone).items():
         torch.testing.assert_close(weights(shared)[name], tensor, rtol=1e-2, atol=1e-4)
+
+
+START = """
+import os, runpy, signal, sys
+import psutil, torch, transformers.trainer as trainer
+
+def die(): os.kill(os.getpid(), signal.SIGKILL)
+"""
+ONE_IS_KILLED_WITH_HALF_ITS_PART_WRITTEN = """
+inner = torch.save
+def save(value, path, *arguments, **options):
+    inner(value, path, *arguments, **options)
+    if str(path).endswith('checkpoint-2/rng_state_1.pth'):
+        os.truncate(path, os.path.getsize(path) // 2)
+        die()
+torch.save = save
+"""
+ALL_ARE_KILLED_IN_THE_THIRD_STEP = """
+inner = trainer.Trainer.training_step
+def step(self, *arguments, **options):
+    if self.state.global_step == 2 and os.environ['RANK'] == '0':
+        launcher = psutil.Process(os.getppid())
+        for process in (launcher, *launcher.children()):
+            if process.pid != os.getpid(): process.kill()
+        die()
+    return inner(self, *arguments, **options)
+trainer.Trainer.training_step = step
+"""
+KILLS = [
+    (ONE_IS_KILLED_WITH_HALF_ITS_PART_WRITTEN, 0, "1"),
+    (ALL_ARE_KILLED_IN_THE_THIRD_STEP, 1, "0, 1"),
+]
+"""What kills, the step at which the processes begin, and who is said to have been killed."""
+
+
+def dropping_out(folder):
+    """A model that drops attention out at random: what it learns tells each random state."""
+    build_tiny_model(folder)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"attention_dropout": 0.2}))
+    return folder
+
+
+@pytest.mark.parametrize("strategy", ["ddp", "fsdp"])
+def test_two_killed_processes_go_on_to_the_weights_of_an_unbroken_training(
+    trained, tmp_path, strategy
+):
+    if strategy == "fsdp":
+        unbroken, figures = trained("ask", "fsdp")
+        model = Path(unbroken.model)
+    else:
+        model = dropping_out(tmp_path / "model")
+        unbroken = ask_of_two(tmp_path / "unbroken", model)
+        figures = run_training(unbroken, lambda line: None)
+    job = ask_of_two(tmp_path / "job", model)
+    lines = []
+
+    def run(script):
+        lines.clear()
+        start = f"runpy.run_module({WORKER[1]!r}, run_name='__main__')"
+        if strategy == "fsdp":
+            start = f"runpy.run_path({FSDP!r}, run_name='__main__')"
+        program = job.folder / "program.py"
+        program.write_text(f"{START}\n{script}\n{start}\n")
+        return run_training(job, lines.append, worker=(str(program),))
+
+    def begun():
+        return next(line["step"] for line in lines if "step" in line)
+
+    for script, begins, who in KILLS:
+        with pytest.raises(TrainingFailed) as caught:
+            run(script)
+        assert begun() == begins
+        said = str(caught.value)
+        assert f"was killed (process {who}), most likely for want of memory: lower" in said
+        assert "\n" not in said
+    resumed = run("")
+    assert begun() == 2
+    assert resumed["heldout"] == figures["heldout"]
+    assert [p["loss"] for p in resumed["curve"]] == [p["loss"] for p in figures["curve"]]
+    mine, theirs = weights(job), weights(unbroken)
+    assert mine.keys() == theirs.keys()
+    assert all(torch.equal(mine[name], theirs[name]) for name in theirs)

@@ -75,15 +75,16 @@ def test_states_are_shared_as_the_strategy_does(strategy, weights, gradients, op
 
 
 def test_thirteen_billion_on_eight_gpus_by_hand():
-    """26.03 GB of states, 1.90 GB gathered, 6.71 GB kept inputs and 3.15 GB of one layer."""
+    """26.03 GB of states, 3.21 GB gathered, 6.71 GB kept inputs and 3.15 GB of one layer."""
     memory = memory_of(paper(), LLAMA_13B, 3e9)
     layer = 4 * 5120**2 + 3 * 5120 * 13824 + 2 * 5120
-    assert memory.working_copies == 3 * layer * 2
+    embeddings_and_head = 2 * 32000 * 5120
+    assert memory.working_copies == (3 * layer + 2 * embeddings_and_head) * 2
     tokens = 4 * 4096
     kept = 40 * tokens * 5120 * 2
     again = tokens * 2 * (4 * 5120 + 4 * 5120 + 4 * 13824)
     assert memory.activations == kept + again
-    assert memory.total == pytest.approx(16 * N / 8 + 1.903e9 + 6.711e9 + 3.154e9 + 3e9, rel=1e-3)
+    assert memory.total == pytest.approx(16 * N / 8 + 3.214e9 + 6.711e9 + 3.154e9 + 3e9, rel=1e-3)
     assert memory.total < 80e9
 
 
@@ -140,9 +141,32 @@ def test_sharing_a_prefix_never_takes_more_than_the_same_pairs_apart():
 
 
 def test_tokens_of_a_pair_are_its_own_answer_and_its_share_of_the_rest():
-    assert tokens_of_pair(TrainDpo(), 1000, 100) == pytest.approx(1000 / 3 + 100)
+    whole_queries = TrainDpo(batch_size=24, per_device_batch_size=4)
+    assert tokens_of_pair(whole_queries, 1000, 100) == pytest.approx(1000 / 3 + 100)
     assert tokens_of_pair(TrainDpo(share_prefix=False), 1000, 100) == 2000
     assert tokens_of_pair(TrainDpo(strategies=("neglect",)), 1000, 100) == 1100
+
+
+@pytest.mark.parametrize(
+    ("pairs_a_step", "at_once", "processes", "histories"),
+    [  # histories computed for so many pairs, counted by hand: | is where a device's take ends
+        (32, 1, 8, (4, 6)),  # paper.yaml: aa|ab|bb
+        (32, 4, 8, (6, 12)),  # aaab|bbcc|cddd
+        (8, 1, 8, (3, 3)),  # a|a|a
+        (24, 1, 8, (1, 3)),  # aaa
+        (32, 4, 1, (10, 24)),  # aaabbbcc|cdddeeef|ffggghhh
+    ],
+)
+def test_a_query_that_two_takes_divide_has_its_history_computed_twice(
+    pairs_a_step, at_once, processes, histories
+):
+    settings = TrainDpo(
+        batch_size=pairs_a_step,
+        per_device_batch_size=at_once,
+        devices=Devices(processes=processes),
+    )
+    computed, pairs = histories
+    assert tokens_of_pair(settings, 1000, 100) == pytest.approx(1000 * computed / pairs + 100)
 
 
 def test_lora_has_gradients_and_moments_of_its_adapters_alone():
@@ -163,6 +187,33 @@ def test_six_operations_a_parameter_and_token():
 def test_hours_at_a_share_of_the_peak():
     # 6 × 13.016e9 × 1e9 / (8 × 312e12 × 0.4) = 78,223 s
     assert hours_of(6 * N * 1e9, 8, 312e12, 0.4) == pytest.approx(21.729, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("name", "gpu_hours"),
+    [("Llama-2-7b-hf", 184_320), ("Llama-2-13b-hf", 368_640), ("Llama-2-70b-hf", 1_720_320)],
+)
+def test_the_time_is_what_meta_says_llama_2_took(name, gpu_hours):
+    """Touvron et al. 2023, Table 2: GPU hours of A100s for 2 T tokens."""
+    shape = KNOWN[f"meta-llama/{name}"]
+    hours = hours_of(flops_of(paper(), shape, 2e12), 1, 312e12, 0.4)
+    assert hours == pytest.approx(gpu_hours, rel=0.08)
+
+
+@pytest.mark.parametrize(("strategy", "gigabytes"), [("ddp", 120), ("fsdp", 1.9)])
+def test_states_are_those_of_zeros_first_figure(strategy, gigabytes):
+    """Rajbhandari et al. 2020, Figure 1: 7.5 billion parameters on 64 devices."""
+    devices = Devices(processes=64, strategy=strategy)
+    memory = memory_of(paper(batch_size=64, devices=devices), LLAMA_13B, 0)
+    states = memory.parameters + memory.gradients + memory.optimiser
+    assert states * 7.5 / (N / 1e9) == pytest.approx(gigabytes * 1e9, rel=0.02)
+
+
+def test_ddp_copies_its_gradients_into_buckets():
+    memory = memory_of(paper("ddp"), LLAMA_13B, 0)
+    assert memory.working_copies == (2 + 4) * N
+    alone = memory_of(paper(devices=Devices()), LLAMA_13B, 0)
+    assert alone.working_copies == 2 * N
 
 
 def test_grouped_queries_and_a_head_of_its_own_width_are_counted():

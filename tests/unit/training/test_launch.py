@@ -7,7 +7,7 @@ import pytest
 from parrot_core.errors import MissingPackage, TrainingFailed
 from parrot_core.recipe import Devices, TrainSft
 from parrot_core.training.job import TrainingJob, load_job
-from parrot_core.training.launch import command_of, explain, run_training
+from parrot_core.training.launch import command_of, explain, prepare, run_training
 
 START = """
 import json, os, signal, sys, time
@@ -65,6 +65,16 @@ def test_an_operational_setting_does_not_make_another_job(job):
     assert job.model_copy(update={"settings": settings}).identity() == job.identity()
 
 
+def test_checkpoints_are_for_any_number_of_processes_but_not_for_another_strategy(job):
+    checkpoint = job.checkpoints / "checkpoint-7"
+    prepare(job)
+    checkpoint.mkdir(parents=True)
+    prepare(with_settings(job, devices=Devices(processes=4)))
+    assert checkpoint.exists()
+    prepare(with_settings(job, devices=Devices(processes=4, strategy="fsdp")))
+    assert not checkpoint.exists()
+
+
 def test_a_kill_by_the_kernel_says_what_to_change(job):
     with pytest.raises(TrainingFailed) as caught:
         launch(job, "os.kill(os.getpid(), signal.SIGKILL)")
@@ -87,6 +97,11 @@ def test_a_failure_that_the_process_could_name_is_passed_on(job, kind, expected)
 def test_any_other_end_shows_the_last_line_that_was_printed(job):
     with pytest.raises(TrainingFailed, match="status 3: the flux is gone"):
         launch(job, "print('the flux is gone\\n\\n'); sys.exit(3)")
+
+
+def test_the_launchers_rulers_are_not_taken_for_what_was_said(job):
+    with pytest.raises(TrainingFailed, match=r"status 1: exitcode : -9 \(log"):
+        launch(job, "print('exitcode : -9\\n' + '=' * 60); sys.exit(1)")
 
 
 def test_leaving_by_an_exception_ends_the_process(job):
