@@ -18,7 +18,6 @@ from parrot_core.ingest.shingles import Hashes, jaccard
 
 BANDS = 20
 ROWS = 6
-_BATCH = 512
 _SEED = 1
 _MOST_COMPARED = 16
 _MIX = np.array([0x9E3779B97F4A7C15 * (2 * i + 1) % 2**64 for i in range(ROWS)], dtype=np.uint64)
@@ -33,37 +32,19 @@ class Pair:
     similarity: float
 
 
-class Signatures:
-    """The bands of texts, in the order in which they are added."""
+def signatures(texts: Sequence[Hashes]) -> NDArray[np.uint64]:
+    """The bands of texts, each of at least one shingle; shape (texts, BANDS)."""
+    if not texts:
+        return np.empty((0, BANDS), dtype=np.uint64)
+    from rensa import RMinHash
 
-    def __init__(self) -> None:
-        self._waiting: list[Hashes] = []
-        self._done: list[NDArray[np.uint64]] = []
-
-    def add(self, shingles: Hashes) -> None:
-        """Add a text's shingles (at least one)."""
-        self._waiting.append(shingles)
-        if len(self._waiting) >= _BATCH:
-            self._sign()
-
-    def bands(self) -> NDArray[np.uint64]:
-        """Shape (texts, BANDS)."""
-        self._sign()
-        if not self._done:
-            return np.empty((0, BANDS), dtype=np.uint64)
-        return np.concatenate(self._done)
-
-    def _sign(self) -> None:
-        if not self._waiting:
-            return
-        from rensa import RMinHash
-
-        matrix = RMinHash.digest_matrix_from_token_hash_sets(
-            [shingles.tolist() for shingles in self._waiting], BANDS * ROWS, _SEED
-        )
-        values = np.asarray(matrix.to_rows(), dtype=np.uint64).reshape(-1, BANDS, ROWS)
-        self._done.append((values * _MIX).sum(axis=2, dtype=np.uint64))
-        self._waiting = []
+    ends = np.r_[0, np.cumsum([shingles.size for shingles in texts])].astype(np.uint64)
+    matrix = RMinHash.digest_matrix_from_flat_token_hashes(
+        np.concatenate(texts), ends, BANDS * ROWS, _SEED
+    )
+    values = np.asarray(matrix.to_rows(), dtype=np.uint64).reshape(-1, BANDS, ROWS)
+    bands: NDArray[np.uint64] = (values * _MIX).sum(axis=2, dtype=np.uint64)
+    return bands
 
 
 def similar_pairs(

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import groupby
 from pathlib import Path
 
@@ -22,6 +23,8 @@ from parrot_core.stage import Row, ShardWork
 
 _SESSION, _PLACE = range(2)
 _KNOWN = struct.Struct("=2Q")
+_READ_ONCE = 64
+"""Parts of a session that are kept while it is looked whether they agree."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +102,8 @@ def _joined(waiting: Spool, places: Sequence[int]) -> Iterator[Joined]:
     place_of = {part.id: place for part, place in zip(parts, places, strict=True)}
     parts.sort(key=lambda part: part.session)
     for _, same in groupby(parts, key=lambda part: part.session):
-        yield from join(list(same), lambda part: waiting.messages(place_of[part.id]))
+        read = lru_cache(_READ_ONCE)(lambda part: waiting.messages(place_of[part.id]))
+        yield from join(list(same), read)
 
 
 def _part(row: Row, order: int) -> Part:
@@ -141,7 +145,7 @@ def join(parts: Sequence[Part], read: Callable[[Part], Messages]) -> Iterator[Jo
             continue
         if session is not None:
             yield session
-        session = Joined([part], messages)
+        session = Joined([part], list(messages))
     if session is not None:
         yield session
 

@@ -12,8 +12,8 @@ from parrot_core.ingest.near_duplicates import (
     BANDS,
     Groups,
     Pair,
-    Signatures,
     repeats,
+    signatures,
     similar_pairs,
 )
 from parrot_core.ingest.shingles import Shingler, jaccard
@@ -24,12 +24,10 @@ def _text(rng: random.Random, words: int) -> list[str]:
 
 
 def _pairs(texts: list[str], least: float) -> list[Pair]:
-    shingler, signatures = Shingler(), Signatures()
+    shingler = Shingler()
     hashes = [shingler.of_text(text) for text in texts]
-    for one in hashes:
-        signatures.add(one)
     with tempfile.TemporaryDirectory() as folder, Columns(Path(folder), BANDS) as columns:
-        for bands in signatures.bands():
+        for bands in signatures(hashes):
             columns.append(bands.tobytes())
         alike = (places.tolist() for band in range(BANDS) for places in columns.alike(band))
         return similar_pairs(alike, lambda place: hashes[place], least, range(len(texts)))
