@@ -26,8 +26,9 @@ def tokens_of_each(texts: Sequence[str]) -> pl.Series:
 @cache
 def _rusts() -> str:
     """The pattern for Rust, whose letters and digits aren't quite Python's: as ranges."""
-    every = "".join(map(chr, (*range(0xD800), *range(0xE000, sys.maxunicode + 1))))
-    runs = [match[0] for match in re.finditer(_WORD, every)]
+    blocks = (range(start, start + 0x800) for start in range(0, sys.maxunicode, 0x800))
+    every = ("".join(map(chr, block)) for block in blocks if block.start != 0xD800)  # surrogates
+    runs = (match[0] for block in every for match in re.finditer(_WORD, block))
     ranges = (f"\\x{{{ord(run[0]):x}}}-\\x{{{ord(run[-1]):x}}}" for run in runs)
     return f"[{_CHARACTER}]|[{''.join(ranges)}]+"
 

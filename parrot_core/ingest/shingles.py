@@ -72,7 +72,8 @@ class Shingler:
         found = map(self._words.__getitem__, encoded.dictionary.to_pylist())
         hashed = np.fromiter(found, np.uint64, len(encoded.dictionary))
         self._forget()
-        return hashed.take(encoded.indices.to_numpy())
+        which: NDArray[np.int32] = encoded.indices.to_numpy()
+        return hashed[which]
 
     def _forget(self) -> None:
         if len(self._words) > _CACHED_WORDS:
