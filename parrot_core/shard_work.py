@@ -103,9 +103,9 @@ class LakeShardWork:
         shutil.rmtree(self._scratch, ignore_errors=True)
         self.journal.close()
 
-    def rows(self) -> Iterator[Row]:
+    def rows(self, columns: Sequence[str] | None = None) -> Iterator[Row]:
         """See :class:`parrot_core.stage.ShardWork`."""
-        return rows_of(self.run.lake, self.plan.inputs)
+        return rows_of(self.run.lake, self.plan.inputs, columns)
 
     def expect(self, units: int) -> None:
         """See :class:`parrot_core.stage.ShardWork`."""
@@ -266,11 +266,13 @@ def _traffic_before(state: StageRecords, shard: int) -> dict[str, Traffic]:
     return landed(traffic_in(state.progress(shard).get("traffic")))
 
 
-def rows_of(lake: Lake, pieces: Sequence[Slice]) -> Iterator[Row]:
+def rows_of(
+    lake: Lake, pieces: Sequence[Slice], columns: Sequence[str] | None = None
+) -> Iterator[Row]:
     """Rows of slices of published files, in order, verified; a row group in memory at a time."""
     for piece in pieces:
         version = lake.opened(piece.dataset, piece.version)
-        for table in version.part(piece.file, piece.start, piece.rows):
+        for table in version.part(piece.file, piece.start, piece.rows, columns):
             for batch in table.to_batches(max_chunksize=256):
                 yield from batch.to_pylist()
 

@@ -82,8 +82,11 @@ class ShardWork(Protocol):
         """What this shard reads."""
         ...
 
-    def rows(self) -> Iterator[Row]:
-        """The input rows of the plan's slices, in order, files verified against checksums."""
+    def rows(self, columns: Sequence[str] | None = None) -> Iterator[Row]:
+        """The input rows of the plan's slices, in order, files verified against checksums.
+
+        ``columns`` are all that is read of them; None: every one.
+        """
         ...
 
     def expect(self, units: int) -> None:

@@ -54,8 +54,9 @@ class FakeWork:
         self._rows = rows
         self._engines = dict(engines or {})
 
-    def rows(self) -> Iterator[Row]:
-        return iter(self._rows)
+    def rows(self, columns: Sequence[str] | None = None) -> Iterator[Row]:
+        for row in self._rows:
+            yield row if columns is None else {name: row[name] for name in columns}
 
     def expect(self, units: int) -> None:
         self.expected += units

@@ -1,14 +1,36 @@
 """ROUGE-L between two texts (Lin 2004), in any script, fast enough for every pair of queries."""
 
 import re
+import sys
 from collections.abc import Sequence
+from functools import cache
 
-_TOKEN = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]|[^\W_]+")
+import polars as pl
+
+_WITHOUT_SPACES = (("\u3040", "\u30ff"), ("\u3400", "\u9fff"), ("\uac00", "\ud7af"))
+_CHARACTER = "".join(f"{first}-{last}" for first, last in _WITHOUT_SPACES)
+_WORD = r"[^\W_]+"
+_TOKEN = re.compile(f"[{_CHARACTER}]|{_WORD}")
 
 
 def tokens(text: str) -> list[str]:
     """Words in lower case; characters where a script has no spaces."""
     return _TOKEN.findall(text.casefold())
+
+
+def tokens_of_each(texts: Sequence[str]) -> pl.Series:
+    """The :func:`tokens` of many texts, a list each, three times as fast; no lone surrogates."""
+    return pl.Series([text.casefold() for text in texts], dtype=pl.String).str.extract_all(_rusts())
+
+
+@cache
+def _rusts() -> str:
+    """The pattern for Rust, whose letters and digits aren't quite Python's: as ranges."""
+    blocks = (range(start, start + 0x800) for start in range(0, sys.maxunicode, 0x800))
+    every = ("".join(map(chr, block)) for block in blocks if block.start != 0xD800)  # surrogates
+    runs = (match[0] for block in every for match in re.finditer(_WORD, block))
+    ranges = (f"\\x{{{ord(run[0]):x}}}-\\x{{{ord(run[-1]):x}}}" for run in runs)
+    return f"[{_CHARACTER}]|[{''.join(ranges)}]+"
 
 
 WITHOUT_CONTENT = frozenset(

@@ -1,23 +1,20 @@
 """The stage ``assemble``: records to clean sessions, each once, each in its split."""
 
-import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from itertools import groupby
 from typing import ClassVar
 
-from parrot_core.engines.types import Message
 from parrot_core.ingest.clean import Rejection
 from parrot_core.ingest.distinct import Distinct, Session
 from parrot_core.ingest.examine import Examined, Examiner
 from parrot_core.ingest.language import FastTextDetector, Guess, LanguageDetector
-from parrot_core.ingest.parts import Joined, Part, join
+from parrot_core.ingest.parts import Joined, Part, sessions
 from parrot_core.ingest.rule_log import RuleLog
 from parrot_core.ingest.rules import mask_of
+from parrot_core.ingest.rules.rule import Messages
 from parrot_core.ingest.shingles import Shingler
 from parrot_core.ingest.splits import split_of
-from parrot_core.ingest.spool import Spool
 from parrot_core.stage import Row, Run, ShardPlan, ShardWork, Slice, Stage
 
 SESSIONS_AT_ONCE = 250
@@ -29,8 +26,9 @@ class AssembleStage(Stage):
     """Joins parts, applies the session rules, drops duplicates and gives each group its split.
 
     One shard over all files, since a session's parts, and what is like it, may be in any of them.
-    Texts wait in files on the local disk; about one kilobyte a session is held in memory. Which
-    sessions stay, and in which split, depends on the records and the seed, not on files or order.
+    Texts, and what is known of them, wait in files on the local disk; memory holds a dozen bytes a
+    session. Which sessions stay, and in which split, depends on the records and the seed, not on
+    files or order.
     A row's id is that of its first record, ``source_ids`` names all its records.
 
     Metrics: ``joined`` (sessions of several records, and these records), ``languages`` (sessions
@@ -60,14 +58,11 @@ class AssembleStage(Stage):
 
     def process(self, work: ShardWork) -> None:
         """Join and settle every session, find those alike, then emit in the order of the files."""
-        folder = work.run.work_dir / self.name
         recipe = work.run.recipe
         examine = Examiner(recipe.ingest, recipe.evaluate.questions, self._detector())
         with ExitStack() as stack:
-            records = stack.enter_context(Spool(folder))
-            texts = stack.enter_context(Spool(folder))
-            assembly = _Assembly(work, texts)
-            for batch in _batches(_sessions(work, records)):
+            assembly = _Assembly(work, stack)
+            for batch in _batches(sessions(work, work.run.work_dir / self.name)):
                 assembly.take(batch, examine)
             assembly.emit()
 
@@ -89,16 +84,16 @@ def _batches(sessions: Iterator[Joined]) -> Iterator[list[Joined]]:
 class _Assembly:
     """Sessions on their way from their records to the output."""
 
-    def __init__(self, work: ShardWork, texts: Spool) -> None:
+    def __init__(self, work: ShardWork, stack: ExitStack) -> None:
         self._work = work
         self._recipe = work.run.recipe
-        self._texts = texts
         self._log = RuleLog(mask_of(self._recipe.ingest))
         self._languages: Counter[str] = Counter()
         self._joined: Counter[str] = Counter(sessions=0, records=0)
-        self._sessions: list[Session] = []
         self._records = 0
-        self._distinct = Distinct(self._recipe.ingest.near_duplicates, Shingler(), texts.read)
+        folder = work.run.work_dir / AssembleStage.name
+        near = self._recipe.ingest.near_duplicates
+        self._distinct = Distinct(near, Shingler(), folder, stack)
 
     def take(self, batch: Sequence[Joined], examine: Examiner) -> None:
         """Take in some sessions; what is rejected now is in no comparison."""
@@ -116,26 +111,21 @@ class _Assembly:
                 self._keep(joined.parts[0], joined, outcome.kept, outcome.guess)
         self._work.progress(self._records, self._work.plan.rows)
 
-    def _keep(self, head: Part, joined: Joined, session: Examined, guess: Guess | None) -> None:
-        self._sessions.append(
-            Session(
-                id=head.id,
-                source_ids=tuple(part.id for part in joined.parts),
-                base=head.session,
-                source=head.source,
-                record_index=head.record_index,
-                language=guess.code if guess else None,
-                flags=session.flags,
-                opens=head.first == 0 and "drop_leading_assistant" not in session.mended,
-                turns=session.turns,
-                digest=session.digest,
-                order=head.order,
-                place=self._texts.append_json(session.messages),
-                benchmark=session.benchmark,
-                signature=session.signature,
-                opening=session.opening,
-            )
+    def _keep(self, head: Part, joined: Joined, found: Examined, guess: Guess | None) -> None:
+        session = Session(
+            id=head.id,
+            source_ids=[part.id for part in joined.parts],
+            base=head.session,
+            source=head.source,
+            record_index=head.record_index,
+            order=head.order,
+            language=guess.code if guess else None,
+            flags=found.flags,
+            opens=head.first == 0 and "drop_leading_assistant" not in found.mended,
+            turns=found.turns,
+            benchmark=found.benchmark,
         )
+        self._distinct.add(session, found)
 
     def _reject(self, joined: Joined, rejection: Rejection) -> None:
         head = joined.parts[0]
@@ -146,13 +136,12 @@ class _Assembly:
     def emit(self) -> None:
         """Tell sessions apart, then emit or reject each of them."""
         seed, settings = self._recipe.seed, self._recipe.ingest
-        verdicts = self._distinct.judge(self._sessions)
+        self._distinct.judge()
         counts: dict[str, Counter[str]] = {
             name: Counter() for name in ("splits", "sources", "flags")
         }
-        for session in sorted(self._sessions, key=lambda one: one.order):
-            verdict = verdicts[session.id]
-            row = self._row(session)
+        for session, messages, verdict in self._distinct.in_order():
+            row = _row(session, messages)
             if verdict.rejection is not None:
                 reason, detail = verdict.rejection.reason, verdict.rejection.detail
                 self._work.reject(session.id, session.source_ids, reason, row, detail)
@@ -164,46 +153,25 @@ class _Assembly:
             counts["flags"].update(session.flags)
         found = {**counts, "languages": self._languages, "joined": self._joined}
         for name, counter in found.items():
-            self._work.metric(name, dict(counter.most_common()))
+            self._work.metric(name, _largest_first(counter))
         self._work.metric("groups", self._distinct.figures)
         for name, value in self._log.metrics().items():
             self._work.metric(name, value)
 
-    def _row(self, session: Session) -> Row:
-        return {
-            "id": session.id,
-            "source_ids": list(session.source_ids),
-            "language": session.language,
-            "source": session.source,
-            "record_index": session.record_index,
-            "messages": list(self._texts.read(session.place)),
-            "n_turns": session.turns,
-            "opens_session": session.opens,
-            "flags": list(session.flags),
-        }
+
+def _row(session: Session, messages: Messages) -> Row:
+    return {
+        "id": session.id,
+        "source_ids": session.source_ids,
+        "language": session.language,
+        "source": session.source,
+        "record_index": session.record_index,
+        "messages": messages,
+        "n_turns": session.turns,
+        "opens_session": session.opens,
+        "flags": session.flags,
+    }
 
 
-def _sessions(work: ShardWork, records: Spool) -> Iterator[Joined]:
-    """Yield the records, joined to sessions where they are parts of one."""
-    parts: list[Part] = []
-    for order, row in enumerate(work.rows()):
-        parts.append(
-            Part(
-                session=row["session"],
-                is_part=row["part"] and work.run.recipe.ingest.join_parts,
-                first=row["first_message"],
-                length=len(row["messages"]),
-                id=row["id"],
-                source=sys.intern(row["source"]),
-                record_index=row["record_index"],
-                order=order,
-                place=records.append([_message(item) for item in row["messages"]]),
-            )
-        )
-    parts.sort(key=lambda part: part.session)
-    for _, same in groupby(parts, key=lambda part: part.session):
-        yield from join(list(same), lambda part: records.read(part.place))
-
-
-def _message(item: Row) -> Message:
-    return {"role": item["role"], "content": item["content"]}
+def _largest_first(counter: Counter[str]) -> dict[str, int]:
+    return dict(sorted(counter.items(), key=lambda item: (-item[1], item[0])))

@@ -1,6 +1,7 @@
 """Finds sessions that hold a question of the benchmark."""
 
 from collections.abc import Iterable, Sequence
+from math import ceil
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +11,8 @@ from parrot_core.ingest.shingles import Hashes, Shingler
 
 MIN_TRIPLES = 8
 """Shorter questions ("Now shorten it.") are everybody's and tell nothing."""
+_TABLE_BITS = 20
+_TABLE_SHIFT = np.uint64(64 - _TABLE_BITS)
 
 
 class Benchmark:
@@ -23,8 +26,12 @@ class Benchmark:
         kept = [(text, own) for text, own in hashed if own.size >= MIN_TRIPLES]
         self._texts = [text for text, _ in kept]
         self._sizes = np.array([own.size for _, own in kept], dtype=np.int64)
-        # All triples of all questions in ascending order, and which question each is of.
         triples = np.concatenate([np.empty(0, np.uint64), *(own for _, own in kept)])
+        # Which first bits they have: a look tells of most sessions that they hold too few.
+        self._known = np.zeros(1 << _TABLE_BITS, dtype=np.bool_)
+        self._known[triples >> _TABLE_SHIFT] = True
+        self._fewest = ceil(least * MIN_TRIPLES)
+        # All triples of all questions in ascending order, and which question each is of.
         order = np.argsort(triples, kind="stable")
         self._triples: Hashes = triples[order]
         self._owners = np.repeat(np.arange(len(kept)), self._sizes)[order]
@@ -36,7 +43,9 @@ class Benchmark:
             messages: the session.
             session: its shingles, which tell at once that most sessions hold none.
         """
-        if not self._texts or self._shares(session).max() < self._least:
+        if not self._texts or self._known[session >> _TABLE_SHIFT].sum() < self._fewest:
+            return None
+        if self._shares(session).max() < self._least:
             return None
         for place in range(0, len(messages), 2):
             shares = self._shares(self._shingler.of_query(messages[place]["content"]))

@@ -1,10 +1,11 @@
 """What is to be told of a session by itself, before it is compared with others."""
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import repeat
 
+import numpy as np
 import orjson
 
 from parrot_core.engines.types import Message
@@ -12,10 +13,17 @@ from parrot_core.evaluation.benchmark import load_benchmark
 from parrot_core.ingest.clean import CleanSession, Messages, Rejection, check, settle
 from parrot_core.ingest.contamination import MIN_TRIPLES, Benchmark
 from parrot_core.ingest.language import Guess, LanguageDetector, session_language
-from parrot_core.ingest.near_duplicates import Signatures
+from parrot_core.ingest.near_duplicates import signatures
 from parrot_core.ingest.rule_log import RuleLog
 from parrot_core.ingest.shingles import Hashes, Shingler
 from parrot_core.recipe import Ingest, SessionCheck
+
+_SPACE = ord(" ")
+_LOWER_AND_SPACE = bytes(
+    _SPACE if chr(code).isspace() and code < 128 else ord(chr(code).lower()) if code < 128 else code
+    for code in range(256)
+)
+"""Bytes of UTF-8: ASCII in lower case, its white space as Python knows it as spaces."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,36 +110,28 @@ class Examiner:
 
     def _signed(
         self, sessions: Sequence[CleanSession]
-    ) -> Iterator[tuple[str | None, bytes | None, bytes | None]]:
+    ) -> Iterable[tuple[str | None, bytes | None, bytes | None]]:
         """Of each session: what it holds of the benchmark, and both signatures."""
-        if self._settings.near_duplicates.similarity is None and self._benchmark is None:
-            yield from ((None, None, None) for _ in sessions)
-            return
-        texts = [self._shingler.of_session(session.messages) for session in sessions]
-        whole, opening = self._bands_of(sessions, texts)
-        for session, text in zip(sessions, texts, strict=True):
-            held = self._benchmark.found_in(session.messages, text) if self._benchmark else None
-            yield held, next(whole), next(opening)
-
-    def _bands_of(
-        self, sessions: Sequence[CleanSession], texts: Sequence[Hashes]
-    ) -> tuple[Iterator[bytes | None], Iterator[bytes | None]]:
-        """Bands of sessions and of their opening queries."""
-        if self._settings.near_duplicates.similarity is None:
-            return repeat(None), repeat(None)
-        openings = [self._shingler.of_query(one.messages[0]["content"]) for one in sessions]
-        return _bands(texts, 1), _bands(openings, MIN_TRIPLES)
+        compared = self._settings.near_duplicates.similarity is not None
+        if not compared and self._benchmark is None:
+            return repeat((None, None, None), len(sessions))
+        shingled = self._shingler.of_each([session.messages for session in sessions])
+        held: Iterable[str | None] = repeat(None)
+        whole: Iterable[bytes | None] = repeat(None)
+        opening: Iterable[bytes | None] = repeat(None)
+        if self._benchmark is not None:
+            find = self._benchmark.found_in
+            held = [find(s.messages, text) for s, (text, _) in zip(sessions, shingled, strict=True)]
+        if compared:
+            whole = _bands([text for text, _ in shingled], 1)
+            opening = _bands([query for _, query in shingled], MIN_TRIPLES)
+        return zip(held, whole, opening)  # noqa: B905  some may be repeated for ever
 
 
-def _bands(texts: Sequence[Hashes], least: int) -> Iterator[bytes | None]:
+def _bands(texts: Sequence[Hashes], least: int) -> list[bytes | None]:
     """The bands of each text as bytes; None of one with fewer shingles."""
-    signatures = Signatures()
-    for shingles in texts:
-        if shingles.size >= least:
-            signatures.add(shingles)
-    rows = iter(signatures.bands())
-    for shingles in texts:
-        yield next(rows).tobytes() if shingles.size >= least else None
+    bands = iter(signatures([shingles for shingles in texts if shingles.size >= least]))
+    return [next(bands).tobytes() if shingles.size >= least else None for shingles in texts]
 
 
 def _benchmark(settings: Ingest, questions: str, shingler: Shingler) -> Benchmark | None:
@@ -151,5 +151,16 @@ def _refused_language(guess: Guess | None, kept: Sequence[str]) -> Rejection | N
 
 def _content_digest(messages: Sequence[Message]) -> bytes:
     """A hash that ignores case and spacing."""
-    text = "\0".join(" ".join(m["content"].casefold().split()) for m in messages)
-    return hashlib.blake2b(text.encode("utf-8", errors="surrogatepass"), digest_size=16).digest()
+    texts = (message["content"] for message in messages)
+    plain = b"\0".join(
+        text.strip().encode()
+        if text.isascii()
+        else " ".join(text.casefold().split()).encode("utf-8", "surrogatepass")
+        for text in texts
+    )
+    # ASCII, which is most of it, is done here by the session, not by the word: twice as fast.
+    characters = np.frombuffer(plain.translate(_LOWER_AND_SPACE), np.uint8)
+    spaces = characters == _SPACE
+    stays = np.ones(characters.size, dtype=np.bool_)
+    np.logical_not(spaces[1:] & spaces[:-1], out=stays[1:])
+    return hashlib.blake2b(characters[stays].tobytes(), digest_size=16).digest()

@@ -6,8 +6,10 @@ texts with Jaccard similarity s share a band with probability 1 - (1 - s^6)^20, 
 alone, and the order is the caller's.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from array import array
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +18,6 @@ from parrot_core.ingest.shingles import Hashes, jaccard
 
 BANDS = 20
 ROWS = 6
-_BATCH = 512
 _SEED = 1
 _MOST_COMPARED = 16
 _MIX = np.array([0x9E3779B97F4A7C15 * (2 * i + 1) % 2**64 for i in range(ROWS)], dtype=np.uint64)
@@ -24,92 +25,70 @@ _MIX = np.array([0x9E3779B97F4A7C15 * (2 * i + 1) % 2**64 for i in range(ROWS)],
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """Two texts that are nearly the same, by their positions; ``first < second``."""
+    """Two texts that are nearly the same, by their positions; ``first`` comes first in rank."""
 
     first: int
     second: int
     similarity: float
 
 
-class Signatures:
-    """The bands of texts, in the order in which they are added."""
+def signatures(texts: Sequence[Hashes]) -> NDArray[np.uint64]:
+    """The bands of texts, each of at least one shingle; shape (texts, BANDS)."""
+    if not texts:
+        return np.empty((0, BANDS), dtype=np.uint64)
+    from rensa import RMinHash
 
-    def __init__(self) -> None:
-        self._waiting: list[Hashes] = []
-        self._done: list[NDArray[np.uint64]] = []
-
-    def add(self, shingles: Hashes) -> None:
-        """Add a text's shingles (at least one)."""
-        self._waiting.append(shingles)
-        if len(self._waiting) >= _BATCH:
-            self._sign()
-
-    def bands(self) -> NDArray[np.uint64]:
-        """Shape (texts, BANDS)."""
-        self._sign()
-        if not self._done:
-            return np.empty((0, BANDS), dtype=np.uint64)
-        return np.concatenate(self._done)
-
-    def _sign(self) -> None:
-        if not self._waiting:
-            return
-        from rensa import RMinHash
-
-        matrix = RMinHash.digest_matrix_from_token_hash_sets(
-            [shingles.tolist() for shingles in self._waiting], BANDS * ROWS, _SEED
-        )
-        values = np.asarray(matrix.to_rows(), dtype=np.uint64).reshape(-1, BANDS, ROWS)
-        self._done.append((values * _MIX).sum(axis=2, dtype=np.uint64))
-        self._waiting = []
+    ends = np.r_[0, np.cumsum([shingles.size for shingles in texts])].astype(np.uint64)
+    matrix = RMinHash.digest_matrix_from_flat_token_hashes(
+        np.concatenate(texts), ends, BANDS * ROWS, _SEED
+    )
+    values = np.asarray(matrix.to_rows(), dtype=np.uint64).reshape(-1, BANDS, ROWS)
+    bands: NDArray[np.uint64] = (values * _MIX).sum(axis=2, dtype=np.uint64)
+    return bands
 
 
 def similar_pairs(
-    bands: NDArray[np.uint64], shingles_of: Callable[[int], Hashes], least: float
+    alike: Iterable[Sequence[int]],
+    shingles_of: Callable[[int], Hashes],
+    least: float,
+    ranks: Sequence[int],
 ) -> list[Pair]:
     """Pairs of texts at least so similar, each text with the first ones that it is like.
 
     Args:
-        bands: shape (texts, BANDS), in the order in which texts are to be preferred.
+        alike: positions that share a band, the first in rank first; some come several times.
         shingles_of: the shingles of the text at a position.
         least: the Jaccard similarity asked for.
+        ranks: of the text at each position; what comes first is preferred.
     """
+    shingles_of = lru_cache(2 * _MOST_COMPARED)(shingles_of)
     compared: dict[tuple[int, int], float] = {}
-    for column in bands.T:
-        for members in _alike(column):
-            apart: list[int] = []
-            for member in members:
-                for other in apart:
-                    if (other, member) not in compared:
-                        near = jaccard(shingles_of(other), shingles_of(member))
-                        compared[other, member] = near
-                    if compared[other, member] >= least:
-                        break
-                else:
-                    if len(apart) < _MOST_COMPARED:
-                        apart.append(member)
+    for members in alike:
+        apart: list[int] = []
+        for member in members:
+            for other in apart:
+                if (other, member) not in compared:
+                    near = jaccard(shingles_of(other), shingles_of(member))
+                    compared[other, member] = near
+                if compared[other, member] >= least:
+                    break
+            else:
+                if len(apart) < _MOST_COMPARED:
+                    apart.append(member)
     found = (Pair(*key, value) for key, value in compared.items() if value >= least)
-    return sorted(found, key=lambda pair: (pair.second, pair.first))
-
-
-def _alike(column: NDArray[np.uint64]) -> Iterator[list[int]]:
-    """Positions that share a value, ascending, for each value that is there more than once."""
-    order = np.argsort(column, kind="stable")
-    ordered = column[order]
-    starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]]) if ordered.size else order
-    lengths = np.diff(np.r_[starts, ordered.size])
-    for run in np.flatnonzero(lengths > 1):
-        yield order[starts[run] : starts[run] + lengths[run]].tolist()
+    return sorted(found, key=lambda pair: (ranks[pair.second], ranks[pair.first]))
 
 
 class Groups:
-    """Disjoint sets of positions (union-find); a set goes by its lowest position."""
+    """Disjoint sets of positions (union-find); a set goes by the first of its members."""
 
-    def __init__(self, size: int) -> None:
-        self._above = list(range(size))
+    def __init__(self, ranks: Sequence[int]) -> None:
+        """``ranks`` says of each position which of a set comes first."""
+        self._ranks = ranks
+        self._above = array("I", range(len(ranks)))
 
     def root(self, position: int) -> int:
-        """The lowest position of the set."""
+        """The first of the set."""
         above = self._above
         while above[position] != position:
             above[position] = above[above[position]]
@@ -118,14 +97,25 @@ class Groups:
 
     def join(self, first: int, second: int) -> None:
         """Make the sets of two positions one."""
-        low, high = sorted((self.root(first), self.root(second)))
-        self._above[high] = low
+        one, other = self.root(first), self.root(second)
+        if self._ranks[one] < self._ranks[other]:
+            self._above[other] = one
+        else:
+            self._above[one] = other
+
+    def sizes(self) -> NDArray[np.uint32]:
+        """How many positions each set has, shape (sets,)."""
+        counts = array("I", bytes(len(self._above) * self._above.itemsize))
+        for position in range(len(counts)):
+            counts[self.root(position)] += 1
+        found = np.frombuffer(counts, np.uint32)
+        return found[found > 0]
 
 
 def repeats(pairs: Sequence[Pair]) -> dict[int, Pair]:
     """The positions to give up so that no two that stay make a pair, each with its pair."""
     given_up: dict[int, Pair] = {}
-    for pair in pairs:  # by second, so that what comes first is settled first
+    for pair in pairs:  # by the second's rank, so that what comes first is settled first
         if pair.first not in given_up:
             given_up.setdefault(pair.second, pair)
     return given_up

@@ -1,16 +1,18 @@
-"""A local file of messages to come back to: what is known of them stays in memory, they don't."""
+"""A local file of messages and what is known of them, to come back to: memory holds neither."""
 
+import os
+import struct
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import cast
+from typing import Any, cast
 
 import orjson
 
-from parrot_core.engines.types import Message
+from parrot_core.ingest.rules.rule import Messages
 
-_LENGTH_BYTES = 8
+_LENGTHS = struct.Struct("=QQ")
+_BUFFER_BYTES = 1 << 20
 
 
 class Spool:
@@ -19,9 +21,10 @@ class Spool:
     def __init__(self, folder: Path) -> None:
         """Make the file in ``folder``, which need not exist."""
         folder.mkdir(parents=True, exist_ok=True)
-        self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115  closed by __exit__
+        # closed by __exit__
+        self._file = tempfile.TemporaryFile(dir=folder, buffering=_BUFFER_BYTES)  # noqa: SIM115
         self._end = 0
-        self._reading = False
+        self._flushed = 0
 
     def __enter__(self) -> "Spool":
         return self
@@ -34,22 +37,31 @@ class Spool:
     ) -> None:
         self._file.close()
 
-    def append(self, messages: Sequence[Message]) -> int:
-        """Write some messages; returns their place."""
-        return self.append_json(orjson.dumps(list(messages)))
+    def append(self, facts: object, messages: bytes) -> int:
+        """Write some messages, JSON already, and what is known of them; returns their place.
 
-    def append_json(self, data: bytes) -> int:
-        """The same for messages that are JSON already."""
-        if self._reading:
-            self._file.seek(self._end)
-            self._reading = False
-        place = self._end
-        self._end += self._file.write(len(data).to_bytes(_LENGTH_BYTES, "big") + data)
+        ``facts`` is a dataclass of what JSON knows.
+        """
+        known, place = orjson.dumps(facts), self._end
+        for data in (_LENGTHS.pack(len(known), len(messages)), known, messages):
+            self._end += self._file.write(data)
         return place
 
-    def read(self, place: int) -> list[Message]:
+    def facts(self, place: int) -> dict[str, Any]:
+        """What is known of the messages written at ``place``."""
+        length, _ = self._lengths(place)
+        return cast(dict[str, Any], orjson.loads(self._bytes(place + _LENGTHS.size, length)))
+
+    def messages(self, place: int) -> Messages:
         """The messages written at ``place``."""
-        self._reading = True
-        self._file.seek(place)
-        length = int.from_bytes(self._file.read(_LENGTH_BYTES), "big")
-        return cast(list[Message], orjson.loads(self._file.read(length)))
+        before, length = self._lengths(place)
+        return cast(Messages, orjson.loads(self._bytes(place + _LENGTHS.size + before, length)))
+
+    def _lengths(self, place: int) -> tuple[int, int]:
+        return cast(tuple[int, int], _LENGTHS.unpack(self._bytes(place, _LENGTHS.size)))
+
+    def _bytes(self, start: int, length: int) -> bytes:
+        if start + length > self._flushed:
+            self._file.flush()
+            self._flushed = self._end
+        return os.pread(self._file.fileno(), length, start)

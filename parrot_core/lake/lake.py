@@ -156,7 +156,9 @@ class DatasetVersion(_Version):
         self._verified: set[str] = set()
         self._verifying = threading.Lock()
 
-    def part(self, position: int, start: int, rows: int) -> Iterator[pa.Table]:
+    def part(
+        self, position: int, start: int, rows: int, columns: Sequence[str] | None = None
+    ) -> Iterator[pa.Table]:
         """Rows ``start`` to ``start + rows`` of one file, a row group in memory at a time.
 
         The file's checksum is verified when its first part is read, once for this object: a
@@ -171,10 +173,10 @@ class DatasetVersion(_Version):
         with self._present(entry):
             self._verify_once(entry)
             if root is not None:
-                yield from local_rows(root / path, start, start + rows)
+                yield from local_rows(root / path, start, start + rows, columns)
                 return
             with self._storage.open(path) as file:
-                yield from fetched_rows(file, start, start + rows)
+                yield from fetched_rows(file, start, start + rows, columns)
 
     def table(self, columns: Sequence[str] | None = None) -> pa.Table:
         """All rows as one Arrow table."""

@@ -6,7 +6,7 @@ name, and of a remote one the bytes of a row group are fetched here, in one requ
 """
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -14,14 +14,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 
-def local_rows(path: Path, start: int, end: int) -> Iterator[pa.Table]:
-    """Rows ``start`` to ``end`` of a file on this machine."""
+def local_rows(
+    path: Path, start: int, end: int, columns: Sequence[str] | None = None
+) -> Iterator[pa.Table]:
+    """Rows ``start`` to ``end`` of a file on this machine, of all columns or of these."""
     with pq.ParquetFile(path, pre_buffer=True) as parquet:
         for group, first, count in _groups_between(parquet, start, end):
-            yield parquet.read_row_group(group).slice(first, count)
+            yield parquet.read_row_group(group, columns).slice(first, count)
 
 
-def fetched_rows(file: IO[bytes], start: int, end: int) -> Iterator[pa.Table]:
+def fetched_rows(
+    file: IO[bytes], start: int, end: int, columns: Sequence[str] | None = None
+) -> Iterator[pa.Table]:
     """Rows of a file that isn't on this machine, each row group fetched in one request.
 
     All in the caller's thread, and so without Arrow's own pre-buffering.
@@ -29,8 +33,9 @@ def fetched_rows(file: IO[bytes], start: int, end: int) -> Iterator[pa.Table]:
     fetched = _Fetched(file)
     with pq.ParquetFile(fetched, pre_buffer=False) as parquet:
         for group, first, count in _groups_between(parquet, start, end):
-            fetched.fetch(*_bytes_of(parquet.metadata.row_group(group)))
-            yield parquet.read_row_group(group, use_threads=False).slice(first, count)
+            fetched.fetch(*_bytes_of(parquet.metadata.row_group(group), columns))
+            table = parquet.read_row_group(group, columns, use_threads=False)
+            yield table.slice(first, count)
 
 
 def _groups_between(file: pq.ParquetFile, start: int, end: int) -> Iterator[tuple[int, int, int]]:
@@ -44,11 +49,12 @@ def _groups_between(file: pq.ParquetFile, start: int, end: int) -> Iterator[tupl
         before += rows
 
 
-def _bytes_of(group: pq.RowGroupMetaData) -> tuple[int, int]:
-    """Where a row group's columns begin and end in the file."""
-    columns = [group.column(number) for number in range(group.num_columns)]
-    starts = [column.dictionary_page_offset or column.data_page_offset for column in columns]
-    sizes = (column.total_compressed_size for column in columns)
+def _bytes_of(group: pq.RowGroupMetaData, columns: Sequence[str] | None) -> tuple[int, int]:
+    """Where a row group's columns, or these of them, begin and end in the file."""
+    every = [group.column(number) for number in range(group.num_columns)]
+    read = [c for c in every if columns is None or c.path_in_schema.split(".")[0] in columns]
+    starts = [column.dictionary_page_offset or column.data_page_offset for column in read]
+    sizes = (column.total_compressed_size for column in read)
     return min(starts), max(s + size for s, size in zip(starts, sizes, strict=True))
 
 

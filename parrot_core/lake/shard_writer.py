@@ -3,6 +3,8 @@
 import hashlib
 import re
 import tempfile
+from collections.abc import Mapping, Sequence
+from itertools import accumulate
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -100,7 +102,7 @@ class ParquetFiles:
     def _flush(self) -> None:
         if not self._rows:
             return
-        table = pa.Table.from_pylist(self._rows, schema=self._schema)
+        table = table_of(self._rows, self._schema)
         if self._writer is None:
             self._writer = pq.ParquetWriter(self._local, self._schema, compression="zstd")
         self._writer.write_table(table)
@@ -121,6 +123,24 @@ class ParquetFiles:
         )
         self._in_file = 0
         self._local.unlink()
+
+
+def table_of(rows: Sequence[Mapping[str, Any]], schema: pa.Schema) -> pa.Table:
+    """Rows as Arrow makes them, but lists of messages four times as fast."""
+    columns = [_array([row.get(field.name) for row in rows], field.type) for field in schema]
+    return pa.Table.from_arrays(columns, schema=schema)
+
+
+def _array(values: list[Any], kind: pa.DataType) -> pa.Array:
+    if not pa.types.is_list(kind) or not pa.types.is_struct(kind.value_type) or None in values:
+        return pa.array(values, kind)
+    items = [item for value in values for item in value]
+    if None in items:
+        return pa.array(values, kind)
+    fields = list(kind.value_type)
+    inner = [_array([item.get(field.name) for item in items], field.type) for field in fields]
+    ends = pa.array(accumulate(map(len, values), initial=0), pa.int32())
+    return pa.ListArray.from_arrays(ends, pa.StructArray.from_arrays(inner, fields=fields), kind)
 
 
 def _chars(row: dict[str, Any]) -> int:

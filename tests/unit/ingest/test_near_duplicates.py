@@ -1,11 +1,21 @@
 """Near-duplicates are found and verified, whatever the texts."""
 
 import random
+import tempfile
+from pathlib import Path
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from parrot_core.ingest.near_duplicates import Groups, Pair, Signatures, repeats, similar_pairs
+from parrot_core.ingest.columns import Columns
+from parrot_core.ingest.near_duplicates import (
+    BANDS,
+    Groups,
+    Pair,
+    repeats,
+    signatures,
+    similar_pairs,
+)
 from parrot_core.ingest.shingles import Shingler, jaccard
 
 
@@ -14,11 +24,13 @@ def _text(rng: random.Random, words: int) -> list[str]:
 
 
 def _pairs(texts: list[str], least: float) -> list[Pair]:
-    shingler, signatures = Shingler(), Signatures()
+    shingler = Shingler()
     hashes = [shingler.of_text(text) for text in texts]
-    for one in hashes:
-        signatures.add(one)
-    return similar_pairs(signatures.bands(), lambda place: hashes[place], least)
+    with tempfile.TemporaryDirectory() as folder, Columns(Path(folder), BANDS) as columns:
+        for bands in signatures(hashes):
+            columns.append(bands.tobytes())
+        alike = (places.tolist() for band in range(BANDS) for places in columns.alike(band))
+        return similar_pairs(alike, lambda place: hashes[place], least, range(len(texts)))
 
 
 def test_texts_with_a_few_other_words_are_found_and_no_others() -> None:
@@ -63,7 +75,7 @@ def test_words_of_any_script_and_case_make_triples() -> None:
 
 @given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), max_size=15))
 def test_a_group_goes_by_its_lowest_member(links: list[tuple[int, int]]) -> None:
-    groups = Groups(10)
+    groups = Groups(range(10))
     for first, second in links:
         groups.join(first, second)
     for place in range(10):

@@ -53,6 +53,16 @@ def test_a_part_holds_the_rows_asked_for_wherever_the_file_is(path, start, count
             assert pa.concat_tables(found).to_pylist() == expected.to_pylist()
 
 
+def test_of_a_part_only_the_columns_asked_for_are_read(path):
+    file, columns = Watched(path.read_bytes()), ("id", "messages")
+    expected = TABLE.slice(5, 20).select(columns).to_pylist()
+    for tables in (local_rows(path, 5, 25, columns), fetched_rows(file, 5, 25, columns)):
+        assert pa.concat_tables(tables).to_pylist() == expected
+    whole = Watched(path.read_bytes())
+    assert sum(table.num_rows for table in fetched_rows(whole, 5, 25, ["id"])) == 20
+    assert sum(size for _, size in whole.reads) < sum(size for _, size in file.reads)
+
+
 def test_a_remote_file_is_read_in_the_callers_thread_and_a_row_group_at_once(path):
     def reads(rows):
         file = Watched(path.read_bytes())
