@@ -1,9 +1,16 @@
 """The Chinese rules that are one pattern each, simplified and traditional script."""
 
 import re
+from collections.abc import Callable
 
+from parrot_core.context.chinese.answer import find_answer
+from parrot_core.context.chinese.named import find_named
+from parrot_core.context.chinese.objectless import find_objectless
+from parrot_core.context.chinese.restyle import find_restyle
 from parrot_core.context.query import Query
 from parrot_core.context.rule import Kind, Rule, first_match
+
+Finder = Callable[[Query], tuple[int, int] | None]
 
 _SHORT_CHARS = 60
 """Longer Chinese queries mostly bring the thing that they point at."""
@@ -25,34 +32,56 @@ _CLASSIFIER = (
 )
 _DEMONSTRATIVE = re.compile(
     r"[这這](?!(?:个|個)?(?:周末|週末|星期|礼拜|月|世界|年头|时代)|几[天年]|幾[天年]|[一两]?[天年月次]"
-    r"|段(?:时间|日子)|阵|时候|輩子|辈子)"
+    r"|段(?:时间|日子)|阵|时候|輩子|辈子|[么麼](?:多|大|少|高|好|受|难|難|快|重要|火|流行))"
     rf"(?=[二三四五六七八九十\d]+{_CLASSIFIER}|{_CLASSIFIER}|[是就会會能跟和与與对對有不算么麼要可应應怎为為])"
     rf"|(?<![\u3400-\u9fff])那(?={_CLASSIFIER})(?!.{{2,20}}的[^，。？]{{1,8}}[叫是])(?!一?[年天])"
     r"|(?<=[\u3400-\u9fff])(?<!的)那(?=[家位张張])|(?<=[在去到从從])那[儿兒里裡边邊]"
     r"|(?<=[\u3400-\u9fff])的那[个個种種](?=答案|问题|問題|版本|方案|办法|辦法)"
     r"|此(?=文|代码|代碼|问题|問題|题|題|段|类|類|方法)"
-    r"|^哪[一]?[个個本种種首部款家](?!国家|國家|城市)"
+    r"|^哪[一]?[个個本种種首部款家](?=[是更最比会會能有好适適值对對离離跟和与與在不让讓要可需，,？?]|$)"
+)
+_APPOSED = re.compile(
+    r"(?:[A-Za-z0-9”》」]|[\u3400-\u9fff](?<![释釋把将將对對用在从從给給看关關于於为為以解改写寫析译譯明讲講绍紹价價了着著"
+    r"过過是有到和与與跟说說像据據按照成做作要想让讓使叫教问問找读讀背听聽就除比加去删刪换換充议議述结結修些]))"
+    r"\s*[这這][个個种種类類门門位款座项項](?:话题|話題|概念|国家|國家|城市|公司|职业|職業|行业|行業|领域|領域|学科|學科|节日|節日"
+    r"|人物|现象|現象|品牌|单词|單詞|词|詞|字|成语|成語|地方|游戏|遊戲)"
+    r"|[和与與跟、][^，。]{1,16}[这這][几幾两兩三]"
+)
+_WORDS_QUOTED = re.compile(r"[这這]一?[句个個段](?:话|話|词|詞|字|成语|成語|句子|文字).*[“「『\"]")
+_NOUN_AFTER = re.compile(
+    rf"[这這那此](?:[一两兩三几幾]?{_CLASSIFIER})?(?P<noun>[\u3400-\u9fff]{{2}})"
 )
 _POINTS_AHEAD = re.compile(r"[下以][面下列]|：|:")
+_SAID_THINGS = (
+    r"(?:回答|回复|回復|回覆|答复|答覆|答案|代码|代碼|程序|程式|例子|示例|解释|解釋|介绍|介紹|回应|回應|步骤|步驟"
+    r"|[个個段句](?:话|話|回答|答案|代码|代碼|例子|解释|解釋|说法|說法))"
+)
+_PRAISE = r"(?:让我|讓我)?(?:很|真|非常|挺|十分|太)?(?:不错|不錯|好|棒|赞|讚|有|精彩|详细|詳細|清楚|清晰|全面|满意|滿意)"
 _DISCOURSE = re.compile(
-    r"(?:上面|前面)(?:的|说|說|提|写|寫|那|这|這|几[个個点點条條])|^\W*(?:请|請)?[把将將对對]?上面|上述"
-    r"|以上(?!的?(?:人|学历|學歷|年|岁|歲))|[刚剛]才|之前(?:的|说|說|提|写|寫|给|給)"
-    r"|上一[个個条條段次句]|你(?:[刚剛]才?|之前)?(?:说|說|提到|给|給|写|寫|列)(?:的|了|过|過|出|我)"
+    rf"(?:上面|前面)(?:的|说|說|提|写|寫|那|这|這|几[个個点點条條]|{_SAID_THINGS})|^\W*(?:请|請)?[把将將对對]?上面"
+    r"|上述|[据據依照]此(?!地)"
+    r"|(?<![字岁歲年个個分%万萬千百\d])以上(?!的?(?:人|学历|學歷|年|岁|歲))|[刚剛]才"
+    r"|(?<![的年月日])之前(?:的|说|說|提|写|寫|给|給|生成)"
+    r"|上一[个個条條段次句]|你(?:[刚剛]才?|之前|一开始|一開始)?(?:说|說|提到|给|給|写|寫|列|回答|生成)(?:我|出)?(?:的|了|过|過|出)"
+    rf"|(?<!谢)(?<!謝)(?<!感)你(?:的|[这這])(?:[A-Za-z+#]{{1,10}})?{_SAID_THINGS}(?!{_PRAISE})"
+    r"|(?:才|没|沒)(?:问|問|给|給|告诉|告訴)你"
     r"|我(?:的意思|是说|是說|说的|說的)|怎么(?:算|得|推|来|來)[出来來]*的|报错了|報錯了"
 )
 _DEFINITE = re.compile(
     r"(?<!的)第[一二三四五六七八九十\d]+[个個点點条條段句种種项項步本部首章题題行列张張](?!世界)"
     r"|(?<!的)最[后後]一?[个個句段点點条條行步]|两者|兩者|前者|[后後]者"
-    r"|^哪[一]?[个個本种種首部款].{0,2}最"
+    r"|^哪[一]?[个個本种種首部款].{0,2}最|(?:^|[在把将將对對看出给給到]|标注|標註)(?:里面|裡面|其中|中间|中間|后面|後面)(?:的|[这這那哪])"
+    r"|(?:^|[在把将將对對看出给給到])(?:诗|詩|文|文章|故事|代码|代碼|程序|程式|图|圖|表|对话|對話)[中里裡内內]"
     r"|(?<![的之])[前后後][两兩几幾一二三四\d][句段行条條项項个個点點步](?!月|世纪|世紀)"
     r"|^(?:请|請|把|将|將)?(?:题目|題目|结局|結局|主角|标题|標題|开头|開頭|结尾|結尾|语气|語氣|字数|字數|内容|內容|代码|代碼|文章)"
 )
 _CONTINUATION = re.compile(
     r"^\W*(?:请|請)?(?:继续|繼續|接着|接著|还有|還有|更多|展开|展開|(?:再)?(?:详细|詳細|具体|具體)"
-    r"(?:说|說|解释|解釋|讲|講|一|点|點|描述|介绍|介紹)|举(?:个|一个|些|几个)?例|舉(?:個|一個|些)?例"
+    r"(?:说|說|解释|解釋|讲|講|一|点|點|描述|介绍|介紹)(?:[说說讲講明一下些点點吗嗎吧])*\W*$"
+    r"|[举舉](?:[一个個些几幾])*例(?:子|说明|說明)*(?:吗|嗎|吧)?\W*$"
     r"|重新|重写|重寫|重做|尝试|嘗試|下一[个個步题題])"
-    r"|^\W*(?:是的?|不是|不对|不對|没错|沒錯|对|對|好的?|不行|不好|可以|没用|沒用|看不懂|不明白|不懂)"
-    r"\W*(?:[，,。！!？?吗嗎]|$)"
+    r"|^\W*(?:是的?|不是|不对|不對|没错|沒錯|对|對|不行|不好|没用|沒用|看不懂|不明白|不懂)"
+    r"\W*(?:[，,。！!？?吗嗎]|$)|^\W*(?:好的?|可以)(?:吗|嗎)?\W*$"
     r"|^\W*(?:不|没|沒|还是|還是|已经|已經)[\u3400-\u9fff]{1,5}\W*$"
     r"|^\W*[\u3400-\u9fff]{1,3}[过過]了\W*$|^(?:对|對|是|真)(?:吗|嗎|的吗|的嗎)"
 )
@@ -60,10 +89,15 @@ _RELATION = (
     r"(?:优势|劣势|優勢|劣勢|优点|缺点|優點|缺點|优缺点|好处|坏处|好處|壞處|区别|區別|不同|影响|影響"
     r"|特点|特點|原因|意义|意義|作用|用途|风险|風險|步骤|步驟|例子|限制|应用|應用|建议|建議|方法|办法)"
 )
+_ASKS_ITSELF = (
+    r"[^。？?！!\n]*(?:什[么麼]|怎|如何|为何|為何|为啥|哪|谁|誰|几|幾|多少|多久|多大|是不是|是否|吗|嗎|还是|還是|[何么麼])"
+)
 _ELLIPSIS = re.compile(
     r"^\W*(?:然[后後]|所以|但是?|可是|而且|不过|不過|因为|因為|还|還)"
-    r"|^\W*那(?=[么麼我你如要怎为為还還可能应應需该該就是里裡边邊它他，,])"
-    r"|^[^。？?！!，,]{1,14}呢\s*(?:[？?]|$)|呢\s*[？?]?\s*$"
+    r"|^\W*那(?!些|个|個)(?=[么麼，, ]*[\u3400-\u9fffA-Za-z]{1,10}\W*$)"
+    rf"|^(?!\W*{_ASKS_ITSELF})[^。？?！!，,\n]{{1,14}}呢\s*(?:[？?]|$|\n)"
+    rf"|(?:^|[。！!？?\n])(?!{_ASKS_ITSELF})[^。？?！!\n]{{1,30}}呢\s*[？?]?\s*(?:$|\n)"
+    r"|^\W*(?:感觉|感覺|觉得|覺得|看起来|看起來|似乎|好像)[还還也都就是]*(?:不|没|沒|有点|有點|太|很|挺|更|比)"
     r"|也(?:适用|適用|成立|一样|一樣|行|可以|这样|這樣)(?:吗|嗎|么|麼|吧)|题目也|題目也"
     r"|^\W*(?:只|光|单|單)[\u3400-\u9fff]{1,4}[，,]|[按照][^，。？]{1,8}的\W*$"
     r"|^\W*(?:为什么|為什麼|为何|為何|什么意思|什麼意思|哪些|多少|多久|几个|幾個|几点|幾點|怎么样"
@@ -79,22 +113,28 @@ _ELLIPSIS = re.compile(
 )
 _COMPARATIVE = re.compile(
     r"^\W*(?:请|請)?(?:再(?!见|見|别康|別康|会|會)|更|另外|别的|別的|其他|其它|换一?[个個种種首]|換一?[個種首]|类似|類似|同样|同樣)"
-    r"|(?:还有|還有|有没有)(?:别|別|更|其[他它]|吗|嗎)|更[\u3400-\u9fff]{1,4}(?:一点|一點|一些|点|些)"
+    r"|(?:还有|還有|有没有)(?:别|別|更|其[他它]|吗|嗎)"
+    r"|[还還](?:有|会|會|能|可以|知道|需要|要)(?:做|提供|推荐|推薦)?(?:些|一些)?(?:什[么麼]|哪些|哪[个個]|别的|別的|其[他它]|没有|沒有)"
+    r"|(?:给|給|告诉|告訴|提供|列|举|舉|说|說|讲|講|介绍|介紹|有|要|写|寫|加|看)(?:我|出|一些|些)?更多(?!的?(?:时间|人))"
+    r"|除(?:此|[这這]|了[这這]|上述).{0,3}[之以]?外|[请請](?:您|你)?再(?!见|見)|更[\u3400-\u9fff]{1,4}(?:一点|一點|一些|点|些)"
     r"|(?:短|长|長|简单|簡單|详细|詳細|正式|口语|口語|可爱|可愛|具体|具體|多|少|幽默|简洁|簡潔|通俗"
     r"|委婉|专业|專業|快|慢|便宜)(?:一点|一點|一些|点儿?|點|些)(?:的|吧|吗|嗎)?\W*$"
     r"|也(?:分析|翻译|翻譯|写|寫|解释|解釋|介绍|介紹|列|做|加|来|來|给|給)"
 )
 _EDIT = re.compile(
     r"^\W*(?:请|請)?(?:改[成为為用]|去掉|删|刪|加[上入个個一]|添加|补充|補充|修改|润色|潤色|翻译成|翻譯成|翻成"
-    r"|做成|写成|寫成|换[成个個]|換[成個]|整理成|压缩|壓縮|合并|合併|缩短|縮短|扩写|擴寫|总结一下|總結一下|不要|别用|別用)"
+    r"|做成|写成|寫成|换[成个個]|換[成個]|整理成|压缩|壓縮|合并|合併|缩短|縮短|扩写|擴寫|总结一下|總結一下|不要|别用|別用)(?!以?下[列面述文边邊]|这|這)"
     r"|^\W*(?:请|請)?[把将將].{1,20}(?:改[成为為]|去掉|删|刪|放[到在]|移到|做成|总结成|總結成)"
     r"|^[\u3400-\u9fff]{1,5}改[成为為]"
+    r"|(?:[对對把将將])(?:程式碼?|程序|代码|代碼|文章|内容|內容|答案|句子|标题|標題|故事|计划|計劃)"
+    r"(?=[需要应應怎如做进進加改再翻写寫用])"
 )
 _QUESTION_WORD = r"[谁誰么麼哪何怎几幾吗嗎呢]"
 _FRAGMENT = re.compile(
     r"^\W*(?:用|以)[^，。？]{1,14}(?:的?话|的?話|语言|語言|方式|语气|語氣|口吻|文|语|語|表格|格式|版|风格|風格)\W*$"
     rf"|^\W*(?!.*{_QUESTION_WORD})(?!你好|您好|谢|謝|再见|再見|早上|晚上|大家|嗨)"
     r"[\u3400-\u9fffA-Za-z\d+#]{1,5}\W*$"
+    r"|^\W*(?:(?![我你请請])[\u3400-\u9fff]{2,6}[，,、 ]){2,}(?![我你请請])[\u3400-\u9fff]{2,6}\W*$"
     r"|^[一二三四五六七八九十百千\d]+[字个個条條段句点點](?:以内|以內|左右|以上|以下)?\W*$"
 )
 
@@ -109,32 +149,48 @@ def _bound(query: Query, position: int) -> bool:
     return bool(ends) and len(_HAN.findall(before[: ends[-1]])) >= _ANTECEDENT_CHARS
 
 
+def _named_here(head: str, position: int) -> bool:
+    """Whether the query itself says what a demonstrative stands for: 死亡这个话题, 这句话：“…”."""
+    if _POINTS_AHEAD.search(head[max(0, position - 2) :]) or any(
+        found.start() < position < found.end() for found in _APPOSED.finditer(head)
+    ):
+        return True
+    if _WORDS_QUOTED.match(head, position):
+        return True
+    noun = _NOUN_AFTER.match(head, position)
+    return bool(noun and noun["noun"] in head[:position])
+
+
 def _points_out(kind: Kind, pattern: re.Pattern[str]) -> Rule:
     def find(query: Query) -> tuple[int, int] | None:
         if len(query.text) > _SHORT_CHARS or query.brings_material:
             return None
         for found in pattern.finditer(query.head):
-            ahead = _POINTS_AHEAD.search(query.head[max(0, found.start() - 2) :])
-            if not (kind == "demonstrative" and ahead) and not _bound(query, found.start()):
+            if kind == "demonstrative" and _named_here(query.head, found.start()):
+                continue
+            if not _bound(query, found.start()):
                 return found.span()
         return None
 
     return Rule(kind, find)
 
 
-def _rule(kind: Kind, pattern: re.Pattern[str]) -> Rule:
+def _rule(kind: Kind, pattern: re.Pattern[str], *others: Finder) -> Rule:
+    """The pattern in a short query, or else what the other tests of the same kind find."""
+
     def find(query: Query) -> tuple[int, int] | None:
-        return None if len(query.text) > _SHORT_CHARS else first_match(pattern, query)
+        found = None if len(query.text) > _SHORT_CHARS else first_match(pattern, query)
+        return found or next(filter(None, (other(query) for other in others)), None)
 
     return Rule(kind, find)
 
 
-CONTINUATION = _rule("continuation", _CONTINUATION)
+CONTINUATION = _rule("continuation", _CONTINUATION, find_answer)
 PRONOUN = _points_out("pronoun", _PRONOUN)
 DEMONSTRATIVE = _points_out("demonstrative", _DEMONSTRATIVE)
 DISCOURSE = _rule("discourse", _DISCOURSE)
-DEFINITE = _rule("definite", _DEFINITE)
-ELLIPSIS = _rule("ellipsis", _ELLIPSIS)
+DEFINITE = _rule("definite", _DEFINITE, find_named)
+ELLIPSIS = _rule("ellipsis", _ELLIPSIS, find_restyle, find_objectless)
 COMPARATIVE = _rule("comparative", _COMPARATIVE)
 EDIT = _rule("edit", _EDIT)
 FRAGMENT = _rule("fragment", _FRAGMENT)
