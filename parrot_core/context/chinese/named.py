@@ -5,6 +5,8 @@ import re
 from parrot_core.context.query import Query
 
 _HEAD_CHARS = 80
+_BARE_CHARS = 30
+_IMPLEMENT = re.compile(r"实现|實現|实作|實作|补全|補全")
 _OWN_NAME = re.compile(
     r"(?<![A-Za-z0-9_./-])(?:[a-z]+(?:[A-Z][a-z0-9]*)+|[A-Za-z]+(?:\\?_[A-Za-z0-9]+)+|\w+\(\)"
     r"|[\w-]+\.(?:tsx?|jsx?|py|java|kt|c|cpp|cs|go|rs|sh|html|css|vue|json|ya?ml|sql))(?![A-Za-z0-9_])"
@@ -18,13 +20,14 @@ _WORK_ON = re.compile(
 def find_named(query: Query) -> tuple[int, int] | None:
     """Return the span of an identifier that was said before and is now to be worked on.
 
-    A name that somebody coined says nothing to a stranger; a question about one (*useEffect 是什么*)
+    Asked in a word to implement it, it need not have been said. A name that somebody coined says nothing to a stranger; a question about one (*useEffect 是什么*)
     is taken to be about a library's, which says enough.
     """
     if query.brings_material or not _WORK_ON.search(query.head[:_HEAD_CHARS]):
         return None
+    bare = len(query.text) <= _BARE_CHARS and _IMPLEMENT.search(query.head)
     for found in _OWN_NAME.finditer(query.head[:_HEAD_CHARS]):
         name = found.group().removesuffix("()")
-        if any(name in text for text in query.history):
+        if bare or any(name in text for text in query.history):
             return found.span()
     return None
