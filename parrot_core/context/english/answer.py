@@ -7,16 +7,19 @@ from parrot_core.context.query import Query
 _LONGEST_WORDS = 15
 _SENTENCE = re.compile(r"[^.!?\n]+[.!?]*")
 _ASKS = re.compile(
-    r"\?\s*\Z|\bplease (?:provide|share|tell|give|specify|describe|enter|let me know (?:what|which|the))\b",
+    r"\?\s*\Z|\bplease (?:provide|share|tell|give|specify|describe|enter|let me know (?:what"
+    r"|which|the))\b",
     re.IGNORECASE,
 )
 _OFFERS = re.compile(
-    r"\b(?:help|assist|else|any(?:thing)? (?:\w+ )?(?:questions?|more|other)|questions|would you like me"
+    r"\b(?:help|assist|else|any(?:thing)? (?:\w+ )?(?:questions?|more|other)|questions"
+    r"|would you like me"
     r"|ready|shall (?:i|we)|make sense|sense\?)\b",
     re.IGNORECASE,
 )
 _ASKS_BACK = re.compile(
-    r"\?|(?:and |so |but |then |now |ok |please )*(?:what|how|why|who|when|where|which|is|are|do|does|did|can|could"
+    r"\?|(?:and |so |but |then |now |ok |please )*(?:what|how|why|who|when|where|which|is|are|do"
+    r"|does|did|can|could"
     r"|would|will|should|give|write|make|create|explain|tell|show|list|generate|please|i want you"
     r"|act|let'?s|describe|provide|find|suggest|compare|translate|summari[sz]e)\b",
     re.IGNORECASE,

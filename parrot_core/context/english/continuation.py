@@ -14,7 +14,8 @@ _CONTINUE = re.compile(
     r"|option)|elaborate|expand (?:on|upon|further)|explain (?:more|further|again)"
     r"|tell me more(?! about)"
     r"|(?:go|get|dive|dig|delve) (?:in(?:to)? )?(?:more |further |greater )?(?:depth|details?)\b"
-    r"(?! (?:of|on|about|in)\b)|go deeper|what else|who else|where else|anything else|what next|what now|resume\b(?! for)"
+    r"(?! (?:of|on|about|in)\b)|go deeper|what else|who else|where else|anything else|what next"
+    r"|what now|resume\b(?! for)"
     r"|(?:show|check) your work|(?:keep working|move on|go back|start over|revisit)\b)",
     re.IGNORECASE,
 )
