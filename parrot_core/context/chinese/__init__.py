@@ -1,8 +1,8 @@
 """The Chinese rules; the kinds are those of English."""
 
+from parrot_core.context.chinese.comparative import COMPARATIVE
 from parrot_core.context.chinese.correction import CORRECTION
 from parrot_core.context.chinese.cues import (
-    COMPARATIVE,
     CONTINUATION,
     DEFINITE,
     DEMONSTRATIVE,

@@ -2,6 +2,7 @@
 
 import re
 
+from parrot_core.context.english.answer import find_answer
 from parrot_core.context.query import Query
 from parrot_core.context.rule import Rule
 
@@ -12,7 +13,9 @@ _CONTINUE = re.compile(
     r"|try again|redo|regenerate|retry|repeat|start over|one more|another (?:one|example|version"
     r"|option)|elaborate|expand (?:on|upon|further)|explain (?:more|further|again)"
     r"|tell me more(?! about)"
-    r"|go deeper|what else|who else|where else|anything else|what next|what now|resume\b(?! for)"
+    r"|(?:go|get|dive|dig|delve) (?:in(?:to)? )?(?:more |further |greater )?(?:depth|details?)\b"
+    r"(?! (?:of|on|about|in)\b)|go deeper|what else|who else|where else|anything else|what next"
+    r"|what now|resume\b(?! for)"
     r"|(?:show|check) your work|(?:keep working|move on|go back|start over|revisit)\b)",
     re.IGNORECASE,
 )
@@ -37,7 +40,7 @@ def _find(query: Query) -> tuple[int, int] | None:
         found = pattern.match(query.head, query.start)
         if found:
             return found.span()
-    return None
+    return find_answer(query)
 
 
 CONTINUATION = Rule("continuation", _find)

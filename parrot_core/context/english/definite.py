@@ -12,11 +12,14 @@ from parrot_core.context.rule import Rule, first_match
 
 _LONG_WORDS = 30
 
-_ORDINAL = r"(?:first|second|third|fourth|fifth|last|final|next|other|\d+(?:st|nd|rd|th))"
+_ORDINAL = (
+    r"(?:first|second|third|fourth|fifth|sixth|seventh|eighth|ninth|tenth|last|final|next|other"
+    r"|\d+(?:st|nd|rd|th))"
+)
 _PARTS = (
     r"(?:one|ones|two|three|option|point|item|step|part|paragraph|sentence|example|question|answer"
     r"|section|line|suggestion|idea|column|row|choice|method|approach|chapter|scene|verse|slide"
-    r"|bullet|topic|statement|stanza|problem|solution|version)s?"
+    r"|bullet|topic|statement|stanza|problem|solution|version|scenario|case)s?"
 )
 _COUNT = r"(?:two|three|four|five|six|\d{1,2})"
 _REFERENCE = re.compile(
@@ -44,7 +47,15 @@ _ARTEFACT = (
     r"|references?|response|results?|return value|scene|script|sentences?|song|sources?|speech"
     r"|story|summary|syllabus|table|text|title|tone|topics?|tweet|values?|variables?|words?)"
 )
-_ARTEFACT_NAMED = re.compile(rf"\b(?:the|our) (?:\w+ )?{_ARTEFACT}\b{SAYS_WHICH}", re.IGNORECASE)
+_REWORK = (
+    r"(?:rewrite|rework|change|modify|update|adjust|edit|fix|revise|refactor|convert|shorten"
+    r"|expand)"
+)
+_ARTEFACT_NAMED = re.compile(
+    rf"\b(?:the|our) (?:\w+ )?{_ARTEFACT}\b{SAYS_WHICH}"
+    rf"|\b{_REWORK} the (?:\w+ )?{_ARTEFACT}(?= to\b)",
+    re.IGNORECASE,
+)
 
 
 _OWN_CHOICE = re.compile(r"(?:which|who|what) (?:one )?of\b.*,.*\bor\b", re.IGNORECASE)

@@ -9,7 +9,7 @@ from parrot_core.context.rule import Rule
 _OPENING = re.compile(
     r"(?:and|or|but|also|plus|then|so(?! i (?:want|have|need|am)\b)|now|instead|otherwise"
     r"|besides|rather|except|because|not)\b"
-    r"(?!-)|what about\b|how about\b(?! \w+ing (?:me )?an? )|what if\b"
+    r"(?!-)|what about\b|how about\b(?! (?:\w+ing (?:me )?an? |we\b|i\b))|what if\b"
     r"|why(?: not| so\b.*| is that)?\s*(?:[?!.]|$)"
     r"|how (?:so|come)\b|(?:where|when|who|how|which|what)\s*(?:[?!.]|$)|which one\b"
     r"|(?:where|when|who|how|which|what|like what|at what \w+|in what \w+)(?: (?:exactly|then|now"
