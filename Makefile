@@ -11,6 +11,10 @@ export DO_NOT_TRACK := 1
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 export TOKENIZERS_PARALLELISM := false
 
+# Unit tests keep their files in memory where it has room: on a disk they mostly wait for its syncs.
+IN_MEMORY := $(shell df -Pk /dev/shm 2>/dev/null | awk 'NR == 2 && $$4 > 2000000 { print "/dev/shm" }')
+SCRATCH := $(or $(IN_MEMORY),$(TMPDIR),/tmp)
+
 .PHONY: demo test unit lint audit install clean help
 
 help: ## List the commands.
@@ -28,7 +32,7 @@ demo: $(READY) ## Run the whole factory on real data; again: resume.
 	@$(BIN)/parrot run $(RECIPE)
 
 unit: $(READY) ## Fast tests only.
-	$(BIN)/pytest -m "not engine" -n 2
+	TMPDIR=$(SCRATCH) $(BIN)/pytest tests/unit -n 2 -o tmp_path_retention_policy=failed
 
 lint: $(READY) ## Format, lint, types, import contracts.
 	$(BIN)/ruff format --check .
@@ -37,7 +41,7 @@ lint: $(READY) ## Format, lint, types, import contracts.
 	$(BIN)/lint-imports
 
 test: lint unit ## Everything: lint, unit tests, then tests with real engines.
-	$(BIN)/pytest -m engine -n 2 --dist loadfile
+	$(BIN)/pytest tests/engine -n 3 --dist loadgroup --no-loadscope-reorder
 
 audit: ## Look up all pinned packages among the known vulnerabilities; needs the network.
 	@python3 -m venv $(VENV)/audit && $(VENV)/audit/bin/pip install --quiet pip-audit==2.10.1

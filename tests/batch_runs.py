@@ -14,6 +14,8 @@ from tests.toy_stages import SEEDS, SeedStage, drive
 
 QUICK = {"max_wait_s": 0.5, "max_requests": SEEDS, "poll_s": 0.02, "grace_s": 0}
 """A round is ordered as soon as all sessions wait for it, however busy the machine is."""
+HASTY = {**QUICK, "max_wait_s": 0.1}
+"""For runs in which rounds stay short of sessions and so wait; a busy machine may cut a round."""
 TURNS = 3
 REQUESTS = SEEDS * (2 * TURNS - 1)
 ROUNDS = 2 * TURNS - 1

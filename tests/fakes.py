@@ -7,6 +7,7 @@ from typing import Any
 from parrot_core.engines.types import ChatModel
 from parrot_core.lake.checkpoints import Checkpoints
 from parrot_core.lake.lake import Lake
+from parrot_core.lake.manifest import Accounting, Receipt
 from parrot_core.recipe import Recipe, parse_recipe
 from parrot_core.schemas import REASONS
 from parrot_core.stage import Row, Run, ShardPlan
@@ -95,6 +96,19 @@ class FakeWork:
 
     def checkpoints(self) -> Checkpoints:
         return Checkpoints(self.run.lake.storage, "checkpoints", "a" * 12, lambda: None)
+
+    def receipt(self, unit: str, shard: int = 0) -> Receipt:
+        """What a stage sums up of this work; its accounts are left empty."""
+        return Receipt(
+            shard=shard,
+            attempt="a",
+            epoch=1,
+            accounting=Accounting(unit=unit),
+            metrics=self.metrics,
+            worker="w",
+            started_at="",
+            ended_at="",
+        )
 
     def assert_accounts_close(self) -> None:
         """Everything taken in came out or was rejected, each under an id of its own."""

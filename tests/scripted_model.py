@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from parrot_core.engines.types import Completion, Message, Usage
+from parrot_core.engines.types import Completion, ContextFull, Message, Usage
 from parrot_core.recipe import Sampling
 
 Script = Callable[[Sequence[Message], str], str | BaseException]
@@ -32,3 +32,16 @@ class ScriptedModel:
     def samples(self) -> list[str]:
         """Names of the completions asked for, in order."""
         return [sample for sample, _, _ in self.calls]
+
+
+def turning(replies: Sequence[str | None]) -> Script:
+    """Says one reply after the other and begins again; None is a context that is too long."""
+    asked = 0
+
+    def script(_: Sequence[Message], __: str) -> str | BaseException:
+        nonlocal asked
+        asked += 1
+        reply = replies[asked % len(replies)]
+        return ContextFull("too long") if reply is None else reply
+
+    return script

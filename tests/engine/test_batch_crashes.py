@@ -17,7 +17,7 @@ from tests.batch_child import PHASES
 from tests.batch_runs import REQUESTS, batch_recipe, batch_run, drive_together
 from tests.fake_api import canonical
 from tests.fake_batch_api import FakeBatchApi, selling
-from tests.servers import s3_server, use_s3
+from tests.servers import use_s3
 from tests.toy_stages import SEEDS
 
 pytestmark = pytest.mark.engine
@@ -85,10 +85,10 @@ def test_a_kill_while_the_provider_answers_buys_nothing_twice(
 
 
 def test_killed_again_and_again_on_s3(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole: list[str]
+    endpoint: str, monkeypatch: pytest.MonkeyPatch, whole: list[str]
 ) -> None:
-    with s3_server(tmp_path) as endpoint, selling() as api:
-        use_s3(monkeypatch, endpoint)
+    use_s3(monkeypatch, endpoint)
+    with selling() as api:
         lake = "s3://lake/batches"
         batch_run(lake, api.base_url)
         for phase in ("created, id not stored", "downloaded", "after a journal write", "in work"):

@@ -15,19 +15,13 @@ from parrot_core.lake.lake import Lake
 from tests.crash_checks import check_finished, kill_at_random, seeded, slow_echo, uninterrupted
 from tests.crash_driver import Drive, finish
 from tests.fake_api import FakeApi, serving
-from tests.servers import s3_server, use_s3
+from tests.servers import use_s3
 from tests.toy_stages import SEEDS
 
 pytestmark = pytest.mark.engine
 
 KILLS = 6
 KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_ENDPOINT_URL", "AWS_DEFAULT_REGION")
-
-
-@pytest.fixture(scope="module")
-def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with s3_server(tmp_path_factory.mktemp("s3")) as address:
-        yield address
 
 
 @pytest.fixture

@@ -5,12 +5,12 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -23,35 +23,35 @@ from flows.announce import PARTIAL
 from parrot_core.lake.lake import Lake
 from parrot_core.pipeline import STAGES
 from tests.engine.test_end_to_end import Factory, sharegpt_file
+from tests.listening import listening
 
 pytestmark = pytest.mark.engine
 
 DATE = f"{datetime.now(UTC):%Y-%m-%d}"
 
 
+@dataclass
 class Webhook:
     """A chat's incoming webhook, on a real port."""
 
-    def __init__(self) -> None:
-        self.told: list[dict[str, Any]] = []
-        webhook = self
+    url: str = ""
+    told: list[dict[str, Any]] = field(default_factory=list)
 
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                webhook.told.append(json.loads(body))
-                self.send_response(200)
-                self.end_headers()
 
-            def log_message(self, *_: object) -> None:
-                return
+@pytest.fixture
+def webhook() -> Iterator[Webhook]:
+    hook = Webhook()
 
-        self._server = HTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_port}/hook"
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            hook.told.append(json.loads(body))
+            self.send_response(200)
+            self.end_headers()
 
-    def close(self) -> None:
-        self._server.shutdown()
+    with listening(Handler) as port:
+        hook.url = f"http://127.0.0.1:{port}/hook"
+        yield hook
 
 
 @contextmanager
@@ -76,7 +76,7 @@ def finished(api: str, run_id: str) -> dict[str, Any]:
 
 
 def test_a_deployed_factory_runs_on_its_pools_and_tells_a_webhook_when_it_fails(
-    tmp_path: Path,
+    tmp_path: Path, webhook: Webhook
 ) -> None:
     source = sharegpt_file(tmp_path / "sharegpt.json")
     engine = {"kind": "openai", "model": "m", "base_url": "http://127.0.0.1:9/v1"}
@@ -98,7 +98,6 @@ def test_a_deployed_factory_runs_on_its_pools_and_tells_a_webhook_when_it_fails(
         tmp_path,
         {"PARROT_SERVER_HOME": str(tmp_path / "prefect"), "PYTHONPATH": os.getcwd()},
     )
-    webhook = Webhook()
     try:
         night = ("--cron", "0 1 * * *", "--overlap", "refuse", "--webhook", webhook.url)
         said = parrot("deploy", "recipe.yaml", *night)
@@ -116,7 +115,6 @@ def test_a_deployed_factory_runs_on_its_pools_and_tells_a_webhook_when_it_fails(
                 time.sleep(0.5)
         check_one_event_tells_once(api, webhook)
     finally:
-        webhook.close()
         parrot("server", "stop")
     assert [told["run"] for told in webhook.told] == ["broken", "twice", "last"]
     assert webhook.told[0]["text"].startswith("Parrot Factory: run failed or crashed: broken")

@@ -6,7 +6,6 @@ import random
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ import yaml
 from parrot_core.lake.lake import Lake
 from parrot_core.pipeline import STAGES
 from tests.fake_api import FakeApi, Reply, serving
-from tests.servers import KEY, SECRET, s3_server, use_s3
+from tests.servers import KEY, SECRET, use_s3
 from tests.tiny_model import build_tiny_model
 
 pytestmark = pytest.mark.engine
@@ -127,12 +126,6 @@ class Factory:
         )
         assert done.returncode == code, f"{arguments}\n{done.stdout}\n{done.stderr}"
         return done.stdout if code == 0 else done.stderr
-
-
-@pytest.fixture(scope="module")
-def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with s3_server(tmp_path_factory.mktemp("s3")) as address:
-        yield address
 
 
 def test_the_whole_factory_runs_on_s3_and_resumes(

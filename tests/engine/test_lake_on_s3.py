@@ -1,7 +1,6 @@
 """The lake against a real S3 server, with the code that serves local disks."""
 
 import threading
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,24 +17,11 @@ from parrot_core.runner import begin_run, open_run
 from parrot_core.training.models import resolve_model
 from tests.fake_api import Reply, canonical, echo_turns, serving
 from tests.recipes import minimal_recipe
-from tests.servers import s3_server, use_s3
 from tests.toy_stages import SEEDS, SeedStage, ToyModelStage, drive, synthesis
 
 pytestmark = pytest.mark.engine
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
-
-
-@pytest.fixture(scope="module")
-def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with s3_server(tmp_path_factory.mktemp("s3")) as address:
-        yield address
-
-
-@pytest.fixture
-def lake_url(endpoint: str, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> str:
-    use_s3(monkeypatch, endpoint)
-    return f"s3://lake/{request.node.name}"
 
 
 def test_put_if_absent_has_one_winner(lake_url: str) -> None:

@@ -1,6 +1,5 @@
 """Models and checkpoints on a real S3 server: in parts, verified, whole or not there at all."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,25 +13,12 @@ from parrot_core.runner import begin_run
 from parrot_core.stage import ShardWork
 from parrot_core.training.checkpoints import newest, seal
 from tests.recipes import minimal_recipe
-from tests.servers import s3_server, use_s3
 from tests.toy_stages import ToyModelStage, drive
 
 pytestmark = pytest.mark.engine
 
 PART = 5 << 20
 SIZE = 2 * PART + 12_345
-
-
-@pytest.fixture(scope="module")
-def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with s3_server(tmp_path_factory.mktemp("s3")) as address:
-        yield address
-
-
-@pytest.fixture
-def lake_url(endpoint: str, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> str:
-    use_s3(monkeypatch, endpoint)
-    return f"s3://lake/{request.node.name}"
 
 
 def large_file(folder: Path) -> Path:

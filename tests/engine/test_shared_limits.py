@@ -17,7 +17,7 @@ from parrot_core.runner import begin_run, plan_stage
 from parrot_core.stage import Run
 from tests.fake_api import FakeApi, Reply, canonical, serving
 from tests.recipes import minimal_recipe
-from tests.servers import s3_server, use_s3
+from tests.servers import use_s3
 from tests.toy_stages import SeedStage, drive
 
 pytestmark = pytest.mark.engine
@@ -160,13 +160,13 @@ def test_three_processes_stop_before_the_cap_and_a_higher_one_resumes(tmp_path: 
 
 
 def test_on_s3_too_the_limits_and_the_cap_hold_for_all_processes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    endpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cap = 8.0
     watch = Watch()
     monkeypatch.setenv("PARROT_WORK", str(tmp_path / "work"))
-    with s3_server(tmp_path) as endpoint, serving(watch.answer) as api:
-        use_s3(monkeypatch, endpoint)
+    use_s3(monkeypatch, endpoint)
+    with serving(watch.answer) as api:
         lake = "s3://lake/shared"
         run = prepared(lake, api.base_url, budget_usd=cap)
         with workers(lake) as started:

@@ -18,7 +18,7 @@ from parrot_core.runner import begin_run
 from tests.fake_api import canonical, serving
 from tests.faulty_proxy import Faults, FaultyProxy, faulty_proxy
 from tests.recipes import minimal_recipe
-from tests.servers import s3_server, use_s3
+from tests.servers import use_s3
 from tests.toy_stages import SEEDS, SeedStage, drive, synthesis
 
 pytestmark = pytest.mark.engine
@@ -31,12 +31,6 @@ LINE = {
     "cut_within": 0.03,
     "slow": 0.02,
 }
-
-
-@pytest.fixture(scope="module")
-def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with s3_server(tmp_path_factory.mktemp("s3")) as address:
-        yield address
 
 
 @pytest.fixture
@@ -78,7 +72,7 @@ def test_a_large_file_arrives_whole_and_leaves_no_parts(proxy: FaultyProxy, tmp_
     local = tmp_path / "big.bin"
     local.write_bytes(os.urandom(1 << 20) * 40)
     worsen(proxy, **LINE)
-    storage = Storage("s3://lake/parts", part_bytes=5 << 20)
+    storage = Storage("s3://lake/cut-parts", part_bytes=5 << 20)
     for number in range(6):
         for _ in range(20):
             try:
@@ -88,7 +82,7 @@ def test_a_large_file_arrives_whole_and_leaves_no_parts(proxy: FaultyProxy, tmp_
                 continue
         assert storage.read_bytes(f"{number}.bin") == local.read_bytes()
     worsen(proxy, **dict.fromkeys(LINE, 0.0))
-    lake = Lake("s3://lake/parts")
+    lake = Lake("s3://lake/cut-parts")
     later = datetime.now(UTC) + timedelta(minutes=1)
     gc.remove(lake, gc.collect(lake, timedelta(0), later))
     assert storage.uploads() == []

@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from parrot_core import shard_work
 from parrot_core.dialogue.stage import SynthesizeStage
 from parrot_core.errors import PartiallyFailed
 from parrot_core.lake.manifest import Manifest
@@ -34,8 +33,7 @@ BEHAVIOURS = (
 
 @pytest.fixture(scope="module")
 def api() -> Iterator[FakeApi]:
-    with serving() as running, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(shard_work, "LOCAL_JOURNAL_DELAY_S", 0.001)
+    with serving() as running:
         yield running
 
 

@@ -7,12 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from parrot_core.capo.select import SelectStage, follow_ups_of, share_out
-from parrot_core.engines.types import ContextFull, KeyRefused, Message, ShardError
+from parrot_core.engines.types import KeyRefused, Message, ShardError
 from parrot_core.lake.lake import Lake
 from parrot_core.stage import Row, Run, ShardPlan
 from tests.fakes import FakeWork, small_recipe
 from tests.finished_run import publish
-from tests.scripted_model import Script, ScriptedModel
+from tests.scripted_model import Script, ScriptedModel, turning
 
 FOLLOW_UPS = [
     "How tall is it?",
@@ -152,16 +152,8 @@ def test_accounts_close_whatever_the_judge_says(
     quota: int,
     sessions: list[tuple[str, ...]],
 ) -> None:
-    asked = 0
-
-    def script(_: Sequence[Message], __: str) -> str | BaseException:
-        nonlocal asked
-        asked += 1
-        reply = replies[asked % len(replies)]
-        return ContextFull("too long") if reply is None else reply
-
     rows = [session(f"s{number}", queries) for number, queries in enumerate(sessions)]
-    work, _ = select(tmp_path_factory.getbasetemp(), script, rows, quota)
+    work, _ = select(tmp_path_factory.getbasetemp(), turning(replies), rows, quota)
     assert work.expected == sum(len(queries) for queries in sessions)
     assert len(work.emitted) <= quota
 

@@ -10,11 +10,10 @@ from hypothesis import strategies as st
 
 from parrot_core.capo.stage import CapoStage
 from parrot_core.engines.types import ContentFiltered, ContextFull, Message, RunError, ShardError
-from parrot_core.lake.manifest import Accounting, Receipt
 from parrot_core.schemas import PREFERENCES
 from parrot_core.stage import Row, Run
 from tests.fakes import FakeWork, small_recipe
-from tests.scripted_model import Script, ScriptedModel
+from tests.scripted_model import Script, ScriptedModel, turning
 
 HISTORY: list[Message] = [
     {"role": "user", "content": "What is the Eiffel Tower?"},
@@ -150,16 +149,8 @@ def test_queries_are_in_flight_together_but_no_more_than_the_recipe_says(tmp_pat
 def test_accounts_close_whatever_the_writer_does(
     tmp_path_factory: pytest.TempPathFactory, replies: list[str | None], responses: list[str]
 ) -> None:
-    asked = 0
-
-    def script(_: Sequence[Message], __: str) -> str | BaseException:
-        nonlocal asked
-        asked += 1
-        reply = replies[asked % len(replies)]
-        return ContextFull("too long") if reply is None else reply
-
     rows = [query(f"s{number}/t2", response) for number, response in enumerate(responses)]
-    work, _ = pair(tmp_path_factory.getbasetemp(), script, rows)
+    work, _ = pair(tmp_path_factory.getbasetemp(), turning(replies), rows)
     assert work.expected == 3 * len(responses)
     for row in work.emitted:
         assert row["rejected"][0]["content"] not in ("", row["chosen"][0]["content"])
@@ -170,16 +161,7 @@ def test_the_version_says_the_yield_of_each_strategy(tmp_path: Path) -> None:
         return "" if sample.endswith("s0/t2/neglect/answer") else write(messages, sample)
 
     work, _ = pair(tmp_path, script, [query("s0/t2"), query("s1/t2")])
-    receipt = Receipt(
-        shard=0,
-        attempt="a",
-        epoch=1,
-        accounting=Accounting(unit="pair"),
-        metrics=work.metrics,
-        worker="w",
-        started_at="",
-        ended_at="",
-    )
+    receipt = work.receipt("pair")
     stage = CapoStage()
     metrics = stage.summarise(work.run, [receipt, receipt])
     assert metrics is not None

@@ -2,13 +2,14 @@
 
 import importlib.util
 import socket
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+
+from tests.listening import listening
 
 FILE = Path(__file__).resolve().parents[3] / "docker" / "healthy.py"
 
@@ -32,14 +33,8 @@ def port() -> Iterator[int]:
             self.send_response(200 if self.path == "/good" else 500)
             self.end_headers()
 
-        def log_message(self, *_: object) -> None:
-            return
-
-    server = HTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield server.server_port
-    server.shutdown()
-    server.server_close()
+    with listening(Handler) as port:
+        yield port
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from parrot_core import shard_work
 from parrot_core.dialogue.stage import SynthesizeStage
 from parrot_core.engines.batch_rounds import LeftOpen
 from parrot_core.engines.limits import Budget
@@ -19,7 +20,7 @@ from parrot_core.monitor.reader import RunReader
 from parrot_core.monitor.state import StageSpec
 from parrot_core.runner import begin_run, budget_of, open_stage, unfinished
 from parrot_core.stage import Run
-from tests.batch_runs import QUICK, REQUESTS, ROUNDS, batch_recipe, batch_run, drive_together
+from tests.batch_runs import HASTY, QUICK, REQUESTS, ROUNDS, batch_recipe, batch_run, drive_together
 from tests.fake_api import Reply, canonical, echo_turns
 from tests.fake_batch_api import EXPIRED, TIMED_OUT, FakeBatchApi, Fate, selling
 from tests.toy_stages import SEEDS
@@ -125,7 +126,7 @@ def test_what_passes_is_asked_again_in_the_next_batch(
     tmp_path: Path, reply: Reply, whole: list[str]
 ) -> None:
     with selling(once(reply)) as api:
-        manifest = synthesize(batch_run(tmp_path, api.base_url))
+        manifest = synthesize(batch_run(tmp_path, api.base_url, HASTY))
     assert manifest.accounting.rows_out == SEEDS
     assert len(api.requests) == REQUESTS + SEEDS
     assert sold(api) == whole
@@ -133,7 +134,7 @@ def test_what_passes_is_asked_again_in_the_next_batch(
 
 def test_what_never_passes_stops_the_shard_in_the_end(tmp_path: Path) -> None:
     with selling(lambda number, body: Reply(status=503)) as api:
-        run = batch_run(tmp_path, api.base_url)
+        run = batch_run(tmp_path, api.base_url, HASTY)
         with pytest.raises(PartiallyFailed, match="failed in 3 batches, the last: HTTP 503"):
             synthesize(run)
     assert len(api.requests) == 3 * SEEDS
@@ -153,7 +154,7 @@ def test_a_refused_request_ends_its_row_alone(
         return echo_turns(number, body)
 
     with selling(refuse_one) as api:
-        run = batch_run(tmp_path, api.base_url)
+        run = batch_run(tmp_path, api.base_url, HASTY)
         manifest = synthesize(run)
     assert manifest.accounting.rejected == {reason: 1}
     assert manifest.accounting.rows_out == SEEDS - 1
@@ -165,7 +166,7 @@ def test_an_expired_batch_is_paid_for_as_far_as_it_came_and_the_rest_asked_again
 ) -> None:
     with selling() as api:
         api.fate = lambda number, lines: Fate("expired" if number == 1 else "completed")
-        manifest = synthesize(batch_run(tmp_path, api.base_url))
+        manifest = synthesize(batch_run(tmp_path, api.base_url, HASTY))
     assert manifest.accounting.rows_out == SEEDS
     assert sold(api) == whole
 
@@ -176,7 +177,7 @@ def test_a_batch_that_fails_its_validation_stops_the_run_and_says_why(
     why = {"code": "model_not_supported", "message": "not in batches", "line": 1}
     with selling() as api:
         api.fate = lambda number, lines: Fate("failed", (why,))
-        run = batch_run(tmp_path, api.base_url)
+        run = batch_run(tmp_path, api.base_url, HASTY)
         with pytest.raises(RunError, match="batch_0, failed as a whole: model_not_supported: not"):
             synthesize(run)
         assert open_records(run) == []
@@ -190,7 +191,7 @@ def test_a_cancelled_batch_stops_the_run_and_the_next_one_asks_for_the_rest(
 ) -> None:
     with selling() as api:
         api.fate = lambda number, lines: Fate("cancelled" if number == 1 else "completed")
-        run = batch_run(tmp_path, api.base_url)
+        run = batch_run(tmp_path, api.base_url, HASTY)
         with pytest.raises(RunError, match="batch_1 was cancelled"):
             synthesize(run)
         synthesize(run)
@@ -200,7 +201,7 @@ def test_a_cancelled_batch_stops_the_run_and_the_next_one_asks_for_the_rest(
 def test_a_provider_without_room_is_asked_for_less(tmp_path: Path, whole: list[str]) -> None:
     with selling() as api:
         api.most_open_requests = 5
-        manifest = synthesize(batch_run(tmp_path, api.base_url))
+        manifest = synthesize(batch_run(tmp_path, api.base_url, HASTY))
     assert manifest.accounting.rows_out == SEEDS
     assert sold(api) == whole
 
@@ -226,7 +227,7 @@ def test_an_answer_that_got_lost_buys_nothing_twice(
     """But for the 429, the provider has done what it was told; only its answer was lost."""
     with selling() as api:
         api.lost = lambda call, number: reply if (call, number) == (what, 2) else None
-        manifest = synthesize(batch_run(tmp_path, api.base_url))
+        manifest = synthesize(batch_run(tmp_path, api.base_url, HASTY))
     assert manifest.accounting.rows_out == SEEDS
     assert sold(api) == whole
 
@@ -249,18 +250,19 @@ def test_a_batch_that_the_listing_shows_late_is_found_within_the_grace(
 def test_text_with_unusual_line_ends_is_kept(tmp_path: Path) -> None:
     odd = "one\u2028two\u0085three\x0cfour"
     with selling(lambda number, body: Reply(f"{odd} {len(body['messages'])}")) as api:
-        run = batch_run(tmp_path, api.base_url)
+        run = batch_run(tmp_path, api.base_url, HASTY)
         synthesize(run)
     rows = run.lake.dataset("dialogues", "test").rows()
     assert all(row["messages"][1]["content"].startswith(odd) for row in rows)
 
 
 def test_a_batch_in_work_is_seen_and_left_open_when_the_run_is_ended(
-    tmp_path: Path, whole: list[str]
+    tmp_path: Path, whole: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(shard_work, "PROGRESS_EVERY_S", 0.1)
     with selling() as api:
         api.held = True
-        run = batch_run(tmp_path, api.base_url)
+        run = batch_run(tmp_path, api.base_url, {**QUICK, "max_requests": 4})
         with open_stage(run, SynthesizeStage(), Budget(None)) as opened:
             shard = unfinished(run, opened.plan)[0]
             attempt, failures = in_thread(lambda: opened.run_shard(shard))
@@ -387,7 +389,7 @@ def test_a_line_that_is_no_result_is_not_guessed_at(tmp_path: Path, whole: list[
                         api.files[name] = b"".join(lines[:-1]) + lines[-1][:50]
 
         api.on = damage
-        run = batch_run(tmp_path, api.base_url)
+        run = batch_run(tmp_path, api.base_url, HASTY)
         with pytest.raises(PartiallyFailed, match="a line that is no batch result"):
             synthesize(run)
         api.on = lambda what, number: None

@@ -15,7 +15,7 @@ from parrot_core.lake.manifest import Accounting, Receipt
 from parrot_core.schemas import JUDGMENTS
 from parrot_core.stage import ShardPlan
 from tests.fakes import FakeWork, small_recipe
-from tests.scripted_model import Script, ScriptedModel
+from tests.scripted_model import Script, ScriptedModel, turning
 
 QUESTIONS = [
     {
@@ -222,17 +222,6 @@ def test_accounts_close_whatever_subject_and_judge_do(
     verdicts: list[str | None],
     in_flight: int,
 ) -> None:
-    def turning(replies: list[str | None]) -> Script:
-        asked = 0
-
-        def script(_: Sequence[Message], __: str) -> str | BaseException:
-            nonlocal asked
-            asked += 1
-            reply = replies[asked % len(replies)]
-            return ContextFull("too long") if reply is None else reply
-
-        return script
-
     folder = tmp_path_factory.getbasetemp()
     work = evaluate(folder, turning(answers), turning(verdicts), sessions_in_flight=in_flight)
     assert work.expected == 5

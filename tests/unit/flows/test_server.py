@@ -1,15 +1,15 @@
 """The local Prefect server is known from others that may listen at its port."""
 
 import json
-import threading
 from collections.abc import Iterator
 from dataclasses import asdict
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
 
 from flows import server
+from tests.listening import listening
 
 
 @pytest.fixture
@@ -26,14 +26,8 @@ def port(told: dict[str, object]) -> Iterator[int]:
             self.end_headers()
             self.wfile.write(json.dumps(told).encode())
 
-        def log_message(self, *_: object) -> None:
-            return
-
-    listening = HTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=listening.serve_forever, daemon=True).start()
-    yield listening.server_port
-    listening.shutdown()
-    listening.server_close()
+    with listening(Handler) as port:
+        yield port
 
 
 def test_a_server_of_another_home_is_not_taken_for_ours(

@@ -16,7 +16,6 @@ from parrot_core.ingest.rule_log import EXAMPLES
 from parrot_core.ingest.sources import open_source
 from parrot_core.ingest.stage import IngestStage
 from parrot_core.lake.lake import Lake
-from parrot_core.lake.manifest import Accounting, Receipt
 from parrot_core.runner import begin_run
 from parrot_core.schemas import RECORDS
 from parrot_core.stage import Run, ShardPlan
@@ -84,18 +83,7 @@ def test_the_files_figures_add_up_and_examples_stay_few(tmp_path: Path) -> None:
         folder = tmp_path / str(number)
         folder.mkdir()
         work = _ingest(folder, [_session(f"{i}", f"q{i} ", "a") for i in range(5)])
-        receipts.append(
-            Receipt(
-                shard=number,
-                attempt="a",
-                epoch=1,
-                accounting=Accounting(unit="record"),
-                metrics=work.metrics,
-                worker="w",
-                started_at="",
-                ended_at="",
-            )
-        )
+        receipts.append(work.receipt("record", number))
     metrics = _stage().summarise(work.run, receipts)
     assert metrics is not None
     assert metrics["records"] == 15
