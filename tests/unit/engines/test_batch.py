@@ -269,10 +269,9 @@ def test_a_batch_in_work_is_seen_and_left_open_when_the_run_is_ended(
             reader = RunReader(
                 run.lake, run.name, [StageSpec("synthesize", "dialogues", "dataset")]
             )
-            until(lambda: bool(reader.read(datetime.now(UTC)).stages[0].waiting), 20)
-            waiting = reader.read(datetime.now(UTC)).stages[0].waiting
+            seen = {"answerer": "waiting for batch batch_0: 2/4 done"}
+            until(lambda: reader.read(datetime.now(UTC)).stages[0].waiting == seen, 20)
         attempt.join()
-        assert waiting == {"answerer": "waiting for batch batch_0: 2/4 done"}
         assert isinstance(failures[0], LeftOpen)
         assert "batch_0 with 4 requests goes on at the provider" in str(failures[0])
         api.held = False
