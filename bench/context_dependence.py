@@ -66,7 +66,7 @@ def main() -> None:
     print("\nParrot-Bench-8, later queries found to depend")
     for name, share in benchmark.items():
         print(f"  {name:14}{share}")
-    print("\nreal follow-ups and openings; rules were tuned on the even ones")
+    print("\nreal follow-ups and openings; tuned on the even lines (OpenAssistant: see the docs)")
     for name, cells in real_ones.items():
         print(f"  {name:28}" + "  ".join(f"{key} {text}" for key, text in cells.items()))
     for query, verdict in judged if told.errors else ():
