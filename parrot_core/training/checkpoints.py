@@ -10,6 +10,7 @@ import hashlib
 import json
 import logging
 import os
+import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -47,6 +48,17 @@ def newest(folder: Path) -> Path | None:
     """The whole checkpoint of the highest step below a folder."""
     whole = [path for path in folder.glob("checkpoint-*") if is_whole(path)]
     return max(whole, key=step_of, default=None)
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Remove the checkpoints that are not whole.
+
+    What is written over one would be sealed together with its leftovers: parts of more processes
+    than write now. And of a large model half a checkpoint fills a disk.
+    """
+    for path in folder.glob("checkpoint-*"):
+        if not is_whole(path):
+            shutil.rmtree(path)
 
 
 def step_of(checkpoint: Path) -> int:

@@ -32,7 +32,7 @@ from transformers import (
 from trl.trainer.sft_trainer import SFTTrainer
 
 from parrot_core.errors import ParrotError, TrainingFailed
-from parrot_core.training.checkpoints import newest
+from parrot_core.training.checkpoints import newest, remove_unfinished
 from parrot_core.training.ending import WATCH_PARENT, end_when_asked, end_with_parent
 from parrot_core.training.examples import prepare_tokenizer, read_examples
 from parrot_core.training.fit import Tally
@@ -71,8 +71,7 @@ def train(job: TrainingJob) -> None:
         measuring.measure()
     reporter.phase("training")
     started = time.monotonic()
-    checkpoint = newest(job.checkpoints)
-    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    trainer.train(resume_from_checkpoint=_last_checkpoint(job, state))
     trained_s = time.monotonic() - started - measuring.seconds_of_training
     after: dict[str, float] | None = None
     if heldout:
@@ -91,6 +90,15 @@ def train(job: TrainingJob) -> None:
         }
         write_json(job.metrics_file, figures)
         shutil.rmtree(job.checkpoints, ignore_errors=True)
+
+
+def _last_checkpoint(job: TrainingJob, state: PartialState) -> str | None:
+    """The newest whole one, the same for all processes; those that are not whole are removed."""
+    if state.is_main_process:
+        remove_unfinished(job.checkpoints)
+    state.wait_for_everyone()
+    found = newest(job.checkpoints)
+    return str(found) if found else None
 
 
 def is_sharded(trainer: Trainer) -> bool:

@@ -18,6 +18,7 @@ from parrot_core.training.checkpoints import (
     identity_of,
     is_whole,
     newest,
+    remove_unfinished,
     resume_from_lake,
     seal,
 )
@@ -74,6 +75,16 @@ def test_the_newest_whole_checkpoint_counts(tmp_path):
     make_checkpoint(tmp_path, 100)
     make_checkpoint(tmp_path, 200, sealed=False)
     assert newest(tmp_path).name == "checkpoint-100"
+
+
+def test_what_a_killed_process_left_of_a_checkpoint_is_not_sealed_with_the_next(tmp_path):
+    whole = make_checkpoint(tmp_path, 9)
+    make_checkpoint(tmp_path, 18, sealed=False)
+    damaged = make_checkpoint(tmp_path, 27)
+    (damaged / "optimizer.pt").unlink()
+    remove_unfinished(tmp_path)
+    assert list(tmp_path.iterdir()) == [whole]
+    assert is_whole(whole)
 
 
 def test_another_machine_goes_on_from_what_the_lake_keeps(tmp_path):
