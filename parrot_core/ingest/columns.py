@@ -16,7 +16,7 @@ Places = NDArray[np.int64]
 
 _BYTES = 8
 _ROWS_A_BLOCK = 1 << 13
-_AT_ONCE = 1 << 20
+_AT_ONCE = 1 << 18
 _SAMPLED = 64
 
 

@@ -120,8 +120,8 @@ class Distinct:
         self._find_near()
         sizes = self._groups.sizes()
         self.figures |= {
-            "groups": sizes.size,
-            "of_several_sessions": int((sizes > 1).sum()),
+            "groups": int(np.count_nonzero(sizes)),
+            "of_several_sessions": int(np.count_nonzero(sizes > 1)),
             "largest": int(sizes.max(initial=0)),
         }
 

@@ -104,12 +104,11 @@ class Groups:
             self._above[one] = other
 
     def sizes(self) -> NDArray[np.uint32]:
-        """How many positions each set has, shape (sets,)."""
+        """How many positions are in the set that goes by each: 0 but for the first of sets."""
         counts = array("I", bytes(len(self._above) * self._above.itemsize))
         for position in range(len(counts)):
             counts[self.root(position)] += 1
-        found = np.frombuffer(counts, np.uint32)
-        return found[found > 0]
+        return np.frombuffer(counts, np.uint32)
 
 
 def repeats(pairs: Sequence[Pair]) -> dict[int, Pair]:
