@@ -41,7 +41,7 @@ lint: $(READY) ## Format, lint, types, import contracts.
 	$(BIN)/lint-imports
 
 test: lint unit ## Everything: lint, unit tests, then tests with real engines.
-	$(BIN)/pytest tests/engine -n 3 --dist loadgroup --no-loadscope-reorder
+	$(BIN)/pytest tests/engine -n 3 --no-loadscope-reorder
 
 audit: ## Look up all pinned packages among the known vulnerabilities; needs the network.
 	@python3 -m venv $(VENV)/audit && $(VENV)/audit/bin/pip install --quiet pip-audit==2.10.1

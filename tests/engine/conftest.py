@@ -5,13 +5,14 @@ and clocks, and do so beside them.
 """
 
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import PurePath
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from tests.servers import s3_server, use_s3
 
-HERE = Path(__file__).parent
+FOLDER = PurePath("tests/engine")
 SERVED = ("test_end_to_end.py", "test_vllm_killed.py")
 """What starts vLLM; what trains or scores has a folder."""
 
@@ -30,18 +31,29 @@ def lake_url(endpoint: str, monkeypatch: pytest.MonkeyPatch, request: pytest.Fix
     return f"s3://lake/{request.node.name}"
 
 
-def group_of(module: Path) -> tuple[int, str]:
-    """Where in line the module's group stands, longest first, and its name."""
-    where = module.relative_to(HERE)
-    if where.name in SERVED:
-        return 0, "served"
-    return (1, "loaded") if len(where.parts) > 1 else (2, where.stem)
+def group_of(nodeid: str) -> tuple[int, str]:
+    """Where in line the group of a test's module stands, longest first, and its name."""
+    module = PurePath(nodeid.partition("::")[0])
+    if module.name in SERVED:
+        return 0, "models that are served"
+    if module.parent != FOLDER and module.is_relative_to(FOLDER):
+        return 1, "models that are trained"
+    return 2, str(module)
+
+
+class TwoForModels(LoadScopeScheduling):
+    """A process takes a whole group at a time."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return group_of(nodeid)[1]
+
+
+@pytest.hookimpl(optionalhook=True)  # there is none when one process runs all
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> TwoForModels:
+    """Whatever ``--dist`` says; by its groups xdist 3.8 shares nothing out under pytest 9.2."""
+    return TwoForModels(config, log)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Group what runs one after the other, and put the longest groups first."""
-    mine = [item for item in items if item.path.is_relative_to(HERE)]
-    for item in mine:
-        item.add_marker(pytest.mark.xdist_group(group_of(item.path)[1]))
-    others = [item for item in items if not item.path.is_relative_to(HERE)]
-    items[:] = [*others, *sorted(mine, key=lambda item: group_of(item.path)[0])]
+    """The longest groups first; xdist takes them in this order under ``--no-loadscope-reorder``."""
+    items.sort(key=lambda item: group_of(item.nodeid)[0])

@@ -1,6 +1,7 @@
 """Every failure of a provider has one decision, found by type, status and code alone."""
 
 import json
+from functools import cache
 
 import httpx2
 import openai
@@ -35,12 +36,17 @@ from parrot_core.engines.types import (
 REQUEST = httpx2.Request("POST", "http://provider/v1/chat/completions")
 
 
+@cache
+def client() -> openai.OpenAI:
+    """One for all tests: each that is made reads the machine's certificates."""
+    return openai.OpenAI(api_key="k", base_url="http://provider/v1")
+
+
 def status(code: int, /, **error: str) -> openai.APIStatusError:
     """The error that the client makes of an answer with this status."""
-    client = openai.OpenAI(api_key="k", base_url="http://provider/v1")
     content = json.dumps({"error": {"message": "misleading: context_length_exceeded", **error}})
     response = httpx2.Response(code, request=REQUEST, content=content)
-    return client._make_status_error_from_response(response)
+    return client()._make_status_error_from_response(response)
 
 
 EVERY_STATUS = {

