@@ -144,9 +144,12 @@ class _BrowsePage:
         wanted = Wanted(dict(self._equal), dict(self._least), dict(self._most))
         site, place, text = self._site, self._place, self._text
         found = await read(lambda: site.shelf.positions(place, wanted, text, hunt.going))
-        if found is None or hunt is not self._hunt:
+        if hunt is not self._hunt:
             return
         hunt.said = ""
+        if found is None:  # what went wrong is on the page
+            self._said.set_text("")
+            return
         self._positions, searched = found
         if not keep_place or self._at >= len(self._positions):
             self._at = 0

@@ -21,8 +21,11 @@ async def data_page(site: Site) -> None:
         waiting.set_visibility(False)
         if found is None:
             return
+        for what in site.shelf.damaged:
+            with block("note alarm").props('role="alert"'):
+                line(what, limit=600)
         exports = await in_thread(lambda: _order(site))
-        if not found:
+        if not found and not site.shelf.damaged:
             line("This lake holds no published version yet.", "soft")
         found.sort(key=lambda m: (exports.get(m.name, 99), m.name))
         for name, versions in groupby(found, key=lambda m: m.name):

@@ -81,8 +81,12 @@ async def run_page(site: Site, run: str) -> None:
     page = _RunPage(site, run)
 
     def tell(state: RunState) -> None:
-        if state.header.created_at is None and not any(s.published for s in state.stages):
+        unknown = state.header.created_at is None and not any(s.published for s in state.stages)
+        for element in (status, buttons, picture, sums, table):
+            element.set_visibility(not unknown)
+        if unknown:
             described.set_text(f"The lake holds no run '{one_line(run)}'.")
+            return
         status.set_text(state.told)
         status.classes(replace=f"chip {state.status}")
         pause.set_text(one_line(state.header.pause, 300))

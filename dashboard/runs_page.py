@@ -53,6 +53,12 @@ class _RunRow:
             dollars(state.usd) + (f" of ${budget:,.2f}" if isinstance(budget, int | float) else "")
         )
 
+    def fail(self, error: Exception) -> None:
+        """Say why the run can't be read now."""
+        self._chip.set_text("unreadable")
+        self._chip.classes(replace="chip failed")
+        self._said.set_text(one_line(error, 600))
+
 
 def runs_page(site: Site) -> None:
     """Build the page."""
@@ -76,8 +82,12 @@ def runs_page(site: Site) -> None:
                     if not names:
                         body("parrot run deployments/recipes/demo.yaml", "mono")
             for name in names:  # one by one: a long run keeps no other from being shown
-                state = await in_thread(partial(site.watch.run, name))
-                rows[name].show(state, datetime.now(UTC))
+                try:
+                    state = await in_thread(partial(site.watch.run, name))
+                except (ParrotError, OSError) as error:
+                    rows[name].fail(error)
+                else:
+                    rows[name].show(state, datetime.now(UTC))
         except (ParrotError, OSError) as error:
             note.set_text(one_line(error, 600))
 

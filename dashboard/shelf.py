@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from parrot_core.browse.index import Index, Indexes, Wanted, nothing_told
 from parrot_core.browse.lineage import Ancestor, lineage
 from parrot_core.browse.search import Found, search
+from parrot_core.errors import ParrotError
 from parrot_core.lake.lake import Kind, Lake
 from parrot_core.lake.manifest import Manifest
 from parrot_core.lake.peek import Part, Peek, Row
@@ -31,6 +32,7 @@ class Shelf:
         self._manifests: dict[tuple[Kind, str, str], Manifest] = {}
         self._columns: dict[str, list[str]] = {}
         self._lock = threading.Lock()
+        self.damaged: list[str] = []  # what was wrong with versions that could not be listed
         self.indexes = Indexes()
 
     def manifest(self, kind: Kind, name: str, version: str) -> Manifest:
@@ -48,14 +50,19 @@ class Shelf:
         return found
 
     def versions(self) -> list[Manifest]:
-        """All published versions, newest first."""
-        found = []
+        """All published versions, newest first; one that can't be read hides no other one."""
+        found: list[Manifest] = []
+        damaged: list[str] = []
         folders: dict[Kind, str] = {"dataset": "datasets", "model": "models"}
         for kind, folder in folders.items():
             for name in self._lake.storage.folders(folder):
                 for version in self._lake.storage.folders(f"{folder}/{name}"):
-                    if self._known_or_published(kind, name, version):
-                        found.append(self.manifest(kind, name, version))
+                    try:
+                        if self._known_or_published(kind, name, version):
+                            found.append(self.manifest(kind, name, version))
+                    except ParrotError as error:
+                        damaged.append(str(error))
+        self.damaged = damaged
         return sorted(found, key=lambda m: (m.created_at, m.name), reverse=True)
 
     def runs_with(self, place: Place) -> list[str]:

@@ -44,7 +44,8 @@ def enter(browser: Browser, entry: str) -> None:
             browser.page.goto(entry)
             return
         except Exception as error:  # Playwright has one type for all that can go wrong
-            if "ERR_CONNECTION_REFUSED" not in str(error):
+            # the second: the page of the refusal before was still being shown
+            if not any(each in str(error) for each in ("ERR_CONNECTION_REFUSED", "chrome-error")):
                 raise
             browser.page.wait_for_timeout(100)
     raise AssertionError("the dashboard did not come up")

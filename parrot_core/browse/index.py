@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from parrot_core.errors import UserError
 from parrot_core.lake.peek import Peek
 
 TEXTS = frozenset(
@@ -86,10 +87,14 @@ class Index:
         return found
 
     def matching(self, wanted: Wanted) -> Sequence[int]:
-        """Positions of the rows that fulfil all of it."""
+        """Positions of the rows that fulfil all of it.
+
+        Raises:
+            UserError: no such column, or no numbers to hold against a bound.
+        """
         mask: pa.ChunkedArray | None = None
         for name, value in wanted.equal.items():
-            column = self.table[name]
+            column = self._column(name)
             if pa.types.is_list(column.type):
                 mask = _both(mask, _having(column, value))
             elif value == ABSENT:
@@ -97,13 +102,26 @@ class Index:
             else:
                 mask = _both(mask, pc.equal(column.cast(pa.string()), value))
         for name, least in wanted.least.items():
-            mask = _both(mask, pc.greater_equal(self.table[name], least))
+            mask = _both(mask, pc.greater_equal(self._numbers(name), least))
         for name, most in wanted.most.items():
-            mask = _both(mask, pc.less_equal(self.table[name], most))
+            mask = _both(mask, pc.less_equal(self._numbers(name), most))
         if mask is None:
             return range(self.table.num_rows)
         positions: list[int] = pc.indices_nonzero(mask.combine_chunks()).to_pylist()
         return positions
+
+    def _column(self, name: str) -> pa.ChunkedArray:
+        if name not in self.table.column_names:
+            raise UserError(
+                f"no column '{name}' to filter by; there are: {', '.join(self.columns)}"
+            )
+        return self.table[name]
+
+    def _numbers(self, name: str) -> pa.ChunkedArray:
+        column = self._column(name)
+        if not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
+            raise UserError(f"column '{name}' holds no numbers to set a bound to")
+        return column
 
     def text(self, column: str, position: int) -> str:
         """What a row has in a column, as text; empty where it has nothing, or no such column."""

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from parrot_core.browse.index import ABSENT, Indexes, Wanted
 from parrot_core.browse.lineage import lineage
 from parrot_core.browse.search import search
-from parrot_core.errors import StorageError
+from parrot_core.errors import StorageError, UserError
 from parrot_core.lake.lake import Lake
 from parrot_core.lake.peek import Peek
 from tests.published import dialogue, publish
@@ -65,6 +65,16 @@ def test_a_row_is_found_by_its_id_and_groups_by_their_beginning(peek: Peek) -> N
     assert index.find("d10") == 10
     assert index.find("gone") is None
     assert list(index.beginning("d1")) == [1, 10]
+
+
+def test_a_filter_that_fits_no_column_is_named(peek: Peek) -> None:
+    index = Indexes().of(peek)
+    with pytest.raises(UserError, match="no column 'nope' to filter by; there are: id, language"):
+        index.matching(Wanted({"nope": "1"}))
+    with pytest.raises(UserError, match="no column 'messages'"):
+        index.matching(Wanted(least={"messages": 1}))
+    with pytest.raises(UserError, match="'language' holds no numbers"):
+        index.matching(Wanted(most={"language": 3}))
 
 
 def test_rows_are_filtered_by_one_of_their_flags(tmp_path: Path) -> None:

@@ -7,11 +7,13 @@ from hypothesis import strategies as st
 
 from dashboard.review_page import sample
 from dashboard.shard_grid import CELL, COLUMNS, moved, shard_at, shard_grid
+from dashboard.shelf import Shelf
 from dashboard.telling import labels, preview
 from dashboard.watch import Watch
 from parrot_core.lake.lake import Lake
 from parrot_core.monitor import ShardState, StageSpec
 from parrot_core.runner import begin_run
+from tests.published import dialogue, publish
 from tests.recipes import minimal_recipe
 from tests.toy_stages import SeedStage, drive
 
@@ -76,6 +78,17 @@ def test_many_viewers_cost_one_reading_and_a_change_is_seen_after_it(tmp_path: P
     assert stage is not None
     assert [shard.status for shard in stage.shards] == ["done"] * 3
     assert watch.stage("test", "nope") is None
+
+
+def test_a_damaged_version_hides_no_other_one(tmp_path: Path) -> None:
+    lake = Lake(str(tmp_path))
+    for version in ("good", "bad"):
+        publish(lake, "dialogues", [dialogue("d", ["q", "a"])], version=version)
+    (tmp_path / "datasets/dialogues/bad/manifest.json").write_text("{")
+    shelf = Shelf(lake)
+    assert [manifest.version for manifest in shelf.versions()] == ["good"]
+    (what,) = shelf.damaged
+    assert "datasets/dialogues/bad/manifest.json: not valid JSON" in what
 
 
 def test_what_was_just_done_is_read_at_the_next_look(tmp_path: Path) -> None:
