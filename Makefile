@@ -32,7 +32,7 @@ demo: $(READY) ## Run the whole factory on real data; again: resume.
 	@$(BIN)/parrot run $(RECIPE)
 
 unit: $(READY) ## Fast tests only.
-	TMPDIR=$(SCRATCH) $(BIN)/pytest -m "not engine" -n 2 -o tmp_path_retention_policy=failed
+	TMPDIR=$(SCRATCH) $(BIN)/pytest tests/unit -n 2 -o tmp_path_retention_policy=failed
 
 lint: $(READY) ## Format, lint, types, import contracts.
 	$(BIN)/ruff format --check .

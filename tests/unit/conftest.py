@@ -1,8 +1,12 @@
 """What holds for all unit tests."""
 
+import prefect.main  # noqa: F401 - before absl, see below
 import pytest
 
 from parrot_core import shard_work
+
+# Prefect closes all log handlers when its flows are first imported; absl's, which comes with rouge-score,
+# then closes the standard error that pytest has put in place.
 
 
 @pytest.fixture(autouse=True)
