@@ -5,8 +5,8 @@ import pytest
 
 from parrot_core import shard_work
 
-# Prefect closes all log handlers when its flows are first imported; absl's, which comes with rouge-score,
-# then closes the standard error that pytest has put in place.
+# Prefect closes all log handlers when its flows are first imported; absl's, which comes with
+# rouge-score, then closes the standard error that pytest has put in place.
 
 
 @pytest.fixture(autouse=True)
