@@ -13,7 +13,7 @@ from parrot_core.statistics.session import Session
 from parrot_core.statistics.tokens import WORDS, counter_of
 from parrot_core.statistics.values import Found, Statistics
 
-REVISION = 1
+REVISION = 2
 """Raise it when a definition changes: kept statistics of earlier definitions aren't read again."""
 
 
