@@ -9,9 +9,10 @@ import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
+from parrot_core.errors import DamagedRecord
 from parrot_core.lake.lake import Lake
 from parrot_core.monitor import RunHeader, RunReader, RunState, StageSpec, StageState
-from parrot_core.monitor.reader import header_of
+from parrot_core.monitor.reader import header_of, newest_first, read_headers
 
 FRESH_S = 0.9
 COSTS = 4.0
@@ -54,20 +55,25 @@ class Watch:
 
     def runs(self) -> list[RunState]:
         """All runs, newest first; of finished stages the manifests only."""
-        states = [self.run(header.name) for header in self.headers()]
+        states = [self.run(header.name) for header in self.headers() if not header.damage]
         return [state for state in states if state.header.created_at or state.updated_at]
 
     def headers(self) -> Sequence[RunHeader]:
-        """What all runs say of themselves, newest first; one small file a run."""
+        """What all runs say of themselves, newest first; one small file a run, read once."""
         names = self.names()
         new = [name for name in names if name not in self._headers]
-        records = self._lake.storage.read_jsons([f"runs/{name}/run.json" for name in new])
-        for name, record in zip(new, records, strict=True):
-            if record is not None:
-                self._headers[name] = header_of(name, record)
-        oldest = datetime.min.replace(tzinfo=UTC)
-        found = [self._headers[name] for name in names if name in self._headers]
-        return sorted(found, key=lambda h: (h.created_at or oldest, h.name), reverse=True)
+        storage = self._lake.storage
+        try:
+            records = list(storage.read_jsons([f"runs/{name}/run.json" for name in new]))
+        except DamagedRecord:
+            found = list(read_headers(storage, new))
+        else:
+            pairs = zip(new, records, strict=True)
+            found = [header_of(name, record) for name, record in pairs if record is not None]
+        self._headers |= {header.name: header for header in found if not header.damage}
+        damaged = [header for header in found if header.damage]
+        known = [self._headers[name] for name in names if name in self._headers]
+        return newest_first([*known, *damaged])
 
     def run(self, name: str) -> RunState:
         """One run; the shards of its finished stages are left out."""

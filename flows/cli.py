@@ -4,6 +4,7 @@ import json
 import os
 import sys
 import traceback
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,8 +15,9 @@ from rich.table import Table
 
 from flows import control, data_cli, lake_cli, logs, measure, operate, prove, reports_cli
 from flows.options import DEFAULT_LAKE, AsJson, LakeHere
-from parrot_core.errors import ParrotError, UserError
+from parrot_core.errors import ParrotError, StorageError, UserError
 from parrot_core.lake.lake import Lake
+from parrot_core.monitor import RunState
 from parrot_core.recipe import Recipe, load_recipe, overridden
 
 app = typer.Typer(
@@ -180,10 +182,18 @@ def status(
         else:
             out.print(render_status(state), *([render_shards(state)] if shards else []))
         return
-    states = [read_run(opened, header.name, _specs(), now) for header in list_runs(opened)]
+    headers = list_runs(opened)
+    damaged = [f"run '{header.name}': {header.damage}" for header in headers if header.damage]
+    states = [read_run(opened, h.name, _specs(), now) for h in headers if not h.damage]
     if as_json:
         out.print_json(data=[state.to_json() for state in states])
-        return
+    else:
+        _list_runs(states, lake)
+    if damaged:
+        raise StorageError("; ".join(damaged))
+
+
+def _list_runs(states: Sequence[RunState], lake: str) -> None:
     table = Table("run", "state", "stages done", "begun", "cost")
     for state in states:
         wanted = [stage for stage in state.stages if stage.status != "skipped"]

@@ -113,6 +113,10 @@ class StorageError(ParrotError):
     """The lake could not be read or written (no space, no permission, server away)."""
 
 
+class DamagedRecord(StorageError):
+    """A small file in which the lake keeps a record is no JSON object."""
+
+
 class CorruptFile(StorageError):
     """A file of a published version differs from what its manifest promises."""
 

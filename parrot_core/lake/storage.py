@@ -16,7 +16,7 @@ from typing import IO, Any, TypeVar, cast
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
-from parrot_core.errors import StorageError, UserError
+from parrot_core.errors import DamagedRecord, StorageError, UserError
 from parrot_core.lake.request_counter import RequestCounter, counter_of
 
 T = TypeVar("T")
@@ -109,13 +109,13 @@ class Storage:
             return cast(bytes, self._fs.cat_file(self.full(path)))
 
     def read_json(self, path: str) -> dict[str, Any]:
-        """Content of a JSON object file; StorageError if it isn't one."""
+        """Content of a JSON object file; DamagedRecord if it isn't one."""
         try:
             value = json.loads(self._read_small(path))
         except ValueError as error:
-            raise StorageError(f"{self.show(path)}: not valid JSON ({error})") from None
+            raise DamagedRecord(f"{self.show(path)}: not valid JSON ({error})") from None
         if not isinstance(value, dict):
-            raise StorageError(f"{self.show(path)}: expected a JSON object")
+            raise DamagedRecord(f"{self.show(path)}: expected a JSON object")
         return value
 
     def _read_small(self, path: str) -> bytes:

@@ -5,6 +5,7 @@ things are told apart by. Only runs that changed of late are told, so that the n
 stays bounded however many runs the lake holds.
 """
 
+import logging
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
@@ -20,6 +21,8 @@ from prometheus_client.registry import Collector
 from parrot_core.monitor.reader import LakeState, RunReader, list_runs
 from parrot_core.monitor.state import RunState, StageSpec, StageState
 from parrot_core.traffic import FAILURE_KINDS, LATENCY_BOUNDS_S, Traffic
+
+logger = logging.getLogger(__name__)
 
 STATES = ("waiting", "running", "stalled", "paused", "failed", "done")
 Family = GaugeMetricFamily | CounterMetricFamily | HistogramMetricFamily
@@ -42,6 +45,7 @@ class RunCollector(Collector):
         self._recent = recent
         self._readers: dict[str, RunReader] = {}
         self._settled: dict[str, RunState] = {}
+        self._damaged: set[str] = set()  # told already
         self._lock = threading.Lock()
 
     def collect(self) -> Iterable[Family]:
@@ -56,6 +60,11 @@ class RunCollector(Collector):
 
     def _runs(self, now: datetime) -> Iterator[RunState]:
         for header in list_runs(self._lake):
+            if header.damage:
+                if header.name not in self._damaged:
+                    logger.warning("no metrics of run '%s': %s", header.name, header.damage)
+                self._damaged.add(header.name)
+                continue
             settled = self._settled.get(header.name)
             if settled is None:
                 reader = self._readers.setdefault(

@@ -1,12 +1,12 @@
 """Reads the state of runs from the lake's small JSON files; no process is asked, none is needed."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-from parrot_core.errors import MissingRun
+from parrot_core.errors import DamagedRecord, MissingRun
 from parrot_core.lake.pins import all_pins
 from parrot_core.monitor.fields import (
     asked_in,
@@ -76,14 +76,27 @@ def read_run(lake: LakeState, run: str, stages: Iterable[StageSpec], now: dateti
 
 
 def list_runs(lake: LakeState) -> tuple[RunHeader, ...]:
-    """All runs of the lake, newest first."""
-    found = []
-    for path in lake.storage.list("runs"):
-        match = re.fullmatch(r"runs/([^/]+)/run\.json", path)
-        if match and (data := _read(lake.storage, path)) is not None:
-            found.append(header_of(match[1], data))
+    """All runs of the lake, newest first; behind them those whose records are damaged."""
+    records = (re.fullmatch(r"runs/([^/]+)/run\.json", path) for path in lake.storage.list("runs"))
+    return newest_first(read_headers(lake.storage, [record[1] for record in records if record]))
+
+
+def newest_first(headers: Iterable[RunHeader]) -> tuple[RunHeader, ...]:
+    """Sort by the time at which runs began; what tells none comes last."""
     oldest = datetime.min.replace(tzinfo=UTC)
-    return tuple(sorted(found, key=lambda h: (h.created_at or oldest, h.name), reverse=True))
+    return tuple(sorted(headers, key=lambda h: (h.created_at or oldest, h.name), reverse=True))
+
+
+def read_headers(storage: Storage, runs: Iterable[str]) -> Iterator[RunHeader]:
+    """Yield what runs say of themselves; one that says nothing is left out."""
+    for run in runs:
+        try:
+            record = _read(storage, f"runs/{run}/run.json")
+        except DamagedRecord as error:
+            yield RunHeader(run, damage=str(error))
+        else:
+            if record is not None:
+                yield header_of(run, record)
 
 
 class RunReader:

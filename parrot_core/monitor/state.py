@@ -212,6 +212,7 @@ class RunHeader:
     created_at: datetime | None = None
     stages: tuple[str, ...] | None = None  # all it was begun to make; None: the whole factory
     asked: tuple[str, ...] | None = None  # stages last asked for (``--until``); None: all of it
+    damage: str = ""  # why its record can't be read; then only the name is known
     pause: str = ""  # who paused it, since when and why; empty while it may work
 
     @property

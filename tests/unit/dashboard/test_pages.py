@@ -91,6 +91,18 @@ def test_a_damaged_version_hides_no_other_one(tmp_path: Path) -> None:
     assert "datasets/dialogues/bad/manifest.json: not valid JSON" in what
 
 
+def test_a_damaged_run_is_listed_behind_the_others_until_it_is_mended(tmp_path: Path) -> None:
+    lake = Lake(str(tmp_path))
+    begin_run(minimal_recipe(lake.url))
+    record = lake.storage.read_bytes("runs/test/run.json")
+    lake.storage.write_bytes("runs/torn/run.json", record[:20])
+    watch = Watch(lake, [StageSpec("seeds", "seeds", "dataset")])
+    assert [(h.name, bool(h.damage)) for h in watch.headers()] == [("test", False), ("torn", True)]
+    assert [state.name for state in watch.runs()] == ["test"]
+    lake.storage.write_bytes("runs/torn/run.json", record)
+    assert not any(header.damage for header in watch.headers())
+
+
 def test_what_was_just_done_is_read_at_the_next_look(tmp_path: Path) -> None:
     begin_run(minimal_recipe(str(tmp_path)))
     watch = Watch(Lake(str(tmp_path)), [StageSpec("seeds", "seeds", "dataset")], lambda: 0.0)

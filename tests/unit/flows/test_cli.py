@@ -105,6 +105,18 @@ def test_status_lists_runs_and_shows_one(parrot: Any, tmp_path: Path) -> None:
     assert stages["synthesize"] == "waiting"
 
 
+def test_status_lists_what_it_can_and_names_a_damaged_run(parrot: Any, tmp_path: Path) -> None:
+    lake = str(tmp_path / "lake")
+    begin_run(minimal_recipe(lake))
+    (tmp_path / "lake/runs/torn").mkdir()
+    (tmp_path / "lake/runs/torn/run.json").write_text("{")
+    outcome = parrot("status", "--lake", lake, "--json")
+    assert outcome.code == 1
+    assert [run["name"] for run in json.loads(outcome.out)] == ["test"]
+    assert "run 'torn': " in outcome.err
+    assert "runs/torn/run.json: not valid JSON" in outcome.err
+
+
 def test_a_run_that_was_to_end_after_a_stage_says_so(parrot: Any, tmp_path: Path) -> None:
     lake, recipe = str(tmp_path / "lake"), write_recipe(tmp_path)
     begun = begin_run(minimal_recipe(lake))

@@ -150,6 +150,19 @@ def test_a_run_without_hours_and_one_that_is_done_are_never_behind(tmp_path: Pat
     assert "parrot_run_seconds_behind" not in names
 
 
+def test_a_damaged_record_is_told_once_and_hides_no_other_run(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    lake = full_run(tmp_path)
+    lake.storage.write_bytes("runs/torn/run.json", b"[]")
+    collector = RunCollector(lake, STAGES, lambda: NOW)
+    for _ in range(2):
+        (family,) = [each for each in collector.collect() if each.name == "parrot_run_usd"]
+        assert [sample.labels["run"] for sample in family.samples] == [RUN]
+    (said,) = [record for record in caplog.records if record.levelname == "WARNING"]
+    assert "no metrics of run 'torn'" in said.message
+
+
 def test_old_runs_are_left_out(tmp_path: Path) -> None:
     scrape = Scrape(full_run(tmp_path), recent=timedelta(seconds=-1))
     assert not scrape.samples

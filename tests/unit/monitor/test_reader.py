@@ -273,6 +273,13 @@ def test_runs_are_listed_newest_first(lake: Lake) -> None:
     assert [header.name for header in list_runs(lake)] == [RUN, "older"]
 
 
+def test_a_damaged_record_hides_no_other_run(lake: Lake) -> None:
+    lake.storage.write_bytes("runs/torn/run.json", b'{"name": ')
+    whole, torn = list_runs(lake)
+    assert (whole.name, whole.damage, torn.name) == (RUN, "", "torn")
+    assert "runs/torn/run.json: not valid JSON" in torn.damage
+
+
 class _Counting:
     """Storage that remembers what was read."""
 
