@@ -221,6 +221,21 @@ class Board:
             megabytes,
         )
 
+    def two_workers(self, step: str, halves: Sequence[Path], megabytes: float) -> None:
+        """One of our steps by two processes at once, a file each, as two workers take shards."""
+        commands = [[sys.executable, __file__, "--step", step, str(half)] for half in halves]
+        started = time.monotonic()
+        workers = [subprocess.Popen(command, stdout=subprocess.PIPE) for command in commands]
+        told = [json.loads(worker.communicate()[0].splitlines()[-1]) for worker in workers]
+        both = {
+            "records": sum(each["records"] for each in told),
+            "seconds": max(each["seconds"] for each in told),
+            "cpu_s": sum(each["cpu_s"] for each in told),
+            "peak_rss_mb": sum(each["peak_rss_mb"] for each in told),
+            "seconds_with_start": time.monotonic() - started,
+        }
+        self._keep(f"ours, two workers: {step}", both, megabytes)
+
     def peer(self, name: str, peer: str, arguments: Sequence[str], megabytes: float) -> None:
         """A script in a peer's environment, if that is installed."""
         python = self._peers / peer / "bin" / "python"
@@ -231,7 +246,9 @@ class Board:
 
     def _run(self, name: str, command: list[str], megabytes: float) -> None:
         done = subprocess.run(command, check=True, stdout=subprocess.PIPE)
-        took = json.loads(done.stdout.splitlines()[-1])
+        self._keep(name, json.loads(done.stdout.splitlines()[-1]), megabytes)
+
+    def _keep(self, name: str, took: dict[str, Any], megabytes: float) -> None:
         row = {
             "what": name,
             "mb_per_s": round(megabytes / took["seconds"], 1),
@@ -256,10 +273,27 @@ def speed(board: Board, folder: Path, records: int) -> None:
         board.peer(f"parse only: {parser}", "datatrove", arguments, megabytes)
     for step in STEPS:
         board.ours(step, array, megabytes)
+    halves = [folder / "half-1.json", folder / "half-2.json"]
+    for place, half in enumerate(halves):
+        write(dump[place::2], half)
+    for step in ("cheap rules", "all rules", "with language", "stage ingest"):
+        board.two_workers(step, halves, megabytes)
     board.peer("FastChat", "fastchat", ("run_fastchat.py", str(array), str(folder)), megabytes)
     arguments = ("run_parsers.py", "datatrove", str(lines))
     board.peer("datatrove: read JSON lines", "datatrove", arguments, megabytes)
     board.ours("read", lines, megabytes)
+
+
+def ratios(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
+    """Each of our steps against the peers that ran with it, by the clock."""
+    rates = {str(row["what"]): float(row["mb_per_s"]) for row in rows}
+    parsers = {name: rate for name, rate in rates.items() if name.startswith("parse only: ")}
+    for name, rate in rates.items():
+        if not name.startswith("ours"):
+            continue
+        parts = [f"{rate / rates['FastChat']:.1f} x FastChat"] if "FastChat" in rates else []
+        parts += [f"{fast / rate:.1f} x the time of {of[12:]}" for of, fast in parsers.items()]
+        yield f"{name}: {', '.join(parts)}"
 
 
 def memory(board: Board, folder: Path) -> None:
@@ -298,6 +332,8 @@ def main() -> None:
             speed(board, Path(folder), told.records)
     if told.json:
         print(json.dumps(board.rows))
+    elif not told.gigabyte:
+        print(*ratios(board.rows), sep="\n")
 
 
 if __name__ == "__main__":
