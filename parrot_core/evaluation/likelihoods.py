@@ -108,11 +108,11 @@ def _whole_lines(scores: Path) -> Scores:
 
 def _digest(scorer: Scorer, max_length: int, lines: Iterable[str]) -> str:
     """Changes with the model's files, with the questions and with how they are cut."""
-    told = hashlib.sha256(f"{scorer.model} {scorer.tokenizer} {max_length}".encode())
+    digest = hashlib.sha256(f"{scorer.model} {scorer.tokenizer} {max_length}".encode())
     for place in (scorer.model, scorer.tokenizer):
         for file in sorted(Path(place).glob("*")) if place else ():
             found = file.stat()
-            told.update(f"{file.name} {found.st_size} {found.st_mtime_ns}".encode())
+            digest.update(f"{file.name} {found.st_size} {found.st_mtime_ns}".encode())
     for line in lines:
-        told.update(line.encode())
-    return told.hexdigest()[:12]
+        digest.update(line.encode())
+    return digest.hexdigest()[:12]

@@ -1,14 +1,13 @@
 """Columns of numbers in a local file, to be sorted when there are more than memory should hold."""
 
-import os
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
 
 import numpy as np
 from numpy.typing import NDArray
+
+from parrot_core.ingest.scratch_file import ScratchFile
 
 Hashes = NDArray[np.uint64]
 Places = NDArray[np.int64]
@@ -20,10 +19,10 @@ _AT_ONCE = 1 << 18
 _SAMPLED = 64
 
 
-class Columns:
+class Columns(ScratchFile):
     """Rows of unsigned 64-bit numbers, appended, then read by column.
 
-    They lie in blocks, each column of a block in one piece. The file is gone when this is closed.
+    They lie in blocks, each column of a block in one piece.
     """
 
     def __init__(
@@ -37,24 +36,12 @@ class Columns:
             at_once: about so many numbers are sorted at once; those that are equal are never apart.
             rows_a_block: so many rows wait in memory until they are written.
         """
-        folder.mkdir(parents=True, exist_ok=True)
-        self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115  closed by __exit__
+        super().__init__(folder)
         self._width = width
         self._at_once = at_once
         self._rows_a_block = rows_a_block
         self._waiting: list[bytes] = []
         self._written = 0
-
-    def __enter__(self) -> "Columns":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._file.close()
 
     def __len__(self) -> int:
         return self._written + len(self._waiting)
@@ -63,8 +50,7 @@ class Columns:
         """Add a row: ``width`` numbers in the machine's order of bytes."""
         self._waiting.append(row)
         if len(self._waiting) == self._rows_a_block:
-            self._file.write(self._block())
-            self._file.flush()  # it is read by its descriptor
+            self.write(self._block())
             self._written += len(self._waiting)
             self._waiting = []
 
@@ -75,15 +61,15 @@ class Columns:
             value = self._waiting[row][column * _BYTES : (column + 1) * _BYTES]
         else:
             start = (block * self._width + column) * self._rows_a_block + row
-            value = os.pread(self._file.fileno(), _BYTES, start * _BYTES)
+            value = self.read(start * _BYTES, _BYTES)
         return int.from_bytes(value, sys.byteorder)
 
-    def ascending(self, column: int) -> Iterator[tuple[Hashes, Places]]:
-        """Yield a column's numbers in ascending order, with their places, a range at a time.
+    def ascending(self, column: int, least: int = 0) -> Iterator[tuple[Hashes, Places]]:
+        """Yield a column's numbers from ``least`` on in ascending order, with their places.
 
-        Equal numbers come in the order of their places, and in one range.
+        A range at a time. Equal numbers come in the order of their places, and in one range.
         """
-        for low, high in self._ranges(column):
+        for low, high in self._ranges(column, least):
             numbers: list[Hashes] = []
             places: list[Places] = []
             for start, block in self._blocks(column):
@@ -100,20 +86,21 @@ class Columns:
 
         Zero stands for nothing, and is like nothing.
         """
-        for numbers, places in self.ascending(column):
+        for numbers, places in self.ascending(column, least=1):
             starts = np.flatnonzero(np.r_[True, numbers[1:] != numbers[:-1]])
             lengths = np.diff(np.r_[starts, numbers.size])
-            for run in np.flatnonzero((lengths > 1) & (numbers[starts] != 0)):
+            for run in np.flatnonzero(lengths > 1):
                 yield places[starts[run] : starts[run] + lengths[run]]
 
-    def _ranges(self, column: int) -> Iterator[tuple[np.uint64, np.uint64]]:
+    def _ranges(self, column: int, least: int) -> Iterator[tuple[np.uint64, np.uint64]]:
         """Lowest and highest number of ranges that hold about as many numbers each."""
         if not len(self):
             return
         sample = np.sort(np.concatenate([block[::_SAMPLED] for _, block in self._blocks(column)]))
         pieces = -(-len(self) // self._at_once)
         inner = sample[np.arange(1, pieces) * sample.size // pieces]
-        bounds = np.unique(np.r_[np.uint64(0), inner])
+        first = np.uint64(least)
+        bounds = np.unique(np.r_[first, inner[inner > first]])
         yield from zip(bounds, np.r_[bounds[1:] - np.uint64(1), ~np.uint64(0)], strict=True)
 
     def _blocks(self, column: int) -> Iterator[tuple[int, Hashes]]:
@@ -121,7 +108,7 @@ class Columns:
         size = self._rows_a_block * _BYTES
         for start in range(0, self._written, self._rows_a_block):
             offset = (start * self._width + column * self._rows_a_block) * _BYTES
-            yield start, np.frombuffer(os.pread(self._file.fileno(), size, offset), np.uint64)
+            yield start, np.frombuffer(self.read(offset, size), np.uint64)
         if self._waiting:
             rows = np.frombuffer(b"".join(self._waiting), np.uint64)
             yield self._written, rows[column :: self._width]

@@ -18,6 +18,7 @@ from parrot_core.ingest.near_duplicates import BANDS, Groups, Pair, repeats, sim
 from parrot_core.ingest.rules.rule import Messages, Rejection
 from parrot_core.ingest.shingles import Shingler
 from parrot_core.ingest.spool import Spool
+from parrot_core.ingest.text_hash import text_hash
 from parrot_core.recipe import NearDuplicates
 
 _KEY, _DIGEST, _BASE, _ORDER, _PLACE = range(5)
@@ -88,11 +89,10 @@ class Distinct:
         if session.benchmark:
             self._contaminated.add(len(self._columns))
         place = self._texts.append(session, found.messages)
-        base = session.base.encode("utf-8", "surrogatepass")
         row = _FACTS.pack(
-            _key(session.turns, base + found.digest),
+            _key(session.turns, session.base.encode("utf-8", "surrogatepass") + found.digest),
             int.from_bytes(found.digest[:8], "big"),
-            int.from_bytes(hashlib.blake2b(base, digest_size=8).digest(), "big"),
+            text_hash(session.base),
             session.order,
             place,
         )

@@ -4,7 +4,6 @@ ShareGPT's dumps cut long sessions into records ``X_0``, ``X_7`` …, the number
 the part's first message. A part begins where the one before ends, or repeats its last message.
 """
 
-import hashlib
 import struct
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -19,6 +18,7 @@ import orjson
 from parrot_core.ingest.columns import Columns
 from parrot_core.ingest.rules.rule import Messages
 from parrot_core.ingest.spool import Spool
+from parrot_core.ingest.text_hash import text_hash
 from parrot_core.stage import Row, ShardWork
 
 _SESSION, _PLACE = range(2)
@@ -68,7 +68,7 @@ def sessions(work: ShardWork, folder: Path) -> Iterator[Joined]:
             part, messages = _part(row, order), row["messages"]
             if waits and waits[order]:
                 place = waiting.append(part, orjson.dumps(messages))
-                known.append(_KNOWN.pack(_hash(part.session), place))
+                known.append(_KNOWN.pack(text_hash(part.session), place))
             else:
                 yield Joined([part], messages)
         for numbers in known.alike(_SESSION):
@@ -86,7 +86,7 @@ def _to_be_joined(work: ShardWork, folder: Path) -> bytes:
     with Columns(folder, 1) as ids:
         for row in work.rows(("session", "part")):
             are_parts.append(row["part"])
-            ids.append(_hash(row["session"]).to_bytes(8, sys.byteorder))
+            ids.append(text_hash(row["session"]).to_bytes(8, sys.byteorder))
         waits = bytearray(len(are_parts))
         for places in ids.alike(0):
             orders = places.tolist()
@@ -117,11 +117,6 @@ def _part(row: Row, order: int) -> Part:
         record_index=row["record_index"],
         order=order,
     )
-
-
-def _hash(session: str) -> int:
-    digest = hashlib.blake2b(session.encode("utf-8", "surrogatepass"), digest_size=8).digest()
-    return int.from_bytes(digest, "big")
 
 
 def join(parts: Sequence[Part], read: Callable[[Part], Messages]) -> Iterator[Joined]:

@@ -1,6 +1,5 @@
 """Texts as sets of word triples, hashed: what near-duplicates are told by."""
 
-import hashlib
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import TypeAlias
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 
 from parrot_core.engines.types import Message
 from parrot_core.filters.similarity import tokens, tokens_of_each
+from parrot_core.ingest.text_hash import text_hash
 
 Hashes: TypeAlias = NDArray[np.uint64]
 """Distinct hashes in ascending order, shape (n,)."""
@@ -106,8 +106,7 @@ class _Words(dict[str, int]):
     """Words' hashes; one that is new is hashed when it is asked for."""
 
     def __missing__(self, word: str) -> int:
-        digest = hashlib.blake2b(word.encode("utf-8", "surrogatepass"), digest_size=8).digest()
-        value = self[word] = int.from_bytes(digest, "big")
+        value = self[word] = text_hash(word)
         return value
 
 

@@ -1,6 +1,5 @@
 """The stage ``ingest``: source files to records with clean texts, a shard a file."""
 
-import hashlib
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -16,6 +15,7 @@ from parrot_core.ingest.locating import SourceFile, source_files
 from parrot_core.ingest.rule_log import RuleLog, merged_examples
 from parrot_core.ingest.rules import mask_of
 from parrot_core.ingest.sources import Source, SourceRecord, open_source
+from parrot_core.ingest.text_hash import text_hash
 from parrot_core.lake.manifest import Receipt
 from parrot_core.stage import Run, ShardPlan, ShardWork, Stage
 
@@ -186,7 +186,7 @@ class _Intake:
         """An id that no record before has, and the session that the record's own id tells."""
         own_id = None if record.problem else self._layout.record_id(record.record)
         row_id = f"{self._prefix}:{own_id or f'#{record.index}'}"
-        while not self._ids.add(_hash(row_id)):
+        while not self._ids.add(text_hash(row_id)):
             row_id += f"#{record.index}"
         return row_id, self._layout.session_of(own_id or f"{self._prefix}#{record.index}")
 
@@ -197,8 +197,3 @@ def _expected(source: Source, limit: int | None) -> int | None:
     if reckoned is None or limit is None:
         return limit if reckoned is None else reckoned
     return min(reckoned, limit)
-
-
-def _hash(text: str) -> int:
-    digest = hashlib.blake2b(text.encode("utf-8", errors="surrogatepass"), digest_size=8).digest()
-    return int.from_bytes(digest, "big")

@@ -1,0 +1,45 @@
+"""A nameless local file for what memory should not hold: appended to, read anywhere, then gone."""
+
+import os
+import tempfile
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+_BUFFER_BYTES = 1 << 20
+
+
+class ScratchFile:
+    """Gone when it is closed, or when the process ends however it may."""
+
+    def __init__(self, folder: Path) -> None:
+        """Make the file in ``folder``, a local one that need not exist."""
+        folder.mkdir(parents=True, exist_ok=True)
+        # closed by __exit__
+        self._file = tempfile.TemporaryFile(dir=folder, buffering=_BUFFER_BYTES)  # noqa: SIM115
+        self._end = 0
+        self._flushed = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._file.close()
+
+    def write(self, data: bytes) -> int:
+        """Append; returns where it stands."""
+        place = self._end
+        self._end += self._file.write(data)
+        return place
+
+    def read(self, start: int, length: int) -> bytes:
+        """Bytes that stand somewhere."""
+        if start + length > self._flushed:
+            self._file.flush()
+            self._flushed = self._end
+        return os.pread(self._file.fileno(), length, start)
