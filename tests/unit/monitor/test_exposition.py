@@ -1,7 +1,7 @@
 """What Prometheus scrapes, from a lake's files alone."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -13,7 +13,7 @@ from parrot_core.lake.manifest import EngineUsage
 from parrot_core.monitor import StageSpec
 from parrot_core.monitor.exposition import RunCollector
 from parrot_core.pipeline import STAGE_SPECS, stages_until
-from parrot_core.runner import ask_for, begin_run
+from parrot_core.runner import ask_for, open_run
 from tests.finished_run import (
     NOW,
     RECIPE,
@@ -51,10 +51,11 @@ class Scrape:
 
 def test_a_run_that_ended_where_it_was_to_is_done_and_looked_at_again(tmp_path: Path) -> None:
     lake = Lake(str(tmp_path))
-    run = begin_run(minimal_recipe(lake.url), RUN)
+    begin(lake, recipe=minimal_recipe(lake.url).model_dump(mode="json"))
+    run = open_run(lake, RUN)
     ask_for(run, stages_until("ingest"))
     publish(lake, "ingest")
-    later = datetime.now(UTC) + timedelta(hours=1)
+    later = NOW + timedelta(hours=1)
     collector = RunCollector(lake, STAGES, lambda: later)
 
     def states() -> dict[str, float]:
