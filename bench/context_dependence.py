@@ -19,13 +19,13 @@ from typing import get_args
 from real_follow_ups import PARTS, dump_is_here, oasst, part_of, sharegpt
 from real_follow_ups import Judged as RealQuery
 
+from parrot_core.benchmarks.benchmark import load_benchmark
 from parrot_core.context import detect
 from parrot_core.context.agreement import Agreement, Share, score
 from parrot_core.context.labelled import Half, LabelledQuery, labelled_queries
-from parrot_core.evaluation.benchmark import load_benchmark
-from parrot_core.evaluation.dependence import LaterQuery, later_queries
+from parrot_core.report._gone_dependence import LaterQuery, later_queries
 
-BENCHMARK = "package://parrot_core/evaluation/benchmarks/parrot_bench_8/question.jsonl"
+BENCHMARK = "package://parrot_core/benchmarks/parrot_bench_8/question.jsonl"
 Judged = tuple[LabelledQuery, bool]
 
 

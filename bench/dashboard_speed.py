@@ -40,9 +40,9 @@ from parrot_core.lake.run_records import StageRecords, run_file
 from parrot_core.lake.shard_writer import ParquetFiles
 from parrot_core.lake.storage import to_json
 from parrot_core.schemas import DIALOGUES
-from tests.browser import browsing
-from tests.recipes import minimal_recipe
-from tests.servers import free_ports
+from tests.support.dashboard.browser import browsing
+from tests.support.lakes.recipes import minimal_recipe
+from tests.support.servers.s3_server import free_ports
 
 BUDGET = {"first page": 1.0, "click": 0.3}
 """Seconds that a person waits without noticing (issue: first page, click)."""
@@ -251,7 +251,7 @@ def on_the_server(folder: Path) -> dict[str, tuple[float, float]]:
 def served(folder: Path) -> Iterator[tuple[str, str]]:
     """`parrot dashboard --read-only` as a process; its address, and the link that it printed."""
     (port,) = free_ports(1)
-    parrot = [sys.executable, "-c", "from flows.cli import main; main()", "dashboard"]
+    parrot = [sys.executable, "-c", "from parrot_cli.main import main; main()", "dashboard"]
     process = subprocess.Popen(
         [*parrot, "--lake", str(folder), "--port", str(port), "--read-only"],
         stdout=subprocess.PIPE,

@@ -92,8 +92,8 @@ def _manifest(version: str, rows: int, files: tuple[FileEntry, ...]) -> Manifest
 
 def diff(lake: Lake) -> str:
     """Parrot's own: rows by id and column, then distributions, as ``parrot diff`` does it."""
-    from parrot_core.difference.distributions import distributions
-    from parrot_core.difference.rows import compare_rows
+    from parrot_core.analysis.comparison.distributions import distributions
+    from parrot_core.analysis.comparison.rows import compare_rows
 
     sides = [lake.dataset("dialogues", version) for version in VERSIONS]
     found = compare_rows(*sides)

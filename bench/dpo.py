@@ -94,8 +94,8 @@ def clipped(scenario: Scenario, told: argparse.Namespace) -> tuple[list[Pair], A
     from transformers import AutoTokenizer
 
     from parrot_core.recipe import TrainDpo
-    from parrot_core.training.examples import prepare_tokenizer, read_examples
-    from parrot_core.training.job import TrainingJob
+    from parrot_core.stages.training.examples import prepare_tokenizer, read_examples
+    from parrot_core.stages.training.job import TrainingJob
 
     with tempfile.TemporaryDirectory(prefix="parrot-bench-") as folder:
         job = TrainingJob(
@@ -143,8 +143,8 @@ def measure(contender: str, scenario: Scenario, told: argparse.Namespace) -> Fig
     from datasets import Dataset
     from trl.trainer.dpo_trainer import DPOTrainer
 
-    from parrot_core.training.cpu_head import labelled_positions_only
-    from parrot_core.training.prefix_dpo import PrefixSharingDPOTrainer
+    from parrot_core.stages.training.cpu_head import labelled_positions_only
+    from parrot_core.stages.training.prefix_dpo import PrefixSharingDPOTrainer
 
     examples, tokenizer = clipped(scenario, told)
     with tempfile.TemporaryDirectory(prefix="parrot-bench-") as scratch:
@@ -168,7 +168,7 @@ def configuration(contender: str, scenario: Scenario, folder: Path, pairs: int) 
     """The same optimiser steps for all; TRL's own advice for memory: precomputed references."""
     from trl.trainer.dpo_config import DPOConfig
 
-    from parrot_core.training.precision import wants_bf16
+    from parrot_core.stages.training.precision import wants_bf16
 
     a_step = 3 * scenario.queries_a_step
     at_once = a_step if contender == OURS else scenario.pairs_at_once

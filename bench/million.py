@@ -26,7 +26,13 @@ sys.path.append(str(Path(__file__).parent / "peers"))
 
 from run_parrot import synthesis
 
-from parrot_core.dialogue.stage import SynthesizeStage
+from parrot_core.execution.runner import (
+    begin_run,
+    plan_stage,
+    publish_stage,
+    unfinished,
+)
+from parrot_core.execution.shard_work import rows_of
 from parrot_core.lake.lake import version_folder
 from parrot_core.lake.manifest import (
     Accounting,
@@ -41,16 +47,10 @@ from parrot_core.lake.shard_writer import ParquetFiles
 from parrot_core.lake.spending import Spending
 from parrot_core.monitor.reader import RunReader, read_run
 from parrot_core.monitor.state import StageSpec
-from parrot_core.runner import (
-    begin_run,
-    plan_stage,
-    publish_stage,
-    unfinished,
-)
 from parrot_core.schemas import SEEDS
-from parrot_core.shard_work import rows_of
-from parrot_core.stage import Run, ShardPlan
-from tests.servers import s3_server, use_s3
+from parrot_core.stages.base import Run, ShardPlan
+from parrot_core.stages.synthesis.stage import SynthesizeStage
+from tests.support.servers.s3_server import s3_server, use_s3
 
 ROWS_PER_FILE = 50_000
 LEFT = 10  # shards that are not done when the run is resumed

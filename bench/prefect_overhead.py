@@ -24,11 +24,11 @@ from typing import Any, cast
 
 import httpx
 
-from parrot_core.engines.limits import Budget
-from parrot_core.runner import begin_run, open_stage, unfinished
-from parrot_core.stage import Run
-from tests.recipes import minimal_recipe
-from tests.toy_stages import SeedStage
+from parrot_core.engines.limits.limits import Budget
+from parrot_core.execution.runner import begin_run, open_stage, unfinished
+from parrot_core.stages.base import Run
+from tests.support.lakes.recipes import minimal_recipe
+from tests.support.lakes.toy_stages import SeedStage
 
 AT_ONCE = 8
 SETTLED_S = 20.0
@@ -145,7 +145,7 @@ def main() -> None:
     if asked.case:
         _case(asked.case, counts[0])
         return
-    from flows import server
+    from parrot_cli import prefect_server as server
 
     with tempfile.TemporaryDirectory() as scratch:
         os.environ["PARROT_SERVER_HOME"] = str(Path(scratch) / "prefect")

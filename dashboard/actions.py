@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import IO
 
 from parrot_core.errors import UserError
+from parrot_core.execution.runner import work_folder
 from parrot_core.lake.lake import Lake
 from parrot_core.lake.pauses import Pauses
-from parrot_core.runner import work_folder
 
 TAIL_BYTES = 8000
 
@@ -76,7 +76,7 @@ class Actions:
         self, run: str, stage: str, shards: Sequence[int], settings: Mapping[str, float]
     ) -> list[str]:
         """The command that a retry is."""
-        parrot = [sys.executable, "-c", "from flows.cli import main; main()"]
+        parrot = [sys.executable, "-c", "from parrot_cli.main import main; main()"]
         chosen = [f"{stage}:{index}" for index in shards] or ([stage] if stage else [])
         changed = [f"{path}={json.dumps(value)}" for path, value in settings.items()]
         return [

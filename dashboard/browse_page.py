@@ -16,8 +16,8 @@ from dashboard.telling import LABELS, LISTED_CHARS, labels, preview, preview_col
 from dashboard.widgets import block, heading, line, read
 from parrot_core.browse.index import Index, Wanted
 from parrot_core.browse.search import MOST_HITS, Found
-from parrot_core.evaluation.wording import count, plural
-from parrot_core.lake.peek import Part, Row
+from parrot_core.lake.row_lookup import Part, Row
+from parrot_core.text.wording import count, plural
 
 ROWS = 30
 MOST_FILTERS = 8

@@ -8,7 +8,7 @@ from nicegui import ui
 from dashboard.widgets import block, body, line
 from parrot_core.context import Cue, detect
 from parrot_core.engines.types import Message as ChatMessage
-from parrot_core.monitor.inert import CLIP, inert
+from parrot_core.text.sanitise import CLIP, inert
 
 LONGEST = 200_000
 """Characters of one message that the page ever shows: a browser must live."""

@@ -6,8 +6,8 @@ from nicegui import ui
 
 from dashboard.site import Site
 from dashboard.widgets import block, heading, in_thread, line, read
-from parrot_core.evaluation.wording import count, dollars
 from parrot_core.lake.manifest import Manifest
+from parrot_core.text.wording import count, dollars
 
 HEAD = ("version", "rows", "rejects", "size", "cost", "published (UTC)", "")
 

@@ -3,13 +3,13 @@
 from collections.abc import Mapping, Sequence
 
 from dashboard.widgets import block, chart, drawing, line, section, table
-from parrot_core.evaluation.charts import Series
-from parrot_core.evaluation.evaluation_page import interval, outcome_bar, tone
-from parrot_core.evaluation.summary import Estimate, SubjectSummary
-from parrot_core.evaluation.win_rates import WinRates, win_rates
-from parrot_core.evaluation.wording import count
+from parrot_core.analysis.results.win_rates import WinRates, win_rates
 from parrot_core.monitor import RunState, StageState
-from parrot_core.monitor.inert import one_line
+from parrot_core.report.charts import Series
+from parrot_core.report.evaluation_page import interval, outcome_bar, tone
+from parrot_core.stages.evaluation.summary import Estimate, SubjectSummary
+from parrot_core.text.sanitise import one_line
+from parrot_core.text.wording import count
 
 NAME_CHARS = 60
 

@@ -8,11 +8,11 @@ from dashboard.evaluation_panel import evaluation_panel
 from dashboard.site import Site
 from dashboard.statistics_panel import MEASURED, statistics_panel
 from dashboard.widgets import block, body, chart, facts, heading, line, read, section, table
-from parrot_core.evaluation.charts import Series
-from parrot_core.evaluation.findings import rule_facts, training_facts
-from parrot_core.evaluation.wording import count, figure
+from parrot_core.analysis.results.findings import rule_facts, training_facts
 from parrot_core.monitor import StageState
-from parrot_core.monitor.inert import one_line
+from parrot_core.report.charts import Series
+from parrot_core.text.sanitise import one_line
+from parrot_core.text.wording import count, figure
 
 MOST_ROWS = 10
 MOST_CURVES = 6

@@ -7,8 +7,8 @@ from nicegui.element import Element
 
 from dashboard.site import Site
 from dashboard.widgets import act, block, body, line
-from parrot_core.evaluation.wording import plural
 from parrot_core.monitor import RunHeader
+from parrot_core.text.wording import plural
 
 Number = int | float
 

@@ -12,7 +12,7 @@ from dashboard.shelf import Place
 from dashboard.site import Site
 from dashboard.widgets import block, heading, in_thread, line, read
 from parrot_core.errors import ParrotError
-from parrot_core.monitor.inert import one_line
+from parrot_core.text.sanitise import one_line
 
 SAMPLE = 50
 

@@ -12,9 +12,9 @@ from dashboard.shelf import Place
 from dashboard.site import Site
 from dashboard.widgets import act, block, facts, heading, line, read
 from parrot_core.browse.lineage import Ancestor
-from parrot_core.evaluation.wording import count, plural
-from parrot_core.lake.peek import Part, Row
 from parrot_core.lake.reviews import Mark, Verdict
+from parrot_core.lake.row_lookup import Part, Row
+from parrot_core.text.wording import count, plural
 
 COMPARABLE = frozenset({"records", "conversations", "dialogues", "parrot"})
 """Datasets of whole sessions: their rows keep the session's id from one to the next."""

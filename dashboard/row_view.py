@@ -8,7 +8,7 @@ from dashboard.shelf import Place
 from dashboard.site import Site
 from dashboard.widgets import block, body, chip, facts, heading, line
 from parrot_core.browse.index import LISTS, TEXTS
-from parrot_core.lake.peek import Row
+from parrot_core.lake.row_lookup import Row
 from parrot_core.schemas import REASONS
 
 NOT_FACTS = TEXTS | {"id", "source_ids", "baseline_answer"}

@@ -8,12 +8,12 @@ from dashboard.retry import ask_retry
 from dashboard.site import Site
 from dashboard.widgets import Bar, act, block, chart, chip, heading, in_thread, line, redraw
 from parrot_core.errors import ParrotError
-from parrot_core.evaluation.charts import Series
-from parrot_core.evaluation.pipeline_picture import pipeline_picture
-from parrot_core.evaluation.wording import count, dollars, duration, plural, rate, short_count
 from parrot_core.monitor import RunState, StageState
-from parrot_core.monitor.inert import one_line
 from parrot_core.monitor.over_time import Moment, over_time
+from parrot_core.report.charts import Series
+from parrot_core.report.pipeline_picture import pipeline_picture
+from parrot_core.text.sanitise import one_line
+from parrot_core.text.wording import count, dollars, duration, plural, rate, short_count
 
 CHARTS_EVERY_S = 4.0
 

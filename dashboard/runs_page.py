@@ -8,9 +8,9 @@ from nicegui import ui
 from dashboard.site import Site
 from dashboard.widgets import Bar, block, body, chip, heading, in_thread, line
 from parrot_core.errors import ParrotError
-from parrot_core.evaluation.wording import count, dollars, duration, short_count
 from parrot_core.monitor import RunState
-from parrot_core.monitor.inert import one_line
+from parrot_core.text.sanitise import one_line
+from parrot_core.text.wording import count, dollars, duration, short_count
 
 
 class _RunRow:

@@ -24,7 +24,7 @@ from dashboard.watch import Watch
 from parrot_core.errors import ParrotError
 from parrot_core.lake.lake import Lake
 from parrot_core.monitor import StageSpec
-from parrot_core.pipeline import STAGES
+from parrot_core.stages.registry import STAGES
 
 GZIP_LEVEL = 4
 """The browser waits for it: level 9, the default, takes twice as long for a twentieth less."""

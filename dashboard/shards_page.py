@@ -12,10 +12,10 @@ from dashboard.shard_grid import moved, shard_at, shard_grid
 from dashboard.site import Site
 from dashboard.widgets import block, body, chip, facts, heading, in_thread, line, redraw
 from parrot_core.errors import ParrotError
-from parrot_core.evaluation.wording import count, dollars, duration, plural, rate
 from parrot_core.monitor import RunHeader, ShardFailure, ShardState, StageState
-from parrot_core.monitor.inert import one_line
 from parrot_core.monitor.state import ShardStatus
+from parrot_core.text.sanitise import one_line
+from parrot_core.text.wording import count, dollars, duration, plural, rate
 
 ON_CLICK = "(e) => emit(e.offsetX, e.offsetY)"
 ON_ARROW = "(e) => { if (e.key.startsWith('Arrow')) { e.preventDefault(); emit(e.key) } }"

@@ -10,8 +10,8 @@ from parrot_core.browse.search import Found, search
 from parrot_core.errors import ParrotError
 from parrot_core.lake.lake import Kind, Lake
 from parrot_core.lake.manifest import Manifest
-from parrot_core.lake.peek import Part, Peek, Row
 from parrot_core.lake.reviews import Reviews
+from parrot_core.lake.row_lookup import Part, Peek, Row
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,11 +5,11 @@ from functools import partial
 
 from dashboard.site import Site
 from dashboard.widgets import block, chart, line, read, section, table
-from parrot_core.evaluation.charts import Series
+from parrot_core.analysis.statistics.values import Figure, Statistics
+from parrot_core.analysis.statistics.versions import best_kept
 from parrot_core.lake.lake import Lake
 from parrot_core.monitor import StageState, list_runs
-from parrot_core.statistics.values import Figure, Statistics
-from parrot_core.statistics.versions import best_kept
+from parrot_core.report.charts import Series
 
 MEASURED = ("parrot", "dialogues")
 MOST_CURVES = 6

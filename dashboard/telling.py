@@ -1,7 +1,7 @@
 """How a row of each dataset is told in a line: the text that stands for it, and its labels."""
 
-from parrot_core.evaluation.wording import plural
-from parrot_core.lake.peek import Row
+from parrot_core.lake.row_lookup import Row
+from parrot_core.text.wording import plural
 
 PREVIEWS = ("messages", "query", "rejected", "detail")
 """The column that stands for a row: the first of these that it has."""

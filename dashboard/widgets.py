@@ -10,8 +10,8 @@ from nicegui import run, ui
 from nicegui.element import Element
 
 from parrot_core.errors import ParrotError
-from parrot_core.evaluation.charts import Series, line_chart
-from parrot_core.monitor.inert import CLIP, inert, one_line
+from parrot_core.report.charts import Series, line_chart
+from parrot_core.text.sanitise import CLIP, inert, one_line
 
 T = TypeVar("T")
 

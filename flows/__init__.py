@@ -1,1 +1,1 @@
-"""Prefect flows, one a stage, ``regenerate`` for all, ``retry-failed``; the ``parrot`` command."""
+"""Prefect flows: one a stage, ``regenerate`` for all, ``retry-failed``, ``ablate``."""

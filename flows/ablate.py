@@ -9,27 +9,27 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.runtime import flow_run
 from prefect.task_runners import ThreadPoolTaskRunner
 
-from flows.patience import tried
 from flows.regenerate import write_report
+from flows.server_outage import tried
 from flows.stages import STAGE_FLOWS
-from parrot_core.errors import ParrotError
-from parrot_core.evaluation.ablation_plan import CellPlan, plan_ablation
-from parrot_core.evaluation.ablation_table import (
+from parrot_core.analysis.ablation.matrix import Matrix, check_matrix
+from parrot_core.analysis.ablation.plan import CellPlan, plan_ablation
+from parrot_core.analysis.ablation.table import (
     ablation_folder,
     ablation_markdown,
     ablation_result,
 )
-from parrot_core.evaluation.grid import Grid
-from parrot_core.evaluation.matrix import Matrix, check_matrix
-from parrot_core.evaluation.preference_accuracy import (
+from parrot_core.analysis.likelihood.preference_accuracy import (
     AccuracySettings,
     accuracy_grids,
     measure_accuracy,
 )
+from parrot_core.errors import ParrotError
+from parrot_core.execution.runner import begin_run, is_published, open_run
 from parrot_core.lake.lake import Lake
-from parrot_core.pipeline import STAGES
 from parrot_core.recipe import Recipe
-from parrot_core.runner import begin_run, is_published, open_run
+from parrot_core.stages.registry import STAGES
+from parrot_core.text.text_table import Grid
 
 
 @dataclass(slots=True)

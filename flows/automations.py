@@ -13,7 +13,7 @@ from prefect.events.schemas.automations import EventTrigger, Posture
 from pydantic import SecretStr
 
 from flows.announce import BUDGET, PARTIAL, PAUSED, STUCK
-from flows.patience import SILENT_S
+from flows.server_outage import SILENT_S
 
 BLOCK = "parrot-webhook"
 ONCE_WITHIN = timedelta(seconds=10)

@@ -13,11 +13,11 @@ from uuid import UUID
 import yaml
 
 from parrot_core.errors import ParrotError, UserError
+from parrot_core.execution.runner import work_folder
 from parrot_core.lake.lake import Lake
-from parrot_core.pipeline import STAGES
 from parrot_core.recipe import Recipe, VllmEngine
-from parrot_core.runner import work_folder
-from parrot_core.stage import Run
+from parrot_core.stages.base import Run
+from parrot_core.stages.registry import STAGES
 
 POOLS: Mapping[str, str] = {
     "parrot-cpu": "Ingest, seeds, filtering, and the flow that calls the others.",

@@ -19,10 +19,10 @@ class LogFormat(StrEnum):
 
 
 JSON_ENVIRONMENT = {
-    "PREFECT_LOGGING_HANDLERS_CONSOLE_CLASS": "parrot_core.log_lines.StderrLines",
+    "PREFECT_LOGGING_HANDLERS_CONSOLE_CLASS": "parrot_core.telemetry.log_lines.StderrLines",
     "PREFECT_LOGGING_HANDLERS_CONSOLE_FORMATTER": "json",
     "PREFECT_LOGGING_HANDLERS_DEBUG_FORMATTER": "json",
-    "PREFECT_LOGGING_FORMATTERS_JSON_CLASS": "parrot_core.log_lines.JsonLines",
+    "PREFECT_LOGGING_FORMATTERS_JSON_CLASS": "parrot_core.telemetry.log_lines.JsonLines",
 }
 """Makes a Prefect process log JSON lines; what isn't named stays as in Prefect's logging.yml."""
 
@@ -38,7 +38,7 @@ def set_up(chosen: LogFormat) -> None:
     os.environ["PARROT_LOG_FORMAT"] = chosen.value
     if chosen is LogFormat.TEXT:
         return
-    from parrot_core.log_lines import JsonLines, StderrLines
+    from parrot_core.telemetry.log_lines import JsonLines, StderrLines
 
     os.environ.update(JSON_ENVIRONMENT)
     handler = StderrLines()

@@ -7,10 +7,10 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import DeploymentUpdate
 from prefect.exceptions import ObjectNotFound
 
+from parrot_core.execution.runner import is_published, open_run
 from parrot_core.lake.lake import Lake
 from parrot_core.lake.run_records import newest_runs
-from parrot_core.pipeline import STAGES
-from parrot_core.runner import is_published, open_run
+from parrot_core.stages.registry import STAGES
 
 RETRY = "retry-failed/retry-failed"
 MOST = 50

@@ -14,23 +14,23 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from prefect.telemetry.run_telemetry import LABELS_TRACEPARENT_KEY, RunTelemetry
 
 from flows.announce import BUDGET, PARTIAL, emit, resource_of
-from flows.patience import tried
 from flows.picker import refresh
+from flows.server_outage import tried
 from flows.stages import STAGE_FLOWS
-from parrot_core.attempts import pardon_all
+from parrot_core.analysis.results.findings import gather
 from parrot_core.engines.types import BudgetReached
 from parrot_core.errors import ParrotError, PartiallyFailed
-from parrot_core.evaluation.findings import gather
-from parrot_core.evaluation.markdown_report import render_markdown
-from parrot_core.evaluation.report import render_report
+from parrot_core.execution.attempts import pardon_all
+from parrot_core.execution.runner import ask_for, begin_run, checked_name, is_published, open_run
 from parrot_core.lake.lake import Lake
 from parrot_core.lake.run_records import report_file
-from parrot_core.pipeline import STAGE_SPECS, STAGES, stages_until
-from parrot_core.place import at
 from parrot_core.recipe import Recipe
-from parrot_core.runner import ask_for, begin_run, checked_name, is_published, open_run
-from parrot_core.stage import Run, Stage
-from parrot_core.tracing import span, start_tracing
+from parrot_core.report.html_report import render_report
+from parrot_core.report.markdown_report import render_markdown
+from parrot_core.stages.base import Run, Stage
+from parrot_core.stages.registry import STAGE_SPECS, STAGES, stages_until
+from parrot_core.telemetry.execution_context import at
+from parrot_core.telemetry.tracing import span, start_tracing
 
 
 class StageFailed(ParrotError):

@@ -18,18 +18,11 @@ from prefect.runtime import flow_run
 
 from flows.announce import Watch
 from flows.logs import listen
-from flows.patience import tried
-from parrot_core.attempts import quarantine_of
+from flows.server_outage import tried
 from parrot_core.engines.types import EngineDied
 from parrot_core.errors import StorageError
-from parrot_core.lake.manifest import Manifest
-from parrot_core.lake.requests import counted
-from parrot_core.monitor.reader import RunReader
-from parrot_core.monitor.state import StageSpec
-from parrot_core.pipeline import stage_named
-from parrot_core.place import at
-from parrot_core.recipe import Recipe
-from parrot_core.runner import (
+from parrot_core.execution.attempts import quarantine_of
+from parrot_core.execution.runner import (
     OpenStage,
     begin_run,
     budget_of,
@@ -38,9 +31,16 @@ from parrot_core.runner import (
     open_stage,
     unfinished,
 )
-from parrot_core.stage import Run, Stage
-from parrot_core.tracing import span, start_tracing
-from parrot_core.training.summary import training_summary
+from parrot_core.lake.manifest import Manifest
+from parrot_core.lake.requests import counted
+from parrot_core.monitor.reader import RunReader
+from parrot_core.monitor.state import StageSpec
+from parrot_core.recipe import Recipe
+from parrot_core.stages.base import Run, Stage
+from parrot_core.stages.registry import stage_named
+from parrot_core.stages.training.summary import training_summary
+from parrot_core.telemetry.execution_context import at
+from parrot_core.telemetry.tracing import span, start_tracing
 from tasks.shards import ShardTicket, process_shard
 
 StageFlow = Flow[[Recipe, str | None, list[int] | None], None]
@@ -211,4 +211,4 @@ STAGE_FLOWS: tuple[StageFlow, ...] = (
     evaluate,
     compare,
 )
-"""One a stage, in the order of ``parrot_core.pipeline.STAGES``."""
+"""One a stage, in the order of ``parrot_core.stages.registry.STAGES``."""

@@ -8,8 +8,8 @@ from prefect.client.schemas.objects import State, TaskRun
 
 from parrot_core.engines.types import RunError
 from parrot_core.errors import LeaseLost, ShardHeld, ShardQuarantined, UserError
-from parrot_core.runner import OpenStage
-from parrot_core.stage import ShardPlan
+from parrot_core.execution.runner import OpenStage
+from parrot_core.stages.base import ShardPlan
 
 
 class ShardTicket:

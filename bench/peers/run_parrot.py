@@ -9,12 +9,12 @@ from typing import ClassVar
 
 from measured import Work, measure
 
-from parrot_core.dialogue.stage import SynthesizeStage
-from parrot_core.engines.limits import Budget
+from parrot_core.engines.limits.limits import Budget
+from parrot_core.execution.runner import begin_run, open_stage, unfinished
 from parrot_core.lake.manifest import Manifest
 from parrot_core.recipe import Recipe, parse_recipe
-from parrot_core.runner import begin_run, open_stage, unfinished
-from parrot_core.stage import Run, ShardPlan, ShardWork, Stage
+from parrot_core.stages.base import Run, ShardPlan, ShardWork, Stage
+from parrot_core.stages.synthesis.stage import SynthesizeStage
 
 SESSIONS_PER_SHARD = 250
 SHARDS_AT_ONCE = 4

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from parrot_core.errors import UserError
-from parrot_core.lake.peek import Peek
+from parrot_core.lake.row_lookup import Peek
 
 TEXTS = frozenset(
     {"query", "response", "answer", "judge_text", "evidence", "original", "detail", "request_key"}

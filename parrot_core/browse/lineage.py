@@ -7,7 +7,7 @@ from parrot_core.browse.index import Indexes
 from parrot_core.errors import MissingVersion
 from parrot_core.lake.lake import Lake
 from parrot_core.lake.manifest import Manifest
-from parrot_core.lake.peek import Peek
+from parrot_core.lake.row_lookup import Peek
 
 DEEPEST = 12
 """More versions than any pipeline has between a row and its source."""

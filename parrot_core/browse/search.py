@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from parrot_core.browse.index import TEXTS
-from parrot_core.lake.peek import Peek
+from parrot_core.lake.row_lookup import Peek
 
 MOST_HITS = 500
 """A search ends there: whoever wants more wants another text."""

@@ -1,7 +1,7 @@
 """Which queries depend on their conversation: rules for English and Chinese (paper §3.3, stage 4).
 
 :func:`detect` is the way in. How well it does is measured on :mod:`parrot_core.context.labelled`,
-see docs/context-dependence.md. The LLM judge's view is ``parrot_core.capo.depends``.
+see docs/context-dependence.md. The LLM judge's view is ``parrot_core.judging.depends``.
 """
 
 from parrot_core.context.detect import Dependence, detect, rules_language

@@ -16,21 +16,21 @@ import httpx
 import httpx2
 import openai
 
-from parrot_core.engines.batch import batch_chat
-from parrot_core.engines.breaker import Breaker
-from parrot_core.engines.budget import Budget
-from parrot_core.engines.holding import Holding
+from parrot_core.engines.batch.engine import batch_chat
 from parrot_core.engines.journaled import Connected, JournaledModel
-from parrot_core.engines.limits import Limiter, Share
+from parrot_core.engines.limits.breaker import Breaker
+from parrot_core.engines.limits.budget import Budget
+from parrot_core.engines.limits.limits import Limiter, Share
+from parrot_core.engines.limits.prices import check_prices, price_of
+from parrot_core.engines.limits.sharing import Sharing
 from parrot_core.engines.openai_chat import OpenAIChat, Purchase
-from parrot_core.engines.prices import check_prices, price_of
-from parrot_core.engines.replicas import Replicas
-from parrot_core.engines.sharing import Sharing
+from parrot_core.engines.pause_watcher import Holding
 from parrot_core.engines.types import (
     EngineUnreachable,
 )
-from parrot_core.engines.vllm_fleet import all_of, server_key, start_servers
-from parrot_core.engines.vllm_server import VllmServer
+from parrot_core.engines.vllm.fleet import all_of, server_key, start_servers
+from parrot_core.engines.vllm.replicas import Replicas
+from parrot_core.engines.vllm.server import VllmServer
 from parrot_core.errors import BatchesOpen, MissingKey
 from parrot_core.lake.batch_records import BatchRecords
 from parrot_core.lake.journal import Journal
@@ -38,8 +38,8 @@ from parrot_core.lake.pauses import Pauses
 from parrot_core.lake.spending import Spending
 from parrot_core.lake.workers import Workers
 from parrot_core.recipe import Engine, Limits, OpenAIEngine, VllmEngine
-from parrot_core.stage import Run
-from parrot_core.traffic import Traffic
+from parrot_core.stages.base import Run
+from parrot_core.telemetry.traffic import Traffic
 
 T = TypeVar("T")
 

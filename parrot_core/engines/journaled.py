@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 from openai.types.chat import ChatCompletion
 from opentelemetry.trace import Span
 
-from parrot_core.engines.batch import BatchChat, ShardOrders
+from parrot_core.engines.batch.engine import BatchChat, ShardOrders
 from parrot_core.engines.openai_chat import OpenAIChat, Probe, Purchase, as_messages, text_of
-from parrot_core.engines.replicas import session_of
 from parrot_core.engines.request import request_body, request_key, sampling_seed
 from parrot_core.engines.types import (
     Completion,
@@ -20,12 +19,13 @@ from parrot_core.engines.types import (
     RequestFails,
     Usage,
 )
+from parrot_core.engines.vllm.replicas import session_of
 from parrot_core.lake.journal import Entry, Journal
 from parrot_core.lake.run_records import utc_now
-from parrot_core.place import at
 from parrot_core.recipe import Engine, OpenAIEngine, Sampling
-from parrot_core.tracing import request_span
-from parrot_core.traffic import Traffic
+from parrot_core.telemetry.execution_context import at
+from parrot_core.telemetry.tracing import request_span
+from parrot_core.telemetry.traffic import Traffic
 
 if TYPE_CHECKING:
     from parrot_core.engines.connection import Engines

@@ -12,7 +12,6 @@ from typing import Any
 import openai
 from openai.types.chat import ChatCompletion
 
-from parrot_core.engines.budget import Budget, cost_usd
 from parrot_core.engines.decisions import (
     FAILURES,
     NotACompletion,
@@ -20,9 +19,8 @@ from parrot_core.engines.decisions import (
     kind_of,
     what_happened,
 )
-from parrot_core.engines.limits import Clock, Limiter, Sleep, Ticket
-from parrot_core.engines.redaction import without_key
-from parrot_core.engines.replicas import Replicas, session_of
+from parrot_core.engines.limits.budget import Budget, cost_usd
+from parrot_core.engines.limits.limits import Clock, Limiter, Sleep, Ticket
 from parrot_core.engines.request import PROBE_TOKENS, probe_body
 from parrot_core.engines.types import (
     Decision,
@@ -33,8 +31,10 @@ from parrot_core.engines.types import (
     RowError,
     ShardError,
 )
+from parrot_core.engines.vllm.replicas import Replicas, session_of
 from parrot_core.recipe import Limits, Price
-from parrot_core.traffic import Traffic
+from parrot_core.telemetry.traffic import Traffic
+from parrot_core.text.redaction import without_key
 
 logger = logging.getLogger(__name__)
 

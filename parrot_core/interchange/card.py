@@ -6,13 +6,13 @@ from typing import Any
 import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from parrot_core.evaluation.statistics_page import compare
+from parrot_core.analysis.statistics.values import Statistics
 from parrot_core.interchange.formats import Written
 from parrot_core.interchange.lineage import Lineage
 from parrot_core.lake.manifest import Manifest
-from parrot_core.monitor.inert import one_line
+from parrot_core.report.statistics_page import compare
 from parrot_core.schemas import DATASETS
-from parrot_core.statistics.values import Statistics
+from parrot_core.text.sanitise import one_line
 
 CARD = "README.md"
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from parrot_core.analysis.statistics.reading import WITH_SESSIONS
+from parrot_core.analysis.statistics.versions import statistics_of
 from parrot_core.errors import UserError
 from parrot_core.interchange.card import CARD, card
 from parrot_core.interchange.formats import FORMATS, Written
@@ -13,9 +15,7 @@ from parrot_core.interchange.lineage import Lineage, as_json, lineage_of
 from parrot_core.lake.lake import DatasetVersion, Lake
 from parrot_core.lake.storage import Storage, to_json
 from parrot_core.lake.whole_folder import MARKER, whole_folder
-from parrot_core.progress import NOBODY, Progress, Told
-from parrot_core.statistics.reading import WITH_SESSIONS
-from parrot_core.statistics.versions import statistics_of
+from parrot_core.telemetry.progress import NOBODY, Progress, Told
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from parrot_core.errors import AccountingError
-from parrot_core.traffic import Traffic
+from parrot_core.telemetry.traffic import Traffic
 
 
 class _Record(BaseModel):

@@ -20,7 +20,7 @@ from prometheus_client.registry import Collector
 
 from parrot_core.monitor.reader import LakeState, RunReader, list_runs
 from parrot_core.monitor.state import RunState, StageSpec, StageState
-from parrot_core.traffic import FAILURE_KINDS, LATENCY_BOUNDS_S, Traffic
+from parrot_core.telemetry.traffic import FAILURE_KINDS, LATENCY_BOUNDS_S, Traffic
 
 logger = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ from parrot_core.monitor.fields import (
     words_in,
 )
 from parrot_core.monitor.state import ShardFailure, ShardState, ShardStatus
-from parrot_core.traffic import landed, traffic_in
+from parrot_core.telemetry.traffic import landed, traffic_in
 
 STALLED_AFTER_S = 60.0
 """A shard that has not written its progress for so long is called stalled."""

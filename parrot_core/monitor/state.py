@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any, Literal, NamedTuple
 
-from parrot_core.traffic import Traffic, sum_traffic
+from parrot_core.telemetry.traffic import Traffic, sum_traffic
 
 ShardStatus = Literal["waiting", "running", "stalled", "paused", "failed", "done"]
 StageStatus = Literal["waiting", "running", "paused", "failed", "done", "pinned", "skipped"]

@@ -57,7 +57,7 @@ class _Engine(Model):
         None,
         json_schema_extra=OPERATIONAL,
         description=(
-            "Price table. Unset: what parrot_core/engines/prices.yaml knows of the model, else "
+            "Price table. Unset: what engines/limits/prices.yaml knows of the model, else "
             "nothing; a budget is refused for an API whose price isn't known."
         ),
     )

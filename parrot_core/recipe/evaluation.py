@@ -9,7 +9,7 @@ class Evaluate(Model):
     """An LLM judge scores a multi-turn benchmark turn by turn, 1–10 (Zheng et al. 2023)."""
 
     questions: str = Field(
-        "package://parrot_core/evaluation/benchmarks/parrot_bench_8/question.jsonl",
+        "package://parrot_core/benchmarks/parrot_bench_8/question.jsonl",
         description="Questions in FastChat's JSONL layout (question_id, category, turns); the "
         "default is Parrot-Bench-8, eight turns a session. MT-Bench's own file works as well.",
     )

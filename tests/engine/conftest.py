@@ -10,7 +10,7 @@ from pathlib import PurePath
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
-from tests.servers import s3_server, use_s3
+from tests.support.servers.s3_server import s3_server, use_s3
 
 FOLDER = PurePath("tests/engine")
 SERVED = ("test_end_to_end.py", "test_vllm_killed.py")

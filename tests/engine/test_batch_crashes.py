@@ -9,16 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from parrot_core.dialogue.stage import SynthesizeStage
+from parrot_core.execution.runner import begin_run
 from parrot_core.lake.batch_records import BatchRecords
-from parrot_core.runner import begin_run
-from parrot_core.stage import Run
-from tests.batch_child import PHASES
-from tests.batch_runs import REQUESTS, batch_recipe, batch_run, drive_together
-from tests.fake_api import canonical
-from tests.fake_batch_api import FakeBatchApi, selling
-from tests.servers import use_s3
-from tests.toy_stages import SEEDS
+from parrot_core.stages.base import Run
+from parrot_core.stages.synthesis.stage import SynthesizeStage
+from tests.support.lakes.batch_child import PHASES
+from tests.support.lakes.batch_runs import REQUESTS, batch_recipe, batch_run, drive_together
+from tests.support.lakes.toy_stages import SEEDS
+from tests.support.servers.fake_api import canonical
+from tests.support.servers.fake_batch_api import FakeBatchApi, selling
+from tests.support.servers.s3_server import use_s3
 
 pytestmark = pytest.mark.engine
 ROOT = Path(__file__).parents[2]
@@ -34,7 +34,15 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 
 
 def start(lake: str, api: FakeBatchApi, phase: str = "-", nth: int = 0) -> "subprocess.Popen[str]":
-    command = [sys.executable, "-m", "tests.batch_child", lake, api.base_url, phase, str(nth)]
+    command = [
+        sys.executable,
+        "-m",
+        "tests.support.lakes.batch_child",
+        lake,
+        api.base_url,
+        phase,
+        str(nth),
+    ]
     return subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
 
 

@@ -14,16 +14,16 @@ import pytest
 
 from parrot_core.lake.lake import Lake
 from parrot_core.lake.leases import LeaseTimes
-from tests.crash_checks import (
+from tests.support.lakes.crash_checks import (
     AT_RISK,
     check_finished,
     kill_at_random,
     slow_echo,
     template_of,
 )
-from tests.crash_driver import HELD, Drive, finish, start
-from tests.fake_api import FakeApi, Reply, canonical, echo_turns, serving
-from tests.toy_stages import SEEDS
+from tests.support.lakes.crash_driver import HELD, Drive, finish, start
+from tests.support.lakes.toy_stages import SEEDS
+from tests.support.servers.fake_api import FakeApi, Reply, canonical, echo_turns, serving
 
 pytestmark = pytest.mark.engine
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.crash_checks import check_finished, seeded, template_of, uninterrupted
-from tests.crash_driver import Drive, finish
-from tests.fake_api import FakeApi, serving
-from tests.toy_stages import SEEDS
+from tests.support.lakes.crash_checks import check_finished, seeded, template_of, uninterrupted
+from tests.support.lakes.crash_driver import Drive, finish
+from tests.support.lakes.toy_stages import SEEDS
+from tests.support.servers.fake_api import FakeApi, serving
 
 pytestmark = pytest.mark.engine
 

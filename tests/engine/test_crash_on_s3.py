@@ -12,11 +12,17 @@ import s3fs
 
 from parrot_core.lake import gc
 from parrot_core.lake.lake import Lake
-from tests.crash_checks import check_finished, kill_at_random, seeded, slow_echo, uninterrupted
-from tests.crash_driver import Drive, finish
-from tests.fake_api import FakeApi, serving
-from tests.servers import use_s3
-from tests.toy_stages import SEEDS
+from tests.support.lakes.crash_checks import (
+    check_finished,
+    kill_at_random,
+    seeded,
+    slow_echo,
+    uninterrupted,
+)
+from tests.support.lakes.crash_driver import Drive, finish
+from tests.support.lakes.toy_stages import SEEDS
+from tests.support.servers.fake_api import FakeApi, serving
+from tests.support.servers.s3_server import use_s3
 
 pytestmark = pytest.mark.engine
 

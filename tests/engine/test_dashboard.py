@@ -12,18 +12,18 @@ from typing import Any, ClassVar
 import pytest
 from playwright.sync_api import expect
 
-from parrot_core.dialogue.stage import SynthesizeStage
 from parrot_core.errors import PartiallyFailed
+from parrot_core.execution.runner import begin_run
 from parrot_core.lake.lake import Lake
 from parrot_core.lake.reviews import Reviews, read_flagged
-from parrot_core.runner import begin_run
-from parrot_core.stage import Run
-from tests.browser import Browser, browsing, executable
-from tests.dashboards import dashboard, enter
-from tests.fake_api import FakeApi, Reply, serving
-from tests.published import Row, dialogue, publish
-from tests.recipes import minimal_recipe
-from tests.toy_stages import ToyModelStage, drive, synthesis
+from parrot_core.stages.base import Run
+from parrot_core.stages.synthesis.stage import SynthesizeStage
+from tests.support.dashboard.browser import Browser, browsing, executable
+from tests.support.dashboard.dashboards import dashboard, enter
+from tests.support.lakes.published import Row, dialogue, publish
+from tests.support.lakes.recipes import minimal_recipe
+from tests.support.lakes.toy_stages import ToyModelStage, drive, synthesis
+from tests.support.servers.fake_api import FakeApi, Reply, serving
 
 pytestmark = pytest.mark.engine
 
@@ -133,7 +133,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
         worker = threading.Thread(target=_drive, args=(run,), daemon=True)
         enter(browser, entry)
         yield Scene(lake, run, api, provider, worker, browser)
-        stop = [sys.executable, "-c", "from flows.cli import main; main()", "server", "stop"]
+        stop = [sys.executable, "-c", "from parrot_cli.main import main; main()", "server", "stop"]
         environment = {**os.environ, "PARROT_SERVER_HOME": str(work / "prefect")}
         subprocess.run(stop, env=environment, check=False, capture_output=True)
 

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
+from parrot_core.analysis.statistics.versions import statistics_of
 from parrot_core.lake.lake import Lake
-from parrot_core.statistics.versions import statistics_of
-from tests.browser import Browser, browsing, executable
-from tests.dashboards import dashboard, enter
-from tests.finished_run import Row
-from tests.second_run import SECOND, compared_run, copied_run
-from tests.servers import s3_server, use_s3
+from tests.support.dashboard.browser import Browser, browsing, executable
+from tests.support.dashboard.dashboards import dashboard, enter
+from tests.support.lakes.finished_run import Row
+from tests.support.lakes.second_run import SECOND, compared_run, copied_run
+from tests.support.servers.s3_server import s3_server, use_s3
 
 pytestmark = pytest.mark.engine
 

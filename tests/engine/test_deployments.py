@@ -21,9 +21,9 @@ import yaml
 
 from flows.announce import PARTIAL
 from parrot_core.lake.lake import Lake
-from parrot_core.pipeline import STAGES
+from parrot_core.stages.registry import STAGES
 from tests.engine.test_end_to_end import Factory, sharegpt_file
-from tests.listening import listening
+from tests.support.servers.listening import listening
 
 pytestmark = pytest.mark.engine
 
@@ -56,7 +56,7 @@ def webhook() -> Iterator[Webhook]:
 
 @contextmanager
 def worker(parrot: Factory) -> Iterator[None]:
-    command = [sys.executable, "-c", "from flows.cli import main; main()", "workers", "cpu"]
+    command = [sys.executable, "-c", "from parrot_cli.main import main; main()", "workers", "cpu"]
     process = subprocess.Popen(command, cwd=parrot.folder, env=parrot.environment)
     try:
         yield

@@ -13,10 +13,10 @@ import pytest
 import yaml
 
 from parrot_core.lake.lake import Lake
-from parrot_core.pipeline import STAGES
-from tests.fake_api import FakeApi, Reply, serving
-from tests.servers import KEY, SECRET, use_s3
-from tests.tiny_model import build_tiny_model
+from parrot_core.stages.registry import STAGES
+from tests.support.servers.fake_api import FakeApi, Reply, serving
+from tests.support.servers.s3_server import KEY, SECRET, use_s3
+from tests.support.training.tiny_model import build_tiny_model
 
 pytestmark = pytest.mark.engine
 
@@ -115,7 +115,7 @@ class Factory:
         self.environment = {**os.environ, **environment}
 
     def __call__(self, *arguments: str, code: int = 0) -> str:
-        command = [sys.executable, "-c", "from flows.cli import main; main()", *arguments]
+        command = [sys.executable, "-c", "from parrot_cli.main import main; main()", *arguments]
         done = subprocess.run(
             command,
             cwd=self.folder,
@@ -213,7 +213,7 @@ def test_a_killed_run_is_finished_by_the_same_command(tmp_path: Path) -> None:
         path.write_text(yaml.safe_dump(settings))
         pin_an_asker(tmp_path)
         parrot = Factory(tmp_path, {"PYTHONPATH": os.pathsep.join(sys.path)})
-        command = [sys.executable, "-c", "from flows.cli import main; main()"]
+        command = [sys.executable, "-c", "from parrot_cli.main import main; main()"]
         command += ["run", str(path), "--until", "synthesize"]
         try:
             first = subprocess.Popen(command, cwd=tmp_path, env=parrot.environment)
@@ -234,8 +234,8 @@ def test_a_killed_run_is_finished_by_the_same_command(tmp_path: Path) -> None:
 
 def pin_an_asker(folder: Path) -> None:
     """Publish a model version for the run to take instead of training one."""
-    from parrot_core.runner import begin_run
-    from tests.recipes import minimal_recipe
-    from tests.toy_stages import ToyModelStage, drive
+    from parrot_core.execution.runner import begin_run
+    from tests.support.lakes.recipes import minimal_recipe
+    from tests.support.lakes.toy_stages import ToyModelStage, drive
 
     drive(begin_run(minimal_recipe(str(folder / "lake"), name="earlier")), ToyModelStage())

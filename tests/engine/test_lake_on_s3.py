@@ -10,14 +10,14 @@ import pytest
 from dashboard.server import site_of
 from dashboard.shelf import Place
 from parrot_core.browse.index import Wanted
-from parrot_core.dialogue.stage import SynthesizeStage
 from parrot_core.errors import PartiallyFailed
+from parrot_core.execution.runner import begin_run, open_run
 from parrot_core.lake.storage import Storage
-from parrot_core.runner import begin_run, open_run
-from parrot_core.training.models import resolve_model
-from tests.fake_api import Reply, canonical, echo_turns, serving
-from tests.recipes import minimal_recipe
-from tests.toy_stages import SEEDS, SeedStage, ToyModelStage, drive, synthesis
+from parrot_core.models.references import resolve_model
+from parrot_core.stages.synthesis.stage import SynthesizeStage
+from tests.support.lakes.recipes import minimal_recipe
+from tests.support.lakes.toy_stages import SEEDS, SeedStage, ToyModelStage, drive, synthesis
+from tests.support.servers.fake_api import Reply, canonical, echo_turns, serving
 
 pytestmark = pytest.mark.engine
 

@@ -5,15 +5,15 @@ from pathlib import Path
 import pytest
 
 from parrot_core.errors import CorruptFile
+from parrot_core.execution.runner import begin_run
 from parrot_core.lake.checkpoints import Checkpoints
 from parrot_core.lake.lake import Lake
 from parrot_core.lake.shard_writer import upload_verified
 from parrot_core.lake.storage import Storage
-from parrot_core.runner import begin_run
-from parrot_core.stage import ShardWork
-from parrot_core.training.checkpoints import newest, seal
-from tests.recipes import minimal_recipe
-from tests.toy_stages import ToyModelStage, drive
+from parrot_core.stages.base import ShardWork
+from parrot_core.stages.training.checkpoints import newest, seal
+from tests.support.lakes.recipes import minimal_recipe
+from tests.support.lakes.toy_stages import ToyModelStage, drive
 
 pytestmark = pytest.mark.engine
 

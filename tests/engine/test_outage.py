@@ -8,15 +8,15 @@ from typing import Any
 
 import pytest
 
-from parrot_core.dialogue.stage import SynthesizeStage
-from parrot_core.engines.limits import Budget
+from parrot_core.engines.limits.limits import Budget
+from parrot_core.execution.runner import begin_run
 from parrot_core.lake.run_records import StageRecords
 from parrot_core.monitor.reader import read_run
 from parrot_core.monitor.state import StageSpec
-from parrot_core.runner import begin_run
-from tests.fake_api import Reply, echo_turns, serving
-from tests.recipes import minimal_recipe
-from tests.toy_stages import SeedStage, drive
+from parrot_core.stages.synthesis.stage import SynthesizeStage
+from tests.support.lakes.recipes import minimal_recipe
+from tests.support.lakes.toy_stages import SeedStage, drive
+from tests.support.servers.fake_api import Reply, echo_turns, serving
 
 pytestmark = pytest.mark.engine
 

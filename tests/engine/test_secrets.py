@@ -9,12 +9,12 @@ import httpx
 import pytest
 import yaml
 
+from parrot_core.execution.pinning import pinned_before
 from parrot_core.lake.lake import Lake
-from parrot_core.pinning import pinned_before
 from tests.engine.test_end_to_end import Factory
-from tests.fake_api import Reply, echo_turns, serving
-from tests.finished_run import publish
-from tests.toy_stages import synthesis
+from tests.support.lakes.finished_run import publish
+from tests.support.lakes.toy_stages import synthesis
+from tests.support.servers.fake_api import Reply, echo_turns, serving
 
 pytestmark = pytest.mark.engine
 

@@ -11,14 +11,14 @@ from typing import Any
 
 import pytest
 
-from parrot_core.dialogue.stage import SynthesizeStage
-from parrot_core.engines.limits import Budget
-from parrot_core.runner import begin_run, plan_stage
-from parrot_core.stage import Run
-from tests.fake_api import FakeApi, Reply, canonical, serving
-from tests.recipes import minimal_recipe
-from tests.servers import use_s3
-from tests.toy_stages import SeedStage, drive
+from parrot_core.engines.limits.limits import Budget
+from parrot_core.execution.runner import begin_run, plan_stage
+from parrot_core.stages.base import Run
+from parrot_core.stages.synthesis.stage import SynthesizeStage
+from tests.support.lakes.recipes import minimal_recipe
+from tests.support.lakes.toy_stages import SeedStage, drive
+from tests.support.servers.fake_api import FakeApi, Reply, canonical, serving
+from tests.support.servers.s3_server import use_s3
 
 pytestmark = pytest.mark.engine
 
@@ -31,10 +31,10 @@ USD_PER_TOKEN = 0.01
 WORKER = """
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from parrot_core.dialogue.stage import SynthesizeStage
+from parrot_core.stages.synthesis.stage import SynthesizeStage
 from parrot_core.engines.types import BudgetReached
 from parrot_core.lake.lake import Lake
-from parrot_core.runner import budget_of, open_run, open_stage
+from parrot_core.execution.runner import budget_of, open_run, open_stage
 
 number, workers, lake = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
 run, stage = open_run(Lake(lake), "test"), SynthesizeStage()

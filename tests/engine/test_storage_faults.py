@@ -7,19 +7,19 @@ from pathlib import Path
 
 import pytest
 
-from parrot_core.dialogue.stage import SynthesizeStage
 from parrot_core.errors import PartiallyFailed, StorageError
+from parrot_core.execution.runner import begin_run
 from parrot_core.lake import gc
 from parrot_core.lake.lake import Lake
 from parrot_core.lake.requests import counted, requests_of
 from parrot_core.lake.storage import Storage
 from parrot_core.lake.verify import verify_version
-from parrot_core.runner import begin_run
-from tests.fake_api import canonical, serving
-from tests.faulty_proxy import Faults, FaultyProxy, faulty_proxy
-from tests.recipes import minimal_recipe
-from tests.servers import use_s3
-from tests.toy_stages import SEEDS, SeedStage, drive, synthesis
+from parrot_core.stages.synthesis.stage import SynthesizeStage
+from tests.support.lakes.recipes import minimal_recipe
+from tests.support.lakes.toy_stages import SEEDS, SeedStage, drive, synthesis
+from tests.support.servers.fake_api import canonical, serving
+from tests.support.servers.faulty_proxy import Faults, FaultyProxy, faulty_proxy
+from tests.support.servers.s3_server import use_s3
 
 pytestmark = pytest.mark.engine
 

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 import yaml
 
-from parrot_core.pinning import pinned_before
+from parrot_core.execution.pinning import pinned_before
 from tests.engine.test_end_to_end import Factory
 from tests.engine.test_worker_killed import REQUESTS, check, seeded, slow, start_worker
-from tests.fake_api import canonical, serving
-from tests.team_server import TeamServer, end, missing, team_server, wait_until
+from tests.support.servers.fake_api import canonical, serving
+from tests.support.servers.team_server import TeamServer, end, missing, team_server, wait_until
 
 LACKING = missing()
 pytestmark = [

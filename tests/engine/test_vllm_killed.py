@@ -12,14 +12,14 @@ import pytest
 from prefect.testing.utilities import prefect_test_harness
 
 from flows.stages import synthesize
-from parrot_core.engines import vllm_fleet
-from parrot_core.engines.vllm_server import VllmServer
+from parrot_core.engines.vllm import fleet as vllm_fleet
+from parrot_core.engines.vllm.server import VllmServer
+from parrot_core.execution.runner import begin_run
 from parrot_core.lake.run_records import StageRecords
-from parrot_core.runner import begin_run
-from parrot_core.stage import Run
-from tests.recipes import minimal_recipe
-from tests.tiny_model import build_tiny_model
-from tests.toy_stages import SEEDS, SeedStage, ToyModelStage, drive
+from parrot_core.stages.base import Run
+from tests.support.lakes.recipes import minimal_recipe
+from tests.support.lakes.toy_stages import SEEDS, SeedStage, ToyModelStage, drive
+from tests.support.training.tiny_model import build_tiny_model
 
 pytestmark = pytest.mark.engine
 

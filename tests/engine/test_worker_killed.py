@@ -17,15 +17,15 @@ import httpx
 import pytest
 import yaml
 
-from flows.server import LocalServer
+from parrot_cli.prefect_server import LocalServer
+from parrot_core.execution.pinning import pinned_before
 from parrot_core.lake.lake import Lake
 from parrot_core.lake.verify import verify_version
-from parrot_core.pinning import pinned_before
-from parrot_core.stage import Run
+from parrot_core.stages.base import Run
 from tests.engine.test_end_to_end import Factory
-from tests.fake_api import Reply, canonical, echo_turns, serving
-from tests.finished_run import publish
-from tests.toy_stages import SEEDS, synthesis
+from tests.support.lakes.finished_run import publish
+from tests.support.lakes.toy_stages import SEEDS, synthesis
+from tests.support.servers.fake_api import Reply, canonical, echo_turns, serving
 
 pytestmark = pytest.mark.engine
 
@@ -57,7 +57,14 @@ def until(what: str, true: Callable[[], bool]) -> None:
 
 
 def start_worker(parrot: Factory) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-c", "from flows.cli import main; main()", "workers", "cpu", "api"]
+    command = [
+        sys.executable,
+        "-c",
+        "from parrot_cli.main import main; main()",
+        "workers",
+        "cpu",
+        "api",
+    ]
     log = (parrot.folder / "workers.log").open("ab")
     return subprocess.Popen(
         command,

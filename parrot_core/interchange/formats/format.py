@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from parrot_core.lake.lake import DatasetVersion
-from parrot_core.progress import Progress
 from parrot_core.schemas import DATASETS
+from parrot_core.telemetry.progress import Progress
 
 Row = dict[str, Any]
 

@@ -8,8 +8,8 @@ import pyarrow.parquet as pq
 
 from parrot_core.interchange.formats.format import ONLY_SPLIT, Written, batches
 from parrot_core.lake.lake import DatasetVersion
-from parrot_core.progress import Progress
 from parrot_core.schemas import DATASETS
+from parrot_core.telemetry.progress import Progress
 
 FILE_BYTES = 500_000_000
 """Uncompressed size at which the next file begins, as Hugging Face's own writer does."""

@@ -11,7 +11,7 @@ from parrot_core.interchange.formats.format import (
     has_messages,
 )
 from parrot_core.lake.lake import DatasetVersion
-from parrot_core.progress import Progress
+from parrot_core.telemetry.progress import Progress
 
 SPEAKERS = MappingProxyType({"user": "human", "assistant": "gpt", "system": "system"})
 

@@ -6,7 +6,7 @@ from types import MappingProxyType
 
 from parrot_core.interchange.formats.format import Row, TextFiles, Written, batches
 from parrot_core.lake.lake import DatasetVersion
-from parrot_core.progress import Progress
+from parrot_core.telemetry.progress import Progress
 
 
 def _language_modeling(row: Row) -> Row:

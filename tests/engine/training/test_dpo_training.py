@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file
 
+from parrot_core.models.references import child_environment
 from parrot_core.recipe import TrainDpo
-from parrot_core.training.job import TrainingJob
-from parrot_core.training.launch import run_training
-from parrot_core.training.models import child_environment
-from tests.tiny_model import build_tiny_model
+from parrot_core.stages.training.job import TrainingJob
+from parrot_core.stages.training.launch import run_training
+from tests.support.training.tiny_model import build_tiny_model
 
 pytestmark = pytest.mark.engine
 
@@ -24,7 +24,7 @@ HISTORY = [
 ]
 CHOSEN = [{"role": "assistant", "content": "There are two million people."}]
 REJECTED = ("Please write a poem about the sea.", "Paris.", "In winter it is colder, and the wind.")
-CHILD = Path(__file__).parents[2] / "dpo_child.py"
+CHILD = Path(__file__).parents[2] / "support" / "training" / "dpo_child.py"
 
 
 def pairs(queries, history=HISTORY, negatives=REJECTED):
@@ -180,7 +180,7 @@ def test_long_histories_lose_their_oldest_turns_and_a_querys_pairs_still_share_o
 ):
     from transformers import AutoTokenizer
 
-    from parrot_core.training.examples import prepare_tokenizer, read_examples, token_length
+    from parrot_core.stages.training.examples import prepare_tokenizer, read_examples, token_length
 
     history = [
         {"role": role, "content": f"How many people live in city {n}?"}

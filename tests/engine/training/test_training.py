@@ -7,9 +7,9 @@ import pytest
 
 from parrot_core.errors import TrainingFailed
 from parrot_core.recipe import TrainDpo
-from parrot_core.training.launch import run_training
-from tests.tiny_jobs import SESSION, ask_job, make_job, weights
-from tests.tiny_model import build_tiny_model
+from parrot_core.stages.training.launch import run_training
+from tests.support.training.tiny_jobs import SESSION, ask_job, make_job, weights
+from tests.support.training.tiny_model import build_tiny_model
 
 pytestmark = pytest.mark.engine
 

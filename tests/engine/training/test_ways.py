@@ -4,14 +4,14 @@ import pytest
 
 from parrot_core.errors import TrainingFailed
 from parrot_core.recipe import Devices, Lora
-from parrot_core.training.launch import run_training
-from tests.tiny_jobs import ask_job, make_job, weights
-from tests.tiny_model import TEXT, build_tiny_model
+from parrot_core.stages.training.launch import run_training
+from tests.support.training.tiny_jobs import ask_job, make_job, weights
+from tests.support.training.tiny_model import TEXT, build_tiny_model
 
 pytestmark = pytest.mark.engine
 
 HEAD = "import os, signal, sys, torch, transformers.trainer as t\n"
-TAIL = "\nfrom parrot_core.training import worker\nsys.exit(worker.main(sys.argv[1:]))\n"
+TAIL = "\nfrom parrot_core.stages.training import worker\nsys.exit(worker.main(sys.argv[1:]))\n"
 NO_MEMORY = "def step(*a, **o): torch.empty(10**15)\nt.Trainer.training_step = step"
 ONE_IS_KILLED = """
 inner = t.Trainer.training_step
@@ -104,10 +104,10 @@ def test_a_lora_is_merged_so_that_the_published_folder_loads_plain(
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    from parrot_core.training import worker
-    from parrot_core.training.examples import prepare_tokenizer, read_examples
-    from parrot_core.training.schedule import Schedule
-    from parrot_core.training.trainers import make_trainer
+    from parrot_core.stages.training import worker
+    from parrot_core.stages.training.examples import prepare_tokenizer, read_examples
+    from parrot_core.stages.training.schedule import Schedule
+    from parrot_core.stages.training.trainers import make_trainer
 
     monkeypatch.setattr(worker, "SHARD_SIZE", "100KB")
     job = varied_job(tmp_path / "job", model, lora=Lora(r=4, alpha=64), max_steps=4)

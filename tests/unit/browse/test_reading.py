@@ -11,8 +11,8 @@ from parrot_core.browse.lineage import lineage
 from parrot_core.browse.search import search
 from parrot_core.errors import StorageError, UserError
 from parrot_core.lake.lake import Lake
-from parrot_core.lake.peek import Peek
-from tests.published import dialogue, publish
+from parrot_core.lake.row_lookup import Peek
+from tests.support.lakes.published import dialogue, publish
 
 ROWS = [
     dialogue(f"d{n}", [f"question {n}", "Answer", "more?", f"X{n}y"][: 2 + 2 * (n % 2)])

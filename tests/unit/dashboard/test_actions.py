@@ -10,11 +10,11 @@ import pytest
 
 from dashboard.actions import Actions
 from dashboard.retry import changes, limits_of
-from flows.launch import chosen_shards
+from parrot_cli.launch import chosen_shards
 from parrot_core.errors import UserError
 from parrot_core.lake.lake import Lake
 from parrot_core.lake.pauses import Pauses
-from tests.recipes import minimal_recipe
+from tests.support.lakes.recipes import minimal_recipe
 
 
 def test_a_retry_names_run_lake_shards_and_changed_limits(tmp_path: Path) -> None:

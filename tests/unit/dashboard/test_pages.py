@@ -10,12 +10,12 @@ from dashboard.shard_grid import CELL, COLUMNS, moved, shard_at, shard_grid
 from dashboard.shelf import Shelf
 from dashboard.telling import labels, preview
 from dashboard.watch import Watch
+from parrot_core.execution.runner import begin_run
 from parrot_core.lake.lake import Lake
 from parrot_core.monitor import ShardState, StageSpec
-from parrot_core.runner import begin_run
-from tests.published import dialogue, publish
-from tests.recipes import minimal_recipe
-from tests.toy_stages import SeedStage, drive
+from tests.support.lakes.published import dialogue, publish
+from tests.support.lakes.recipes import minimal_recipe
+from tests.support.lakes.toy_stages import SeedStage, drive
 
 
 @given(st.integers(1, 5000), st.data())

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from dashboard.statistics_panel import drift, statistics_and_before
+from parrot_core.analysis.statistics.values import Figure, Statistics
 from parrot_core.lake.kept_statistics import keep
 from parrot_core.lake.lake import Lake
 from parrot_core.monitor import StageState
-from parrot_core.statistics.values import Figure, Statistics
 
 
 def figure(value: float | None, low: float | None = None, high: float | None = None) -> Figure:

@@ -9,7 +9,7 @@ from types import ModuleType
 
 import pytest
 
-from tests.listening import listening
+from tests.support.servers.listening import listening
 
 FILE = Path(__file__).resolve().parents[3] / "docker" / "healthy.py"
 

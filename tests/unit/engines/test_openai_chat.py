@@ -8,10 +8,9 @@ import httpx2
 import openai
 import pytest
 
-from parrot_core.engines.breaker import Breaker
-from parrot_core.engines.limits import Budget, Limiter
+from parrot_core.engines.limits.breaker import Breaker
+from parrot_core.engines.limits.limits import Budget, Limiter
 from parrot_core.engines.openai_chat import OpenAIChat, seconds_told, text_of
-from parrot_core.engines.replicas import Replicas
 from parrot_core.engines.request import request_body
 from parrot_core.engines.types import (
     BudgetReached,
@@ -24,8 +23,9 @@ from parrot_core.engines.types import (
     RequestRefused,
     ShardError,
 )
+from parrot_core.engines.vllm.replicas import Replicas
 from parrot_core.recipe import Limits, Price, Sampling
-from tests.fake_api import FakeApi, Reply, serving
+from tests.support.servers.fake_api import FakeApi, Reply, serving
 
 PRICE = Price(input_per_million=1000, output_per_million=1000, as_of=date(2026, 1, 1))
 BODY = request_body("m", [{"role": "user", "content": "hi there"}], Sampling(max_tokens=10), 1)

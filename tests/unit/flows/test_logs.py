@@ -10,7 +10,7 @@ import pytest
 
 from flows.logs import JSON_ENVIRONMENT, LogFormat, as_json, for_people
 
-COMMAND = [sys.executable, "-c", "from flows.cli import main; main()"]
+COMMAND = [sys.executable, "-c", "from parrot_cli.main import main; main()"]
 PREFECT = """
 import logging, warnings
 from prefect.logging import get_logger

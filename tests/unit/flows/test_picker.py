@@ -1,11 +1,11 @@
 from pathlib import Path
 
 from flows.picker import offering, open_runs
+from parrot_core.execution.runner import begin_run
 from parrot_core.lake.lake import Lake
-from parrot_core.pipeline import STAGE_SPECS
-from parrot_core.runner import begin_run
-from tests.finished_run import publish
-from tests.recipes import minimal_recipe
+from parrot_core.stages.registry import STAGE_SPECS
+from tests.support.lakes.finished_run import publish
+from tests.support.lakes.recipes import minimal_recipe
 
 
 def test_only_runs_that_lack_something_are_offered(tmp_path: Path) -> None:

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from parrot_core.lake.run_records import report_file
-from parrot_core.stage import Run
-from tests.finished_run import RUN, full_run
-from tests.recipes import minimal_recipe
+from parrot_core.stages.base import Run
+from tests.support.lakes.finished_run import RUN, full_run
+from tests.support.lakes.recipes import minimal_recipe
 
 
 def test_the_report_is_in_the_lake_and_its_markdown_an_artifact(

@@ -12,10 +12,10 @@ import pytest
 
 from flows import stages
 from parrot_core.errors import StorageError
-from parrot_core.pipeline import stage_named
-from parrot_core.runner import OpenStage, begin_run
-from tests.recipes import minimal_recipe
-from tests.run_log import RunLog
+from parrot_core.execution.runner import OpenStage, begin_run
+from parrot_core.stages.registry import stage_named
+from tests.support.lakes.recipes import minimal_recipe
+from tests.support.lakes.run_log import RunLog
 
 
 def watch(folder: Path, monkeypatch: pytest.MonkeyPatch, looks: int) -> None:

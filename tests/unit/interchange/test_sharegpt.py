@@ -7,14 +7,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from parrot_core.engines.types import Message
-from parrot_core.ingest.clean import CleanSession, Rejection, clean
-from parrot_core.ingest.layouts import SHAREGPT, Misfit
-from parrot_core.ingest.sources import open_source
 from parrot_core.interchange.export import export
 from parrot_core.interchange.formats.sharegpt import record
 from parrot_core.lake.lake import Lake
 from parrot_core.recipe import Ingest
-from tests.finished_run import RUN, full_run
+from parrot_core.stages.ingest.clean import CleanSession, Rejection, clean
+from parrot_core.stages.ingest.layouts import SHAREGPT, Misfit
+from parrot_core.stages.ingest.sources import open_source
+from tests.support.lakes.finished_run import RUN, full_run
 
 KEEP_ALL = Ingest(sources=("x",), languages=(), min_turns=1)
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=60)

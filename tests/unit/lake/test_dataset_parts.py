@@ -8,14 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from parrot_core.errors import CorruptFile, StorageError
+from parrot_core.execution.shard_work import rows_of
 from parrot_core.lake.lake import DatasetVersion, Lake, version_folder
 from parrot_core.lake.manifest import Accounting, Fingerprint, Manifest
 from parrot_core.lake.run_records import utc_now
 from parrot_core.lake.shard_writer import ParquetFiles
 from parrot_core.lake.storage import Storage
 from parrot_core.schemas import SEEDS
-from parrot_core.shard_work import rows_of
-from parrot_core.stage import Slice
+from parrot_core.stages.base import Slice
 
 ROWS = 2500  # three row groups
 

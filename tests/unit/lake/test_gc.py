@@ -5,15 +5,15 @@ from typing import Any
 import pytest
 
 from parrot_core.errors import StorageError
+from parrot_core.execution.runner import begin_run, run_shard
 from parrot_core.lake import gc
 from parrot_core.lake.holder import Holder, this_process
 from parrot_core.lake.lake import Lake
 from parrot_core.lake.leases import Lease, LeaseTimes, take
 from parrot_core.lake.run_records import StageRecords
-from parrot_core.runner import begin_run, run_shard
-from parrot_core.stage import Run
-from tests.recipes import minimal_recipe
-from tests.toy_stages import SeedStage, drive
+from parrot_core.stages.base import Run
+from tests.support.lakes.recipes import minimal_recipe
+from tests.support.lakes.toy_stages import SeedStage, drive
 
 ELSEWHERE = Holder(worker="far:1", boot="another machine", pids="pid:[1]", pid=1, started=1)
 LOSER = "shards/00000-aaaaaaaaaaaa-0.parquet"

@@ -7,17 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from flows.launch import run_recipe
-from parrot_core.dialogue.stage import SynthesizeStage
-from parrot_core.engines.limits import Limiter
+from parrot_cli.launch import run_recipe
+from parrot_core.engines.limits.limits import Limiter
 from parrot_core.errors import RunPaused
+from parrot_core.execution.runner import begin_run, wait_while_paused
 from parrot_core.lake.pauses import Pauses
 from parrot_core.lake.storage import Storage
 from parrot_core.recipe import Limits
-from parrot_core.runner import begin_run, wait_while_paused
-from tests.fake_api import Reply, serving
-from tests.recipes import minimal_recipe
-from tests.toy_stages import SeedStage, drive, synthesis
+from parrot_core.stages.synthesis.stage import SynthesizeStage
+from tests.support.lakes.recipes import minimal_recipe
+from tests.support.lakes.toy_stages import SeedStage, drive, synthesis
+from tests.support.servers.fake_api import Reply, serving
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 

@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from parrot_core.attempts import pardon_all
-from parrot_core.dialogue.stage import SynthesizeStage
-from parrot_core.engines.limits import Budget
+from parrot_core.engines.limits.limits import Budget
 from parrot_core.errors import PartiallyFailed, ShardQuarantined, StorageError
+from parrot_core.execution.attempts import pardon_all
+from parrot_core.execution.runner import begin_run, open_stage, plan_stage, run_shard
 from parrot_core.lake.holder import this_process
 from parrot_core.lake.leases import Lease, LeaseTimes, take
 from parrot_core.lake.quarantine import Quarantine
@@ -16,11 +16,11 @@ from parrot_core.lake.run_records import StageRecords
 from parrot_core.lake.storage import Storage
 from parrot_core.monitor.reader import read_run
 from parrot_core.monitor.state import StageSpec
-from parrot_core.runner import begin_run, open_stage, plan_stage, run_shard
-from parrot_core.stage import Run
-from tests.fake_api import serving
-from tests.recipes import minimal_recipe
-from tests.toy_stages import SeedStage, drive, synthesis
+from parrot_core.stages.base import Run
+from parrot_core.stages.synthesis.stage import SynthesizeStage
+from tests.support.lakes.recipes import minimal_recipe
+from tests.support.lakes.toy_stages import SeedStage, drive, synthesis
+from tests.support.servers.fake_api import serving
 
 NOW = "2026-01-01T00:00:00+00:00"
 

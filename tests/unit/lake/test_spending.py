@@ -1,14 +1,14 @@
 import asyncio
 from pathlib import Path
 
-from parrot_core.dialogue.stage import SynthesizeStage
-from parrot_core.engines.limits import Budget
+from parrot_core.engines.limits.limits import Budget
+from parrot_core.execution.runner import open_stage, unfinished
 from parrot_core.lake.journal import Entry, Journal
 from parrot_core.lake.run_records import StageRecords
 from parrot_core.lake.spending import Spending
-from parrot_core.runner import open_stage, unfinished
-from tests.fake_api import serving
-from tests.toy_stages import drive, synthesis
+from parrot_core.stages.synthesis.stage import SynthesizeStage
+from tests.support.lakes.toy_stages import drive, synthesis
+from tests.support.servers.fake_api import serving
 
 
 def entry(key: str, usd: float) -> Entry:

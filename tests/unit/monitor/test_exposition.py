@@ -8,13 +8,13 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
+from parrot_core.execution.runner import ask_for, open_run
 from parrot_core.lake.lake import Lake
 from parrot_core.lake.manifest import EngineUsage
 from parrot_core.monitor import StageSpec
 from parrot_core.monitor.exposition import RunCollector
-from parrot_core.pipeline import STAGE_SPECS, stages_until
-from parrot_core.runner import ask_for, open_run
-from tests.finished_run import (
+from parrot_core.stages.registry import STAGE_SPECS, stages_until
+from tests.support.lakes.finished_run import (
     NOW,
     RECIPE,
     RUN,
@@ -27,7 +27,7 @@ from tests.finished_run import (
     publish,
     receipt,
 )
-from tests.recipes import minimal_recipe
+from tests.support.lakes.recipes import minimal_recipe
 
 
 class Scrape:

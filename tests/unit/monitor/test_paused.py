@@ -6,11 +6,21 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from flows.estimate import render_shards
-from flows.terminal import PlainProgress, render_live, render_status
+from parrot_cli.forecast_view import render_shards
+from parrot_cli.run_view import PlainProgress, render_live, render_status
 from parrot_core.lake.lake import Lake
 from parrot_core.monitor import RunState, read_run
-from tests.finished_run import NOW, RUN, STAGES, ago, begin, failure, plan, progress, receipt
+from tests.support.lakes.finished_run import (
+    NOW,
+    RUN,
+    STAGES,
+    ago,
+    begin,
+    failure,
+    plan,
+    progress,
+    receipt,
+)
 
 REFUSES = "paused: provider of 'judge' refuses, HTTP 429 since 12:00:00 UTC, next try 12:05:00 UTC"
 BROKE = "paused: budget. $4.90 of $5.00 is spent; resume with --set budget_usd=10"

@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from parrot_core.errors import MissingRun
+from parrot_core.execution.runner import ask_for, begin_run, open_run
 from parrot_core.lake.lake import Lake
 from parrot_core.monitor import RunReader, RunState, StageState, list_runs, read_run
-from parrot_core.pipeline import stages_until
-from parrot_core.runner import ask_for, begin_run, open_run
-from tests.finished_run import (
+from parrot_core.stages.registry import stages_until
+from tests.support.lakes.finished_run import (
     NOW,
     RECIPE,
     RUN,
@@ -28,7 +28,7 @@ from tests.finished_run import (
     publish,
     receipt,
 )
-from tests.recipes import minimal_recipe
+from tests.support.lakes.recipes import minimal_recipe
 
 
 @pytest.fixture

@@ -8,18 +8,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from flows.terminal import render_status
+from parrot_cli.run_view import render_status
 from parrot_core.errors import ParrotError, StorageError, UserError
-from parrot_core.evaluation.report import build_report
+from parrot_core.execution.runner import begin_run, open_run
 from parrot_core.lake.lake import Lake
 from parrot_core.lake.storage import Storage
 from parrot_core.monitor.reader import read_run
-from parrot_core.pipeline import STAGE_SPECS
-from parrot_core.runner import begin_run, open_run
-from parrot_core.stage import ShardWork
-from tests.finished_run import NOW, RUN, begin, failure, plan, publish
-from tests.recipes import minimal_recipe
-from tests.toy_stages import SeedStage, drive
+from parrot_core.report.html_report import build_report
+from parrot_core.stages.base import ShardWork
+from parrot_core.stages.registry import STAGE_SPECS
+from tests.support.lakes.finished_run import NOW, RUN, begin, failure, plan, publish
+from tests.support.lakes.recipes import minimal_recipe
+from tests.support.lakes.toy_stages import SeedStage, drive
 
 OUTSIDE = ("../../evil", "..", "/tmp/abs", "a/b", "a\0b", "a\nb", "", ".hidden", "é", "a" * 101)
 MARKUP = '<script>alert(1)</script><img src=x onerror="alert(2)">{{ 7*7 }}{% raw %}'

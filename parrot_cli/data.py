@@ -1,0 +1,111 @@
+"""Commands about data itself: ``parrot stats`` and ``parrot export``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from parrot_cli.options import DEFAULT_LAKE, AsJson, LakeHere
+from parrot_core.errors import UserError
+from parrot_core.lake.lake import Lake
+
+out = Console()
+
+
+def stats(
+    what: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="WHAT...",
+            help="NAME[@VERSION][:SPLIT] of the lake, or a file, folder or URL of sessions.",
+        ),
+    ],
+    lake: LakeHere = DEFAULT_LAKE,
+    seed: Annotated[int, typer.Option(help="Of samples and intervals.")] = 42,
+    sample: Annotated[
+        int | None, typer.Option(min=2, help="Measure so many sessions only, drawn at random.")
+    ] = None,
+    tokenizer: Annotated[
+        str, typer.Option(help="'words', or a model: folder, package:// or Hugging Face id.")
+    ] = "words",
+    human: Annotated[
+        str | None,
+        typer.Option(
+            metavar="WHAT",
+            help="Human sessions to tell from. Default: the held-out ones of a version's run.",
+        ),
+    ] = None,
+    no_human: Annotated[bool, typer.Option("--no-human", help="No human-likeness.")] = False,
+    asker: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODEL",
+            help="Also Parrot-Ask's own perplexity: NAME[@VERSION] of the lake, or a folder.",
+        ),
+    ] = None,
+    asker_queries: Annotated[
+        int, typer.Option(min=2, help="Follow-up queries that the asker scores, a side.")
+    ] = 60,
+    judge: Annotated[
+        str | None,
+        typer.Option(metavar="ENGINE", help="Also ask this engine of the recipe; it may cost."),
+    ] = None,
+    recipe: Annotated[
+        Path | None, typer.Option(help="Where ENGINE is. Default: the version's run's recipe.")
+    ] = None,
+    judge_queries: Annotated[int, typer.Option(min=1, help="Queries to judge, a set.")] = 200,
+    html: Annotated[Path | None, typer.Option(help="Write a page with plots.")] = None,
+    output: Annotated[Path | None, typer.Option("--out", help="Write the JSON here.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Measure sessions: turns, lengths, context, Self-ROUGE, diversity, human-likeness.
+
+    Several sets stand side by side, with the paper's Table 1.
+    """
+    from parrot_cli import statistics_view as statistics
+
+    if human and no_human:
+        raise UserError("stats: --human and --no-human exclude each other")
+    wanted = statistics.Wanted(
+        what=tuple(what),
+        seed=seed,
+        sample=sample,
+        tokenizer=tokenizer,
+        human="" if no_human else human,
+        asker=asker,
+        asker_queries=asker_queries,
+        judge=judge,
+        recipe=recipe,
+        judge_queries=judge_queries,
+    )
+    found = statistics.measure(Lake(lake), wanted, Console(stderr=True, quiet=as_json))
+    statistics.write(found, html, output)
+    if as_json:
+        out.print_json(data=[each.model_dump(mode="json") for each in found])
+        return
+    out.print(statistics.render(found))
+    for file in filter(None, (html, output)):
+        out.print(f"written: {file.absolute()}", markup=False, soft_wrap=True)
+
+
+def export(
+    what: Annotated[
+        str, typer.Argument(metavar="NAME[@VERSION]", help="Default: the newest version.")
+    ],
+    to: Annotated[str, typer.Option("--to", help="Folder or URL to write to.")],
+    format: Annotated[str, typer.Option("--format", help="hf, sharegpt, trl or parquet.")] = "hf",
+    force: Annotated[bool, typer.Option("--force", help="Replace what is there.")] = False,
+    lake: LakeHere = DEFAULT_LAKE,
+    as_json: AsJson = False,
+) -> None:
+    """Write a version for others: a Hugging Face dataset, ShareGPT JSON, TRL JSONL, Parquet."""
+    from parrot_cli import export_view as exporting
+
+    done = exporting.export(
+        Lake(lake), what, to, format, force=force, console=Console(stderr=True, quiet=as_json)
+    )
+    if as_json:
+        out.print_json(data=done.to_json())
+    else:
+        out.print(exporting.render(done), markup=False, soft_wrap=True)

@@ -1,0 +1,46 @@
+"""``parrot export`` in the terminal: a progress bar, then what was written where."""
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+from parrot_core.errors import UserError
+from parrot_core.interchange.export import Exported
+from parrot_core.interchange.export import export as write
+from parrot_core.lake.lake import Lake
+from parrot_core.schemas import DATASETS
+from parrot_core.text.sanitise import one_line
+from parrot_core.text.wording import plural
+
+
+def export(
+    lake: Lake, what: str, to: str, format: str, *, force: bool, console: Console
+) -> Exported:
+    """Export ``NAME[@VERSION]``.
+
+    Raises:
+        UserError: nothing of that name, or a place that isn't free.
+    """
+    name, _, wanted = what.partition("@")
+    if name not in DATASETS:
+        raise UserError(f"'{what}' is no dataset; expected one of {', '.join(DATASETS)}")
+    if not wanted:
+        published = [m for m in lake.versions() if m.name == name and m.kind == "dataset"]
+        if not published:
+            raise UserError(f"{lake.url}: no version of '{name}' is published")
+        wanted = published[0].version
+    version = lake.dataset(name, wanted)
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, console=console, transient=True) as shown:
+        rows = sum(entry.rows for entry in version.manifest.files)
+        task = shown.add_task(one_line(f"{name}@{wanted}", 60), total=rows)
+        return write(
+            lake, version, to, format, force=force, progress=lambda n: shown.advance(task, n)
+        )
+
+
+def render(done: Exported) -> str:
+    """One line a file, then where they are."""
+    lines = [f"{file.path}: {plural(file.rows, 'row')}" for file in done.files]
+    size = f"{done.bytes / 1e6:,.1f} MB"
+    total = f"{done.version} as {done.format}: {plural(done.rows, 'row')}, {size} in {done.url}"
+    return "\n".join([*lines, total])

@@ -1,0 +1,160 @@
+"""Commands about what the lake holds: ``parrot versions``, ``show``, ``verify`` and ``gc``."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from parrot_cli.options import DEFAULT_LAKE, AsJson, LakeHere
+from parrot_core.errors import UserError
+from parrot_core.lake.lake import DatasetVersion, Lake
+from parrot_core.lake.manifest import Manifest
+
+out = Console()
+err = Console(stderr=True, highlight=False)
+
+
+def register(app: typer.Typer) -> None:
+    """Add them to the ``parrot`` command."""
+    for command in (versions, show, verify):
+        app.command()(command)
+    app.command("gc")(collect_garbage)
+
+
+def versions(
+    name: Annotated[str | None, typer.Argument(help="Only this dataset or model.")] = None,
+    lake: LakeHere = DEFAULT_LAKE,
+    as_json: AsJson = False,
+) -> None:
+    """List the published versions of datasets and models."""
+    found = [m for m in Lake(lake).versions() if name in (None, m.name)]
+    if as_json:
+        out.print_json(data=[_brief(manifest) for manifest in found])
+        return
+    table = Table("name", "version", "kind", "rows", "rejects", "size", "published (UTC)")
+    for manifest in found:
+        brief = _brief(manifest)
+        rows = f"{brief['rows']:,}" if manifest.kind == "dataset" else ""
+        rejects = f"{brief['rejected']:,}" if manifest.kind == "dataset" else ""
+        table.add_row(
+            *(manifest.name, manifest.version, manifest.kind, rows, rejects),
+            *(f"{brief['bytes'] / 1e6:,.1f} MB", manifest.created_at[:16].replace("T", " ")),
+        )
+    out.print(table if found else f"{lake} holds no published version yet")
+
+
+def show(
+    what: Annotated[str, typer.Argument(metavar="NAME[@VERSION]", help="Default: the newest.")],
+    lake: LakeHere = DEFAULT_LAKE,
+    rows: Annotated[int, typer.Option(help="Print so many rows.", min=0)] = 0,
+    rejects: Annotated[
+        bool, typer.Option("--rejects", help="Rows of the rejects instead.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show a version: its accounts, inputs, usage and metrics, and rows if asked."""
+    from parrot_cli.summary import render_version
+
+    version = _version(Lake(lake), what)
+    sample: list[dict[str, Any]] = []
+    if rows and isinstance(version, DatasetVersion):
+        source = version.rejects() if rejects else version.rows()
+        sample = [row for row, _ in zip(source, range(rows), strict=False)]
+    if as_json:
+        out.print_json(data={**version.manifest.model_dump(mode="json"), "sample": sample})
+    else:
+        out.print(render_version(version.manifest, version.url, sample))
+
+
+def verify(
+    what: Annotated[
+        str | None, typer.Argument(metavar="NAME[@VERSION]", help="Default: the newest.")
+    ] = None,
+    everything: Annotated[bool, typer.Option("--all", help="All published versions.")] = False,
+    lake: LakeHere = DEFAULT_LAKE,
+    as_json: AsJson = False,
+) -> None:
+    """Check every file of a version against its manifest; exit code 1 if anything is wrong.
+
+    Finds missing files, flipped bits, files that no manifest names, accounts that don't close.
+    """
+    from parrot_cli import upkeep
+    from parrot_core.lake.verify import manifests
+
+    if everything == (what is not None):
+        raise UserError("verify: name a version, or give --all")
+    opened = Lake(lake)
+    wanted, problems = manifests(opened) if what is None else ([_manifest(opened, what)], [])
+    problems += upkeep.verify(opened, wanted, Console(stderr=True, quiet=as_json))
+    if as_json:
+        out.print_json(data=upkeep.verified_json(wanted, problems))
+    else:
+        for problem in problems:
+            err.print(str(problem), markup=False, soft_wrap=True)
+        for manifest in wanted:
+            label = f"{manifest.name}@{manifest.version}"
+            files = len(manifest.files) + len(manifest.reject_files)
+            wrong = sum(problem.version == label for problem in problems)
+            out.print(f"{label}: {files} files, {wrong} problems", markup=False)
+    raise typer.Exit(1 if problems else 0)
+
+
+def collect_garbage(
+    lake: LakeHere = DEFAULT_LAKE,
+    yes: Annotated[bool, typer.Option("--yes", help="Remove it; else it is only shown.")] = False,
+    grace: Annotated[
+        str,
+        typer.Option(
+            metavar="TIME", help="Leave runs alone in which something was written so recently."
+        ),
+    ] = "1h",
+    as_json: AsJson = False,
+) -> None:
+    """Show what no published version and no resumed run needs; remove it with --yes."""
+    from parrot_cli import upkeep
+    from parrot_core.lake.gc import collect
+
+    opened = Lake(lake)
+    found = collect(opened, upkeep.grace_in(grace), datetime.now(UTC))
+    if not as_json:
+        upkeep.show_garbage(out, opened, found)
+    if yes:
+        upkeep.remove(opened, found, Console(stderr=True, quiet=as_json))
+    if as_json:
+        out.print_json(data=upkeep.garbage_json(opened, found, removed=yes))
+    elif found.garbage:
+        size = upkeep.size(found.bytes)
+        out.print(f"removed {size}" if yes else f"{size} to remove: run it again with --yes")
+
+
+def _manifest(lake: Lake, what: str) -> Manifest:
+    """The version that ``NAME[@VERSION]`` means."""
+    name, _, wanted = what.partition("@")
+    published = lake.versions()
+    found = [m for m in published if m.name == name and wanted in ("", m.version)]
+    if not found:
+        have = ", ".join(sorted({f"{m.name}@{m.version}" for m in published})) or "none"
+        raise UserError(f"'{what}' is not a published version (published: {have})")
+    return found[0]
+
+
+def _version(lake: Lake, what: str) -> Any:
+    newest = _manifest(lake, what)
+    opener = lake.dataset if newest.kind == "dataset" else lake.model
+    return opener(newest.name, newest.version)
+
+
+def _brief(manifest: Manifest) -> dict[str, Any]:
+    return {
+        "name": manifest.name,
+        "version": manifest.version,
+        "kind": manifest.kind,
+        "rows": manifest.accounting.rows_out,
+        "rejected": manifest.accounting.rows_rejected,
+        "bytes": sum(entry.bytes for entry in manifest.files),
+        "created_at": manifest.created_at,
+        "inputs": manifest.inputs,
+        "usd": manifest.usd,
+    }

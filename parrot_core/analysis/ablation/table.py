@@ -1,0 +1,138 @@
+"""The table of an ablation: each cell's scores beside the paper's."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from parrot_core.analysis.ablation.matrix import Matrix
+from parrot_core.analysis.ablation.paper_tables import PaperTable, paper_tables
+from parrot_core.analysis.ablation.plan import CellPlan
+from parrot_core.analysis.results.scores import judge_note
+from parrot_core.lake.lake import Lake
+from parrot_core.stages.evaluation.summary import Judged, summarise
+from parrot_core.text.text_table import Grid
+
+FIRST_TURNS = 2
+"""MT-Bench has two turns: our first two stand beside it, all of ours beside MT-Bench++."""
+COLUMNS = ("first_turns", "all_turns")
+_READ = ("subject", "source_ids", "category", "turn", "score", "judge_model")
+
+
+def ablation_folder(name: str) -> str:
+    """Where an ablation's tables are kept in the lake."""
+    return f"ablations/{name}"
+
+
+def ablation_result(
+    matrix: Matrix, plans: Sequence[CellPlan], failures: Mapping[str, str], lake: Lake
+) -> dict[str, Any]:
+    """Everything an ablation has found, as JSON.
+
+    Args:
+        matrix: the cells.
+        plans: what they ran.
+        failures: why a cell failed, by its name.
+        lake: holds the judgments.
+    """
+    published = paper_tables()
+    table = published.tables[matrix.table] if matrix.table else None
+    judges: set[str] = set()
+    cells = []
+    for plan in plans:
+        scored = matrix.judged and plan.name not in failures
+        found = _scores(plan, lake, judges) if scored else {}
+        cells.append(
+            {
+                "cell": plan.name,
+                "label": plan.label,
+                "run": plan.run,
+                "made": list(plan.makes),
+                "shared": dict(plan.pins),
+                "failure": failures.get(plan.name),
+                "paper": _paper(table, plan.paper, published.columns),
+                "scores": found,
+            }
+        )
+    judge = ", ".join(sorted(judges))
+    return {
+        "name": matrix.name,
+        "title": table.title if table else matrix.name,
+        "source": published.source if table else None,
+        "paper_judge": published.judge if table else None,
+        "judge": judge,
+        "judge_note": judge_note(judge),
+        "questions": plans[0].recipe.evaluate.questions,
+        "cells": cells,
+    }
+
+
+def _paper(
+    table: PaperTable | None, row: str | None, columns: Sequence[str]
+) -> dict[str, float] | None:
+    if table is None or row is None:
+        return None
+    return dict(zip(columns, table.rows[row].scores, strict=True))
+
+
+def _scores(plan: CellPlan, lake: Lake, judges: set[str]) -> dict[str, Any]:
+    """Mean scores with 95 % intervals over sessions: of the first two turns and of all."""
+    version = plan.recipe.inputs.get("judgments", plan.run)
+    read = lake.dataset("judgments", version).rows(_READ)
+    rows = [row for row in read if row["score"] is not None]
+    judges.update(str(row["judge_model"]) for row in rows if row["judge_model"])
+    judged = [Judged.from_row(row) for row in rows]
+    parts = ([each for each in judged if each.turn <= FIRST_TURNS], judged)
+    found: dict[str, Any] = {}
+    for column, answers in zip(COLUMNS, parts, strict=True):
+        for summary in summarise(answers, plan.recipe.seed):
+            if summary.subject == plan.label:
+                found[column] = summary.to_json()
+    return found
+
+
+def ablation_grid(result: Mapping[str, Any]) -> Grid:
+    """One line a cell: the paper's scores, then ours with their intervals."""
+    papers = [cell["paper"] for cell in result["cells"] if cell["paper"]]
+    columns = list(papers[0]) if papers else []
+    rows = []
+    for cell in result["cells"]:
+        published = [f"{cell['paper'][name]:.2f}" if cell["paper"] else "–" for name in columns]
+        if cell["failure"]:
+            ours = (f"failed: {cell['failure']}", "", "")
+        else:
+            estimates = [cell["scores"].get(name, {}).get("overall") for name in COLUMNS]
+            n = estimates[1]["n"] if estimates[1] else 0
+            ours = (_shown(estimates[0]), _shown(estimates[1]), str(n))
+        rows.append((cell["label"], *published, *ours))
+    header = (
+        "cell",
+        *(f"paper: {name}" for name in columns),
+        f"ours: turns 1–{FIRST_TURNS}",
+        "ours: all turns",
+        "answers",
+    )
+    return Grid(result["title"], header, tuple(rows))
+
+
+def ablation_markdown(result: Mapping[str, Any], more: Sequence[Grid] = ()) -> str:
+    """The tables as Markdown, with what to know before comparing them."""
+    parts = [f"# {result['name']}\n", ablation_grid(result).markdown(), f"{notes(result)}\n"]
+    return "\n".join([*parts, *(grid.markdown() for grid in more)])
+
+
+def notes(result: Mapping[str, Any]) -> str:
+    """Where the numbers are from, in a few sentences."""
+    said = [f"Ours: {result['questions']}, judged by {result['judge'] or 'nobody yet'}; in"]
+    said.append("brackets 95 % bootstrap intervals over sessions.")
+    if result["source"]:
+        said.append(f"The paper's: {result['source']}, judged by {result['paper_judge']}; without")
+        said.append("intervals. Only differences within a column can be compared.")
+    return " ".join([*said, result["judge_note"]]).strip()
+
+
+def _shown(estimate: Mapping[str, Any] | None) -> str:
+    if estimate is None:
+        return "–"
+    mean = f"{estimate['mean']:.2f}"
+    if estimate["low"] is None:
+        return mean
+    return f"{mean} [{estimate['low']:.2f}, {estimate['high']:.2f}]"

@@ -1,0 +1,122 @@
+"""Real conversations cut before a human's follow-up: what the proof of an asker asks about."""
+
+from collections import Counter
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+
+from parrot_core.analysis.statistics.sampling import Draw, lot
+from parrot_core.analysis.statistics.session import Session
+from parrot_core.context.detect import rules_language
+from parrot_core.engines.types import Message
+from parrot_core.stages.ingest.layouts import parse_id
+from parrot_core.text.control_tokens import find_control_token
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """A conversation up to an assistant's answer, and what the human asked next."""
+
+    id: str  # "<session>/t<turn>", the turn being that of the query
+    session: str  # the whole one that a part belongs to
+    language: str | None
+    turn: int
+    history: tuple[Message, ...]
+    query: str
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What fits: whole turns are left out beyond it, oldest first, for all writers alike."""
+
+    contexts: int = 200
+    history_chars: int = 3000
+    query_chars: int = 1500  # of the human's own follow-up
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """The contexts that were drawn, and the sessions that gave none, by reason."""
+
+    contexts: tuple[Context, ...]
+    sessions: int
+    left_out: dict[str, int]
+
+
+def draw_contexts(
+    sessions: Iterable[Session], learned: Collection[str], bounds: Bounds, seed: int
+) -> Drawn:
+    """Draw one follow-up of each held-out session, so that contexts are independent.
+
+    Args:
+        sessions: held-out human sessions.
+        learned: ids of sessions that a model under test has learned from; they are left out.
+        bounds: how many, and how long.
+        seed: of the draws.
+
+    Returns:
+        Accounts close: every session gives a context or is in ``left_out``: ``learned``,
+        ``no_follow_up``, ``unfit`` (no follow-up is short enough, in a language that the rules
+        read, free of control tokens and after an answer), ``same_session`` (another part of the
+        session was drawn), ``over_limit``.
+    """
+    left_out: Counter[str] = Counter()
+    by_session: dict[str, Context] = {}
+    count = 0
+    for session in sessions:
+        count += 1
+        if session.id in learned:
+            left_out["learned"] += 1
+            continue
+        if session.turns < 2:
+            left_out["no_follow_up"] += 1
+            continue
+        context = _one_of(session, bounds, seed)
+        if context is None:
+            left_out["unfit"] += 1
+            continue
+        there = by_session.get(context.session)
+        if there is not None:
+            left_out["same_session"] += 1
+            context = min(there, context, key=lambda each: lot(seed, "part", each.id))
+        by_session[context.session] = context
+    draw: Draw[Context] = Draw(bounds.contexts, seed, "contexts")
+    for name, context in by_session.items():
+        draw.offer(name, context)
+    drawn = tuple(draw.items())
+    left_out["over_limit"] += len(by_session) - len(drawn)
+    return Drawn(drawn, count, {reason: n for reason, n in sorted(left_out.items()) if n})
+
+
+def _one_of(session: Session, bounds: Bounds, seed: int) -> Context | None:
+    """The follow-up with the lowest lot among those that fit."""
+    turns = range(2, session.turns + 1)
+    for turn in sorted(turns, key=lambda turn: lot(seed, "turn", f"{session.id}/t{turn}")):
+        context = _cut(session, turn, bounds)
+        if context is not None:
+            return context
+    return None
+
+
+def _cut(session: Session, turn: int, bounds: Bounds) -> Context | None:
+    query = session.queries[turn - 1].strip()
+    history = _within(session.history(turn), bounds.history_chars)
+    fits = 0 < len(query) <= bounds.query_chars and rules_language(query, session.language)
+    if not fits or not history or history[-1]["role"] != "assistant":
+        return None
+    if any(find_control_token(text) for text in (query, *(m["content"] for m in history))):
+        return None
+    whole = parse_id(session.id).base
+    return Context(f"{session.id}/t{turn}", whole, session.language, turn, history, query)
+
+
+def _within(history: tuple[Message, ...], most: int) -> tuple[Message, ...]:
+    """The newest whole turns that have at most so many characters together."""
+    kept: tuple[Message, ...] = ()
+    chars = 0
+    for position in range(len(history) - 1, -1, -1):
+        chars += len(history[position]["content"])
+        if chars > most:
+            break
+        if history[position]["role"] == "user":
+            kept = history[position:]
+    return kept

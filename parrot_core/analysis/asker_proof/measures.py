@@ -1,0 +1,134 @@
+"""What follow-ups are like: dependent on the conversation or not, usable or not; and compared."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from parrot_core.analysis.asker_proof.contexts import Context
+from parrot_core.analysis.statistics.human import FollowUps, human_likeness
+from parrot_core.analysis.statistics.sampling import ratio, ratio_difference
+from parrot_core.analysis.statistics.session import Session
+from parrot_core.analysis.statistics.values import Figure
+from parrot_core.context import detect
+from parrot_core.recipe import Filter
+from parrot_core.stages.filters import RULES, first_failure
+from parrot_core.stages.filters.rule import Turn
+from parrot_core.text.similarity import tokens
+
+EMPTY = "empty_query"
+AS_ASSISTANT = ("role_confusion", "answers", "refusal")
+"""Rules of ``filters`` that see a query whose writer speaks as the assistant."""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One query as the rules see it."""
+
+    depends: bool
+    refused: str | None  # the first of the recipe's filter rules that it fails
+    as_assistant: bool
+    question: bool  # holds a question mark
+    words: int
+
+    @property
+    def asks(self) -> bool:
+        """Whether it is a question that a user might have put: the filters keep it."""
+        return self.question and not self.refused
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """A measure over contexts: the sum of ``above`` over the sum of ``below``."""
+
+    title: str
+    above: Callable[[Look], float]
+    below: Callable[[Look], float] = lambda look: 1
+    percent: bool = True
+
+
+SHARES: Mapping[str, Share] = {
+    "depends": Share("context-dependent", lambda look: look.depends),
+    "depends_usable": Share(
+        "context-dependent, of those the filters keep",
+        lambda look: look.depends and not look.refused,
+        lambda look: not look.refused,
+    ),
+    "depends_question": Share(
+        "asks a context-dependent question", lambda look: look.asks and look.depends
+    ),
+    "self_contained_question": Share(
+        "asks a self-contained question", lambda look: look.asks and not look.depends
+    ),
+    "questions_depend": Share(
+        "context-dependent, of its questions",
+        lambda look: look.asks and look.depends,
+        lambda look: look.asks,
+    ),
+    "usable": Share("kept by the filters", lambda look: not look.refused),
+    "as_assistant": Share("speaks as the assistant", lambda look: look.as_assistant),
+    "question": Share("has a question mark", lambda look: look.question),
+    "words": Share("words", lambda look: look.words, percent=False),
+}
+
+
+def look_at(context: Context, text: str, settings: Filter) -> Look:
+    """Apply the detector and the filters to one query after its context."""
+    turn = Turn(text, context.history)
+    failure = first_failure(text, context.history, settings) if text else (EMPTY, "")
+    return Look(
+        depends=bool(text and detect(text, context.history, context.language).depends),
+        refused=failure[0] if failure else None,
+        as_assistant=any(RULES[name].check(turn, settings) for name in AS_ASSISTANT),
+        question="?" in text or "？" in text,
+        words=len(tokens(text)),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A figure with its 95 % bootstrap interval over sessions, where it has one."""
+
+    value: float | None
+    low: float | None
+    high: float | None
+
+
+def estimates(looks: Sequence[Look], seed: int) -> dict[str, Estimate]:
+    """Every measure of one writer; each context is from a session of its own."""
+    return {name: Estimate(*ratio(*_parts(looks, name), seed)) for name in SHARES}
+
+
+def differences(looks: Sequence[Look], others: Sequence[Look], seed: int) -> dict[str, Estimate]:
+    """Every measure of one writer less the other's, paired: the same contexts are drawn of both."""
+    return {
+        name: Estimate(*ratio_difference(_parts(looks, name), _parts(others, name), seed))
+        for name in SHARES
+    }
+
+
+def _parts(looks: Sequence[Look], name: str) -> tuple[list[float], list[float]]:
+    share = SHARES[name]
+    return [float(share.above(look)) for look in looks], [
+        float(share.below(look)) for look in looks
+    ]
+
+
+def refusals(looks: Sequence[Look]) -> dict[str, int]:
+    """How many queries each filter rule refuses first."""
+    return dict(Counter(look.refused for look in looks if look.refused).most_common())
+
+
+def told_apart(
+    contexts: Sequence[Context], texts: Sequence[str], seed: int
+) -> tuple[Figure, tuple[str, ...]]:
+    """The AUC of a classifier that tells a writer's queries from the humans' in the same places.
+
+    Raises:
+        UserError: scikit-learn isn't installed.
+    """
+    sides = [FollowUps(seed), FollowUps(seed)]
+    for context, text in zip(contexts, texts, strict=True):
+        for side, query in zip(sides, (text, context.query), strict=True):
+            side.add(Session(context.session, context.language, ("", query), ("", "")))
+    found = human_likeness(sides[0], sides[1], seed)
+    return found.figures[0], found.notes

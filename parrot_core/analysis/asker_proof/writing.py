@@ -1,0 +1,101 @@
+"""Let a trained asker and a model that is told to play the user write the next query."""
+
+import asyncio
+from collections.abc import Sequence
+
+from parrot_core.analysis.asker_proof.contexts import Context
+from parrot_core.engines.connection import open_engines
+from parrot_core.engines.in_flight import in_flight
+from parrot_core.engines.limits.budget import Budget
+from parrot_core.engines.types import ChatModel, Message, RowError
+from parrot_core.lake.journal import Journal
+from parrot_core.lake.run_records import StageRecords
+from parrot_core.recipe import Sampling
+from parrot_core.stages.base import Run
+from parrot_core.telemetry.progress import NOBODY, Told
+
+STAGE = "prove"
+"""Where the journal lies in the run's records, so that the run's budget counts what it cost."""
+_JOURNAL_DELAY_S = 0.2
+_AT_ONCE = 16
+
+_SPEAKERS = {"system": "System", "user": "User", "assistant": "Assistant"}
+ROLE_PLAY = """\
+You are playing the role of a user who talks with an AI assistant. The conversation so far:
+
+{transcript}
+
+Write the next message that the user sends to the assistant. Write only that message, in the \
+user's own words and language, with no introduction and no answer to it."""
+"""What an instruct model is told, after the paper's comparison with a ChatGPT that plays the user.
+
+As one message with a transcript: with the roles swapped in the chat itself a small model takes
+the assistant's answer for a request.
+"""
+
+
+def role_play(history: Sequence[Message]) -> list[Message]:
+    """The conversation as an instruct model sees it that is told to play the user."""
+    said = (f"{_SPEAKERS[message['role']]}: {message['content']}" for message in history)
+    return [{"role": "user", "content": ROLE_PLAY.format(transcript="\n\n".join(said))}]
+
+
+def write_queries(
+    run: Run,
+    contexts: Sequence[Context],
+    asker: str,
+    instruct: str,
+    sampling: Sampling,
+    told: Told = NOBODY,
+) -> tuple[list[str], list[str]]:
+    """Have both engines of the run's recipe write the next query of every context.
+
+    What they write is journaled under the run's records: it is never asked for twice.
+
+    Returns:
+        The asker's and the instruct model's queries, in the order of the contexts; an empty text
+        where an engine gave a context up.
+
+    Raises:
+        EngineError: an engine can't be reached, or the budget is reached.
+    """
+    with open_engines(run, [asker, instruct], Budget(run.recipe.budget_usd), STAGE) as engines:
+        folder = StageRecords(run.lake.storage, run.name, STAGE).journal_folder(0)
+        journal = Journal(run.lake.storage, folder, _JOURNAL_DELAY_S)
+        models = [engines.journaled(name, journal, 0) for name in (asker, instruct)]
+        try:
+            return asyncio.run(ask_both(contexts, models[0], models[1], sampling, told))
+        finally:
+            journal.close()
+
+
+async def ask_both(
+    contexts: Sequence[Context],
+    asker: ChatModel,
+    instruct: ChatModel,
+    sampling: Sampling,
+    told: Told = NOBODY,
+) -> tuple[list[str], list[str]]:
+    """See :func:`write_queries`; the asker gets the history itself, its template does the rest."""
+    written: dict[tuple[str, str], str] = {}
+
+    async def one(job: tuple[str, ChatModel, Context]) -> None:
+        who, model, context = job
+        messages = role_play(context.history) if who == "instruct" else list(context.history)
+        try:
+            sample = f"{context.id}/{STAGE}/{who}"
+            completion = await model.complete(messages, sampling, sample=sample)
+        except RowError:
+            return  # counted as an empty query
+        finally:
+            told.progress(1)
+        written[who, context.id] = completion.text.strip()
+
+    told.step("follow-ups: writing", 2 * len(contexts))
+    writers = (("asker", asker), ("instruct", instruct))
+    jobs = [(who, model, context) for context in contexts for who, model in writers]
+    await in_flight(jobs, 2 * _AT_ONCE, one)
+    asked, played = (
+        [written.get((who, context.id), "") for context in contexts] for who, _ in writers
+    )
+    return asked, played

@@ -1,0 +1,307 @@
+"""What changed between two runs: settings, counts, rows, distributions, models and scores.
+
+A stage that only one run has published is named and otherwise left out; so is a version that
+can't be read.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+from parrot_core.analysis.comparison.distributions import (
+    Distributions,
+    NumberShift,
+    ShareShift,
+    distributions,
+    number_shifts,
+    share_shifts,
+)
+from parrot_core.analysis.comparison.rows import RowsDifference, compare_rows
+from parrot_core.analysis.comparison.settings import SettingChange, setting_changes
+from parrot_core.analysis.results.findings import training_facts
+from parrot_core.analysis.results.paired import (
+    PairedScores,
+    judges_of,
+    paired_scores,
+    scored_answers,
+)
+from parrot_core.analysis.results.win_rates import win_rates
+from parrot_core.errors import ParrotError
+from parrot_core.lake.lake import Lake
+from parrot_core.lake.manifest import FileEntry
+from parrot_core.monitor import RunState, StageSpec, StageState, read_run
+
+CLOCKED = ("seconds", "tokens_per_s", "phase_seconds", "processes")
+"""Figures of a training that say how it ran, not what it made; they differ every time."""
+
+
+@dataclass(frozen=True, slots=True)
+class StageSide:
+    """One run's part of a stage that it has published or pinned."""
+
+    version: str
+    pinned: bool
+    rows_in: int
+    rows_out: int
+    rejected: Mapping[str, int]
+    usd: float
+    requests: int
+    tokens: int
+    turns: int | None = None
+
+    @classmethod
+    def of(cls, stage: StageState) -> "StageSide":
+        """Read it off the stage's state."""
+        return cls(
+            version=stage.version,
+            pinned=stage.status == "pinned",
+            rows_in=stage.rows_in,
+            rows_out=stage.rows_out,
+            rejected=dict(stage.rejected),
+            usd=stage.usd,
+            requests=sum(used.requests for used in stage.usage.values()),
+            tokens=stage.tokens,
+        )
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """What is counted: rows and turns out, and the rejects of each reason."""
+        turns = {} if self.turns is None else {"turns": self.turns}
+        rejects = {f"rejected, {why}": n for why, n in self.rejected.items() if n}
+        return {"in": self.rows_in, "out": self.rows_out, **turns, **rejects}
+
+
+@dataclass(frozen=True, slots=True)
+class FigureChange:
+    """A figure of a training in both runs; None where a run doesn't have it."""
+
+    name: str
+    a: float | None
+    b: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class StageDifference:
+    """A stage that both runs have published; ``same`` says that its files are the same ones."""
+
+    name: str
+    output: str
+    kind: str
+    a: StageSide
+    b: StageSide
+    same: bool
+    read: bool = True  # false where a version could not be read: then nothing is known
+    rows: RowsDifference | None = None
+    numbers: tuple[NumberShift, ...] = ()
+    shares: tuple[ShareShift, ...] = ()
+    figures: tuple[FigureChange, ...] = ()  # those that differ
+    files: tuple[str, ...] = ()  # of a model: those that differ
+
+    @property
+    def counts(self) -> dict[str, tuple[int, int]]:
+        """Every count in A and in B."""
+        a, b = self.a.counts, self.b.counts
+        return {name: (a.get(name, 0), b.get(name, 0)) for name in dict.fromkeys([*a, *b])}
+
+    @property
+    def empty(self) -> bool:
+        """Whether the stage made the same in both runs, at the same cost."""
+        return (
+            self.read
+            and all(before == after for before, after in self.counts.values())
+            and (self.rows is None or self.rows.empty)
+            and not self.files
+            and not self.figures
+            and self.a.usd == self.b.usd
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class RunDifference:
+    """Run A against run B; everything is read as "from A to B"."""
+
+    a: RunState
+    b: RunState
+    settings: tuple[SettingChange, ...] = ()
+    stages: tuple[StageDifference, ...] = ()
+    scores: Mapping[str, PairedScores] = field(default_factory=dict)
+    win_rates: tuple[FigureChange, ...] = ()
+    judges: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
+    missing: tuple[str, ...] = ()
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing changed; that a run is partial counts as a change if the other isn't."""
+        unlike = [s for s, t in zip(self.a.stages, self.b.stages, strict=True) if _unlike(s, t)]
+        return not (self.settings or unlike or any(not stage.empty for stage in self.stages))
+
+    def to_json(self) -> dict[str, Any]:
+        """As a JSON object."""
+        return {
+            "a": self.a.name,
+            "b": self.b.name,
+            "differ": not self.empty,
+            "settings": [change.to_json() for change in self.settings],
+            "stages": [_stage_json(stage) for stage in self.stages],
+            "scores": {
+                name: {"difference": each.difference.to_json(), "unpaired": list(each.unpaired)}
+                for name, each in self.scores.items()
+            },
+            "win_rates": [asdict(change) for change in self.win_rates],
+            "judges": [list(side) for side in self.judges],
+            "missing": list(self.missing),
+        }
+
+
+def difference(
+    lake: Lake, a: str, b: str, stages: Iterable[StageSpec], now: datetime
+) -> RunDifference:
+    """Read both runs and say what changed from ``a`` to ``b``.
+
+    Args:
+        lake: where both runs live.
+        a: name of the run that is compared with, such as yesterday's.
+        b: name of the run that is looked at.
+        stages: the pipeline, in order.
+        now: the present.
+
+    Raises:
+        MissingRun: the lake holds no run of one of the names.
+    """
+    specs = tuple(stages)
+    of_a, of_b = read_run(lake, a, specs, now), read_run(lake, b, specs, now)
+    missing: list[str] = []
+    found = []
+    for left, right in zip(of_a.stages, of_b.stages, strict=True):
+        missing += _unpublished(of_a, left, right) + _unpublished(of_b, right, left)
+        if left.published and right.published:
+            found.append(_stage(lake, left, right, missing))
+    scores, judges = _scores(lake, of_a, of_b, missing)
+    return RunDifference(
+        of_a,
+        of_b,
+        settings=setting_changes([of_a.header.recipe, of_b.header.recipe]),
+        stages=tuple(found),
+        scores=scores,
+        win_rates=_win_rates(of_a, of_b),
+        judges=judges,
+        missing=tuple(dict.fromkeys(missing)),
+    )
+
+
+def _unlike(a: StageState, b: StageState) -> bool:
+    return a.published != b.published
+
+
+def _unpublished(state: RunState, stage: StageState, other: StageState) -> list[str]:
+    if stage.published or not other.published:
+        return []
+    if stage.status == "pinned":
+        why = f"its recipe names version {stage.version}, which is not in the lake"
+    else:
+        why = f"'{stage.name}' is {stage.status}"
+    return [f"run '{state.name}' has no '{stage.output}': {why}"]
+
+
+def _stage(lake: Lake, a: StageState, b: StageState, missing: list[str]) -> StageDifference:
+    left, right = StageSide.of(a), StageSide.of(b)
+    if a.version == b.version:
+        return StageDifference(a.name, a.output, a.kind, left, right, same=True)
+    try:
+        if a.kind == "model":
+            return _model(lake, a, b)
+        return _dataset(lake, a, b)
+    except ParrotError as error:
+        missing.append(str(error))
+        return StageDifference(a.name, a.output, a.kind, left, right, same=False, read=False)
+
+
+def _dataset(lake: Lake, a: StageState, b: StageState) -> StageDifference:
+    left, right = lake.dataset(a.output, a.version), lake.dataset(b.output, b.version)
+    rows = compare_rows(left, right)
+    counts = distributions(left)
+    moved = counts if rows.empty else distributions(right)
+    return StageDifference(
+        *(a.name, a.output, a.kind),
+        _with_turns(StageSide.of(a), counts),
+        _with_turns(StageSide.of(b), moved),
+        same=rows.empty,
+        rows=rows,
+        numbers=number_shifts(counts, moved),
+        shares=share_shifts(counts, moved),
+    )
+
+
+def _with_turns(side: StageSide, counts: Distributions) -> StageSide:
+    total = counts.total("turns")
+    return side if total is None else replace(side, turns=int(total))
+
+
+def _model(lake: Lake, a: StageState, b: StageState) -> StageDifference:
+    left, right = (lake.model(s.output, s.version).manifest.files for s in (a, b))
+    sums = [_checksums(files) for files in (left, right)]
+    files = tuple(
+        name for name in sorted({*sums[0], *sums[1]}) if sums[0].get(name) != sums[1].get(name)
+    )
+    figures = [_figures(stage) for stage in (a, b)]
+    changes = (
+        FigureChange(name, figures[0].get(name), figures[1].get(name))
+        for name in dict.fromkeys([*figures[0], *figures[1]])
+    )
+    return StageDifference(
+        *(a.name, a.output, a.kind, StageSide.of(a), StageSide.of(b)),
+        same=not files,
+        figures=tuple(change for change in changes if change.a != change.b),
+        files=files,
+    )
+
+
+def _checksums(files: Iterable[FileEntry]) -> dict[str, str]:
+    """Checksums by path inside the model's folder, whose name is the attempt's."""
+    return {entry.path.split("/", 1)[-1]: entry.sha256 for entry in files}
+
+
+def _figures(stage: StageState) -> dict[str, float]:
+    facts = training_facts(stage)
+    before = {f"held-out {name} before": value for name, value in facts.before.items()}
+    after = {f"held-out {name} after": value for name, value in facts.after.items()}
+    last = {f"last {curve.name}": curve.points[-1][1] for curve in facts.curves if curve.points}
+    rest = {
+        name: value for name, value in facts.figures.items() if name.split(".")[0] not in CLOCKED
+    }
+    curves = {n: v for n, v in last.items() if n.removeprefix("last ") not in CLOCKED}
+    return {**before, **after, **curves, **rest}
+
+
+def _scores(
+    lake: Lake, a: RunState, b: RunState, missing: list[str]
+) -> tuple[Mapping[str, PairedScores], tuple[tuple[str, ...], tuple[str, ...]]]:
+    nothing: tuple[str, ...] = ()
+    stages = [state.making("judgments") for state in (a, b)]
+    if not all(stage is not None and stage.published for stage in stages):
+        return {}, (nothing, nothing)
+    try:
+        left, right = (
+            scored_answers(lake.dataset("judgments", s.version)) for s in stages if s is not None
+        )
+    except ParrotError as error:
+        missing.append(str(error))
+        return {}, (nothing, nothing)
+    judges = (judges_of(left.values()), judges_of(right.values()))
+    return paired_scores(left, right, a.header.seed), judges
+
+
+def _win_rates(a: RunState, b: RunState) -> tuple[FigureChange, ...]:
+    sides = []
+    for state in (a, b):
+        rates = win_rates(state.making("comparisons"))
+        sides.append({s.subject: s.overall.mean for s in rates.subjects} if rates else {})
+    names = dict.fromkeys([*sides[0], *sides[1]])
+    return tuple(FigureChange(name, sides[0].get(name), sides[1].get(name)) for name in names)
+
+
+def _stage_json(stage: StageDifference) -> dict[str, Any]:
+    data = asdict(stage)
+    data["empty"] = stage.empty
+    return data

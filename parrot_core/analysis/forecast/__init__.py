@@ -1,0 +1,1 @@
+"""What a recipe will take: requests, tokens, money and time."""

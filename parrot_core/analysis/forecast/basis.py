@@ -1,0 +1,117 @@
+"""What a forecast rests on: lengths and shares, measured or assumed, each with its source."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import Any
+
+from parrot_core.lake.lake import Lake
+from parrot_core.lake.manifest import Manifest
+from parrot_core.stages.base import Run
+
+CHARS_PER_TOKEN = 4.0
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One number and where it comes from."""
+
+    value: float
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Basis:
+    """The figures of a forecast: lengths in tokens, speeds in tokens a second, memory in GB."""
+
+    first_query: Figure = Figure(60, "assumed: ShareGPT's openings, cut to seeds.max_chars")
+    follow_up: Figure = Figure(35, "assumed: a follow-up question is a sentence or two")
+    answer: Figure = Figure(240, "assumed: a chat model's answer, without a limit")
+    goes_on: Figure = Figure(
+        0.969, "assumed: chance of a next turn; Parrot-40K has 8.7 turns of 10"
+    )
+    kept: Figure = Figure(0.9, "assumed: share of sessions that the filter keeps")
+    cues: Figure = Figure(0.3, "assumed: share of follow-ups with a cue for the judge")
+    confirmed: Figure = Figure(0.7, "assumed: share of them that the judge confirms")
+    api_speed: Figure = Figure(60, "assumed: one request at an API")
+    own_speed: Figure = Figure(30, "assumed: one request at vLLM among many")
+    session_turns: Figure = Figure(6.67, "assumed: ShareGPT's, Sun et al. 2024, Table 1")
+    gpu_peak: Figure = Figure(312, "assumed: A100, dense bf16 (its data sheet)")
+    gpu_used: Figure = Figure(0.4, "assumed: model-FLOPs utilisation; not measured here")
+    gpu_memory: Figure = Figure(80, "assumed: A100 80 GB")
+    gpu_reserve: Figure = Figure(3, "assumed: context, communication buffers, fragmentation")
+
+    def figures(self) -> Iterator[tuple[str, Figure]]:
+        """Yield each figure with its name."""
+        for name in self.__dataclass_fields__:
+            yield name, getattr(self, name)
+
+
+def measured(run: Run, rows: int) -> Basis:
+    """A basis from the newest dialogues, conversations and seeds of the lake, where there are any.
+
+    Args:
+        run: whose lake is read; versions of any run serve.
+        rows: most rows to read of each.
+    """
+    basis = Basis()
+    newest: dict[str, Manifest] = {}
+    for manifest in run.lake.versions():
+        newest.setdefault(manifest.name, manifest)
+    if "conversations" in newest:
+        basis = _from_messages(basis, run.lake, newest["conversations"], rows, turns=False)
+    if "seeds" in newest:
+        texts = [row["query"] for row in _rows(run.lake, newest["seeds"], rows)]
+        lengths = [len(text) / CHARS_PER_TOKEN for text in texts]
+        basis = replace(basis, first_query=_mean(lengths, newest["seeds"], basis.first_query))
+    if "dialogues" in newest:
+        basis = _from_messages(basis, run.lake, newest["dialogues"], rows, turns=True)
+    if "parrot" in newest:
+        accounts = newest["parrot"].accounting
+        if accounts.rows_in:
+            basis = replace(
+                basis,
+                kept=_measured(accounts.rows_out / accounts.rows_in, newest["parrot"]),
+            )
+    return basis
+
+
+def _from_messages(
+    basis: Basis, lake: Lake, manifest: Manifest, rows: int, *, turns: bool
+) -> Basis:
+    asked: list[float] = []
+    answered: list[float] = []
+    went_on = ended = 0
+    most = int((manifest.recipe.get("synthesize") or {}).get("max_turns") or 10)
+    for row in _rows(lake, manifest, rows):
+        told = row.get("provenance") or [{}] * len(row["messages"])
+        for place, (message, origin) in enumerate(zip(row["messages"], told, strict=False)):
+            tokens = float((origin or {}).get("completion_tokens") or 0)
+            tokens = tokens or len(message["content"]) / CHARS_PER_TOKEN
+            if message["role"] == "assistant":
+                answered.append(tokens)
+            elif place:
+                asked.append(tokens)
+        queries = sum(message["role"] == "user" for message in row["messages"])
+        went_on += max(0, queries - 1)
+        ended += queries < most
+    basis = replace(
+        basis,
+        follow_up=_mean(asked, manifest, basis.follow_up),
+        answer=_mean(answered, manifest, basis.answer),
+    )
+    if turns and went_on + ended:
+        basis = replace(basis, goes_on=_measured(went_on / (went_on + ended), manifest))
+    return basis
+
+
+def _rows(lake: Lake, manifest: Manifest, rows: int) -> Iterator[dict[str, Any]]:
+    return islice(lake.dataset(manifest.name, manifest.version).rows(), rows)
+
+
+def _mean(values: list[float], manifest: Manifest, otherwise: Figure) -> Figure:
+    return _measured(sum(values) / len(values), manifest) if values else otherwise
+
+
+def _measured(value: float, manifest: Manifest) -> Figure:
+    return Figure(value, f"measured in {manifest.name}@{manifest.version}")

@@ -1,0 +1,1 @@
+"""How likely models find given answers, and preference accuracy from it."""

@@ -1,0 +1,245 @@
+"""Preference accuracy: how often a model finds the chosen answer likelier than a negative.
+
+It needs no judge: each pair asks whether log p(chosen | prompt) > log p(rejected | prompt), by
+kind of negative (Sun et al. 2024, §3.3, Table 6) and by turn, on pairs that were held out.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from parrot_core.analysis.likelihood.held_out_pairs import (
+    SEEN,
+    ModelName,
+    QueryPairs,
+    Seen,
+    by_query,
+    learned_by,
+    measured,
+)
+from parrot_core.analysis.likelihood.likelihoods import Asked, Scorer, Scores, scores_of
+from parrot_core.errors import UserError
+from parrot_core.execution.runner import work_folder
+from parrot_core.lake.lake import Lake
+from parrot_core.models.references import model_cache
+from parrot_core.stages.evaluation.summary import Judged, summarise
+from parrot_core.telemetry.progress import NOBODY, Told
+from parrot_core.text.text_table import Grid
+
+Measure = Literal["mean", "sum", "margin"]
+MEASURES: dict[Measure, str] = {
+    "mean": "% of pairs in which the chosen answer is likelier a token",
+    "sum": "% of pairs in which the whole chosen answer is likelier",
+    "margin": "log-likelihood a token of the chosen answer above the rejected one's, in nats",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class AccuracySettings:
+    """What to measure on."""
+
+    max_length: int = 2048  # tokens of prompt and answer; older turns go first
+    limit: int | None = 500  # queries of each kind
+    trained: bool = False  # pairs that a compared model was trained on, too
+    seed: int = 42
+
+
+def accuracy_file(run: str) -> str:
+    """Where a run's newest comparison is kept in the lake."""
+    return f"runs/{run}/preference-accuracy.json"
+
+
+def measure_accuracy(
+    lake: Lake,
+    models: Sequence[ModelName],
+    preferences: str,
+    settings: AccuracySettings,
+    told: Told = NOBODY,
+) -> dict[str, Any]:
+    """Compare models on the pairs of one version of ``preferences``.
+
+    Args:
+        lake: holds models and pairs.
+        models: the first one is what the others are set against.
+        preferences: the version of the pairs.
+        settings: what to measure on.
+        told: is told of each query that a model has scored.
+
+    Returns:
+        JSON: ``queries`` and ``pairs`` that there are, ``measured`` and ``left_out`` pairs by
+        reason, and ``parts``: for each kind of held-out query that there is, its ``queries``,
+        ``pairs`` and for every model and measure the estimates (mean, n, 95 % bootstrap interval
+        over queries) ``overall``, ``by_turn``, ``by_strategy`` and ``by_strategy_turn``, with
+        ``gain`` holding the same for the difference to the first model, pair by pair.
+
+    Raises:
+        MissingVersion: a model, the pairs or something they were trained on is missing.
+        ParrotError: a model couldn't be loaded or run.
+    """
+    folder = work_folder(lake, preferences) / "preference-accuracy"
+    folder.mkdir(parents=True, exist_ok=True)
+    learned = [learned_by(lake, model, folder) for model in models]
+    rows = lake.dataset("preferences", preferences).rows()
+    queries = by_query(rows, learned)
+    chosen = measured(queries, settings.limit, settings.seed, trained=settings.trained)
+    if not chosen:
+        raise UserError(
+            f"preferences@{preferences}: none of its {len(queries)} queries was held out by all of "
+            f"{', '.join(map(str, models))}"
+        )
+    scores = {str(model): _scores(lake, model, chosen, settings, folder, told) for model in models}
+    fitting = [q for q in chosen if all(each[q.id] is not None for each in scores.values())]
+    pairs, taken = (sum(len(q.rejected) for q in some) for some in (queries, fitting))
+    too_long = sum(len(q.rejected) for q in chosen) - taken
+    return {
+        "preferences": preferences,
+        "models": [str(model) for model in models],
+        "max_length": settings.max_length,
+        "seed": settings.seed,
+        "queries": len(queries),
+        "pairs": pairs,
+        "measured": taken,
+        "left_out": _left_out(queries, chosen, settings.trained) | {"too_long": too_long},
+        "parts": {
+            seen: _part([q for q in fitting if q.seen == seen], scores, settings.seed)
+            for seen in SEEN
+            if any(q.seen == seen for q in fitting)
+        },
+    }
+
+
+def _left_out(
+    queries: Sequence[QueryPairs], chosen: Sequence[QueryPairs], trained: bool
+) -> dict[str, int]:
+    """Pairs that were not measured: trained on, or over the limit."""
+    taken = {query.id for query in chosen}
+    counts = {"trained_on": 0, "over_limit": 0}
+    for query in queries:
+        if query.id not in taken:
+            reason = "trained_on" if query.seen == "pairs" and not trained else "over_limit"
+            counts[reason] += len(query.rejected)
+    return counts
+
+
+def _scores(
+    lake: Lake,
+    model: ModelName,
+    queries: Sequence[QueryPairs],
+    settings: AccuracySettings,
+    folder: Path,
+    told: Told,
+) -> Scores:
+    """Have a process score every answer of every query."""
+    place = lake.model(model.name, model.version).local_copy(model_cache() / "lake")
+    asked = (Asked(q.id, q.prompt, [q.chosen, *q.rejected.values()]) for q in queries)
+    return scores_of(Scorer(str(model), place), asked, settings.max_length, folder, told)
+
+
+def _part(queries: Sequence[QueryPairs], scores: Mapping[str, Scores], seed: int) -> dict[str, Any]:
+    points = {
+        (model, measure): points_of(queries, found, model, measure)
+        for model, found in scores.items()
+        for measure in MEASURES
+    }
+    first = next(iter(scores))
+    return {
+        "queries": len(queries),
+        "pairs": sum(len(query.rejected) for query in queries),
+        "by_model": {
+            model: {
+                measure: {
+                    **_estimates(points[model, measure], seed),
+                    "gain": _estimates(_less(points[model, measure], points[first, measure]), seed),
+                }
+                for measure in MEASURES
+            }
+            for model in scores
+        },
+    }
+
+
+def points_of(
+    queries: Sequence[QueryPairs], scores: Scores, model: str, measure: Measure
+) -> list[Judged]:
+    """One figure a pair: 1 where the chosen answer is likelier, else 0; or its margin."""
+    points: list[Judged] = []
+    for query in queries:
+        found = scores[query.id]
+        assert found is not None
+        chosen, *rejected = found
+        for strategy, negative in zip(query.rejected, rejected, strict=True):
+            above = _mean(chosen) - _mean(negative)
+            if measure == "sum":
+                above = chosen[0] - negative[0]
+            value = above if measure == "margin" else float(above > 0)
+            points.append(Judged(model, query.id, strategy, query.turn, value))
+    return points
+
+
+def _mean(score: tuple[float, int]) -> float:
+    return score[0] / max(score[1], 1)
+
+
+def _less(points: Sequence[Judged], baseline: Sequence[Judged]) -> list[Judged]:
+    return [
+        Judged(a.subject, a.session, a.category, a.turn, a.score - b.score)
+        for a, b in zip(points, baseline, strict=True)
+    ]
+
+
+def _estimates(points: Sequence[Judged], seed: int) -> dict[str, Any]:
+    (whole,) = summarise(points, seed)
+    data = whole.to_json()
+    strategies = sorted({point.category for point in points})
+    return {
+        "overall": data["overall"],
+        "by_turn": data["by_turn"],
+        "by_strategy": data["by_category"],
+        "by_strategy_turn": {
+            name: summarise([p for p in points if p.category == name], seed)[0].to_json()["by_turn"]
+            for name in strategies
+        },
+    }
+
+
+def accuracy_grids(result: Mapping[str, Any]) -> list[Grid]:
+    """The tables of a comparison: for each kind of pairs, accuracy by negative and by turn."""
+    return [
+        _grid(result, seen, measure) for seen in result["parts"] for measure in ("mean", "margin")
+    ]
+
+
+def _grid(result: Mapping[str, Any], seen: Seen, measure: Measure) -> Grid:
+    part = result["parts"][seen]
+    models = {model: found[measure] for model, found in part["by_model"].items()}
+    first = next(iter(models.values()))
+    slices: list[tuple[str, tuple[str, ...]]] = [("all", ("overall",))]
+    slices += [(name, ("by_strategy", name)) for name in first["by_strategy"]]
+    slices += [(f"turn {turn}", ("by_turn", turn)) for turn in first["by_turn"]]
+    slices.append((f"gain over {next(iter(models))}", ("gain", "overall")))
+    rows = [
+        (
+            name,
+            str(_at(first, path)["n"]),
+            *(_shown(_at(found, path), measure) for found in models.values()),
+        )
+        for name, path in slices
+    ]
+    counted = f"{part['pairs']} pairs of {part['queries']} queries"
+    title = f"{MEASURES[measure]}; {SEEN[seen]}: {counted}"
+    return Grid(title[0].upper() + title[1:], ("pairs", "n", *models), tuple(rows))
+
+
+def _at(found: Mapping[str, Any], path: tuple[str, ...]) -> Mapping[str, Any]:
+    for key in path:
+        found = found[key]
+    return found
+
+
+def _shown(estimate: Mapping[str, Any], measure: Measure) -> str:
+    scale, digits = (1, 3) if measure == "margin" else (100, 1)
+    mean = f"{estimate['mean'] * scale:.{digits}f}"
+    if estimate["low"] is None:
+        return mean
+    return f"{mean} [{estimate['low'] * scale:.{digits}f}, {estimate['high'] * scale:.{digits}f}]"

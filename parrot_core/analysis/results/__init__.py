@@ -1,0 +1,1 @@
+"""What a finished run came to: findings, scores, win rates, samples."""

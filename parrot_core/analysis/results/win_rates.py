@@ -1,0 +1,58 @@
+"""How often each subject's answer was preferred to the baseline's, as the run kept it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from parrot_core.monitor.state import StageState
+from parrot_core.stages.evaluation.summary import SubjectSummary
+
+
+@dataclass(frozen=True, slots=True)
+class Outcomes:
+    """Comparisons by how they ended for the subject."""
+
+    won: int
+    tied: int
+    lost: int
+
+    @property
+    def total(self) -> int:
+        """All comparisons with two readable verdicts."""
+        return self.won + self.tied + self.lost
+
+
+@dataclass(frozen=True, slots=True)
+class WinRates:
+    """Every subject against one baseline; a rate counts a tie as half, 0.5 is as good."""
+
+    baseline: str
+    subjects: tuple[SubjectSummary, ...]
+    outcomes: Mapping[str, Outcomes]
+
+    @property
+    def turns(self) -> tuple[int, ...]:
+        """Turns that any subject was compared on."""
+        return tuple(sorted({turn for subject in self.subjects for turn in subject.by_turn}))
+
+    @property
+    def categories(self) -> tuple[str, ...]:
+        """Categories that any subject was compared on."""
+        return tuple(sorted({name for subject in self.subjects for name in subject.by_category}))
+
+
+def win_rates(stage: StageState | None) -> WinRates | None:
+    """Read the metrics of the stage ``compare``; None when nothing was compared."""
+    if stage is None or not stage.metrics.get("win_rates"):
+        return None
+    winners = stage.metrics.get("winners") or {}
+    outcomes = {
+        name: Outcomes(*(int(counts.get(side, 0)) for side in ("subject", "tie", "baseline")))
+        for name, counts in winners.items()
+    }
+    subjects = tuple(map(SubjectSummary.from_json, stage.metrics["win_rates"].values()))
+    nothing = Outcomes(0, 0, 0)
+    return WinRates(
+        str(stage.metrics.get("baseline") or ""),
+        subjects,
+        {each.subject: outcomes.get(each.subject, nothing) for each in subjects},
+    )

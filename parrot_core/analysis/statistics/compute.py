@@ -1,0 +1,137 @@
+"""Compute the statistics of a set of sessions: one pass, memory flat, exact in the seed."""
+
+from collections import Counter
+from dataclasses import dataclass
+
+import parrot_core
+from parrot_core.analysis.statistics import human
+from parrot_core.analysis.statistics.measures import Measure, offline_measures
+from parrot_core.analysis.statistics.reading import SessionSet, digest
+from parrot_core.analysis.statistics.sampling import Draw
+from parrot_core.analysis.statistics.session import Session
+from parrot_core.analysis.statistics.tokens import WORDS, counter_of
+from parrot_core.analysis.statistics.values import Found, Statistics
+from parrot_core.telemetry.progress import NOBODY, Told
+
+REVISION = 2
+"""Raise it when a definition changes: kept statistics of earlier definitions aren't read again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What may be chosen; all of it is in the fingerprint of kept statistics."""
+
+    seed: int = 42
+    sample: int | None = None  # sessions to measure; None measures all
+    tokenizer: str = WORDS
+
+
+def fingerprint(sessions: SessionSet, reference: SessionSet | None, options: Options) -> str | None:
+    """What the statistics rest on; None when the set can't say whether it has changed."""
+    if sessions.identity is None or (reference is not None and reference.identity is None):
+        return None
+    other = reference.identity if reference else None
+    given = (options.seed, options.sample, options.tokenizer)
+    code = (REVISION, parrot_core.__version__, human.available())
+    return digest(sessions.identity, other, given, code)
+
+
+def compute(
+    sessions: SessionSet,
+    options: Options = Options(),
+    reference: SessionSet | None = None,
+    told: Told = NOBODY,
+    compared: SessionSet | None = None,
+) -> Statistics:
+    """Measure a set of sessions.
+
+    Args:
+        sessions: what to measure.
+        options: seed, sample and tokenizer.
+        reference: held-out human sessions to tell its follow-up queries from; None leaves
+            human-likeness out.
+        told: hears of the progress.
+        compared: what is told from the reference, where that isn't all of ``sessions``.
+
+    Raises:
+        UserError: human-likeness is asked for and scikit-learn isn't installed.
+        StorageError, SourceError: the sessions can't be read.
+    """
+    told.step(f"reading {sessions.label}", sessions.total)
+    ours = human.FollowUps(options.seed)
+    counted = _Count(offline_measures(options.seed, counter_of(options.tokenizer)))
+    followed = reference is not None and compared is None
+    if options.sample is None:
+        for session in sessions.sessions(told.progress):
+            counted.add(session)
+            if followed:
+                ours.add(session)
+    else:
+        draw: Draw[Session] = Draw(options.sample, options.seed, "sample")
+        for session in sessions.sessions(told.progress):
+            counted.sessions += 1
+            draw.offer(session.id, session)
+        for session in draw.items():
+            counted.measure(session)
+            if followed:
+                ours.add(session)
+    found = counted.found(told)
+    if reference is not None:
+        found.append(_likeness(ours, compared, reference, options.seed, told))
+    return Statistics(
+        label=sessions.label,
+        sessions=counted.sessions,
+        measured=counted.measured,
+        seed=options.seed,
+        tokenizer=options.tokenizer,
+        left_out=sessions.left_out(),
+        languages=dict(counted.languages.most_common()),
+        figures=tuple(figure for each in found for figure in each.figures),
+        curves=tuple(curve for each in found for curve in each.curves),
+        notes=(*sessions.warnings(), *(note for each in found for note in each.notes)),
+        human=reference.label if reference is not None else None,
+    )
+
+
+def _likeness(
+    ours: human.FollowUps,
+    compared: SessionSet | None,
+    reference: SessionSet,
+    seed: int,
+    told: Told,
+) -> Found:
+    told.step(f"telling its queries from those of {reference.label}", None)
+    if compared is not None:
+        for session in compared.sessions(lambda _: None):
+            ours.add(session)
+    theirs = human.FollowUps(seed)
+    for session in reference.sessions(lambda _: None):
+        theirs.add(session)
+    return human.human_likeness(ours, theirs, seed)
+
+
+class _Count:
+    """All offline measures over one stream."""
+
+    def __init__(self, measures: tuple[Measure, ...]) -> None:
+        self._measures = measures
+        self.sessions = 0
+        self.measured = 0
+        self.languages: Counter[str] = Counter()
+
+    def add(self, session: Session) -> None:
+        self.sessions += 1
+        self.measure(session)
+
+    def measure(self, session: Session) -> None:
+        self.measured += 1
+        self.languages[session.language or "unknown"] += 1
+        for measure in self._measures:
+            measure.add(session)
+
+    def found(self, told: Told) -> list[Found]:
+        found = []
+        for measure in self._measures:
+            told.step(f"working out {measure.name}", None)
+            found.append(measure.found())
+        return found

@@ -1,0 +1,191 @@
+"""An LLM judge's view on which follow-up queries depend on context, beside that of the rules."""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from parrot_core.analysis.statistics.dependence import kind_of_dependence
+from parrot_core.analysis.statistics.reading import SessionSet
+from parrot_core.analysis.statistics.sampling import RESAMPLES, Draw, Floats, lot
+from parrot_core.analysis.statistics.values import Agreement, Figure
+from parrot_core.engines.connection import open_engines
+from parrot_core.engines.in_flight import in_flight
+from parrot_core.engines.limits.budget import Budget
+from parrot_core.engines.types import ChatModel, Message, RowError
+from parrot_core.errors import UserError
+from parrot_core.judging.depends import Verdict, judge_dependence
+from parrot_core.lake.journal import Journal
+from parrot_core.lake.run_records import StageRecords
+from parrot_core.recipe import Sampling
+from parrot_core.stages.base import Run
+
+STAGE = "statistics"
+"""Where the journal lies in the run's records, so that the run's budget counts what it cost."""
+_JOURNAL_DELAY_S = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One follow-up query to be judged, with what the rules say of it."""
+
+    id: str
+    language: str | None
+    history: tuple[Message, ...]
+    query: str
+    rules: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Questions:
+    """A sample of follow-up queries, and how many a session has in the whole set."""
+
+    drawn: tuple[Question, ...]
+    follow_ups_a_session: float
+
+
+def draw_questions(sessions: SessionSet, limit: int, seed: int) -> Questions:
+    """Draw follow-up queries, each with the same chance, in one pass."""
+    draw: Draw[Question] = Draw(limit, seed, "judge")
+    count = follow_ups = 0
+    for session in sessions.sessions(lambda _: None):
+        count += 1
+        for turn in range(2, session.turns + 1):
+            follow_ups += 1
+            query = session.queries[turn - 1]
+            key = f"{session.id}/t{turn}"
+            rules = kind_of_dependence(session, turn) is not None
+            history = session.history(turn)
+            draw.offer(key, Question(key, session.language, history, query, rules))
+    return Questions(tuple(draw.items()), follow_ups / max(1, count))
+
+
+def judged(run: Run, engine: str, sessions: SessionSet, limit: int, seed: int) -> Agreement:
+    """Ask an engine of the run's recipe; answers are journaled and never bought twice.
+
+    Limits, price and budget are the recipe's; what this costs counts against the run's budget.
+
+    Raises:
+        UserError: the recipe has no such engine.
+        EngineError: the engine can't be reached, or the budget is reached.
+    """
+    if engine not in run.recipe.engines:
+        known = ", ".join(run.recipe.engines)
+        raise UserError(f"--judge {engine}: the recipe has no such engine (engines: {known})")
+    questions = draw_questions(sessions, limit, seed)
+    select = run.recipe.select
+    with open_engines(run, [engine], Budget(run.recipe.budget_usd), STAGE) as engines:
+        folder = StageRecords(run.lake.storage, run.name, STAGE).journal_folder(0)
+        journal = Journal(run.lake.storage, folder, _JOURNAL_DELAY_S)
+        try:
+            model = engines.journaled(engine, journal, 0)
+            verdicts = asyncio.run(
+                ask(questions.drawn, model, select.verdict, select.queries_in_flight)
+            )
+        finally:
+            journal.close()
+        asked = {question.id for question in questions.drawn}
+        bought = [
+            entry
+            for entry in journal.entries()
+            if entry.engine == engine and entry.sample.rsplit("/depends/", 1)[0] in asked
+        ]
+        return agreement(
+            questions,
+            verdicts,
+            model.model,
+            seed,
+            requests=len(bought),
+            usd=sum(entry.usd for entry in bought),
+        )
+
+
+async def ask(
+    questions: Sequence[Question], judge: ChatModel, sampling: Sampling, at_once: int
+) -> list[Verdict | None]:
+    """The judge's verdict on each question, in order; None where the engine gave up on it."""
+    verdicts: dict[str, Verdict] = {}
+
+    async def look(question: Question) -> None:
+        try:
+            verdicts[question.id] = await judge_dependence(
+                question.id, question.history, question.query, question.language, judge, sampling
+            )
+        except RowError:
+            return  # counted as unreadable: it has no verdict
+
+    await in_flight(questions, at_once, look)
+    return [verdicts.get(question.id) for question in questions]
+
+
+def agreement(
+    questions: Questions,
+    verdicts: Sequence[Verdict | None],
+    judge: str,
+    seed: int,
+    *,
+    requests: int = 0,
+    usd: float = 0.0,
+) -> Agreement:
+    """Raw agreement and Cohen's κ (Cohen 1960), with bootstrap intervals over queries."""
+    pairs = [
+        (question.rules, verdict.depends)
+        for question, verdict in zip(questions.drawn, verdicts, strict=True)
+        if verdict is not None and verdict.depends is not None
+    ]
+    table = np.zeros((2, 2), dtype=np.int64)  # [rules][judge]
+    for rules, judge_says in pairs:
+        table[int(rules), int(bool(judge_says))] += 1
+    rng = np.random.default_rng(lot(seed, "bootstrap", "judge") % 2**63)
+    n = len(pairs)
+    drawn = rng.multinomial(n, table.ravel() / n, RESAMPLES) if n else np.zeros((0, 4))
+    shares = np.array([_shares(cells) for cells in drawn]).reshape(-1, 3)
+    raw, kappa, dependent = _shares(table.ravel())
+    rate = questions.follow_ups_a_session
+    return Agreement(
+        judge=judge,
+        asked=len(questions.drawn),
+        unreadable=len(questions.drawn) - n,
+        both=int(table[1, 1]),
+        rules_only=int(table[1, 0]),
+        judge_only=int(table[0, 1]),
+        neither=int(table[0, 0]),
+        raw=_figure("agreement", "raw agreement", raw, shares[:, 0], n),
+        kappa=_figure("kappa", "Cohen's κ", kappa, shares[:, 1], n),
+        judged_per_session=_figure(
+            "context_dependent_judged",
+            "context-dependent queries a session (judge)",
+            dependent * rate,
+            shares[:, 2] * rate,
+            n,
+        ),
+        requests=requests,
+        usd=usd,
+    )
+
+
+def _shares(cells: Iterable[float]) -> tuple[float, float, float]:
+    """(raw agreement, κ, share that the judge calls dependent) of neither, judge, rules, both."""
+    neither, judge_only, rules_only, both = (float(cell) for cell in cells)
+    n = neither + judge_only + rules_only + both
+    if not n:
+        return float("nan"), float("nan"), float("nan")
+    raw = (both + neither) / n
+    rules, judge = (both + rules_only) / n, (both + judge_only) / n
+    chance = rules * judge + (1 - rules) * (1 - judge)
+    return raw, (raw - chance) / (1 - chance) if chance < 1 else float("nan"), judge
+
+
+def _figure(name: str, title: str, value: float, drawn: Floats, n: int) -> Figure:
+    known = drawn[~np.isnan(drawn)]
+    low, high = np.percentile(known, [2.5, 97.5]) if len(known) > 1 else (None, None)
+    return Figure(
+        name=name,
+        title=title,
+        value=None if np.isnan(value) else value,
+        low=None if low is None else float(low),
+        high=None if high is None else float(high),
+        n=n,
+        of="queries judged",
+    )

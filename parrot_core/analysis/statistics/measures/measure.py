@@ -1,0 +1,47 @@
+"""The shape of a measure, and the figure that most of them make: a ratio over sessions."""
+
+from array import array
+from typing import ClassVar, Protocol
+
+from parrot_core.analysis.statistics.sampling import ratio
+from parrot_core.analysis.statistics.session import Session
+from parrot_core.analysis.statistics.values import Figure, Found, Unit
+
+
+class Measure(Protocol):
+    """Sees every session once, keeps little, then says what it found."""
+
+    name: ClassVar[str]
+    description: ClassVar[str]
+    """What is measured, exactly, in a sentence or two; the page shows it."""
+
+    def add(self, session: Session) -> None:
+        """Take a session in."""
+        ...
+
+    def found(self) -> Found:
+        """Figures over all sessions so far."""
+        ...
+
+
+class Ratio:
+    """Sum of numerators over sum of denominators, one pair a session, with its interval."""
+
+    def __init__(self) -> None:
+        self._above = array("d")
+        self._below = array("d")
+
+    def add(self, above: float, below: float = 1.0) -> None:
+        """Take one session's pair in; with the default denominator it is a mean over sessions."""
+        self._above.append(above)
+        self._below.append(below)
+
+    def figure(
+        self, name: str, title: str, seed: int, of: str = "sessions", unit: Unit = ""
+    ) -> Figure:
+        """The figure; ``of`` names what the denominators count."""
+        value, low, high = ratio(self._above, self._below, seed)
+        n = int(sum(self._below))
+        return Figure(
+            name=name, title=title, value=value, low=low, high=high, n=n, of=of, unit=unit
+        )

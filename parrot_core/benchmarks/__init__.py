@@ -1,0 +1,1 @@
+"""Multi-turn benchmarks: questions and reference answers in the layout of FastChat."""

@@ -1,1 +1,0 @@
-"""The conversation loop: many sessions in flight, each at its own turn."""

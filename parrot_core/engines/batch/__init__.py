@@ -1,0 +1,1 @@
+"""The Batch API: requests gathered into rounds, ordered once, followed and fetched."""

@@ -1,0 +1,1 @@
+"""What an engine may use: rate limits, concurrency, money, the circuit breaker."""

@@ -1,0 +1,1 @@
+"""vLLM servers that a stage starts, replicates and stops."""

@@ -1,1 +1,0 @@
-"""Benchmarks, the judge, scores with their uncertainty, and the report of a run."""

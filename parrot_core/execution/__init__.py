@@ -1,0 +1,1 @@
+"""Run one stage of one run: plan, leases, attempts, publication."""

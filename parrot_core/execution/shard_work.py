@@ -1,0 +1,349 @@
+"""One attempt at one shard: reads inputs, collects output, keeps the accounts, tells progress."""
+
+import json
+import logging
+import shutil
+import threading
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from contextvars import copy_context
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from parrot_core.engines.connection import Engines
+from parrot_core.engines.journaled import JournaledModel
+from parrot_core.errors import LeaseLost, StorageError
+from parrot_core.lake.checkpoints import Checkpoints
+from parrot_core.lake.journal import Journal
+from parrot_core.lake.lake import Lake, version_folder
+from parrot_core.lake.leases import Lease
+from parrot_core.lake.manifest import Accounting, EngineUsage, FileEntry, Receipt, Usage
+from parrot_core.lake.run_records import StageRecords, utc_now
+from parrot_core.lake.shard_writer import ParquetFiles, upload_verified
+from parrot_core.schemas import DATASETS, REASONS, REJECTS
+from parrot_core.stages.base import Row, Run, ShardPlan, Slice, Stage
+from parrot_core.telemetry.timeline import Point, Timeline
+from parrot_core.telemetry.traffic import Traffic, landed, sum_traffic, traffic_in
+
+logger = logging.getLogger(__name__)
+
+PROGRESS_EVERY_S = 2.0
+HEARTBEAT_EVERY_S = 15.0
+LOCAL_JOURNAL_DELAY_S = 0.05
+REMOTE_JOURNAL_DELAY_S = 1.0
+
+
+class LakeShardWork:
+    """The ``ShardWork`` that stages get in a run; a context manager around one attempt."""
+
+    def __init__(
+        self,
+        run: Run,
+        stage: Stage,
+        plan: ShardPlan,
+        state: StageRecords,
+        lease: Lease,
+        engines: Engines | None,
+        suspects: frozenset[str] = frozenset(),
+    ) -> None:
+        """Load the shard's journal; nothing else is touched until the stage asks.
+
+        The lease must be ours already: what its last holder bought is in the journal then.
+        ``suspects``: see :meth:`parrot_core.engines.connection.Engines.journaled`.
+        """
+        self.run = run
+        self.plan = plan
+        self._stage = stage
+        self._state = state
+        self._lease = lease
+        self._engines = engines
+        self._suspects = suspects
+        storage = run.lake.storage
+        local = storage.local_root is not None
+        self.journal = Journal(
+            storage,
+            state.journal_folder(plan.index),
+            LOCAL_JOURNAL_DELAY_S if local else REMOTE_JOURNAL_DELAY_S,
+            lease,
+        )
+        self._scratch = run.work_dir / "shards" / f"{stage.name}-{plan.index:05d}"
+        shutil.rmtree(self._scratch, ignore_errors=True)  # of an attempt that was killed
+        self._scratch.mkdir(parents=True)
+        self._folder = version_folder(stage.kind, stage.output, run.name)
+        self._out = self._files("shards", stage)
+        self._rejects = self._files("rejects", stage)
+        self._model_files: tuple[FileEntry, ...] = ()
+        self._rows_in = 0
+        self._rejected: Counter[str] = Counter()
+        self._metrics: dict[str, Any] = {}
+        self._warnings: list[str] = []
+        self._traffic: defaultdict[str, Traffic] = defaultdict(Traffic)
+        self._before = _traffic_before(state, plan.index) if lease.epoch > 1 else {}
+        self._timeline = Timeline()
+        self._began = time.monotonic()
+        self._progress = _Progress(self._write_progress, lease, self._engines_say)
+
+    def __enter__(self) -> "LakeShardWork":
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._progress.stop(say_more=error is not None)
+        self._out.__exit__(kind, error, traceback)
+        self._rejects.__exit__(kind, error, traceback)
+        shutil.rmtree(self._scratch, ignore_errors=True)
+        self.journal.close()
+
+    def rows(self, columns: Sequence[str] | None = None) -> Iterator[Row]:
+        """See :class:`parrot_core.stages.base.ShardWork`."""
+        return rows_of(self.run.lake, self.plan.inputs, columns)
+
+    def expect(self, units: int) -> None:
+        """See :class:`parrot_core.stages.base.ShardWork`."""
+        self._rows_in += units
+
+    def emit(self, row: Row) -> None:
+        """See :class:`parrot_core.stages.base.ShardWork`."""
+        self._lease.still_ours()
+        self._out.append(row)
+
+    def reject(
+        self, id: str, source_ids: Sequence[str], reason: str, original: object, detail: str = ""
+    ) -> None:
+        """See :class:`parrot_core.stages.base.ShardWork`."""
+        if reason not in REASONS:
+            raise ValueError(f"'{reason}' is not a reason of schemas.REASONS")
+        self._rejected[reason] += 1
+        self._rejects.append(
+            {
+                "id": id,
+                "source_ids": list(source_ids),
+                "reason": reason,
+                "detail": detail,
+                "original": json.dumps(original, ensure_ascii=True, default=str),
+            }
+        )
+
+    def engine(self, name: str) -> JournaledModel:
+        """See :class:`parrot_core.stages.base.ShardWork`."""
+        if self._engines is None:
+            raise RuntimeError(f"stage '{self._stage.name}' didn't ask for engine '{name}'")
+        return self._engines.journaled(
+            name, self.journal, self.plan.index, self._suspects, self._traffic[name]
+        )
+
+    def progress(self, done: int, total: int | None = None, **figures: float) -> None:
+        """See :class:`parrot_core.stages.base.ShardWork`."""
+        self._lease.still_ours()
+        self._progress.update(done, total, figures)
+
+    def metric(self, name: str, value: object) -> None:
+        """See :class:`parrot_core.stages.base.ShardWork`."""
+        self._metrics[name] = value
+
+    def warn(self, text: str) -> None:
+        """See :class:`parrot_core.stages.base.ShardWork`."""
+        self._warnings.append(text)
+
+    def publish_model(self, folder: Path) -> None:
+        """See :class:`parrot_core.stages.base.ShardWork`."""
+        entries = []
+        for local in sorted(path for path in folder.rglob("*") if path.is_file()):
+            self._lease.check()
+            path = f"{self._lease.attempt}/{local.relative_to(folder).as_posix()}"
+            entries.append(upload_verified(self.run.lake.storage, local, self._folder, path))
+        self._model_files = tuple(entries)
+
+    def checkpoints(self) -> Checkpoints:
+        """See :class:`parrot_core.stages.base.ShardWork`."""
+        folder = self._state.checkpoint_folder(self.plan.index)
+        lease = self._lease
+        return Checkpoints(self.run.lake.storage, folder, lease.attempt, lease.check)
+
+    def receipt(self, started_at: str) -> Receipt:
+        """Finish the files and say what this attempt produced."""
+        self._lease.check()
+        files = self._model_files if self._stage.kind == "model" else self._out.finish()
+        return Receipt(
+            shard=self.plan.index,
+            attempt=self._lease.attempt,
+            epoch=self._lease.epoch,
+            accounting=Accounting(
+                unit=self._stage.unit,
+                source_rows=self.plan.rows,
+                rows_in=self._rows_in,
+                rows_out=self._out.rows,
+                rejected=dict(sorted(self._rejected.items())),
+            ),
+            files=files,
+            reject_files=self._rejects.finish(),
+            usage=self._usage(),
+            traffic=self._traffic_so_far(),
+            metrics=self._metrics,
+            warnings=tuple(self._warnings),
+            worker=self._lease.worker,
+            started_at=started_at,
+            ended_at=utc_now(),
+        )
+
+    def _files(self, kind: str, stage: Stage) -> ParquetFiles:
+        schema = REJECTS
+        if kind == "shards" and stage.kind == "dataset":
+            schema = DATASETS[stage.output].arrow
+        return ParquetFiles(
+            self.run.lake.storage,
+            self._folder,
+            f"{kind}/{self.plan.index:05d}-{self._lease.attempt}",
+            schema,
+            stage.rows_per_file(self.run),
+            self._scratch,
+        )
+
+    def _usage(self) -> Usage:
+        total: Usage = {}
+        for entry in self.journal.entries():
+            used = EngineUsage(
+                model=entry.model,
+                requests=1,
+                prompt_tokens=entry.prompt_tokens,
+                completion_tokens=entry.completion_tokens,
+                usd=entry.usd,
+            )
+            total[entry.engine] = total[entry.engine].plus(used) if entry.engine in total else used
+        return total
+
+    def _write_progress(self, snapshot: dict[str, Any]) -> None:
+        used = self._usage()
+        counted = list(self._traffic.copy().values())
+        self._timeline.add(
+            Point(
+                at_s=time.monotonic() - self._began,
+                done=snapshot["done"],
+                answers=sum(each.answers for each in counted),
+                refusals=sum(each.refusals for each in counted),
+                latency_s=sum(each.latency_s for each in counted),
+                tokens=sum(each.prompt_tokens + each.completion_tokens for each in used.values()),
+            )
+        )
+        self._lease.check()
+        self._state.write_progress(
+            self.plan.index,
+            {
+                "state": "running",
+                "worker": self._lease.worker,
+                "attempt": self._lease.attempt,
+                "epoch": self._lease.epoch,
+                **snapshot,
+                "rejected": dict(self._rejected),
+                "usage": {name: each.model_dump() for name, each in used.items()},
+                "traffic": {name: asdict(each) for name, each in self._traffic_so_far().items()},
+                "timeline": self._timeline.to_json(),
+                "warnings": self._warnings,
+                "waiting": self._engines.waiting() if self._engines else {},
+                "paused": self._engines.paused() if self._engines else {},
+            },
+        )
+
+    def _traffic_so_far(self) -> dict[str, Traffic]:
+        return sum_traffic([self._before, self._traffic.copy()])
+
+    def _engines_say(self) -> dict[str, str]:
+        """Why engines wait or stand still; each change is worth a write."""
+        return {**self._engines.waiting(), **self._engines.paused()} if self._engines else {}
+
+
+def _traffic_before(state: StageRecords, shard: int) -> dict[str, Traffic]:
+    """What earlier attempts counted, so that a shard's counters never fall."""
+    return landed(traffic_in(state.progress(shard).get("traffic")))
+
+
+def rows_of(
+    lake: Lake, pieces: Sequence[Slice], columns: Sequence[str] | None = None
+) -> Iterator[Row]:
+    """Rows of slices of published files, in order, verified; a row group in memory at a time."""
+    for piece in pieces:
+        version = lake.opened(piece.dataset, piece.version)
+        for table in version.part(piece.file, piece.start, piece.rows, columns):
+            for batch in table.to_batches(max_chunksize=256):
+                yield from batch.to_pylist()
+
+
+class _Progress:
+    """Writes progress and renews the lease from a thread of its own: the work never waits."""
+
+    def __init__(
+        self,
+        write: Callable[[dict[str, Any]], None],
+        lease: Lease,
+        news: Callable[[], dict[str, str]],
+    ) -> None:
+        self._write = write
+        self._news = news
+        self._lease = lease
+        self._tick_s = min(PROGRESS_EVERY_S, lease.renew_s)
+        self._state: dict[str, Any] = {"started_at": utc_now(), "done": 0, "total": None}
+        self._lock = threading.Lock()
+        self._changed = True
+        self._stop = threading.Event()
+        self._thread = threading.Thread(
+            target=copy_context().run, args=(self._loop,), name="parrot-progress", daemon=True
+        )
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self, *, say_more: bool = False) -> None:
+        """End the thread; with ``say_more`` what came after its last write is written as well."""
+        self._stop.set()
+        self._thread.join()
+        if say_more and not self._lease.lost:
+            self._tried(partial(self._write, self._snapshot()))
+
+    def update(self, done: int, total: int | None, figures: dict[str, float]) -> None:
+        with self._lock:
+            known = total if total is not None else self._state["total"]
+            news: dict[str, Any] = {"done": done, "total": known, "figures": figures}
+            if done > self._state["done"]:
+                news["advanced_at"] = utc_now()
+            self._state = {**self._state, **news}
+            self._changed = True
+
+    def _snapshot(self) -> dict[str, Any]:
+        with self._lock:
+            self._changed = False
+            return {**self._state, "updated_at": utc_now()}
+
+    def _loop(self) -> None:
+        written = renewed = time.monotonic()
+        shown: dict[str, str] = {}
+        while not self._lease.lost:
+            now = time.monotonic()
+            if now - renewed >= self._lease.renew_s and self._tried(self._lease.renew):
+                renewed = now
+            news = self._news()
+            if self._changed or news != shown or now - written >= HEARTBEAT_EVERY_S:
+                written, shown = now, news
+                self._tried(partial(self._write, self._snapshot()))
+            if self._stop.wait(self._tick_s):
+                return
+
+    def _tried(self, write: Callable[[], None]) -> bool:
+        """A write that fails is tried again with the next tick; a lost lease ends the loop."""
+        try:
+            write()
+        except LeaseLost as error:
+            logger.warning("%s", error)
+            return False
+        except (OSError, StorageError) as error:
+            logger.warning("progress of this shard could not be written: %s", error)
+            return False
+        return True

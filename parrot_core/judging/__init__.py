@@ -1,0 +1,1 @@
+"""LLM verdicts that several subjects share: grades, pairwise preferences, context dependence."""

@@ -1,0 +1,1 @@
+"""Turn a reference to a model into a folder that can be loaded."""

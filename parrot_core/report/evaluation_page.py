@@ -1,0 +1,105 @@
+"""What the report draws of an evaluation: scores by category, and outcomes against the baseline."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+from parrot_core.analysis.results.scores import Scores
+from parrot_core.analysis.results.win_rates import Outcomes, WinRates, win_rates
+from parrot_core.monitor import RunState
+from parrot_core.report.charts import Series, line_chart
+from parrot_core.report.radar import RadarLine, radar_chart
+from parrot_core.stages.evaluation.summary import Estimate
+
+_BAR = 240
+_NONE = WinRates("", (), {})
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationPage:
+    """Pictures of an evaluation; each is empty where there is nothing to draw."""
+
+    radar: Markup
+    rates: WinRates | None
+    rates_by_turn: Markup
+    tones: Mapping[str, int]  # a subject has one colour in all of them
+
+
+def evaluation_page(scores: Scores | None, state: RunState) -> EvaluationPage:
+    """Draw what a run's evaluation found."""
+    rates = win_rates(state.making("comparisons"))
+    names = [s.subject for s in (*(scores.subjects if scores else ()), *(rates or _NONE).subjects)]
+    tones = {name: tone(place) for place, name in enumerate(dict.fromkeys(names))}
+    return EvaluationPage(score_radar(scores), rates, _by_turn(rates, tones), tones)
+
+
+def score_radar(scores: Scores | None) -> Markup:
+    """The subjects' mean scores by category."""
+    if scores is None:
+        return Markup("")
+    lines = [
+        RadarLine(s.subject, {name: mean.mean for name, mean in s.by_category.items()}, tone(place))
+        for place, s in enumerate(scores.subjects)
+    ]
+    title = "Mean score by category, one line a subject"
+    return radar_chart(scores.categories, lines, title=title, value_range=(1.0, 10.0))
+
+
+def tone(place: int) -> int:
+    """The colour of the subject or run in this place."""
+    return place % 4 + 1
+
+
+def interval(estimate: Estimate | None) -> str:
+    """``0.45 to 0.62``; a dash where there is none."""
+    if estimate is None or estimate.low is None or estimate.high is None:
+        return "-"
+    return f"{estimate.low:.2f} to {estimate.high:.2f}"
+
+
+def signed_interval(estimate: Estimate) -> str:
+    """``-0.12 to +0.30``; a dash where there is none."""
+    if estimate.low is None or estimate.high is None:
+        return "-"
+    return f"{estimate.low:+.2f} to {estimate.high:+.2f}"
+
+
+def outcome_bar(outcomes: Outcomes) -> Markup:
+    """Won, tied and lost as one bar; empty when nothing was compared."""
+    if not outcomes.total:
+        return Markup("")
+    parts, start = [], 0.0
+    shares = (("won", outcomes.won), ("tied", outcomes.tied), ("lost", outcomes.lost))
+    for name, n in shares:
+        width = _BAR * n / outcomes.total
+        parts.append(
+            Markup('<rect class="{}" x="{:.1f}" y="0" width="{:.1f}" height="14"/>').format(
+                name, start, width
+            )
+        )
+        start += width
+    said = ", ".join(f"{name} {n}" for name, n in shares)
+    return Markup(
+        '<svg class="outcomes" viewBox="0 0 {} 14" role="img" aria-label="{}">{}</svg>'
+    ).format(_BAR, said, Markup("").join(parts))
+
+
+def _by_turn(rates: WinRates | None, tones: Mapping[str, int]) -> Markup:
+    if rates is None:
+        return Markup("")
+    lines = [
+        Series(
+            s.subject,
+            tuple((float(turn), each.mean) for turn, each in sorted(s.by_turn.items())),
+            tones[s.subject],
+        )
+        for s in rates.subjects
+    ]
+    return line_chart(
+        lines,
+        title="Win rate by turn, one line a subject; 0.5 is as good as the baseline",
+        x_label="turn",
+        y_range=(0.0, 1.0),
+        whole_steps=True,
+    )

@@ -1,0 +1,140 @@
+"""The pipeline as an inline SVG: every stage with its output, its count and its state."""
+
+from collections.abc import Sequence
+
+from markupsafe import Markup
+
+from parrot_core.analysis.results.findings import training_facts
+from parrot_core.monitor.state import StageState
+from parrot_core.text.wording import count, duration
+
+_PLACES: dict[str, tuple[int, int]] = {
+    "ingest": (0, 1),
+    "assemble": (1, 1),
+    "train-ask": (2, 0),
+    "seeds": (2, 2),
+    "synthesize": (3, 1),
+    "filter": (4, 1),
+    "train-sft": (5, 0),
+    "select": (5, 2),
+    "capo": (6, 2),
+    "train-dpo": (7, 1),
+    "evaluate": (8, 1),
+}
+"""Column and half-row of each stage: the shape of the paper's pipeline."""
+
+_ARROWS = (
+    ("ingest", "assemble"),
+    ("assemble", "train-ask"),
+    ("assemble", "seeds"),
+    ("train-ask", "synthesize"),
+    ("seeds", "synthesize"),
+    ("synthesize", "filter"),
+    ("filter", "train-sft"),
+    ("filter", "select"),
+    ("select", "capo"),
+    ("train-sft", "train-dpo"),
+    ("capo", "train-dpo"),
+    ("train-dpo", "evaluate"),
+)
+
+_NODE_W, _NODE_H, _PITCH_X, _PITCH_Y, _EDGE = 124, 108, 146, 66, 4
+
+
+def pipeline_picture(stages: Sequence[StageState]) -> Markup:
+    """Draw the stages; one that the picture doesn't know stands in a column of its own."""
+    places = _places(stages)
+    if not places:
+        return Markup("")
+    width = max(col for col, _ in places.values()) * _PITCH_X + _NODE_W + 2 * _EDGE
+    height = max(row for _, row in places.values()) * _PITCH_Y + _NODE_H + 2 * _EDGE
+    arrows = [_arrow(places[a], places[b]) for a, b in _ARROWS if a in places and b in places]
+    nodes = [_node(stage, *_corner(places[stage.name])) for stage in stages]
+    return Markup(
+        '<svg class="pipeline" viewBox="0 0 {} {}" role="img" '
+        'aria-label="The stages of the pipeline with their counts">'
+        '<defs><marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" '
+        'markerHeight="7" orient="auto"><path class="tip" d="M0 0L8 4L0 8z"/></marker></defs>'
+        "{}{}</svg>"
+    ).format(width, height, Markup("").join(arrows), Markup("").join(nodes))
+
+
+def _places(stages: Sequence[StageState]) -> dict[str, tuple[int, int]]:
+    places = {s.name: _PLACES[s.name] for s in stages if s.name in _PLACES}
+    for stage in stages:
+        if stage.name not in places:
+            places[stage.name] = (max((c for c, _ in places.values()), default=-1) + 1, 1)
+    return places
+
+
+def _corner(place: tuple[int, int]) -> tuple[int, int]:
+    return _EDGE + place[0] * _PITCH_X, _EDGE + place[1] * _PITCH_Y
+
+
+def _arrow(start: tuple[int, int], end: tuple[int, int]) -> Markup:
+    x1, y1 = _corner(start)
+    x2, y2 = _corner(end)
+    x1, y1, y2 = x1 + _NODE_W, y1 + _NODE_H // 2, y2 + _NODE_H // 2
+    bend = x2 - (_PITCH_X - _NODE_W)  # straight until the last gap, so no arrow crosses a node
+    middle = (bend + x2) / 2
+    return Markup(
+        '<path class="arrow" d="M{} {}H{}C{} {} {} {} {} {}" marker-end="url(#tip)"/>'
+    ).format(x1, y1, bend, middle, y1, middle, y2, x2 - 2, y2)
+
+
+def _node(stage: StageState, x: int, y: int) -> Markup:
+    return Markup(
+        '<g class="node {status}"><title>{name}: {status}</title>'
+        '<rect x="{x}" y="{y}" width="{w}" height="{h}" rx="9"/>'
+        '<circle class="state" cx="{cx}" cy="{cy}" r="4.5"/>'
+        '<text class="name" x="{tx}" y="{y1}">{name}</text>'
+        '<text class="out" x="{tx}" y="{y2}">→ {output}</text>'
+        '<text class="count" x="{tx}" y="{y3}">{headline}</text>'
+        '<text class="small" x="{tx}" y="{y4}">{remark}</text>'
+        '<text class="small" x="{tx}" y="{y5}">{time}</text></g>'
+    ).format(
+        status=stage.status,
+        name=stage.name,
+        output=stage.output,
+        headline=_headline(stage),
+        remark=_remark(stage),
+        time=f"from {stage.version}"[:19] if stage.status == "pinned" else _time(stage),
+        x=x,
+        y=y,
+        w=_NODE_W,
+        h=_NODE_H,
+        tx=x + 10,
+        cx=x + _NODE_W - 13,
+        cy=y + 15,
+        y1=y + 20,
+        y2=y + 37,
+        y3=y + 62,
+        y4=y + 80,
+        y5=y + 96,
+    )
+
+
+def _headline(stage: StageState) -> str:
+    if stage.published and stage.kind == "dataset":
+        return count(stage.rows_out)
+    if stage.published:
+        before, after = _heldout_loss(stage)
+        return f"{before:.2f} → {after:.2f}" if before and after else "trained"
+    if stage.status in ("running", "failed") and stage.total:
+        return f"{count(stage.done)} of {count(stage.total)}"
+    return stage.status
+
+
+def _remark(stage: StageState) -> str:
+    if stage.published and stage.kind == "model":
+        return "held-out loss" if all(_heldout_loss(stage)) else ""
+    return f"{count(stage.rejects)} rejected" if stage.rejects else ""
+
+
+def _time(stage: StageState) -> str:
+    return duration(stage.seconds) if stage.seconds else ""
+
+
+def _heldout_loss(stage: StageState) -> tuple[float | None, float | None]:
+    facts = training_facts(stage)
+    return facts.before.get("loss"), facts.after.get("loss")

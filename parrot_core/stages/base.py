@@ -1,0 +1,166 @@
+"""A stage turns published versions into one new version, shard by shard.
+
+A stage says how its work divides into shards and what happens to one shard. Planning, resuming,
+retrying, progress, accounting and publication are written once, in ``execution.runner``.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Protocol
+
+from parrot_core.engines.types import ChatModel
+from parrot_core.lake.checkpoints import Checkpoints
+from parrot_core.lake.lake import Lake
+from parrot_core.lake.manifest import Receipt
+from parrot_core.lake.pins import all_pins
+from parrot_core.recipe import Recipe
+
+Row = dict[str, Any]
+"""One row of a dataset, as ``schemas`` lays it out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """Rows ``start`` to ``start + rows`` of one Parquet file of a published version."""
+
+    dataset: str
+    version: str
+    file: int  # position in the manifest's list of files
+    start: int
+    rows: int
+
+    def __post_init__(self) -> None:
+        if self.file < 0 or self.start < 0 or self.rows < 0:
+            raise ValueError(f"a slice counts from zero: {self}")
+
+
+@dataclass(frozen=True, slots=True)
+class ShardPlan:
+    """What one shard will read; decided once, before anything runs, and kept in the lake."""
+
+    index: int
+    inputs: tuple[Slice, ...] = ()
+    params: Mapping[str, Any] = field(default_factory=dict)  # JSON, the stage's own
+
+    @property
+    def rows(self) -> int:
+        """Input rows of this shard."""
+        return sum(piece.rows for piece in self.inputs)
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One execution of a recipe: its name is the name of every version it makes."""
+
+    name: str
+    recipe: Recipe
+    lake: Lake
+    work_dir: Path  # local and disposable: training checkpoints, model copies, engine logs
+    stages: tuple[str, ...] | None = None  # all it was begun to make; None: the whole factory
+
+    def makes(self, stage: str) -> bool:
+        """Whether the stage is part of what the run was begun for."""
+        return self.stages is None or stage in self.stages
+
+    def version_of(self, dataset: str) -> str:
+        """The version of ``dataset`` that this run reads: a pinned one, or its own."""
+        return all_pins(self.recipe.inputs).get(dataset, self.name)
+
+
+class ShardWork(Protocol):
+    """What a stage may do while it works on one shard."""
+
+    @property
+    def run(self) -> Run:
+        """The run that the shard belongs to."""
+        ...
+
+    @property
+    def plan(self) -> ShardPlan:
+        """What this shard reads."""
+        ...
+
+    def rows(self, columns: Sequence[str] | None = None) -> Iterator[Row]:
+        """The input rows of the plan's slices, in order, files verified against checksums.
+
+        ``columns`` are all that is read of them; None: every one.
+        """
+        ...
+
+    def expect(self, units: int) -> None:
+        """Count units of work taken in. Each must end in one ``emit`` or one ``reject``."""
+        ...
+
+    def emit(self, row: Row) -> None:
+        """Add a row to the shard's output."""
+        ...
+
+    def reject(
+        self, id: str, source_ids: Sequence[str], reason: str, original: object, detail: str = ""
+    ) -> None:
+        """Put a unit aside, with the original and a reason from ``schemas.REASONS``."""
+        ...
+
+    def engine(self, name: str) -> ChatModel:
+        """An engine of the recipe, journaled: a completion is durable before it is returned."""
+        ...
+
+    def progress(self, done: int, total: int | None = None, **figures: float) -> None:
+        """Say how far the shard is, in units; cheap, may be called for every unit."""
+        ...
+
+    def metric(self, name: str, value: object) -> None:
+        """Put a figure (any JSON value) into the manifest's metrics, e.g. a loss."""
+        ...
+
+    def warn(self, text: str) -> None:
+        """Report something the reader of the manifest should know."""
+        ...
+
+    def publish_model(self, folder: Path) -> None:
+        """Model stages: upload a finished Hugging Face folder as this shard's output."""
+        ...
+
+    def checkpoints(self) -> Checkpoints:
+        """Model stages: where the lake keeps what another machine could go on from."""
+        ...
+
+
+class Stage(ABC):
+    """One stage of the factory."""
+
+    name: ClassVar[str]
+    """The stage's name on the command line and in the lake, e.g. ``train-ask``."""
+    output: ClassVar[str]
+    """The dataset or model it publishes, e.g. ``parrot-ask``."""
+    kind: ClassVar[Literal["dataset", "model"]] = "dataset"
+    inputs: ClassVar[tuple[str, ...]] = ()
+    """The datasets and models it reads, unless the recipe says otherwise (see ``reads``)."""
+    unit: ClassVar[str] = "session"
+    """What is counted: rows in = rows out + rejects holds in these units."""
+
+    @abstractmethod
+    def plan(self, run: Run) -> Sequence[ShardPlan]:
+        """Divide the work into shards. Deterministic in the run's recipe and inputs."""
+
+    def reads(self, run: Run) -> Sequence[str]:
+        """The datasets and models that it reads in a run."""
+        return self.inputs
+
+    def engines(self, run: Run) -> Sequence[str]:
+        """Names of the recipe's engines that must be up while shards are in work."""
+        return ()
+
+    def rows_per_file(self, run: Run) -> int:
+        """Most rows in one Parquet file of the output; a shard may fill several."""
+        return 50_000
+
+    def summarise(self, run: Run, receipts: Sequence[Receipt]) -> dict[str, Any] | None:
+        """Metrics of the whole version; None sums what the shards reported."""
+        return None
+
+    @abstractmethod
+    def process(self, work: ShardWork) -> None:
+        """Do one shard."""

@@ -1,0 +1,238 @@
+"""The stage ``select``: which queries of the Parrot sessions depend on their context."""
+
+import asyncio
+import hashlib
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from parrot_core.context import Cue, detect, rules_language
+from parrot_core.engines.in_flight import in_flight
+from parrot_core.engines.types import Message, RowError
+from parrot_core.judging.depends import Verdict, judge_dependence
+from parrot_core.stages.base import Row, Run, ShardPlan, ShardWork, Stage
+from parrot_core.stages.planning import shards_of
+
+
+class SelectStage(Stage):
+    """Sessions to context-dependent queries: rules first, then an LLM judge (paper §3.3).
+
+    The unit is a query of turn 2 or later. One without a cue is ``self_contained``. One with a cue
+    goes before the judge, if the recipe names one: a no is ``judge_disagreed``; a reply that can't
+    be read, twice, leaves ``judge_verdict`` null, and the rule's word stands. Rule, verdict and
+    the judge's text are stored with each query that is kept.
+
+    The recipe's limit is shared out over the shards when the stage is planned, by their number of
+    queries. Within a shard candidates are looked at in the order of a hash of seed and id, so
+    that the choice leans to no part of the data, and the judge is asked for no more of them than
+    may still be needed; what is left is ``over_limit``.
+
+    Metrics: ``cues`` (queries by the rule that saw them), ``judge`` (yes, no, unreadable).
+    """
+
+    name: ClassVar[str] = "select"
+    output: ClassVar[str] = "context-queries"
+    inputs: ClassVar[tuple[str, ...]] = ("parrot",)
+    unit: ClassVar[str] = "query"
+
+    def plan(self, run: Run) -> Sequence[ShardPlan]:
+        """Consecutive sessions a shard, each with its quota of the limit.
+
+        Raises:
+            MissingVersion: the Parrot sessions have not been published.
+        """
+        settings = run.recipe.select
+        shards = shards_of(run, "parrot", settings.sessions_per_shard)
+        version = run.lake.dataset("parrot", run.version_of("parrot"))
+        turns = (row["n_turns"] for row in version.rows(["n_turns"]))
+        weights = [
+            sum(max(0, next(turns) - settings.min_history_turns) for _ in range(shard.rows))
+            for shard in shards
+        ]
+        quotas = share_out(settings.limit, weights)
+        return [
+            ShardPlan(shard.index, shard.inputs, {"quota": quota})
+            for shard, quota in zip(shards, quotas, strict=True)
+        ]
+
+    def engines(self, run: Run) -> Sequence[str]:
+        """The judge, if there is one."""
+        judge = run.recipe.select.judge
+        return () if judge is None else (judge,)
+
+    def process(self, work: ShardWork) -> None:
+        """Ask the rules about each query, then the judge about those with a cue."""
+        least = work.run.recipe.select.min_history_turns
+        follow_ups = [unit for row in work.rows() for unit in follow_ups_of(row)]
+        work.expect(len(follow_ups))
+        candidates: list[_Candidate] = []
+        for unit in follow_ups:
+            cues = detect(unit.query, unit.history, unit.language).cues
+            if unit.turn <= least:
+                detail = f"{unit.turn - 1} turns before the query, expected {least}"
+                _reject(work, unit, "too_few_turns", detail)
+            elif not cues:
+                _reject(work, unit, "self_contained", _no_cue(unit))
+            else:
+                candidates.append(_Candidate(unit, cues[0]))
+        done = len(follow_ups) - len(candidates)
+        choice = _Choice(work, int(work.plan.params["quota"]), done, len(follow_ups))
+        asyncio.run(choice.make(candidates))
+        for candidate in candidates:
+            choice.report(candidate)
+        work.metric("cues", dict(Counter(candidate.cue.kind for candidate in candidates)))
+        work.metric("judge", dict(choice.verdicts))
+
+
+@dataclass(frozen=True, slots=True)
+class FollowUp:
+    """A query of turn 2 or later with what came before it and the answer it got."""
+
+    id: str
+    session: str
+    language: str | None
+    turn: int
+    history: tuple[Message, ...]
+    query: str
+    response: str
+
+
+def follow_ups_of(session: Row) -> Iterator[FollowUp]:
+    """Yield the answered queries of a session from its second turn on."""
+    messages: list[Message] = session["messages"]
+    turn = 0
+    for index, message in enumerate(messages[:-1]):
+        answer = messages[index + 1]
+        if message["role"] != "user" or answer["role"] != "assistant":
+            continue
+        turn += 1
+        if turn > 1:
+            yield FollowUp(
+                id=f"{session['id']}/t{turn}",
+                session=session["id"],
+                language=session["language"],
+                turn=turn,
+                history=tuple(messages[:index]),
+                query=message["content"],
+                response=answer["content"],
+            )
+
+
+def share_out(limit: int, weights: Sequence[int]) -> list[int]:
+    """Divide ``limit`` in proportion to ``weights``; largest remainders get what is left over.
+
+    No share exceeds its weight, and the shares sum to the smaller of limit and total weight.
+    """
+    total = sum(weights)
+    limit = min(limit, total)
+    if total == 0:
+        return [0] * len(weights)
+    shares = [limit * weight // total for weight in weights]
+    by_remainder = sorted(
+        range(len(weights)), key=lambda index: (-(limit * weights[index] % total), index)
+    )
+    for index in by_remainder[: limit - sum(shares)]:
+        shares[index] += 1
+    return shares
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    unit: FollowUp
+    cue: Cue
+
+
+class _Choice:
+    """Looks at candidates until the quota is filled, then says what became of each."""
+
+    def __init__(self, work: ShardWork, quota: int, done: int, total: int) -> None:
+        self._work = work
+        self._quota = quota
+        self._done = done
+        self._total = total
+        self._settings = work.run.recipe.select
+        self._kept: dict[str, Verdict | None] = {}
+        self._refused: dict[str, tuple[str, str]] = {}
+        self.verdicts: Counter[str] = Counter()
+
+    async def make(self, candidates: Sequence[_Candidate]) -> None:
+        """Ask in waves no larger than what the quota still lacks."""
+        seed = self._work.run.recipe.seed
+        waiting = sorted(candidates, key=lambda candidate: _lot(seed, candidate.unit.id))
+        position = 0
+        while position < len(waiting) and len(self._kept) < self._quota:
+            wave = waiting[position : position + self._quota - len(self._kept)]
+            position += len(wave)
+            await in_flight(wave, self._settings.queries_in_flight, self._look)
+
+    def report(self, candidate: _Candidate) -> None:
+        unit = candidate.unit
+        if unit.id in self._kept:
+            self._work.emit(_row(candidate, self._kept[unit.id]))
+        elif unit.id in self._refused:
+            reason, detail = self._refused[unit.id]
+            _reject(self._work, unit, reason, detail)
+        else:
+            _reject(self._work, unit, "over_limit", f"the shard's share is {self._quota}")
+
+    async def _look(self, candidate: _Candidate) -> None:
+        unit = candidate.unit
+        if self._settings.judge is None:
+            self._kept[unit.id] = None
+        else:
+            try:
+                verdict = await judge_dependence(
+                    unit.id,
+                    unit.history,
+                    unit.query,
+                    unit.language,
+                    self._work.engine(self._settings.judge),
+                    self._settings.verdict,
+                )
+            except RowError as error:
+                self._refused[unit.id] = (error.reason, str(error))
+            else:
+                self._take(candidate, verdict)
+        self._done += 1
+        self._work.progress(self._done, self._total, kept=len(self._kept))
+
+    def _take(self, candidate: _Candidate, verdict: Verdict) -> None:
+        word = {True: "yes", False: "no", None: "unreadable"}[verdict.depends]
+        self.verdicts[word] += 1
+        if verdict.depends is False:
+            detail = f"rule '{candidate.cue.kind}'; judge: {verdict.text}"
+            self._refused[candidate.unit.id] = ("judge_disagreed", detail)
+        else:
+            self._kept[candidate.unit.id] = verdict
+
+
+def _row(candidate: _Candidate, verdict: Verdict | None) -> Row:
+    unit = candidate.unit
+    return {
+        "id": unit.id,
+        "source_ids": [unit.session],
+        "language": unit.language,
+        "turn": unit.turn,
+        "history": list(unit.history),
+        "query": unit.query,
+        "response": unit.response,
+        "rule": candidate.cue.kind,
+        "judge_verdict": verdict.depends if verdict else None,
+        "judge_text": verdict.text if verdict else None,
+    }
+
+
+def _reject(work: ShardWork, unit: FollowUp, reason: str, detail: str = "") -> None:
+    original = {"turn": unit.turn, "query": unit.query, "response": unit.response}
+    work.reject(unit.id, [unit.session], reason, original, detail)
+
+
+def _no_cue(unit: FollowUp) -> str:
+    if rules_language(unit.query, unit.language) is None:
+        return "no rules for the language of this query"
+    return ""
+
+
+def _lot(seed: int, unit_id: str) -> bytes:
+    return hashlib.sha256(f"{seed}/select/{unit_id}".encode()).digest()

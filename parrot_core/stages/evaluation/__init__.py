@@ -1,0 +1,1 @@
+"""The stages ``evaluate`` and ``compare``: subjects answer a benchmark, a judge scores them."""

@@ -1,0 +1,225 @@
+"""The stage ``evaluate``: subjects answer a multi-turn benchmark, a judge scores every answer."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from parrot_core.benchmarks.benchmark import Question, selected_benchmark
+from parrot_core.engines.in_flight import in_flight
+from parrot_core.engines.types import ChatModel, Message, RowError
+from parrot_core.errors import SourceError
+from parrot_core.judging.grading import JUDGE_PROMPT, score_answer
+from parrot_core.lake.manifest import Receipt
+from parrot_core.recipe import VllmEngine
+from parrot_core.stages.base import Row, Run, ShardPlan, ShardWork, Stage
+from parrot_core.stages.evaluation.summary import Judged, summarise
+
+
+class EvaluateStage(Stage):
+    """A benchmark to judgments: one for each answer of a subject to a turn of a session.
+
+    The unit is an answer. A subject answers turn by turn, each time with its own earlier answers
+    before it. A turn without an answer ends the session: it and the turns behind it are
+    ``no_answer``, or what the engine refused for (``context_full``). An answer whose judge gives
+    no readable score in three attempts is ``unparsable_verdict``; the others are judged all the
+    same.
+
+    A row's id is ``<subject>/<question id>/t<turn>``, its source the question. Metrics of the
+    version: ``subjects`` (means, counts and 95 % intervals: see ``summary``), ``judge_prompt``.
+    """
+
+    name: ClassVar[str] = "evaluate"
+    output: ClassVar[str] = "judgments"
+    inputs: ClassVar[tuple[str, ...]] = ("parrot-chat",)
+    unit: ClassVar[str] = "answer"
+
+    def plan(self, run: Run) -> Sequence[ShardPlan]:
+        """One shard a subject and slice of the questions.
+
+        Raises:
+            SourceError: the file of questions is missing, or a line of it is wrong.
+        """
+        benchmark = selected_benchmark(run.recipe.evaluate)
+        size = run.recipe.evaluate.questions_per_shard
+        slices = [
+            {"subject": subject, "first": first, "sha256": benchmark.sha256}
+            for subject in run.recipe.evaluate.subjects
+            for first in range(0, len(benchmark.questions), size)
+        ]
+        return [ShardPlan(index, params=params) for index, params in enumerate(slices)]
+
+    def reads(self, run: Run) -> Sequence[str]:
+        """The models of this lake that subjects and judge run on, of this run's versions."""
+        engines = [run.recipe.engines[name] for name in self.engines(run)]
+        models = [engine.model for engine in engines if isinstance(engine, VllmEngine)]
+        own = [model.removeprefix("lake:") for model in models if model.startswith("lake:")]
+        return tuple(dict.fromkeys(name for name in own if "@" not in name))
+
+    def engines(self, run: Run) -> Sequence[str]:
+        """The subjects' engines and the judge, each once."""
+        settings = run.recipe.evaluate
+        return tuple(dict.fromkeys([*settings.subjects.values(), settings.judge]))
+
+    def process(self, work: ShardWork) -> None:
+        """Let one subject answer a slice of the questions, and have the answers judged.
+
+        Raises:
+            SourceError: the questions are not those that the run was planned with.
+        """
+        settings = work.run.recipe.evaluate
+        benchmark = selected_benchmark(settings)
+        if benchmark.sha256 != work.plan.params["sha256"]:
+            raise SourceError(
+                f"{settings.questions}: changed since this run was planned; restore it, or start "
+                "a run of another name"
+            )
+        first = int(work.plan.params["first"])
+        questions = benchmark.questions[first : first + settings.questions_per_shard]
+        exam = _Exam(work, str(work.plan.params["subject"]))
+        sessions = [_Session(question) for question in questions]
+        exam.total = sum(len(question.turns) for question in questions)
+        work.expect(exam.total)
+        asyncio.run(in_flight(sessions, settings.sessions_in_flight, exam.sit))
+        for session in sessions:
+            exam.report(session)
+        work.metric("scores", exam.scores)
+
+    def summarise(self, run: Run, receipts: Sequence[Receipt]) -> dict[str, Any] | None:
+        """Means by subject, turn and category over all shards."""
+        judged = [Judged(*score) for receipt in receipts for score in receipt.metrics["scores"]]
+        summaries = summarise(judged, run.recipe.seed)
+        return {
+            "judge_prompt": JUDGE_PROMPT,
+            "subjects": {summary.subject: summary.to_json() for summary in summaries},
+        }
+
+
+@dataclass(slots=True)
+class _Turn:
+    answer: str | None = None
+    score: float | None = None
+    judge_text: str | None = None
+    reason: str | None = None
+    detail: str = ""
+
+
+@dataclass(slots=True)
+class _Session:
+    question: Question
+    turns: list[_Turn] = field(default_factory=list)
+
+
+class _Exam:
+    """One subject before the questions of one shard."""
+
+    def __init__(self, work: ShardWork, subject: str) -> None:
+        settings = work.run.recipe.evaluate
+        self._work = work
+        self._subject = subject
+        self._settings = settings
+        self._done = 0
+        self.total = 0
+        self.scores: list[tuple[str, str, str, int, float]] = []
+
+    async def sit(self, session: _Session) -> None:
+        """Answer a session's turns in order, then have them judged."""
+        conversation = await self._answer(session)
+        for place, turn in enumerate(session.turns):
+            if turn.reason is None:
+                await self._judge(session.question, place, turn, conversation)
+            self._done += 1
+            self._work.progress(self._done, self.total)
+
+    async def _answer(self, session: _Session) -> list[Message]:
+        """Ask turn by turn; once there is no answer, the turns behind it go without."""
+        question = session.question
+        conversation: list[Message] = []
+        subject = self._work.engine(self._settings.subjects[self._subject])
+        for number, query in enumerate(question.turns, 1):
+            conversation.append({"role": "user", "content": query})
+            turn = await self._one_answer(question, number, conversation, subject)
+            session.turns.append(turn)
+            if turn.reason is not None:
+                detail = turn.detail if turn.detail else turn.reason
+                session.turns += [
+                    _Turn(reason=turn.reason, detail=f"since turn {number}: {detail}")
+                    for _ in question.turns[number:]
+                ]
+                break
+            conversation.append({"role": "assistant", "content": turn.answer or ""})
+        return conversation
+
+    async def _one_answer(
+        self,
+        question: Question,
+        number: int,
+        conversation: Sequence[Message],
+        subject: ChatModel,
+    ) -> _Turn:
+        sample = f"{self._id(question, number)}/answer"
+        try:
+            completion = await subject.complete(conversation, self._settings.answer, sample=sample)
+        except RowError as error:
+            return _Turn(reason=error.reason, detail=str(error))
+        answer = completion.text.strip()
+        if not answer:
+            return _Turn(reason="no_answer", detail="the answer is empty")
+        return _Turn(answer=answer)
+
+    async def _judge(
+        self, question: Question, place: int, turn: _Turn, conversation: Sequence[Message]
+    ) -> None:
+        try:
+            score = await score_answer(
+                self._id(question, place + 1),
+                conversation[: 2 * place + 2],
+                question.reference_of(place + 1),
+                self._work.engine(self._settings.judge),
+                self._settings.verdict,
+            )
+        except RowError as error:
+            turn.reason, turn.detail = error.reason, f"judge: {error}"
+            return
+        turn.judge_text = score.text
+        turn.score = score.value
+        if score.value is None:
+            turn.reason = "unparsable_verdict"
+            turn.detail = "no score from 1 to 10 in three attempts"
+
+    def report(self, session: _Session) -> None:
+        """Emit or reject each turn of a session."""
+        question = session.question
+        model = self._work.engine(self._settings.judge).model
+        for number, turn in enumerate(session.turns, 1):
+            row: Row = {
+                "id": self._id(question, number),
+                "source_ids": [question.question_id],
+                "language": None,
+                "subject": self._subject,
+                "category": question.category,
+                "turn": number,
+                "query": question.turns[number - 1],
+                "answer": turn.answer,
+                "score": turn.score,
+                "judge_text": turn.judge_text,
+                "judge_model": model,
+            }
+            if turn.reason is not None or turn.score is None:
+                reason = turn.reason or "unparsable_verdict"
+                self._work.reject(row["id"], row["source_ids"], reason, row, turn.detail)
+                continue
+            self._work.emit(row)
+            answered = Judged.from_row(row)
+            self.scores.append(
+                (
+                    answered.subject,
+                    answered.session,
+                    answered.category,
+                    answered.turn,
+                    answered.score,
+                )
+            )
+
+    def _id(self, question: Question, turn: int) -> str:
+        return f"{self._subject}/{question.question_id}/t{turn}"

@@ -1,0 +1,123 @@
+"""What the judgments come to: mean scores with their uncertainty, by subject, turn, category."""
+
+import zlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+
+from parrot_core.stages.base import Row
+
+RESAMPLES = 2000
+CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A mean score of ``n`` answers with a 95 % interval; no interval below two sessions."""
+
+    mean: float
+    n: int
+    sessions: int
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class SubjectSummary:
+    """The scores of one subject; answers that were rejected are in none of them."""
+
+    subject: str
+    overall: Estimate
+    by_turn: dict[int, Estimate]
+    by_category: dict[str, Estimate]
+
+    def to_json(self) -> dict[str, Any]:
+        """As a JSON object; turns become text keys."""
+        data = asdict(self)
+        data["by_turn"] = {str(turn): estimate for turn, estimate in data["by_turn"].items()}
+        return data
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> "SubjectSummary":
+        """Read what :meth:`to_json` gave."""
+        return cls(
+            subject=data["subject"],
+            overall=Estimate(**data["overall"]),
+            by_turn={int(turn): Estimate(**each) for turn, each in data["by_turn"].items()},
+            by_category={name: Estimate(**each) for name, each in data["by_category"].items()},
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """One scored answer; ``session`` is the question's id, the unit of resampling."""
+
+    subject: str
+    session: str
+    category: str
+    turn: int
+    score: float
+
+    @classmethod
+    def from_row(cls, row: Row) -> "Judged":
+        """Read a row of ``judgments``."""
+        return cls(row["subject"], row["source_ids"][0], row["category"], row["turn"], row["score"])
+
+
+def summarise(judged: Iterable[Judged], seed: int) -> list[SubjectSummary]:
+    """Average the scores of each subject, in the order in which subjects first appear.
+
+    The interval is a percentile bootstrap over whole sessions, since turns of one session share
+    their fate: 2,000 resamples, seeded by ``seed`` and the group's name, so that neither order
+    nor other groups change it.
+    """
+    subjects: dict[str, list[Judged]] = {}
+    for answer in judged:
+        subjects.setdefault(answer.subject, []).append(answer)
+    return [
+        SubjectSummary(
+            subject=name,
+            overall=_estimate(answers, seed, name),
+            by_turn=_grouped(answers, lambda answer: answer.turn, seed, name),
+            by_category=_grouped(answers, lambda answer: answer.category, seed, name),
+        )
+        for name, answers in subjects.items()
+    ]
+
+
+K = TypeVar("K", int, str)
+
+
+def _grouped(
+    answers: Sequence[Judged], key: Callable[[Judged], K], seed: int, name: str
+) -> dict[K, Estimate]:
+    groups: dict[K, list[Judged]] = {}
+    for answer in answers:
+        groups.setdefault(key(answer), []).append(answer)
+    return {group: _estimate(groups[group], seed, f"{name}/{group}") for group in sorted(groups)}
+
+
+def _estimate(answers: Sequence[Judged], seed: int, name: str) -> Estimate:
+    sums: dict[str, float] = {}
+    counts: dict[str, int] = {}
+    for answer in sorted(answers, key=lambda answer: (answer.session, answer.turn)):
+        sums[answer.session] = sums.get(answer.session, 0.0) + answer.score
+        counts[answer.session] = counts.get(answer.session, 0) + 1
+    mean = sum(sums.values()) / len(answers)
+    low, high = _interval(list(sums.values()), list(counts.values()), seed, name)
+    return Estimate(mean, len(answers), len(sums), low, high)
+
+
+def _interval(
+    sums: Sequence[float], counts: Sequence[int], seed: int, name: str
+) -> tuple[float | None, float | None]:
+    if len(sums) < 2:
+        return None, None
+    random = np.random.default_rng([seed, zlib.crc32(name.encode())])
+    drawn = random.integers(len(sums), size=(RESAMPLES, len(sums)))
+    means = np.asarray(sums)[drawn].sum(axis=1) / np.asarray(counts)[drawn].sum(axis=1)
+    tail = (1 - CONFIDENCE) / 2
+    low, high = np.quantile(means, [tail, 1 - tail])
+    return float(low), float(high)

@@ -1,0 +1,117 @@
+"""From a record's messages to clean texts, and from these to a clean session.
+
+Texts are cleaned record by record, sessions when their parts have been joined (see
+``ingest.assemble``). A clean session alternates user and assistant, begins with a user query and
+ends with a response, and no message is empty. What was changed is told to a ``RuleLog``.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+
+from parrot_core.engines.types import Message
+from parrot_core.recipe import Ingest, SessionCheck
+from parrot_core.stages.ingest.rule_log import RuleLog
+from parrot_core.stages.ingest.rules import CHECKS, GATES, SESSION_RULES, text_rules
+from parrot_core.stages.ingest.rules.gate import Gate, suspects
+from parrot_core.stages.ingest.rules.rule import Messages, Rejection
+
+__all__ = [
+    "CleanSession",
+    "Messages",
+    "Rejection",
+    "check",
+    "clean",
+    "clean_texts",
+    "settle",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class CleanSession:
+    """Messages fit for training, and the session rules that changed something."""
+
+    messages: tuple[Message, ...]
+    mended: tuple[str, ...]
+
+    @property
+    def turns(self) -> int:
+        """User queries, each with its response."""
+        return len(self.messages) // 2
+
+
+def clean_texts(
+    records: Sequence[tuple[str, Messages]], settings: Ingest, log: RuleLog
+) -> list[Messages]:
+    """Apply the text rules to every message of some records, by a rule after the other.
+
+    Args:
+        records: id and messages of each; a few hundred messages at once make gates worth it.
+        settings: whose ``rules`` are applied.
+        log: is told what was changed.
+
+    Returns:
+        As many messages a record as before, some perhaps empty; the same list where nothing was
+        changed.
+    """
+    owners = [owner for owner, (_, messages) in enumerate(records) for _ in messages]
+    starts = list(accumulate((len(messages) for _, messages in records), initial=0))
+    roles = [message["role"] for _, messages in records for message in messages]
+    texts = [message["content"] for _, messages in records for message in messages]
+    rules = text_rules(settings)
+    suspected = suspects(texts, roles, [GATES.get(rule.__name__, Gate()) for rule in rules])
+    cleaned = [messages for _, messages in records]
+    changed: dict[int, None] = {}  # read by every rule that follows: no gate has seen what they are
+    for rule, passed in zip(rules, suspected, strict=True):
+        for place in {**dict.fromkeys(passed), **changed}:
+            before = texts[place]
+            after = rule(before, roles[place])
+            if after != before:
+                texts[place] = after
+                changed[place] = None
+                owner = owners[place]
+                message = f"{records[owner][0]}/{place - starts[owner]}"
+                log.changed(rule.__name__, message, before, after)
+    for place in changed:
+        owner = owners[place]
+        if cleaned[owner] is records[owner][1]:
+            cleaned[owner] = list(cleaned[owner])
+        cleaned[owner][place - starts[owner]] = {"role": roles[place], "content": texts[place]}
+    return cleaned
+
+
+def clean(messages: Messages, settings: Ingest) -> CleanSession | Rejection:
+    """Clean one record that is a whole session by itself: its texts, then the session."""
+    if not messages:
+        return Rejection("no_turns")
+    log = RuleLog()
+    texts = clean_texts([("", messages)], settings, log)
+    return settle(texts[0], settings, log, "")
+
+
+def settle(messages: Messages, settings: Ingest, log: RuleLog, id: str) -> CleanSession | Rejection:
+    """Apply the session rules to messages with clean texts."""
+    mended: list[str] = []
+    for rule in SESSION_RULES:
+        outcome = rule(messages, settings)
+        if isinstance(outcome, Rejection):
+            return outcome
+        if len(outcome) != len(messages):
+            mended.append(rule.__name__)
+            log.shortened(rule.__name__, id, messages, outcome)
+        messages = outcome
+    return CleanSession(tuple(messages), tuple(mended))
+
+
+def check(sessions: Sequence[Sequence[Message]], settings: Ingest) -> list[dict[SessionCheck, str]]:
+    """What the recipe's checks find in each of some clean sessions, by the check's name."""
+    found: list[dict[SessionCheck, str]] = [{} for _ in sessions]
+    texts = [message["content"] for messages in sessions for message in messages]
+    roles = [message["role"] for messages in sessions for message in messages]
+    owners = [place for place, messages in enumerate(sessions) for _ in messages]
+    suspected = suspects(texts, roles, [GATES.get(name, Gate()) for name in settings.checks])
+    for name, passed in zip(settings.checks, suspected, strict=True):
+        for place in dict.fromkeys(owners[i] for i in passed):
+            if detail := CHECKS[name](sessions[place]):
+                found[place][name] = detail
+    return found

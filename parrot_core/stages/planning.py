@@ -1,0 +1,31 @@
+"""How stages cut a published version into shards."""
+
+from collections.abc import Sequence
+
+from parrot_core.stages.base import Run, ShardPlan, Slice
+
+
+def shards_of(run: Run, dataset: str, rows_per_shard: int) -> Sequence[ShardPlan]:
+    """Shards of at most ``rows_per_shard`` consecutive rows; one may span several files.
+
+    Raises:
+        MissingVersion: the dataset has not been published.
+    """
+    version = run.version_of(dataset)
+    files = run.lake.dataset(dataset, version).manifest.files
+    shards: list[ShardPlan] = []
+    pieces: list[Slice] = []
+    room = rows_per_shard
+    for position, entry in enumerate(files):
+        start = 0
+        while start < entry.rows:
+            take = min(room, entry.rows - start)
+            pieces.append(Slice(dataset, version, position, start, take))
+            start += take
+            room -= take
+            if room == 0:
+                shards.append(ShardPlan(len(shards), tuple(pieces)))
+                pieces, room = [], rows_per_shard
+    if pieces:
+        shards.append(ShardPlan(len(shards), tuple(pieces)))
+    return shards

@@ -1,0 +1,1 @@
+"""The stage ``synthesize``: an asker and an answerer talk, turn by turn."""

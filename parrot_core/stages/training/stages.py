@@ -1,0 +1,269 @@
+"""The three stages that train: Parrot-Ask, Parrot-Chat SFT, Parrot-Chat DPO."""
+
+from abc import abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from fnmatch import fnmatchcase
+from typing import Any, ClassVar, Literal
+
+from parrot_core.errors import TrainingFailed
+from parrot_core.models.references import resolve_model
+from parrot_core.recipe import TrainAsk, TrainDpo, TrainSft
+from parrot_core.stages.base import Row, Run, ShardPlan, ShardWork, Slice, Stage
+from parrot_core.stages.training.checkpoints import carried_to_lake, identity_of, resume_from_lake
+from parrot_core.stages.training.choice import Candidate, Choice, Limits, Part, choose, parts_of
+from parrot_core.stages.training.job import Kind, TrainingJob
+from parrot_core.stages.training.launch import Figures, prepare, run_training
+from parrot_core.stages.training.summary import downsampled
+
+Launch = Callable[[TrainingJob, Callable[[Figures], None]], Figures]
+
+
+class TrainStage(Stage):
+    """What the trainings share: choose examples, run the process, publish the model."""
+
+    kind: ClassVar[Literal["dataset", "model"]] = "model"
+    job_kind: ClassVar[Kind]
+
+    def __init__(self, launch: Launch = run_training) -> None:
+        """Make the stage; ``launch`` runs a job (a test may pass another)."""
+        self._launch = launch
+
+    @abstractmethod
+    def settings(self, run: Run) -> TrainAsk | TrainSft | TrainDpo:
+        """The stage's part of the recipe."""
+
+    @abstractmethod
+    def base(self, run: Run) -> str:
+        """Reference of the model that the training starts from."""
+
+    @abstractmethod
+    def candidate(self, row: Row, run: Run) -> Candidate:
+        """What a row contributes."""
+
+    @abstractmethod
+    def heldout_fraction(self, run: Run) -> float:
+        """Share of groups to hold out; 0 where the data's split says it."""
+
+    def plan(self, run: Run) -> Sequence[ShardPlan]:
+        """One shard, which reads every row of the dataset: a training can't be divided."""
+        name = self.reads(run)[0]
+        version = run.version_of(name)
+        files = run.lake.dataset(name, version).manifest.files
+        slices = tuple(
+            Slice(name, version, file=i, start=0, rows=entry.rows) for i, entry in enumerate(files)
+        )
+        return (ShardPlan(0, slices),)
+
+    def process(self, work: ShardWork) -> None:
+        """Train, report the figures and publish the model."""
+        run = work.run
+        job, choice = self._prepare(work)
+        kept, identity = work.checkpoints(), identity_of(job, self.base(run))
+        with ExitStack() as stack:
+            if job.settings.checkpoints_in_lake:
+                prepare(job)
+                resume_from_lake(job, kept, identity)
+                stack.enter_context(carried_to_lake(job, kept, identity))
+            figures = self._launch(job, lambda line: _pass_on(work, line))
+        examples = accounts(choice, figures)
+        work.metric("examples", examples)
+        for name, value in figures.items():
+            if name not in ("examples", "curve"):
+                work.metric(name, value)
+        work.metric("curve", downsampled(figures["curve"]))
+        work.metric("base", self.base(run))
+        if examples["heldout"] == 0:
+            work.warn("no held-out example: the figures do not show what the model learned")
+        work.publish_model(job.model_folder)
+
+    def parts(self, run: Run) -> dict[str, Part]:
+        """Which rows this run's training learns from and which it holds out, by the row's id.
+
+        Computed from data, recipe and seed, before or after the training. Rows that neither
+        trained nor were held out are missing.
+        """
+        name = self.reads(run)[0]
+        rows = run.lake.dataset(name, run.version_of(name)).rows()
+        candidates = (self.candidate(row, run) for row in rows)
+        return parts_of(candidates, self._limits(run), run.recipe.seed)
+
+    def _limits(self, run: Run) -> Limits:
+        settings = self.settings(run)
+        return Limits(settings.max_examples, settings.eval_examples, self.heldout_fraction(run))
+
+    def _prepare(self, work: ShardWork) -> tuple[TrainingJob, Choice]:
+        run, settings = work.run, self.settings(work.run)
+        folder = run.work_dir / self.name
+        folder.mkdir(parents=True, exist_ok=True)
+        choice = choose(
+            (self.candidate(row, run) for row in work.rows()),
+            {"train": folder / "train.jsonl", "heldout": folder / "heldout.jsonl"},
+            self._limits(run),
+            run.recipe.seed,
+        )
+        if not choice.written["train"]:
+            why = ", ".join(f"{n} {reason}" for reason, n in sorted(choice.left_out.items()))
+            raise TrainingFailed(
+                f"{self.name}: none of the {choice.rows} rows of '{self.reads(run)[0]}' can be "
+                f"trained on ({why or 'the dataset is empty'})"
+            )
+        job = TrainingJob(
+            kind=self.job_kind,
+            model=str(resolve_model(self.base(run), run)),
+            folder=folder.resolve(),
+            settings=settings,
+            seed=run.recipe.seed,
+            data_sha256=choice.sha256,
+        )
+        return job, choice
+
+
+def _source_of(row: Row) -> str:
+    """The name of a row's source: an id begins with it, or with it and one of its files."""
+    return str(row.get("source") or row["id"].partition(":")[0].partition("/")[0])
+
+
+class TrainAskStage(TrainStage):
+    """Parrot-Ask: learns to write the user's turns (paper §3.1)."""
+
+    name = "train-ask"
+    inputs = ("conversations",)
+    output = "parrot-ask"
+    unit = "session"
+    job_kind = "ask"
+
+    def settings(self, run: Run) -> TrainAsk:
+        """``train_ask`` of the recipe."""
+        return run.recipe.train_ask
+
+    def base(self, run: Run) -> str:
+        """The recipe's base model."""
+        return run.recipe.train_ask.base
+
+    def heldout_fraction(self, run: Run) -> float:
+        """Ingest has held sessions out already."""
+        return 0.0
+
+    def candidate(self, row: Row, run: Run) -> Candidate:
+        """Training sessions train, held-out ones measure, seeds are for synthesis."""
+        if row["split"] not in ("train", "heldout"):
+            return Candidate(row["id"], left_out=f"split_{row['split']}")
+        if not fnmatchcase(_source_of(row), run.recipe.train_ask.source):
+            return Candidate(row["id"], left_out="other_source")
+        return Candidate(row["id"], part=row["split"], example={"messages": row["messages"]})
+
+
+class TrainSftStage(TrainStage):
+    """Parrot-Chat SFT: learns the assistant's turns of the synthesized dialogues (paper §3.2).
+
+    Or of real conversations, for the comparison of the paper's Table 4.
+    """
+
+    name = "train-sft"
+    inputs = ("parrot",)
+    output = "parrot-sft"
+    unit = "session"
+    job_kind = "sft"
+
+    def settings(self, run: Run) -> TrainSft:
+        """``train_sft`` of the recipe."""
+        return run.recipe.train_sft
+
+    def base(self, run: Run) -> str:
+        """The recipe's base model."""
+        return run.recipe.train_sft.base
+
+    def heldout_fraction(self, run: Run) -> float:
+        """As the recipe says."""
+        return run.recipe.train_sft.heldout_fraction
+
+    def reads(self, run: Run) -> Sequence[str]:
+        """The dataset that the recipe trains on."""
+        return (run.recipe.train_sft.data,)
+
+    def candidate(self, row: Row, run: Run) -> Candidate:
+        """A session, of which the recipe may keep only the first turns (Table 5)."""
+        settings = run.recipe.train_sft
+        if settings.data == "conversations" and row["split"] != settings.split:
+            return Candidate(row["id"], left_out=f"split_{row['split']}")
+        if not fnmatchcase(_source_of(row), settings.source):
+            return Candidate(row["id"], left_out="other_source")
+        messages = first_turns(row["messages"], settings.max_turns)
+        group = row.get("group") or ""
+        return Candidate(row["id"], group=group, example={"messages": messages})
+
+
+class TrainDpoStage(TrainStage):
+    """Parrot-Chat DPO: from the SFT model, on CaPO's pairs (paper §3.3)."""
+
+    name = "train-dpo"
+    inputs = ("preferences", "parrot-sft")
+    output = "parrot-chat"
+    unit = "pair"
+    job_kind = "dpo"
+
+    def settings(self, run: Run) -> TrainDpo:
+        """``train_dpo`` of the recipe."""
+        return run.recipe.train_dpo
+
+    def base(self, run: Run) -> str:
+        """This run's SFT model, which is the reference too."""
+        return "lake:parrot-sft"
+
+    def heldout_fraction(self, run: Run) -> float:
+        """As the recipe says."""
+        return run.recipe.train_dpo.heldout_fraction
+
+    def candidate(self, row: Row, run: Run) -> Candidate:
+        """A pair, if its strategy is trained on; the pairs of a query stay together."""
+        if row["strategy"] not in run.recipe.train_dpo.strategies:
+            return Candidate(row["id"], left_out=f"strategy_{row['strategy']}")
+        example = {name: row[name] for name in ("prompt", "chosen", "rejected")}
+        return Candidate(row["id"], group="/".join(row["source_ids"]), example=example)
+
+
+STAGES: tuple[type[TrainStage], ...] = (TrainAskStage, TrainSftStage, TrainDpoStage)
+
+
+def first_turns(messages: Sequence[Mapping[str, str]], turns: int | None) -> list[Any]:
+    """The messages of the first so many turns (a turn begins with a user query)."""
+    if turns is None:
+        return list(messages)
+    starts = [i for i, message in enumerate(messages) if message["role"] == "user"]
+    return list(messages[: starts[turns]] if len(starts) > turns else messages)
+
+
+def accounts(choice: Choice, figures: Figures) -> dict[str, Any]:
+    """What became of every row: ``rows`` = ``trained`` + ``heldout`` + all of ``left_out``.
+
+    ``clipped`` counts, among those trained on and held out, the ones that lost whole turns.
+    """
+    train, heldout = figures["examples"]["train"], figures["examples"]["heldout"]
+    left_out = dict(choice.left_out)
+    for part in (train, heldout):
+        for reason, number in part["dropped"].items():
+            left_out[reason] = left_out.get(reason, 0) + number
+    result = {
+        "rows": choice.rows,
+        "trained": train["used"],
+        "heldout": heldout["used"],
+        "left_out": dict(sorted(left_out.items())),
+        "clipped": train["clipped"] + heldout["clipped"],
+        "turns_cut": train["turns_cut"] + heldout["turns_cut"],
+    }
+    if result["trained"] + result["heldout"] + sum(left_out.values()) != choice.rows:
+        raise TrainingFailed(f"the training's examples don't add up to the rows read: {result}")
+    return result
+
+
+def _pass_on(work: ShardWork, line: Figures) -> None:
+    """Hand a line of progress to the run: steps done, and the figures of the last one."""
+    if "step" not in line:
+        return
+    figures = {
+        name.replace("rewards/", ""): float(value)
+        for name, value in line.items()
+        if name not in ("step", "total_steps")
+    }
+    work.progress(int(line["step"]), int(line["total_steps"]), **figures)

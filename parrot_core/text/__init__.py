@@ -1,0 +1,1 @@
+"""What one text is: wording, similarity, hashing, refusals, control tokens, redaction."""

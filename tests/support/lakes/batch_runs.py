@@ -1,0 +1,74 @@
+"""Runs whose engines are asked in batches, and the driver that works on all shards at once."""
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from parrot_core.engines.limits.limits import Budget
+from parrot_core.execution.runner import begin_run, open_stage, unfinished
+from parrot_core.lake.manifest import Manifest
+from parrot_core.recipe import Recipe
+from parrot_core.stages.base import Run, ShardWork, Stage
+from tests.support.lakes.recipes import minimal_recipe
+from tests.support.lakes.toy_stages import SEEDS, SeedStage, drive
+
+QUICK = {"max_wait_s": 0.5, "max_requests": SEEDS, "poll_s": 0.02, "grace_s": 0}
+"""A round is ordered as soon as all sessions wait for it, however busy the machine is."""
+HASTY = {**QUICK, "max_wait_s": 0.1}
+"""For runs in which rounds stay short of sessions and so wait; a busy machine may cut a round."""
+TURNS = 3
+REQUESTS = SEEDS * (2 * TURNS - 1)
+ROUNDS = 2 * TURNS - 1
+"""Batches of a run in which nothing goes wrong: all shards together ask once a round."""
+
+
+class Seeds(SeedStage):
+    """All seeds in one shard: half as long a test."""
+
+    def process(self, work: ShardWork) -> None:
+        for number in range(SEEDS):
+            work.expect(1)
+            seed = {"id": f"s{number}", "source_ids": ["x"], "language": "en"}
+            work.emit({**seed, "query": f"q{number}?"})
+
+
+def batch_recipe(
+    lake: Path | str, base_url: str, batch: dict[str, Any] | None = None, **changes: Any
+) -> Recipe:
+    """A recipe that synthesizes through the Batch API; an empty ``batch`` asks at once."""
+    price = {"input_per_million": 10_000, "output_per_million": 10_000, "as_of": "2026-01-01"}
+    engine = {
+        "kind": "openai",
+        "model": "m",
+        "base_url": base_url,
+        "api_key_env": None,
+        "limits": {"max_retries": 2},
+        "price": price,
+        "batch": QUICK if batch is None else batch or None,
+    }
+    return minimal_recipe(
+        str(lake),
+        base_url,
+        engines={"asker": engine, "answerer": engine, "judge": engine},
+        synthesize={"max_turns": TURNS, "min_turns": 2, "sessions_per_shard": 4},
+        **changes,
+    )
+
+
+def batch_run(
+    lake: Path | str, base_url: str, batch: dict[str, Any] | None = None, **changes: Any
+) -> Run:
+    """A run whose seeds are published, ready to synthesize."""
+    run = begin_run(batch_recipe(lake, base_url, batch, **changes))
+    drive(run, Seeds(1))
+    return run
+
+
+def drive_together(run: Run, stage: Stage, budget: Budget | None = None) -> Manifest:
+    """All shards at once, whatever becomes of each, as the flow does it."""
+    with open_stage(run, stage, budget or Budget(None)) as opened:
+        shards = unfinished(run, opened.plan)
+        with ThreadPoolExecutor(len(shards) or 1) as pool:
+            for attempt in [pool.submit(opened.run_shard, shard) for shard in shards]:
+                attempt.exception()
+    return opened.publish()

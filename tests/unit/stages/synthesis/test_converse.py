@@ -1,0 +1,90 @@
+import asyncio
+
+import pytest
+
+from parrot_core.engines.types import (
+    Completion,
+    ContentFiltered,
+    ContextFull,
+    Message,
+    RowError,
+    ShardError,
+    Usage,
+)
+from parrot_core.stages.synthesis.converse import Dialogue, converse
+
+
+def completion(text: str) -> Completion:
+    return Completion(text, "stop", Usage(1, 1, 1), "engine", "model", "key")
+
+
+class Scripted:
+    """Says its lines in order; an exception among them is raised."""
+
+    def __init__(self, *lines: str | Exception) -> None:
+        self.lines = list(lines)
+        self.seen: list[list[Message]] = []
+
+    async def __call__(self, messages: list[Message], turn: int) -> Completion:
+        self.seen.append(messages)
+        line = self.lines.pop(0) if self.lines else f"line for turn {turn}"
+        if isinstance(line, Exception):
+            raise line
+        return completion(line)
+
+
+def talk(ask: Scripted, answer: Scripted, max_turns: int = 3) -> Dialogue:
+    return asyncio.run(converse("What is a lake?", ask, answer, max_turns))
+
+
+def test_a_session_runs_to_its_number_of_turns_and_ends_with_an_answer() -> None:
+    ask, answer = Scripted("And a pond?", "Why?"), Scripted("Big.", "Small.", "Because.")
+    dialogue = talk(ask, answer)
+    contents = [m["content"] for m in dialogue.messages]
+    assert contents == ["What is a lake?", "Big.", "And a pond?", "Small.", "Why?", "Because."]
+    assert [m["role"] for m in dialogue.messages] == ["user", "assistant"] * 3
+    assert dialogue.n_turns == 3
+    assert dialogue.end_reason == "max_turns"
+    assert len(dialogue.completions) == 6
+    assert dialogue.completions[0] is None
+
+
+def test_each_side_sees_the_whole_conversation_from_the_first_message() -> None:
+    ask, answer = Scripted("And a pond?"), Scripted("Big.", "Small.")
+    talk(ask, answer, max_turns=2)
+    assert [m["content"] for m in answer.seen[1]] == ["What is a lake?", "Big.", "And a pond?"]
+    assert [m["content"] for m in ask.seen[0]] == ["What is a lake?", "Big."]
+
+
+@pytest.mark.parametrize(
+    ("query", "reason"), [("", "empty_query"), ("WHAT is  a lake?", "repeated_query")]
+)
+def test_a_useless_query_ends_the_session_with_what_it_has(query: str, reason: str) -> None:
+    dialogue = talk(Scripted("And a pond?", query), Scripted())
+    assert dialogue.n_turns == 2
+    assert dialogue.end_reason == reason
+
+
+@pytest.mark.parametrize("error", [ContextFull("x"), ContentFiltered("x"), RowError("x")])
+def test_an_error_of_one_row_ends_the_session_and_drops_the_open_query(error: RowError) -> None:
+    dialogue = talk(Scripted("And a pond?"), Scripted("Big.", error))
+    assert dialogue.n_turns == 1
+    assert dialogue.end_reason == error.reason
+    assert len(dialogue.completions) == len(dialogue.messages)
+
+
+def test_an_asker_that_cannot_go_on_ends_the_session_too() -> None:
+    dialogue = talk(Scripted(ContextFull("x")), Scripted())
+    assert dialogue.n_turns == 1
+    assert dialogue.end_reason == "context_full"
+
+
+def test_an_empty_answer_is_never_stored() -> None:
+    dialogue = talk(Scripted(), Scripted("Big.", ""))
+    assert dialogue.n_turns == 1
+    assert dialogue.end_reason == "empty_response"
+
+
+def test_an_error_of_the_engine_is_not_the_sessions_business() -> None:
+    with pytest.raises(ShardError):
+        talk(Scripted(), Scripted("Big.", ShardError("gone")))
