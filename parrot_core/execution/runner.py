@@ -91,6 +91,7 @@ def begin_run(
     run_name = checked_name(name or recipe.name)
     record: dict[str, Any] = {
         "name": run_name,
+        "id": uuid.uuid4().hex,  # no two writers write the same, so that only one has begun it
         "recipe": recipe.model_dump(mode="json"),
         "fingerprint": recipe.fingerprint(),
         "created_at": utc_now(),

@@ -104,7 +104,7 @@ def test_seeds_are_spread_over_topics_and_languages(tmp_path: Path) -> None:
     ]
     counts = (300, 8, 8)
     rows = [
-        _conversation(1000 * k + i, f"{text} {i}", language=language)
+        _conversation(1000 * k + i, f"{text} {1000 * k + i}", language=language)
         for k, ((language, text), count) in enumerate(zip(kinds, counts, strict=True))
         for i in range(count)
     ]
