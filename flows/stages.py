@@ -33,10 +33,11 @@ from parrot_core.execution.runner import (
 )
 from parrot_core.lake.manifest import Manifest
 from parrot_core.lake.requests import counted
+from parrot_core.lake.run import Run
 from parrot_core.monitor.reader import RunReader
 from parrot_core.monitor.state import StageSpec
 from parrot_core.recipe import Recipe
-from parrot_core.stages.base import Run, Stage
+from parrot_core.stages.base import Stage
 from parrot_core.stages.registry import stage_named
 from parrot_core.stages.training.summary import training_summary
 from parrot_core.telemetry.execution_context import at

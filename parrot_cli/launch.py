@@ -14,10 +14,10 @@ from parrot_core.engines.limits.prices import check_prices
 from parrot_core.errors import ParrotError, UserError
 from parrot_core.execution.runner import ask_for, begin_run, is_published
 from parrot_core.lake.pauses import Pauses
+from parrot_core.lake.run import Run
 from parrot_core.lake.run_records import report_file
 from parrot_core.monitor.state import StageSpec
 from parrot_core.recipe import OpenAIEngine, Recipe
-from parrot_core.stages.base import Run
 from parrot_core.stages.registry import STAGES, stages_until
 from parrot_core.telemetry.tracing import start_tracing
 

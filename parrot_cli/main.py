@@ -155,7 +155,7 @@ def plan(
     from parrot_core.analysis.forecast.basis import Basis, measured
     from parrot_core.analysis.forecast.requests import forecast
     from parrot_core.execution.runner import work_folder
-    from parrot_core.stages.base import Run
+    from parrot_core.lake.run import Run
 
     loaded = _recipe(recipe, lake, overrides)
     run_name = name or loaded.name

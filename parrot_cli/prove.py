@@ -11,7 +11,7 @@ from parrot_cli.options import DEFAULT_LAKE, AsJson, LakeHere
 from parrot_cli.progress_bar import bar
 from parrot_core.errors import UserError
 from parrot_core.lake.lake import Lake
-from parrot_core.stages.base import Run
+from parrot_core.lake.run import Run
 from parrot_core.telemetry.progress import Told
 from parrot_core.text.text_table import Grid
 

@@ -12,8 +12,9 @@ from measured import Work, measure
 from parrot_core.engines.limits.limits import Budget
 from parrot_core.execution.runner import begin_run, open_stage, unfinished
 from parrot_core.lake.manifest import Manifest
+from parrot_core.lake.run import Run
 from parrot_core.recipe import Recipe, parse_recipe
-from parrot_core.stages.base import Run, ShardPlan, ShardWork, Stage
+from parrot_core.stages.base import ShardPlan, ShardWork, Stage
 from parrot_core.stages.synthesis.stage import SynthesizeStage
 
 SESSIONS_PER_SHARD = 250

@@ -35,10 +35,10 @@ from parrot_core.errors import BatchesOpen, MissingKey
 from parrot_core.lake.batch_records import BatchRecords
 from parrot_core.lake.journal import Journal
 from parrot_core.lake.pauses import Pauses
+from parrot_core.lake.run import Run
 from parrot_core.lake.spending import Spending
 from parrot_core.lake.workers import Workers
 from parrot_core.recipe import Engine, Limits, OpenAIEngine, VllmEngine
-from parrot_core.stages.base import Run
 from parrot_core.telemetry.traffic import Traffic
 
 T = TypeVar("T")

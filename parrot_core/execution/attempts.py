@@ -8,8 +8,9 @@ from parrot_core.engines.types import RequestFails, RunError
 from parrot_core.errors import ShardQuarantined, UserError
 from parrot_core.lake.leases import Claims, Lease
 from parrot_core.lake.quarantine import Quarantine
+from parrot_core.lake.run import Run
 from parrot_core.lake.run_records import StageRecords, utc_now
-from parrot_core.stages.base import Run, Stage
+from parrot_core.stages.base import Stage
 
 
 class Attempts:

@@ -40,12 +40,13 @@ from parrot_core.lake.manifest import Accounting, Fingerprint, Manifest, Receipt
 from parrot_core.lake.pauses import Pauses
 from parrot_core.lake.pins import needless
 from parrot_core.lake.requested_stages import Asked
+from parrot_core.lake.run import Run
 from parrot_core.lake.run_records import StageRecords, run_file, utc_now
 from parrot_core.lake.shard_writer import attempt_of
 from parrot_core.lake.storage import to_json
 from parrot_core.recipe import SLUG, Recipe, differences, parse_recipe
 from parrot_core.schemas import DATASETS
-from parrot_core.stages.base import Run, ShardPlan, Slice, Stage
+from parrot_core.stages.base import ShardPlan, Slice, Stage
 from parrot_core.telemetry.execution_context import at
 from parrot_core.telemetry.tracing import span
 

@@ -22,10 +22,11 @@ from parrot_core.lake.journal import Journal
 from parrot_core.lake.lake import Lake, version_folder
 from parrot_core.lake.leases import Lease
 from parrot_core.lake.manifest import Accounting, EngineUsage, FileEntry, Receipt, Usage
+from parrot_core.lake.run import Run
 from parrot_core.lake.run_records import StageRecords, utc_now
 from parrot_core.lake.shard_writer import ParquetFiles, upload_verified
 from parrot_core.schemas import DATASETS, REASONS, REJECTS
-from parrot_core.stages.base import Row, Run, ShardPlan, Slice, Stage
+from parrot_core.stages.base import Row, ShardPlan, Slice, Stage
 from parrot_core.telemetry.timeline import Point, Timeline
 from parrot_core.telemetry.traffic import Traffic, landed, sum_traffic, traffic_in
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from parrot_core.errors import ParrotError, SourceError
 from parrot_core.lake.packaged_files import is_packaged, packaged_file
+from parrot_core.lake.run import Run
 from parrot_core.recipe import Recipe, VllmEngine
-from parrot_core.stages.base import Run
 
 Unpack = Callable[[Path, Path], None]
 """Writes a GGUF file's model (first argument) as a Hugging Face folder (second)."""

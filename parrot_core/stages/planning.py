@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from parrot_core.stages.base import Run, ShardPlan, Slice
+from parrot_core.lake.run import Run
+from parrot_core.stages.base import ShardPlan, Slice
 
 
 def shards_of(run: Run, dataset: str, rows_per_shard: int) -> Sequence[ShardPlan]:

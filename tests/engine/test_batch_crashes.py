@@ -11,7 +11,7 @@ import pytest
 
 from parrot_core.execution.runner import begin_run
 from parrot_core.lake.batch_records import BatchRecords
-from parrot_core.stages.base import Run
+from parrot_core.lake.run import Run
 from parrot_core.stages.synthesis.stage import SynthesizeStage
 from tests.support.lakes.batch_child import PHASES
 from tests.support.lakes.batch_runs import REQUESTS, batch_recipe, batch_run, drive_together

@@ -16,7 +16,7 @@ from parrot_core.errors import PartiallyFailed
 from parrot_core.execution.runner import begin_run
 from parrot_core.lake.lake import Lake
 from parrot_core.lake.reviews import Reviews, read_flagged
-from parrot_core.stages.base import Run
+from parrot_core.lake.run import Run
 from parrot_core.stages.synthesis.stage import SynthesizeStage
 from tests.support.dashboard.browser import Browser, browsing, executable
 from tests.support.dashboard.dashboards import dashboard, enter

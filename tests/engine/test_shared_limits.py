@@ -13,7 +13,7 @@ import pytest
 
 from parrot_core.engines.limits.limits import Budget
 from parrot_core.execution.runner import begin_run, plan_stage
-from parrot_core.stages.base import Run
+from parrot_core.lake.run import Run
 from parrot_core.stages.synthesis.stage import SynthesizeStage
 from tests.support.lakes.recipes import minimal_recipe
 from tests.support.lakes.toy_stages import SeedStage, drive

@@ -15,8 +15,8 @@ from flows.stages import synthesize
 from parrot_core.engines.vllm import fleet as vllm_fleet
 from parrot_core.engines.vllm.server import VllmServer
 from parrot_core.execution.runner import begin_run
+from parrot_core.lake.run import Run
 from parrot_core.lake.run_records import StageRecords
-from parrot_core.stages.base import Run
 from tests.support.lakes.recipes import minimal_recipe
 from tests.support.lakes.toy_stages import SEEDS, SeedStage, ToyModelStage, drive
 from tests.support.training.tiny_model import build_tiny_model

@@ -20,8 +20,8 @@ import yaml
 from parrot_cli.prefect_server import LocalServer
 from parrot_core.execution.pinning import pinned_before
 from parrot_core.lake.lake import Lake
+from parrot_core.lake.run import Run
 from parrot_core.lake.verify import verify_version
-from parrot_core.stages.base import Run
 from tests.engine.test_end_to_end import Factory
 from tests.support.lakes.finished_run import publish
 from tests.support.lakes.toy_stages import SEEDS, synthesis

@@ -18,8 +18,9 @@ from parrot_core.analysis.ablation.paper_tables import paper_tables
 from parrot_core.analysis.likelihood.held_out_pairs import ModelName
 from parrot_core.errors import RecipeError
 from parrot_core.lake.lake import Lake
+from parrot_core.lake.run import Run
 from parrot_core.recipe import OpenAIEngine, Recipe, overridden
-from parrot_core.stages.base import Run, Stage
+from parrot_core.stages.base import Stage
 from parrot_core.stages.registry import STAGES
 from parrot_core.stages.training.stages import TrainStage
 

@@ -27,9 +27,9 @@ from parrot_core.analysis.statistics.sampling import ratio, ratio_difference
 from parrot_core.engines.connection import model_identity
 from parrot_core.engines.types import Message
 from parrot_core.errors import UserError
+from parrot_core.lake.run import Run
 from parrot_core.models.references import resolve_model
 from parrot_core.recipe import VllmEngine
-from parrot_core.stages.base import Run
 from parrot_core.telemetry.progress import NOBODY, Told
 
 ASKER = "parrot-ask"

@@ -9,9 +9,9 @@ from parrot_core.engines.in_flight import in_flight
 from parrot_core.engines.limits.budget import Budget
 from parrot_core.engines.types import ChatModel, Message, RowError
 from parrot_core.lake.journal import Journal
+from parrot_core.lake.run import Run
 from parrot_core.lake.run_records import StageRecords
 from parrot_core.recipe import Sampling
-from parrot_core.stages.base import Run
 from parrot_core.telemetry.progress import NOBODY, Told
 
 STAGE = "prove"

@@ -7,7 +7,7 @@ from typing import Any
 
 from parrot_core.lake.lake import Lake
 from parrot_core.lake.manifest import Manifest
-from parrot_core.stages.base import Run
+from parrot_core.lake.run import Run
 
 CHARS_PER_TOKEN = 4.0
 

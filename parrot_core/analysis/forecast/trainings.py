@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from parrot_core.analysis.forecast.basis import Basis
+from parrot_core.lake.run import Run
 from parrot_core.recipe import TrainDpo, Training
-from parrot_core.stages.base import Run
 from parrot_core.stages.training.estimate import (
     Memory,
     flops_of,

@@ -9,8 +9,9 @@ from parrot_core.engines.types import Message
 from parrot_core.errors import UserError
 from parrot_core.lake.lake import Lake
 from parrot_core.lake.manifest import Manifest
+from parrot_core.lake.run import Run
 from parrot_core.recipe import parse_recipe
-from parrot_core.stages.base import Row, Run
+from parrot_core.stages.base import Row
 from parrot_core.stages.training.choice import rank
 from parrot_core.stages.training.stages import STAGES
 

@@ -17,9 +17,9 @@ from parrot_core.engines.types import ChatModel, Message, RowError
 from parrot_core.errors import UserError
 from parrot_core.judging.depends import Verdict, judge_dependence
 from parrot_core.lake.journal import Journal
+from parrot_core.lake.run import Run
 from parrot_core.lake.run_records import StageRecords
 from parrot_core.recipe import Sampling
-from parrot_core.stages.base import Run
 
 STAGE = "statistics"
 """Where the journal lies in the run's records, so that the run's budget counts what it cost."""

@@ -21,8 +21,8 @@ from parrot_core.errors import StorageError, UserError
 from parrot_core.execution.runner import open_run, work_folder
 from parrot_core.lake.kept_statistics import all_kept, keep, read_kept
 from parrot_core.lake.lake import Lake
+from parrot_core.lake.run import Run
 from parrot_core.recipe import Recipe
-from parrot_core.stages.base import Run
 from parrot_core.telemetry.progress import NOBODY, Told
 
 NO_SKLEARN = "human-likeness was left out: it needs scikit-learn (the extra 'stats')"

@@ -10,9 +10,9 @@ from parrot_core.engines.vllm.server import (
     is_cpu_build,
     visible_gpus,
 )
+from parrot_core.lake.run import Run
 from parrot_core.models.references import resolve_model
 from parrot_core.recipe import VllmEngine
-from parrot_core.stages.base import Run
 
 
 def all_of(servers: Mapping[str, Sequence[VllmServer]]) -> Iterator[VllmServer]:

@@ -11,7 +11,8 @@ from parrot_core.context import Cue, detect, rules_language
 from parrot_core.engines.in_flight import in_flight
 from parrot_core.engines.types import Message, RowError
 from parrot_core.judging.depends import Verdict, judge_dependence
-from parrot_core.stages.base import Row, Run, ShardPlan, ShardWork, Stage
+from parrot_core.lake.run import Run
+from parrot_core.stages.base import Row, ShardPlan, ShardWork, Stage
 from parrot_core.stages.planning import shards_of
 
 

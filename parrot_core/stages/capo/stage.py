@@ -10,8 +10,9 @@ from parrot_core.engines.in_flight import in_flight
 from parrot_core.engines.types import Message, RowError
 from parrot_core.judging.pairwise import compare
 from parrot_core.lake.manifest import Receipt
+from parrot_core.lake.run import Run
 from parrot_core.recipe import Strategy
-from parrot_core.stages.base import Row, Run, ShardPlan, ShardWork, Stage
+from parrot_core.stages.base import Row, ShardPlan, ShardWork, Stage
 from parrot_core.stages.capo.gates import chosen_problem, negative_problem
 from parrot_core.stages.capo.negatives import NEGATIVES, ContextQuery, Negative
 from parrot_core.stages.capo.select import SelectStage

@@ -12,7 +12,8 @@ from parrot_core.engines.in_flight import in_flight
 from parrot_core.engines.types import Message, RowError
 from parrot_core.judging.pairwise import PAIR_PROMPT, Comparison, compare
 from parrot_core.lake.manifest import Receipt
-from parrot_core.stages.base import Row, Run, ShardPlan, ShardWork, Stage
+from parrot_core.lake.run import Run
+from parrot_core.stages.base import Row, ShardPlan, ShardWork, Stage
 from parrot_core.stages.evaluation.summary import Judged, summarise
 
 POINTS = {"subject": 1.0, "tie": 0.5, "baseline": 0.0}

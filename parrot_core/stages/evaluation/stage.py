@@ -11,8 +11,9 @@ from parrot_core.engines.types import ChatModel, Message, RowError
 from parrot_core.errors import SourceError
 from parrot_core.judging.grading import JUDGE_PROMPT, score_answer
 from parrot_core.lake.manifest import Receipt
+from parrot_core.lake.run import Run
 from parrot_core.recipe import VllmEngine
-from parrot_core.stages.base import Row, Run, ShardPlan, ShardWork, Stage
+from parrot_core.stages.base import Row, ShardPlan, ShardWork, Stage
 from parrot_core.stages.evaluation.summary import Judged, summarise
 
 

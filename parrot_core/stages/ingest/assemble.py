@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from typing import ClassVar
 
-from parrot_core.stages.base import Row, Run, ShardPlan, ShardWork, Slice, Stage
+from parrot_core.lake.run import Run
+from parrot_core.stages.base import Row, ShardPlan, ShardWork, Slice, Stage
 from parrot_core.stages.ingest.clean import Rejection
 from parrot_core.stages.ingest.distinct import Distinct, Session
 from parrot_core.stages.ingest.examine import Examined, Examiner

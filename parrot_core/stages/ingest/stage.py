@@ -8,7 +8,8 @@ from itertools import islice
 from typing import Any, ClassVar, TypeAlias
 
 from parrot_core.lake.manifest import Receipt
-from parrot_core.stages.base import Run, ShardPlan, ShardWork, Stage
+from parrot_core.lake.run import Run
+from parrot_core.stages.base import ShardPlan, ShardWork, Stage
 from parrot_core.stages.ingest.clean import Messages, clean_texts
 from parrot_core.stages.ingest.hash_set import HashSet
 from parrot_core.stages.ingest.layouts import Misfit

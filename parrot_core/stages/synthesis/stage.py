@@ -6,8 +6,9 @@ from typing import ClassVar
 
 from parrot_core.engines.in_flight import in_flight
 from parrot_core.engines.types import ChatModel, Completion, Message
+from parrot_core.lake.run import Run
 from parrot_core.schemas import REASONS
-from parrot_core.stages.base import Row, Run, ShardPlan, ShardWork, Stage
+from parrot_core.stages.base import Row, ShardPlan, ShardWork, Stage
 from parrot_core.stages.planning import shards_of
 from parrot_core.stages.synthesis.converse import Dialogue, converse
 

@@ -8,8 +8,8 @@ from typing import Any
 from parrot_core.errors import SourceError
 from parrot_core.lake.lake import version_folder
 from parrot_core.lake.packaged_files import is_packaged, packaged_file
+from parrot_core.lake.run import Run
 from parrot_core.models.references import model_cache, unpacked_folder
-from parrot_core.stages.base import Run
 from parrot_core.stages.training.estimate import Shape
 
 KNOWN: Mapping[str, Shape] = {

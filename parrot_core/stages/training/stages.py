@@ -7,9 +7,10 @@ from fnmatch import fnmatchcase
 from typing import Any, ClassVar, Literal
 
 from parrot_core.errors import TrainingFailed
+from parrot_core.lake.run import Run
 from parrot_core.models.references import resolve_model
 from parrot_core.recipe import TrainAsk, TrainDpo, TrainSft
-from parrot_core.stages.base import Row, Run, ShardPlan, ShardWork, Slice, Stage
+from parrot_core.stages.base import Row, ShardPlan, ShardWork, Slice, Stage
 from parrot_core.stages.training.checkpoints import carried_to_lake, identity_of, resume_from_lake
 from parrot_core.stages.training.choice import Candidate, Choice, Limits, Part, choose, parts_of
 from parrot_core.stages.training.job import Kind, TrainingJob

@@ -7,8 +7,9 @@ from typing import Any
 from parrot_core.engines.limits.limits import Budget
 from parrot_core.execution.runner import begin_run, open_stage, unfinished
 from parrot_core.lake.manifest import Manifest
+from parrot_core.lake.run import Run
 from parrot_core.recipe import Recipe
-from parrot_core.stages.base import Run, ShardWork, Stage
+from parrot_core.stages.base import ShardWork, Stage
 from tests.support.lakes.recipes import minimal_recipe
 from tests.support.lakes.toy_stages import SEEDS, SeedStage, drive
 

@@ -12,8 +12,8 @@ from parrot_core.execution.runner import open_run
 from parrot_core.lake import gc
 from parrot_core.lake.lake import Lake
 from parrot_core.lake.manifest import Manifest
+from parrot_core.lake.run import Run
 from parrot_core.lake.verify import verify_version
-from parrot_core.stages.base import Run
 from tests.support.lakes.crash_driver import SHARDS_AT_ONCE, Drive, finish, start
 from tests.support.lakes.toy_stages import synthesis
 from tests.support.servers.fake_api import FakeApi, Reply, canonical, echo_turns

@@ -8,9 +8,10 @@ from parrot_core.engines.types import ChatModel
 from parrot_core.lake.checkpoints import Checkpoints
 from parrot_core.lake.lake import Lake
 from parrot_core.lake.manifest import Accounting, Receipt
+from parrot_core.lake.run import Run
 from parrot_core.recipe import Recipe, parse_recipe
 from parrot_core.schemas import REASONS
-from parrot_core.stages.base import Row, Run, ShardPlan
+from parrot_core.stages.base import Row, ShardPlan
 
 MODEL = "stub/model"
 

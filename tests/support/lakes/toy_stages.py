@@ -10,7 +10,8 @@ from parrot_core.engines.limits.limits import Budget
 from parrot_core.errors import StorageError
 from parrot_core.execution.runner import begin_run, open_stage, unfinished
 from parrot_core.lake.manifest import Manifest
-from parrot_core.stages.base import Run, ShardPlan, ShardWork, Stage
+from parrot_core.lake.run import Run
+from parrot_core.stages.base import ShardPlan, ShardWork, Stage
 from tests.support.lakes.recipes import minimal_recipe
 
 SEEDS = 12

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from parrot_core.errors import PartiallyFailed
 from parrot_core.execution.runner import plan_stage
 from parrot_core.lake.manifest import Manifest
+from parrot_core.lake.run import Run
 from parrot_core.lake.run_records import StageRecords
 from parrot_core.lake.verify import verify_version
-from parrot_core.stages.base import Run
 from parrot_core.stages.synthesis.stage import SynthesizeStage
 from tests.support.lakes.toy_stages import SEEDS, drive, synthesis
 from tests.support.servers.fake_api import FakeApi, Reply, canonical, serving

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from parrot_core.lake.run import Run
 from parrot_core.lake.run_records import report_file
-from parrot_core.stages.base import Run
 from tests.support.lakes.finished_run import RUN, full_run
 from tests.support.lakes.recipes import minimal_recipe
 

@@ -10,8 +10,8 @@ from parrot_core.lake import gc
 from parrot_core.lake.holder import Holder, this_process
 from parrot_core.lake.lake import Lake
 from parrot_core.lake.leases import Lease, LeaseTimes, take
+from parrot_core.lake.run import Run
 from parrot_core.lake.run_records import StageRecords
-from parrot_core.stages.base import Run
 from tests.support.lakes.recipes import minimal_recipe
 from tests.support.lakes.toy_stages import SeedStage, drive
 

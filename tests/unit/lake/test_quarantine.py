@@ -12,11 +12,11 @@ from parrot_core.execution.runner import begin_run, open_stage, plan_stage, run_
 from parrot_core.lake.holder import this_process
 from parrot_core.lake.leases import Lease, LeaseTimes, take
 from parrot_core.lake.quarantine import Quarantine
+from parrot_core.lake.run import Run
 from parrot_core.lake.run_records import StageRecords
 from parrot_core.lake.storage import Storage
 from parrot_core.monitor.reader import read_run
 from parrot_core.monitor.state import StageSpec
-from parrot_core.stages.base import Run
 from parrot_core.stages.synthesis.stage import SynthesizeStage
 from tests.support.lakes.recipes import minimal_recipe
 from tests.support.lakes.toy_stages import SeedStage, drive, synthesis

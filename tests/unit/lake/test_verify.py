@@ -5,8 +5,8 @@ import pytest
 
 from parrot_core.execution.runner import begin_run
 from parrot_core.lake.manifest import Manifest
+from parrot_core.lake.run import Run
 from parrot_core.lake.verify import manifests, verify_version
-from parrot_core.stages.base import Run
 from tests.support.lakes.recipes import minimal_recipe
 from tests.support.lakes.toy_stages import SeedStage, drive
 

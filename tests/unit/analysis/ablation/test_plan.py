@@ -12,8 +12,8 @@ from parrot_core.analysis.ablation.paper_tables import paper_tables
 from parrot_core.analysis.ablation.plan import READS, Lineage, plan_ablation
 from parrot_core.errors import RecipeError
 from parrot_core.lake.lake import Lake
+from parrot_core.lake.run import Run
 from parrot_core.recipe import Recipe, load_recipe, overridden
-from parrot_core.stages.base import Run
 from parrot_core.stages.registry import STAGES
 from tests.support.lakes.recipes import minimal_recipe
 

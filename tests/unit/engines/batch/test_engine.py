@@ -16,9 +16,9 @@ from parrot_core.execution import shard_work
 from parrot_core.execution.runner import begin_run, budget_of, open_stage, unfinished
 from parrot_core.lake.batch_records import BatchRecords
 from parrot_core.lake.manifest import Manifest
+from parrot_core.lake.run import Run
 from parrot_core.monitor.reader import RunReader
 from parrot_core.monitor.state import StageSpec
-from parrot_core.stages.base import Run
 from parrot_core.stages.synthesis.stage import SynthesizeStage
 from tests.support.lakes.batch_runs import (
     HASTY,

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from parrot_core.engines.types import ContentFiltered, ContextFull, Message, RunError, ShardError
+from parrot_core.lake.run import Run
 from parrot_core.schemas import PREFERENCES
-from parrot_core.stages.base import Row, Run
+from parrot_core.stages.base import Row
 from parrot_core.stages.capo.stage import CapoStage
 from tests.support.lakes.scripted_model import Script, ScriptedModel, turning
 from tests.support.lakes.stage_work import FakeWork, small_recipe

@@ -4,7 +4,8 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from parrot_core.execution.runner import begin_run
-from parrot_core.stages.base import Run, ShardPlan, ShardWork, Stage
+from parrot_core.lake.run import Run
+from parrot_core.stages.base import ShardPlan, ShardWork, Stage
 from parrot_core.stages.capo.stage import CapoStage, SelectStage
 from tests.support.lakes.recipes import minimal_recipe
 from tests.support.lakes.toy_stages import drive

@@ -7,7 +7,8 @@ from typing import Any, ClassVar
 import pytest
 
 from parrot_core.execution.runner import begin_run
-from parrot_core.stages.base import Run, ShardPlan, ShardWork, Stage
+from parrot_core.lake.run import Run
+from parrot_core.stages.base import ShardPlan, ShardWork, Stage
 from parrot_core.stages.filters.stage import FilterStage
 from tests.support.lakes.recipes import minimal_recipe
 from tests.support.lakes.toy_stages import drive
