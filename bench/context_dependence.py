@@ -21,7 +21,7 @@ from real_follow_ups import Judged as RealQuery
 
 from parrot_core.benchmarks.benchmark import load_benchmark
 from parrot_core.context import detect
-from parrot_core.context.agreement import Agreement, Share, score
+from parrot_core.context.agreement import AgreementShare, DetectorAgreement, score
 from parrot_core.context.labelled import Half, LabelledQuery, labelled_queries
 from parrot_core.report._gone_dependence import LaterQuery, later_queries
 
@@ -95,7 +95,7 @@ def found_in(later: Sequence[LaterQuery]) -> dict[str, str]:
                 query for query in own if int(query.question.question_id) % 2 == rest
             ]
     return {
-        name: written(Share(sum(bool(query.found.depends) for query in part), len(part)))
+        name: written(AgreementShare(sum(bool(query.found.depends) for query in part), len(part)))
         for name, part in parts.items()
     }
 
@@ -103,7 +103,7 @@ def found_in(later: Sequence[LaterQuery]) -> dict[str, str]:
 def real(oasst_file: Path | None) -> dict[str, dict[str, str]]:
     """The same for labelled real follow-ups, and the false alarms on real opening queries."""
     tables: dict[str, dict[str, str]] = {}
-    sets: list[tuple[str, list[RealQuery], Share]] = []
+    sets: list[tuple[str, list[RealQuery], AgreementShare]] = []
     if dump_is_here():
         judged, openings = sharegpt()
         sets += [(f"ShareGPT {name}", judged[name], openings[name]) for name in judged]
@@ -116,11 +116,11 @@ def real(oasst_file: Path | None) -> dict[str, dict[str, str]]:
     return tables
 
 
-def _agreement(judged: Sequence[Judged]) -> Agreement:
+def _agreement(judged: Sequence[Judged]) -> DetectorAgreement:
     return score((query.depends, verdict) for query, verdict in judged)
 
 
-def _cells(agreement: Agreement) -> dict[str, str]:
+def _cells(agreement: DetectorAgreement) -> dict[str, str]:
     shares = {
         "precision": agreement.precision,
         "recall": agreement.recall,
@@ -129,7 +129,7 @@ def _cells(agreement: Agreement) -> dict[str, str]:
     return {name: written(share) for name, share in shares.items() if share.of}
 
 
-def written(share: Share) -> str:
+def written(share: AgreementShare) -> str:
     """For people: ``0.95 [0.89, 0.98] (99/104)``."""
     low, high = share.interval()
     return f"{share.value:.2f} [{low:.2f}, {high:.2f}] ({share.hits}/{share.of})"

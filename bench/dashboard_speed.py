@@ -32,8 +32,8 @@ sys.path.append(str(Path(__file__).parents[1]))
 from playwright.sync_api import expect
 
 from dashboard.server import site_of
-from dashboard.shelf import Place
-from parrot_core.browse.index import Wanted
+from dashboard.version_cache import VersionPart
+from parrot_core.browse.index import RowFilter
 from parrot_core.lake.lake import Lake, version_folder
 from parrot_core.lake.manifest import Accounting, FileEntry, Fingerprint, Manifest, Receipt
 from parrot_core.lake.run_records import StageRecords, run_file
@@ -222,7 +222,7 @@ def _ago(seconds: float) -> str:
 def on_the_server(folder: Path) -> dict[str, tuple[float, float]]:
     """Seconds, and CPU seconds, of each reading, in a process that has read nothing yet."""
     site = site_of(str(folder), read_only=True)
-    place = Place("dialogues", "done")
+    place = VersionPart("dialogues", "done")
     found: dict[str, tuple[float, float]] = {}
 
     def timed(name: str, work: Callable[[], object]) -> None:
@@ -235,14 +235,17 @@ def on_the_server(folder: Path) -> dict[str, tuple[float, float]]:
     time.sleep(2)
     timed("all runs, a second look", site.watch.runs)
     timed("2,000 shards, first look", lambda: site.watch.stage("done", "synthesize"))
-    timed("first 40 rows", lambda: site.shelf.peek(place).read(range(40)))
-    timed("40 rows from the middle", lambda: site.shelf.peek(place).read(range(20_000, 20_040)))
-    timed("light columns, first time", lambda: site.shelf.index(place))
-    wanted = Wanted({"language": "fr"}, {"n_turns": 3})
-    timed("a filter after that", lambda: site.shelf.positions(place, wanted, ""))
+    timed("first 40 rows", lambda: site.version_cache.lookup(place).read(range(40)))
+    timed(
+        "40 rows from the middle",
+        lambda: site.version_cache.lookup(place).read(range(20_000, 20_040)),
+    )
+    timed("light columns, first time", lambda: site.version_cache.index(place))
+    wanted = RowFilter({"language": "fr"}, {"n_turns": 3})
+    timed("a filter after that", lambda: site.version_cache.positions(place, wanted, ""))
     timed(
         "a text that occurs nowhere, all rows",
-        lambda: site.shelf.positions(place, Wanted(), "qzxqzx"),
+        lambda: site.version_cache.positions(place, RowFilter(), "qzxqzx"),
     )
     return found
 

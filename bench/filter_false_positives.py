@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from parrot_core.context.agreement import Share
+from parrot_core.context.agreement import AgreementShare
 from parrot_core.engines.types import Message
 from parrot_core.lake.lake import Lake
 from parrot_core.recipe import Filter, Ingest
@@ -118,10 +118,10 @@ def show(title: str, tally: Tally, examples: int) -> None:
     print(f"\n{title}: {tally.queries:,} follow-up queries in {tally.sessions:,} sessions")
     print("| rule | queries | sessions |\n|---|---|---|")
     for name in (*RULES, "any rule on queries"):
-        queries = percent(Share(tally.refused[name], tally.queries))
+        queries = percent(AgreementShare(tally.refused[name], tally.queries))
         print(
             f"| `{name}` | {queries} | "
-            f"{percent(Share(tally.refused_sessions[name], tally.sessions))} |"
+            f"{percent(AgreementShare(tally.refused_sessions[name], tally.sessions))} |"
         )
     for name, all_of_them in tally.examples.items() if examples else ():
         print(f"\n{name}")
@@ -129,7 +129,7 @@ def show(title: str, tally: Tally, examples: int) -> None:
         print("\n".join(f"  {line}" for line in chosen))
 
 
-def percent(share: Share) -> str:
+def percent(share: AgreementShare) -> str:
     """``0.31 % [0.26, 0.37]``."""
     low, high = share.interval()
     return f"{share.value:.2%} [{100 * low:.2f}, {100 * high:.2f}]".replace("%", " %")

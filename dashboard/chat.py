@@ -8,7 +8,7 @@ from nicegui import ui
 from dashboard.widgets import block, body, line
 from parrot_core.context import Cue, detect
 from parrot_core.engines.types import Message as ChatMessage
-from parrot_core.text.sanitise import CLIP, inert
+from parrot_core.text.sanitise import CLIP, sanitise
 
 LONGEST = 200_000
 """Characters of one message that the page ever shows: a browser must live."""
@@ -81,9 +81,9 @@ def _text(content: str, limit: int, cue: Cue | None) -> None:
     start, end = cue.span
     with block("text"):
         for piece, tag in (
-            (inert(content[:start]), "span"),
-            (inert(content[start:end]), "mark"),
-            (inert(content[end:], limit), "span"),
+            (sanitise(content[:start]), "span"),
+            (sanitise(content[start:end]), "mark"),
+            (sanitise(content[end:], limit), "span"),
         ):
             with block("piece", tag):
                 ui.label(piece)

@@ -17,15 +17,15 @@ async def data_page(site: Site) -> None:
     heading("Data")
     with block("shelves"):
         waiting = line("Reading the lake …", "soft")
-        found = await read(site.shelf.versions)
+        found = await read(site.version_cache.versions)
         waiting.set_visibility(False)
         if found is None:
             return
-        for what in site.shelf.damaged:
+        for what in site.version_cache.damaged:
             with block("note alarm").props('role="alert"'):
                 line(what, limit=600)
         exports = await in_thread(lambda: _order(site))
-        if not found and not site.shelf.damaged:
+        if not found and not site.version_cache.damaged:
             line("This lake holds no published version yet.", "soft")
         found.sort(key=lambda m: (exports.get(m.name, 99), m.name))
         for name, versions in groupby(found, key=lambda m: m.name):

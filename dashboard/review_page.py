@@ -8,8 +8,8 @@ from nicegui.events import KeyEventArguments
 
 from dashboard.row_page import Marking
 from dashboard.row_view import row_facts, row_view, siblings_of
-from dashboard.shelf import Place
 from dashboard.site import Site
+from dashboard.version_cache import VersionPart
 from dashboard.widgets import block, heading, in_thread, line, read
 from parrot_core.errors import ParrotError
 from parrot_core.text.sanitise import one_line
@@ -19,12 +19,12 @@ SAMPLE = 50
 
 async def review_page(site: Site, dataset: str, version: str, seed: str = "1") -> None:
     """Build the page; the sample is decided by the seed, so that two reviewers see the same."""
-    place = Place(dataset, version)
-    peek = await read(lambda: site.shelf.peek(place))
-    if peek is None:
+    place = VersionPart(dataset, version)
+    lookup = await read(lambda: site.version_cache.lookup(place))
+    if lookup is None:
         return
     number = int(seed) if seed.isdecimal() else 1
-    positions = sample(len(peek), number)
+    positions = sample(len(lookup), number)
     page = _ReviewPage(site, place, positions, number)
     await page.build()
 
@@ -35,7 +35,7 @@ def sample(rows: int, seed: int, size: int = SAMPLE) -> list[int]:
 
 
 class _ReviewPage:
-    def __init__(self, site: Site, place: Place, positions: list[int], seed: int) -> None:
+    def __init__(self, site: Site, place: VersionPart, positions: list[int], seed: int) -> None:
         self._site = site
         self._place = place
         self._positions = positions
@@ -71,7 +71,7 @@ class _ReviewPage:
         )
 
         async def export() -> None:
-            reviews = self._site.shelf.reviews(self._place)
+            reviews = self._site.version_cache.reviews(self._place)
             try:
                 made = await in_thread(lambda: reviews.export(name.value, datetime.now(UTC)))
             except ParrotError as error:
@@ -90,8 +90,8 @@ class _ReviewPage:
             self._said.set_text("This version has no rows.")
             return
         site, place, position = self._site, self._place, self._positions[self._at]
-        rows = await read(lambda: site.shelf.peek(place).read([position]))
-        marks = await read(lambda: site.shelf.reviews(place).marks())
+        rows = await read(lambda: site.version_cache.lookup(place).read([position]))
+        marks = await read(lambda: site.version_cache.reviews(place).marks())
         if not rows or marks is None:
             return
         row = rows[0]

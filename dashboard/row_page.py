@@ -8,8 +8,8 @@ from nicegui import ui
 from nicegui.events import KeyEventArguments
 
 from dashboard.row_view import row_facts, row_view, siblings_of
-from dashboard.shelf import Place
 from dashboard.site import Site
+from dashboard.version_cache import VersionPart
 from dashboard.widgets import act, block, facts, heading, line, read
 from parrot_core.browse.lineage import Ancestor
 from parrot_core.lake.reviews import Mark, Verdict
@@ -25,17 +25,17 @@ async def row_page(
 ) -> None:
     """Build the page; ``beside`` is a version to show it beside, as ``dataset@version``."""
     kind: Part = "rejects" if part == "rejects" else "rows"
-    place = Place(dataset, version, kind)
+    place = VersionPart(dataset, version, kind)
     here = int(position) if position.isdecimal() else 0
-    peek = await read(lambda: site.shelf.peek(place))
-    if peek is None:
+    lookup = await read(lambda: site.version_cache.lookup(place))
+    if lookup is None:
         return
-    if here >= len(peek):
+    if here >= len(lookup):
         heading(f"{dataset} {version}")
-        line(f"It has {plural(len(peek), kind.removesuffix('s'))}, none at {here + 1:,}.", "soft")
+        line(f"It has {plural(len(lookup), kind.removesuffix('s'))}, none at {here + 1:,}.", "soft")
         return
-    _head(place, here, len(peek))
-    rows = await read(lambda: peek.read([here]))
+    _head(place, here, len(lookup))
+    rows = await read(lambda: lookup.read([here]))
     if not rows:
         return
     row = rows[0]
@@ -55,7 +55,7 @@ async def row_page(
             await _lineage(site, place, row)
 
 
-def _head(place: Place, here: int, rows: int) -> None:
+def _head(place: VersionPart, here: int, rows: int) -> None:
     where = f"/data/{place.dataset}/{place.version}"
     part = "?part=rejects" if place.part == "rejects" else ""
     with block("row head"):
@@ -78,9 +78,9 @@ def _head(place: Place, here: int, rows: int) -> None:
     ui.keyboard(on_key=key)
 
 
-async def mark_buttons(site: Site, place: Place, row_id: str) -> None:
+async def mark_buttons(site: Site, place: VersionPart, row_id: str) -> None:
     """Keep or flag a row."""
-    marks = await read(lambda: site.shelf.reviews(place).marks())
+    marks = await read(lambda: site.version_cache.reviews(place).marks())
     if marks is None or place.part != "rows":
         return
     with block("card row", "section"):
@@ -91,7 +91,7 @@ async def mark_buttons(site: Site, place: Place, row_id: str) -> None:
 class Marking:
     """The two buttons, and which of them holds."""
 
-    def __init__(self, site: Site, place: Place, row_id: str, mark: Mark | None) -> None:
+    def __init__(self, site: Site, place: VersionPart, row_id: str, mark: Mark | None) -> None:
         """Nothing is written until a button is pressed."""
         self._site = site
         self._place = place
@@ -113,7 +113,7 @@ class Marking:
         """Mark the row; the same verdict again takes it back."""
         if self._site.actions is None:
             return
-        reviews = self._site.shelf.reviews(self._place)
+        reviews = self._site.version_cache.reviews(self._place)
         if self.verdict == verdict:
             act(lambda: reviews.unmark(self._row_id), "No mark any more.")
             self.verdict = None
@@ -127,10 +127,10 @@ class Marking:
         self._said.set_text(told[self.verdict])
 
 
-async def _compare(site: Site, place: Place, here: int, beside: str) -> None:
+async def _compare(site: Site, place: VersionPart, here: int, beside: str) -> None:
     if place.dataset not in COMPARABLE or place.part != "rows":
         return
-    versions = await read(site.shelf.versions)
+    versions = await read(site.version_cache.versions)
     others = [
         f"{m.name}@{m.version}"
         for m in versions or []
@@ -148,13 +148,13 @@ async def _compare(site: Site, place: Place, here: int, beside: str) -> None:
         ).props("dense outlined options-dense").classes("wide")
 
 
-async def _side_by_side(site: Site, place: Place, row: Row, beside: str) -> None:
+async def _side_by_side(site: Site, place: VersionPart, row: Row, beside: str) -> None:
     dataset, _, version = beside.partition("@")
-    other = Place(dataset, version)
+    other = VersionPart(dataset, version)
 
     def find() -> Row | None:
-        position = site.shelf.index(other).find(row["id"])
-        return None if position is None else site.shelf.peek(other).read([position])[0]
+        position = site.version_cache.index(other).find(row["id"])
+        return None if position is None else site.version_cache.lookup(other).read([position])[0]
 
     with block("two"):
         with block("side"):
@@ -169,11 +169,11 @@ async def _side_by_side(site: Site, place: Place, row: Row, beside: str) -> None
                 row_view(found)
 
 
-async def _lineage(site: Site, place: Place, row: Row) -> None:
+async def _lineage(site: Site, place: VersionPart, row: Row) -> None:
     with block("card", "section"):
         heading("Where it came from", 2)
         waiting = line("Following its ids …", "soft")
-        steps = await read(lambda: site.shelf.lineage(place, row))
+        steps = await read(lambda: site.version_cache.lineage(place, row))
         waiting.delete()
         topic = next((step.topic for step in steps or () if step.topic), "")
         if topic and not row.get("topic"):

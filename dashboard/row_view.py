@@ -4,8 +4,8 @@ import json
 from collections.abc import Sequence
 
 from dashboard.chat import bubble, chat, long_text
-from dashboard.shelf import Place
 from dashboard.site import Site
+from dashboard.version_cache import VersionPart
 from dashboard.widgets import block, body, chip, facts, heading, line
 from parrot_core.browse.index import LISTS, TEXTS
 from parrot_core.lake.row_lookup import Row
@@ -50,12 +50,12 @@ def row_facts(row: Row) -> None:
     facts({name: value for name, value in plain.items() if len(str(value)) <= 160})
 
 
-def siblings_of(site: Site, place: Place, row: Row) -> list[Row]:
+def siblings_of(site: Site, place: VersionPart, row: Row) -> list[Row]:
     """All pairs of the query that a pair is about."""
     if "chosen" not in row or ":" not in row["id"]:
         return []
-    index, peek = site.shelf.index(place), site.shelf.peek(place)
-    return peek.read(list(index.beginning(row["id"].rsplit(":", 1)[0] + ":"))[:12])
+    index, lookup = site.version_cache.index(place), site.version_cache.lookup(place)
+    return lookup.read(list(index.beginning(row["id"].rsplit(":", 1)[0] + ":"))[:12])
 
 
 def _pairs(row: Row, pairs: Sequence[Row]) -> None:

@@ -87,7 +87,7 @@ async def run_page(site: Site, run: str) -> None:
         if unknown:
             described.set_text(f"The lake holds no run '{one_line(run)}'.")
             return
-        status.set_text(state.told)
+        status.set_text(state.status_text)
         status.classes(replace=f"chip {state.status}")
         pause.set_text(one_line(state.header.pause, 300))
         pause.set_visibility(bool(state.header.pause))
@@ -166,7 +166,7 @@ class _RunPage:
     def buttons(self, place: ui.element, state: RunState) -> None:
         """What can be done now."""
         failed = any(stage.status == "failed" for stage in state.stages)
-        offered = (state.told, bool(state.header.pause), failed)
+        offered = (state.status_text, bool(state.header.pause), failed)
         if offered == self._offered:
             return
         self._offered = offered

@@ -35,7 +35,7 @@ class _RunRow:
         """Show the run as it is."""
         own = state.own_stages
         finished = sum(stage.published for stage in own)
-        self._chip.set_text(state.told)
+        self._chip.set_text(state.status_text)
         self._chip.classes(replace=f"chip {state.status}")
         busy = next((s for s in own if not s.published and (s.planned_at or s.shards)), None)
         self._where.set_text(_where(state) if busy is None else f"at {busy.name}")

@@ -18,9 +18,9 @@ from starlette.middleware.gzip import GZipMiddleware
 from dashboard.access import Guard, Secret, is_loopback, secret_for
 from dashboard.actions import Actions
 from dashboard.frame import ICON, frame
-from dashboard.shelf import Shelf
 from dashboard.site import Site
-from dashboard.watch import Watch
+from dashboard.version_cache import VersionCache
+from dashboard.watch import StateWatcher
 from parrot_core.errors import ParrotError
 from parrot_core.lake.lake import Lake
 from parrot_core.monitor import StageSpec
@@ -37,7 +37,7 @@ def site_of(lake_url: str, *, read_only: bool) -> Site:
     lake = Lake(lake_url)
     specs = [StageSpec(stage.name, stage.output, stage.kind) for stage in STAGES]
     actions = None if read_only else Actions(lake)
-    return Site(lake, Watch(lake, specs), Shelf(lake), actions)
+    return Site(lake, StateWatcher(lake, specs), VersionCache(lake), actions)
 
 
 def application(site: Site, secret: Secret, host: str, port: int) -> Guard:
@@ -65,7 +65,7 @@ def _warm(site: Site) -> None:
         pyarrow.parquet.ParquetFile(file).read().take([0])
     try:
         site.watch.runs()
-        site.shelf.versions()
+        site.version_cache.versions()
     except (ParrotError, OSError) as error:  # the pages show it where it matters
         logger.warning("%s", error)
 

@@ -4,8 +4,8 @@ done."""
 from dataclasses import dataclass
 
 from dashboard.actions import Actions
-from dashboard.shelf import Shelf
-from dashboard.watch import Watch
+from dashboard.version_cache import VersionCache
+from dashboard.watch import StateWatcher
 from parrot_core.lake.lake import Lake
 
 
@@ -14,6 +14,6 @@ class Site:
     """One dashboard over one lake."""
 
     lake: Lake
-    watch: Watch
-    shelf: Shelf
+    watch: StateWatcher
+    version_cache: VersionCache
     actions: Actions | None  # None: read-only

@@ -32,7 +32,7 @@ class _Kept:
         self.used = 0.0
 
 
-class Watch:
+class StateWatcher:
     """Reads runs. Called from threads; each state is read by one of them at a time."""
 
     def __init__(

@@ -11,7 +11,7 @@ from nicegui.element import Element
 
 from parrot_core.errors import ParrotError
 from parrot_core.report.charts import Series, line_chart
-from parrot_core.text.sanitise import CLIP, inert, one_line
+from parrot_core.text.sanitise import CLIP, one_line, sanitise
 
 T = TypeVar("T")
 
@@ -22,13 +22,13 @@ def block(classes: str = "", tag: str = "div") -> Element:
 
 
 def line(text: object, classes: str = "", limit: int = 200) -> ui.label:
-    """A text on one line, made inert."""
+    """A text on one line, sanitised."""
     return ui.label(one_line(text, limit)).classes(classes)
 
 
 def body(text: object, classes: str = "", limit: int = CLIP) -> ui.label:
-    """A text as it was written, made inert: lines and spaces kept."""
-    return ui.label(inert(text, limit)).classes(f"text {classes}")
+    """A text as it was written, sanitised: lines and spaces kept."""
+    return ui.label(sanitise(text, limit)).classes(f"text {classes}")
 
 
 def chip(status: str, text: str = "") -> ui.label:

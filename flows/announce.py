@@ -37,7 +37,7 @@ def resource_of(run: str, stage: str = "", detail: str = "") -> dict[str, str]:
     return {"prefect.resource.id": f"parrot.run.{run}", "prefect.resource.name": run, **told}
 
 
-class Watch:
+class StageAnnouncer:
     """Turns a stage's state, looked at now and then, into events: one a change, not one a look."""
 
     def __init__(self, run: str, send: Emit = emit, stuck_after_s: float = STUCK_AFTER_S) -> None:

@@ -39,7 +39,7 @@ class DeployFailed(ParrotError):
 
 
 @dataclass(frozen=True, slots=True)
-class Schedule:
+class CronSchedule:
     """When the whole factory runs by itself, and what each run is called."""
 
     cron: str
@@ -48,7 +48,7 @@ class Schedule:
 
 
 def rendered(
-    recipe: Recipe, schedule: Schedule | None, overlap: Overlap, folder: Path = PROJECT
+    recipe: Recipe, schedule: CronSchedule | None, overlap: Overlap, folder: Path = PROJECT
 ) -> dict[str, Any]:
     """``deployments/prefect.yaml`` with the recipe, its pools and the schedule filled in.
 

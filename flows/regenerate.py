@@ -30,7 +30,7 @@ from parrot_core.report.html_report import render_report
 from parrot_core.report.markdown_report import render_markdown
 from parrot_core.stages.base import Stage
 from parrot_core.stages.registry import STAGE_SPECS, STAGES, stages_until
-from parrot_core.telemetry.execution_context import at
+from parrot_core.telemetry.execution_context import in_context
 from parrot_core.telemetry.tracing import span, start_tracing
 
 
@@ -85,7 +85,7 @@ def regenerate(
     start_tracing(recipe.traces)
     _refresh_picker(begun)
     try:
-        with at(begun.name), span(f"run {begun.name}"):
+        with in_context(begun.name), span(f"run {begun.name}"):
             _hand_on_span()
             _make_missing(begun, until, shards, on_pools)
     except (BudgetReached, PartiallyFailed) as error:

@@ -16,7 +16,7 @@ from prefect.artifacts import (
 from prefect.futures import PrefectFuture, wait
 from prefect.runtime import flow_run
 
-from flows.announce import Watch
+from flows.announce import StageAnnouncer
 from flows.logs import listen
 from flows.server_outage import tried
 from parrot_core.engines.types import EngineDied
@@ -40,7 +40,7 @@ from parrot_core.recipe import Recipe
 from parrot_core.stages.base import Stage
 from parrot_core.stages.registry import stage_named
 from parrot_core.stages.training.summary import training_summary
-from parrot_core.telemetry.execution_context import at
+from parrot_core.telemetry.execution_context import in_context
 from parrot_core.telemetry.tracing import span, start_tracing
 from tasks.shards import ShardTicket, process_shard
 
@@ -67,7 +67,7 @@ def run_stage(run: Run, stage: Stage, only: Sequence[int] | None = None) -> None
         return
     listen()
     start_tracing(run.recipe.traces)
-    with at(run.name, stage.name), span(f"stage {stage.name}") as made:
+    with in_context(run.name, stage.name), span(f"stage {stage.name}") as made:
         manifest = _make(run, stage, only)
         made.set_attribute("parrot.rows_in", manifest.accounting.rows_in)
         made.set_attribute("parrot.rows_out", manifest.accounting.rows_out)
@@ -123,7 +123,7 @@ def _wait_showing_progress(opened: OpenStage, futures: list[PrefectFuture[dict[s
     run, stage = opened.run, opened.stage
     reader = RunReader(run.lake, run.name, [StageSpec(stage.name, stage.output, stage.kind)])
     artifact: UUID | None = None
-    watch = Watch(run.name)
+    watch = StageAnnouncer(run.name)
     while wait(futures, timeout=ARTIFACT_EVERY_S).not_done:
         now = datetime.now(UTC)
         try:

@@ -67,7 +67,7 @@ def stats(
 
     if human and no_human:
         raise UserError("stats: --human and --no-human exclude each other")
-    wanted = statistics.Wanted(
+    wanted = statistics.StatisticsRequest(
         what=tuple(what),
         seed=seed,
         sample=sample,

@@ -204,7 +204,7 @@ def _list_runs(states: Sequence[RunState], lake: str) -> None:
         finished = sum(stage.status in ("done", "pinned") for stage in wanted)
         begun = state.header.created_at
         table.add_row(
-            *(state.name, state.told, f"{finished}/{len(wanted)}"),
+            *(state.name, state.status_text, f"{finished}/{len(wanted)}"),
             *(f"{begun:%Y-%m-%d %H:%M}" if begun else "", f"${state.usd:.2f}"),
         )
     out.print(table if states else f"{lake} holds no run yet")

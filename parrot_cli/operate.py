@@ -68,11 +68,11 @@ def deploy(
         loaded = loaded.model_copy(update={"lake": os.path.abspath(loaded.lake)})
     use_prefect(console)
     from flows import automations  # Prefect reads its settings when it is imported
-    from flows.deploy import Schedule, apply, create_pools, deployment_id, rendered
+    from flows.deploy import CronSchedule, apply, create_pools, deployment_id, rendered
     from flows.picker import refresh
     from parrot_core.lake.lake import Lake
 
-    schedule = Schedule(cron, timezone, run) if cron else None
+    schedule = CronSchedule(cron, timezone, run) if cron else None
     created = create_pools(pool_type)
     with console.status("Applying the deployments …"):
         apply(rendered(loaded, schedule, "refuse" if overlap == "refuse" else "wait"))

@@ -6,12 +6,12 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from parrot_core.telemetry.progress import Told
+from parrot_core.telemetry.progress import ProgressReporter
 from parrot_core.text.sanitise import one_line
 
 
 @contextmanager
-def bar(console: Console) -> Iterator[Told]:
+def bar(console: Console) -> Iterator[ProgressReporter]:
     """Show each step with its own bar, the time taken and the time left; nothing is left behind."""
     columns = (
         TextColumn("{task.description}", markup=False),
@@ -25,4 +25,4 @@ def bar(console: Console) -> Iterator[Told]:
         def begin(what: str, total: int | None) -> None:
             shown.reset(task, description=one_line(what, 70), total=total)
 
-        yield Told(progress=lambda amount: shown.advance(task, amount), step=begin)
+        yield ProgressReporter(progress=lambda amount: shown.advance(task, amount), step=begin)

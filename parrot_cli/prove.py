@@ -12,7 +12,7 @@ from parrot_cli.progress_bar import bar
 from parrot_core.errors import UserError
 from parrot_core.lake.lake import Lake
 from parrot_core.lake.run import Run
-from parrot_core.telemetry.progress import Told
+from parrot_core.telemetry.progress import ProgressReporter
 from parrot_core.text.text_table import Grid
 
 
@@ -54,9 +54,9 @@ def prove(
     bounds = Bounds(contexts, history_chars, query_chars)
     settings = ProofSettings(bounds=bounds, instruct=instruct, max_tokens=max_tokens)
     console = Console(stderr=True, quiet=as_json)
-    with bar(console) as told:
-        result = measured(run, settings, told)
-        result["preferences"] = _preferences(run, told)
+    with bar(console) as reporter:
+        result = measured(run, settings, reporter)
+        result["preferences"] = _preferences(run, reporter)
     opened.storage.write_json(proof_file(run.name), result)
     if as_json:
         typer.echo(json.dumps(result, indent=1))
@@ -69,7 +69,7 @@ def prove(
     _say_rest(result)
 
 
-def _preferences(run: Run, told: Told) -> dict[str, Any]:
+def _preferences(run: Run, reporter: ProgressReporter) -> dict[str, Any]:
     """What ``parrot accuracy`` says of the run's chat models, or why it says nothing."""
     from parrot_core.analysis.likelihood.held_out_pairs import ModelName
     from parrot_core.analysis.likelihood.preference_accuracy import (
@@ -83,7 +83,7 @@ def _preferences(run: Run, told: Told) -> dict[str, Any]:
     chat = run.lake.manifest("model", models[1].name, models[1].version)
     try:
         pairs = chat.inputs["preferences"]
-        return measure_accuracy(run.lake, models, pairs, AccuracySettings(), told)
+        return measure_accuracy(run.lake, models, pairs, AccuracySettings(), reporter)
     except UserError as error:  # nothing was held out from the training on pairs
         return {"left_out": str(error)}
 

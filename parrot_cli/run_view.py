@@ -1,6 +1,6 @@
 """A run in the terminal: live progress while it goes, its state at any time.
 
-Messages of engines and providers are hostile text: they are made inert and never read as markup.
+Messages of engines and providers are hostile text: they are sanitised and never read as markup.
 """
 
 import threading
@@ -196,7 +196,7 @@ def render_status(state: RunState) -> RenderableType:
     head = Text.assemble(
         (f"{state.name} ", "bold"),
         (
-            state.told,
+            state.status_text,
             _STYLES.get(state.status, "cyan"),
         ),
         f" · {duration(state.seconds)} · {count(state.tokens)} tokens · {dollars(state.usd)}",

@@ -19,13 +19,19 @@ from parrot_core.lake.lake import Lake
 from parrot_core.models.references import model_cache
 from parrot_core.recipe import Recipe, load_recipe
 from parrot_core.report.html_report import render_statistics
-from parrot_core.report.statistics_page import Cell, Grid, agreement_words, compare, table_1
-from parrot_core.telemetry.progress import Told
+from parrot_core.report.statistics_page import (
+    StatisticsGrid,
+    TableCell,
+    agreement_words,
+    compare,
+    table_1,
+)
+from parrot_core.telemetry.progress import ProgressReporter
 from parrot_core.text.sanitise import one_line
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class StatisticsRequest:
     """What the command line asks for."""
 
     what: tuple[str, ...]
@@ -40,26 +46,31 @@ class Wanted:
     judge_queries: int = 200
 
 
-def measure(lake: Lake, wanted: Wanted, console: Console) -> list[Statistics]:
+def measure(lake: Lake, wanted: StatisticsRequest, console: Console) -> list[Statistics]:
     """Statistics of every set, with a progress bar on ``console``."""
     options = Options(seed=wanted.seed, sample=wanted.sample, tokenizer=wanted.tokenizer)
     recipe = load_recipe(wanted.recipe) if wanted.recipe else None
-    with bar(console) as told:
-        return [_measured(lake, what, wanted, recipe, options, told) for what in wanted.what]
+    with bar(console) as reporter:
+        return [_measured(lake, what, wanted, recipe, options, reporter) for what in wanted.what]
 
 
 def _measured(
-    lake: Lake, what: str, wanted: Wanted, recipe: Recipe | None, options: Options, told: Told
+    lake: Lake,
+    what: str,
+    wanted: StatisticsRequest,
+    recipe: Recipe | None,
+    options: Options,
+    reporter: ProgressReporter,
 ) -> Statistics:
-    found = statistics_of(lake, what, options, wanted.human, told)
+    found = statistics_of(lake, what, options, wanted.human, reporter)
     if wanted.asker is not None:
-        told.step(f"{wanted.asker}'s perplexity of {what}", None)
+        reporter.step(f"{wanted.asker}'s perplexity of {what}", None)
         copies = model_cache() / "lake"
         found = with_asker(
-            lake, what, found, wanted.asker, wanted.human, copies, wanted.asker_queries, told
+            lake, what, found, wanted.asker, wanted.human, copies, wanted.asker_queries, reporter
         )
     if wanted.judge is not None:
-        told.step(f"asking {wanted.judge} about {what}", None)
+        reporter.step(f"asking {wanted.judge} about {what}", None)
         found = with_judge(lake, what, found, wanted.judge, recipe, wanted.judge_queries)
     return found
 
@@ -96,7 +107,7 @@ def render(found: Sequence[Statistics]) -> RenderableType:
     return Group(_table(first), "", _table(compare(found)), "", *notes, Text(foot, "dim"))
 
 
-def _table(grid: Grid) -> Table:
+def _table(grid: StatisticsGrid) -> Table:
     table = Table(box=None, pad_edge=False, header_style="dim")
     table.add_column("")
     for name in grid.columns:
@@ -107,7 +118,7 @@ def _table(grid: Grid) -> Table:
     return table
 
 
-def _cell(cell: Cell) -> Text:
+def _cell(cell: TableCell) -> Text:
     if not cell.interval:
         return Text(cell.value)
     return Text.assemble(cell.value, (f"  {cell.interval}", "dim"))

@@ -12,13 +12,13 @@ from rich.table import Table
 from rich.text import Text
 
 from parrot_core.analysis.results.findings import Findings, gather_more
-from parrot_core.analysis.results.samples import Dialogue, PairGroup, Said
+from parrot_core.analysis.results.samples import PairGroup, Said, SampledDialogue
 from parrot_core.analysis.results.scores import Scores, short_model
 from parrot_core.lake.lake import Lake
 from parrot_core.lake.manifest import Manifest
 from parrot_core.monitor import RunState
 from parrot_core.report.html_report import FIGURE_WORDS, STRATEGY_WORDS, TRAINING_WORDS
-from parrot_core.text.sanitise import inert, one_line
+from parrot_core.text.sanitise import one_line, sanitise
 from parrot_core.text.wording import count, dollars, duration, figure, plural
 
 MESSAGE_CHARS = 400
@@ -29,7 +29,7 @@ def render_summary(console: Console, lake: Lake, state: RunState, report: str) -
     """Print what a run came to: figures, two dialogues, one pair, where the report is."""
     found = gather_more(lake, state, dialogues=2)
     console.print()
-    console.print(Rule(Text(f"Run {state.name}: {state.told}", "bold"), align="left"))
+    console.print(Rule(Text(f"Run {state.name}: {state.status_text}", "bold"), align="left"))
     console.print(_stages(found))
     for part in (_rejects(found), _trainings(found), _strategies(found), _scores(found.scores)):
         if part is not None:
@@ -80,7 +80,7 @@ def render_version(
         facts.add_row(Text(one_line(name, 40)), Text(one_line(text, 600)))
     title = Text(f"{manifest.kind} {manifest.name}@{manifest.version}", "bold")
     rows = [
-        Panel(Text(inert(json.dumps(row, ensure_ascii=False, indent=1, default=str))))
+        Panel(Text(sanitise(json.dumps(row, ensure_ascii=False, indent=1, default=str))))
         for row in sample
     ]
     return Group(title, facts, *rows)
@@ -177,7 +177,7 @@ def _interval(low: float | None, high: float | None) -> str:
     return f"{low:.2f} to {high:.2f}" if low is not None and high is not None else "-"
 
 
-def _dialogue(dialogue: Dialogue) -> RenderableType:
+def _dialogue(dialogue: SampledDialogue) -> RenderableType:
     lines = [_said(said, "a human") for said in dialogue.messages]
     title = f"a dialogue, {plural(dialogue.n_turns, 'turn')} · {one_line(dialogue.id, 60)}"
     return Panel(Group(*lines), title=Text(title), title_align="left", border_style="dim")
@@ -187,27 +187,27 @@ def _said(said: Said, human: str) -> Text:
     style = "cyan" if said.role == "user" else "green"
     author = one_line(said.engine, 40) or human
     head = Text(f"{one_line(said.role, 20)} ({author}): ", f"bold {style}")
-    return head.append(Text(inert(said.content, MESSAGE_CHARS), "not bold default"))
+    return head.append(Text(sanitise(said.content, MESSAGE_CHARS), "not bold default"))
 
 
 def _pair(pair: PairGroup) -> RenderableType:
     label = "bold"
     lines = [
-        Text.assemble((f"{one_line(said.role, 20)}: ", "dim"), inert(said.content, 200))
+        Text.assemble((f"{one_line(said.role, 20)}: ", "dim"), sanitise(said.content, 200))
         for said in pair.history[-2:]
     ]
-    lines.append(Text.assemble(("query: ", "bold cyan"), inert(pair.query, MESSAGE_CHARS)))
-    lines.append(Text.assemble(("chosen: ", "bold green"), inert(pair.chosen, MESSAGE_CHARS)))
+    lines.append(Text.assemble(("query: ", "bold cyan"), sanitise(pair.query, MESSAGE_CHARS)))
+    lines.append(Text.assemble(("chosen: ", "bold green"), sanitise(pair.chosen, MESSAGE_CHARS)))
     for negative in pair.negatives:
         words = STRATEGY_WORDS.get(negative.strategy, (negative.strategy, "", "Evidence"))
         lines.append(
             Text.assemble(
                 (f"rejected, {one_line(words[0], 40).lower()}: ", "bold red"),
-                inert(negative.answer, MESSAGE_CHARS),
+                sanitise(negative.answer, MESSAGE_CHARS),
             )
         )
         if negative.evidence:
-            said = inert(negative.evidence, 200)
+            said = sanitise(negative.evidence, 200)
             lines.append(Text.assemble((f"  {words[2].lower()}: ", label), (said, "dim")))
     title = f"a preference pair, turn {pair.turn}, {plural(len(pair.negatives), 'negative')}"
     return Panel(Group(*lines), title=Text(title), title_align="left", border_style="dim")

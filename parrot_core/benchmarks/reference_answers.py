@@ -14,7 +14,7 @@ FOLDER = "reference_answer"
 _EXPECTED = '{"question_id": …, "choices": [{"index": 0, "turns": ["…", …]}]}'
 
 
-class _Choice(BaseModel):
+class _ReferenceChoice(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
     turns: tuple[str | None, ...] = Field(min_length=1)
@@ -24,7 +24,7 @@ class _Answer(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
     question_id: str | int
-    choices: tuple[_Choice, ...] = Field(min_length=1)
+    choices: tuple[_ReferenceChoice, ...] = Field(min_length=1)
 
 
 @dataclass(frozen=True, slots=True)

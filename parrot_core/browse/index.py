@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from parrot_core.errors import UserError
-from parrot_core.lake.row_lookup import Peek
+from parrot_core.lake.row_lookup import RowLookup
 
 TEXTS = frozenset(
     {"query", "response", "answer", "judge_text", "evidence", "original", "detail", "request_key"}
@@ -46,7 +46,7 @@ def nothing_told(done: int, total: int) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class RowFilter:
     """Which rows to show: those that fulfil all of it."""
 
     equal: Mapping[str, str] = field(default_factory=dict)  # column: its value as text
@@ -86,7 +86,7 @@ class Index:
                 found[name] = {_shown(each["values"]): each["counts"] for each in counts}
         return found
 
-    def matching(self, wanted: Wanted) -> Sequence[int]:
+    def matching(self, wanted: RowFilter) -> Sequence[int]:
         """Positions of the rows that fulfil all of it.
 
         Raises:
@@ -168,21 +168,21 @@ class Indexes:
         self._kept: OrderedDict[str, Index] = OrderedDict()
         self._lock = threading.Lock()
 
-    def known(self, peek: Peek) -> Index | None:
+    def known(self, lookup: RowLookup) -> Index | None:
         """The index, if it has been read already."""
         with self._lock:
-            if peek.key in self._kept:
-                self._kept.move_to_end(peek.key)
-            return self._kept.get(peek.key)
+            if lookup.key in self._kept:
+                self._kept.move_to_end(lookup.key)
+            return self._kept.get(lookup.key)
 
-    def of(self, peek: Peek, progress: Progress = nothing_told) -> Index:
+    def of(self, lookup: RowLookup, progress: Progress = nothing_told) -> Index:
         """The index of a version, read if need be."""
-        known = self.known(peek)
+        known = self.known(lookup)
         if known is not None:
             return known
-        index = Index(_read(peek, progress))
+        index = Index(_read(lookup, progress))
         with self._lock:
-            self._kept[peek.key] = index
+            self._kept[lookup.key] = index
             while len(self._kept) > 1 and self._bytes() > self._most:
                 self._kept.popitem(last=False)
         return index
@@ -191,20 +191,20 @@ class Indexes:
         return sum(index.table.nbytes for index in self._kept.values())
 
 
-def _read(peek: Peek, progress: Progress) -> pa.Table:
-    schema = peek.schema()
+def _read(lookup: RowLookup, progress: Progress) -> pa.Table:
+    schema = lookup.schema()
     columns = light_columns(schema)
     light = pa.schema([schema.field(name) for name in columns])
-    if not peek.files:
+    if not lookup.files:
         return light.empty_table()
-    tables = list(_each(peek, columns, progress))
+    tables = list(_each(lookup, columns, progress))
     return pa.concat_tables(tables).combine_chunks()
 
 
-def _each(peek: Peek, columns: Sequence[str], progress: Progress) -> Iterator[pa.Table]:
-    total = len(peek.files)
+def _each(lookup: RowLookup, columns: Sequence[str], progress: Progress) -> Iterator[pa.Table]:
+    total = len(lookup.files)
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        found = pool.map(lambda number: peek.file_table(number, columns), range(total))
+        found = pool.map(lambda number: lookup.file_table(number, columns), range(total))
         for done, table in enumerate(found, start=1):
             yield table
             progress(done, total)

@@ -7,7 +7,7 @@ from parrot_core.browse.index import Indexes
 from parrot_core.errors import MissingVersion
 from parrot_core.lake.lake import Lake
 from parrot_core.lake.manifest import Manifest
-from parrot_core.lake.row_lookup import Peek
+from parrot_core.lake.row_lookup import RowLookup
 
 DEEPEST = 12
 """More versions than any pipeline has between a row and its source."""
@@ -55,13 +55,13 @@ def _follow(
             continue
         seen.add((manifest.name, row_id))
         for parent in inputs:
-            peek = Peek(lake.storage, parent)
-            index = indexes.of(peek)
+            lookup = RowLookup(lake.storage, parent)
+            index = indexes.of(lookup)
             position = index.find(row_id)
             if position is not None:
                 topic = index.text("topic", position)
                 tell(Ancestor(row_id, parent.name, parent.version, position, topic))
-                (row,) = peek.read([position], ["source_ids"])
+                (row,) = lookup.read([position], ["source_ids"])
                 _follow(lake, indexes, parent, row["source_ids"], tell, seen, depth + 1)
                 break
         else:

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from parrot_core.browse.index import TEXTS
-from parrot_core.lake.row_lookup import Peek
+from parrot_core.lake.row_lookup import RowLookup
 
 MOST_HITS = 500
 """A search ends there: whoever wants more wants another text."""
@@ -17,7 +17,7 @@ Going = Callable[[int, int, int], bool]
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class SearchResult:
     """What a search found."""
 
     positions: tuple[int, ...]
@@ -35,23 +35,25 @@ def text_columns(schema: pa.Schema) -> list[str]:
     return [each.name for each in schema if each.name in TEXTS or _is_messages(each.type)]
 
 
-def search(peek: Peek, text: str, going: Going = lambda *_: True, most: int = MOST_HITS) -> Found:
+def search(
+    lookup: RowLookup, text: str, going: Going = lambda *_: True, most: int = MOST_HITS
+) -> SearchResult:
     """Rows in which ``text`` occurs, whatever its case, as it is: not a pattern.
 
     Args:
-        peek: where to look.
+        lookup: where to look.
         text: what to look for; not empty.
         going: told the progress; it can end the search.
         most: hits after which the search ends.
     """
-    columns = [c for c in text_columns(peek.schema()) if c != "request_key"]
+    columns = [c for c in text_columns(lookup.schema()) if c != "request_key"]
     hits: list[int] = []
-    for number in range(len(peek.files)):
-        if len(hits) >= most or not going(number, len(peek.files), len(hits)):
-            return Found(tuple(hits[:most]), number, len(peek.files))
-        for first, table in peek.groups(number, columns):
+    for number in range(len(lookup.files)):
+        if len(hits) >= most or not going(number, len(lookup.files), len(hits)):
+            return SearchResult(tuple(hits[:most]), number, len(lookup.files))
+        for first, table in lookup.groups(number, columns):
             hits += [first + row for row in _rows_with(table, text)]
-    return Found(tuple(hits[:most]), len(peek.files), len(peek.files))
+    return SearchResult(tuple(hits[:most]), len(lookup.files), len(lookup.files))
 
 
 def _rows_with(table: pa.Table, text: str) -> Sequence[int]:

@@ -8,7 +8,7 @@ _Z = 1.959964  # two-sided 95 %
 
 
 @dataclass(frozen=True, slots=True)
-class Share:
+class AgreementShare:
     """A share of a count, with its interval.
 
     Attributes:
@@ -37,7 +37,7 @@ class Share:
 
 
 @dataclass(frozen=True, slots=True)
-class Agreement:
+class DetectorAgreement:
     """Verdicts against labels.
 
     Attributes:
@@ -46,12 +46,12 @@ class Agreement:
         false_alarms: of the self-contained queries, those called dependent.
     """
 
-    precision: Share
-    recall: Share
-    false_alarms: Share
+    precision: AgreementShare
+    recall: AgreementShare
+    false_alarms: AgreementShare
 
 
-def score(pairs: Iterable[tuple[bool, bool]]) -> Agreement:
+def score(pairs: Iterable[tuple[bool, bool]]) -> DetectorAgreement:
     """Compare verdicts with labels.
 
     Args:
@@ -61,8 +61,8 @@ def score(pairs: Iterable[tuple[bool, bool]]) -> Agreement:
     found = sum(label and verdict for label, verdict in counted)
     positive = sum(label for label, _ in counted)
     called = sum(verdict for _, verdict in counted)
-    return Agreement(
-        precision=Share(found, called),
-        recall=Share(found, positive),
-        false_alarms=Share(called - found, len(counted) - positive),
+    return DetectorAgreement(
+        precision=AgreementShare(found, called),
+        recall=AgreementShare(found, positive),
+        false_alarms=AgreementShare(called - found, len(counted) - positive),
     )

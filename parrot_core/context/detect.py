@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from parrot_core.context.chinese import CHINESE
 from parrot_core.context.english import ENGLISH
 from parrot_core.context.query import Query
-from parrot_core.context.rule import Cue, Rule
+from parrot_core.context.rule import ContextRule, Cue
 from parrot_core.engines.types import Message
 
-_RULES: dict[str, tuple[Rule, ...]] = {"en": ENGLISH, "zh": CHINESE}
+_RULES: dict[str, tuple[ContextRule, ...]] = {"en": ENGLISH, "zh": CHINESE}
 _KANA_OR_HANGUL = re.compile(r"[\u3040-\u30ff\uac00-\ud7af]")
 _HAN = re.compile(r"[\u3400-\u9fff]")
 _HAN_SHARE = 0.2

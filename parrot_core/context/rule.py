@@ -39,7 +39,7 @@ class Cue:
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class ContextRule:
     """The test for one kind of cue; ``find`` returns the span of the sign, or None."""
 
     kind: Kind

@@ -24,7 +24,7 @@ from parrot_core.engines.limits.limits import Limiter, Share
 from parrot_core.engines.limits.prices import check_prices, price_of
 from parrot_core.engines.limits.sharing import Sharing
 from parrot_core.engines.openai_chat import OpenAIChat, Purchase
-from parrot_core.engines.pause_watcher import Holding
+from parrot_core.engines.pause_watcher import PauseWatcher
 from parrot_core.engines.types import (
     EngineUnreachable,
 )
@@ -59,7 +59,7 @@ class Engines:
         self._limiters: dict[str, Limiter] = {}
         self._clients: list[openai.AsyncOpenAI] = []
         self._sharing: Sharing | None = None
-        self._holding: Holding | None = None
+        self._holding: PauseWatcher | None = None
         self._may_buy = asyncio.Event()  # lives on the background loop
         self._may_buy.set()
         self._held = ""
@@ -199,7 +199,7 @@ class Engines:
         Raises:
             StorageError: the lake can't be reached.
         """
-        self._holding = Holding(Pauses(run.lake.storage, run.name), self._hold)
+        self._holding = PauseWatcher(Pauses(run.lake.storage, run.name), self._hold)
         self._holding.start()
 
     async def may_buy(self) -> None:

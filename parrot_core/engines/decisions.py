@@ -27,22 +27,22 @@ class NotACompletion(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class ClassifiedFailure:
     """What happens next, and as which error if it isn't another try."""
 
     decision: Decision
     error: Callable[[str], EngineError] | None = None
 
 
-_NOW = Verdict(Decision.RETRY_NOW)
-_LATER = Verdict(Decision.RETRY_LATER)
+_NOW = ClassifiedFailure(Decision.RETRY_NOW)
+_LATER = ClassifiedFailure(Decision.RETRY_LATER)
 
 
-def _raising(error: type[EngineError]) -> Verdict:
-    return Verdict(error.decision, error)
+def _raising(error: type[EngineError]) -> ClassifiedFailure:
+    return ClassifiedFailure(error.decision, error)
 
 
-BY_CODE: Mapping[str | None, Verdict] = {
+BY_CODE: Mapping[str | None, ClassifiedFailure] = {
     "context_length_exceeded": _raising(ContextFull),
     "content_filter": _raising(ContentFiltered),
     "content_policy_violation": _raising(ContentFiltered),
@@ -53,13 +53,13 @@ BY_CODE: Mapping[str | None, Verdict] = {
 }
 """The provider's error code says most, whatever the status."""
 
-BY_PARAM: Mapping[str | None, Verdict] = {
+BY_PARAM: Mapping[str | None, ClassifiedFailure] = {
     "input_tokens": _raising(ContextFull),  # vLLM names what is too long, without a code
     "input_text": _raising(ContextFull),
 }
 """The parameter that a 400 complains about."""
 
-BY_STATUS: Mapping[int, Verdict] = {
+BY_STATUS: Mapping[int, ClassifiedFailure] = {
     401: _raising(KeyRefused),
     402: _raising(NoCredit),
     403: _raising(KeyRefused),
@@ -72,7 +72,7 @@ BY_STATUS: Mapping[int, Verdict] = {
 }
 """Other statuses: 5xx retry later; the rest of 4xx is wrong with this request alone."""
 
-BY_TYPE: Mapping[type[Exception], Verdict] = {
+BY_TYPE: Mapping[type[Exception], ClassifiedFailure] = {
     openai.APITimeoutError: _LATER,
     openai.APIConnectionError: _LATER,
     openai.APIResponseValidationError: _LATER,
@@ -87,7 +87,7 @@ FAILURES: tuple[type[Exception], ...] = (openai.APIError, *BY_TYPE)
 """What sending a request can raise that :func:`decide` knows."""
 
 
-def decide(error: Exception) -> Verdict:
+def decide(error: Exception) -> ClassifiedFailure:
     """What a failed request means.
 
     Raises:
@@ -103,7 +103,7 @@ def decide(error: Exception) -> Verdict:
     raise error
 
 
-def _of_status(status: int, code: str | None, param: str | None) -> Verdict:
+def _of_status(status: int, code: str | None, param: str | None) -> ClassifiedFailure:
     if code in BY_CODE:
         return BY_CODE[code]
     if status == 400 and param in BY_PARAM:

@@ -23,7 +23,7 @@ from parrot_core.engines.vllm.replicas import session_of
 from parrot_core.lake.journal import Entry, Journal
 from parrot_core.lake.run_records import utc_now
 from parrot_core.recipe import Engine, OpenAIEngine, Sampling
-from parrot_core.telemetry.execution_context import at
+from parrot_core.telemetry.execution_context import in_context
 from parrot_core.telemetry.tracing import request_span
 from parrot_core.telemetry.traffic import Traffic
 
@@ -83,7 +83,7 @@ class JournaledModel:
         """See :class:`engines.types.ChatModel`."""
         connected, share = self._connected, self._engines.traced
         with (
-            at(session=session_of(sample)),
+            in_context(session=session_of(sample)),
             request_span(connected.endpoint, self._name, self.model, share) as asked,
         ):
             completion = await self._complete(messages, sampling, sample, asked)

@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 LOOK_EVERY_S = 2.0
 
 
-class Holding:
+class PauseWatcher:
     """Watches a run's pause and tells the engines of each change."""
 
     def __init__(

@@ -3,7 +3,7 @@
 from parrot_core.errors import MissingVersion, UserError
 from parrot_core.execution.runner import open_run
 from parrot_core.lake.lake import Lake
-from parrot_core.lake.pins import needless
+from parrot_core.lake.pins import is_unneeded
 from parrot_core.recipe import Recipe
 from parrot_core.stages.registry import STAGES
 
@@ -31,7 +31,7 @@ def pinned_before(recipe: Recipe, stage: str, run: str) -> Recipe:
             continue
         version = earlier.version_of(each.output)
         if not earlier.lake.published(each.kind, each.output, version):
-            if needless(each.output, taken):
+            if is_unneeded(each.output, taken):
                 continue
             published = [m.version for m in earlier.lake.versions() if m.name == each.output]
             raise MissingVersion(each.output, version, published)

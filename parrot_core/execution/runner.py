@@ -38,8 +38,8 @@ from parrot_core.lake.lake import Lake, version_folder
 from parrot_core.lake.leases import DEFAULT_TIMES, Claims, Lease, LeaseTimes, take
 from parrot_core.lake.manifest import Accounting, Fingerprint, Manifest, Receipt, add_usage
 from parrot_core.lake.pauses import Pauses
-from parrot_core.lake.pins import needless
-from parrot_core.lake.requested_stages import Asked
+from parrot_core.lake.pins import is_unneeded
+from parrot_core.lake.requested_stages import RequestedStages
 from parrot_core.lake.run import Run
 from parrot_core.lake.run_records import StageRecords, run_file, utc_now
 from parrot_core.lake.shard_writer import attempt_of
@@ -47,7 +47,7 @@ from parrot_core.lake.storage import to_json
 from parrot_core.recipe import SLUG, Recipe, differences, parse_recipe
 from parrot_core.schemas import DATASETS
 from parrot_core.stages.base import ShardPlan, Slice, Stage
-from parrot_core.telemetry.execution_context import at
+from parrot_core.telemetry.execution_context import in_context
 from parrot_core.telemetry.tracing import span
 
 logger = logging.getLogger(__name__)
@@ -100,7 +100,7 @@ def begin_run(
     }
     if stages is not None:
         record["stages"] = list(stages)
-    asked = Asked(lake.storage, run_name)
+    asked = RequestedStages(lake.storage, run_name)
     if lake.storage.put_if_absent(run_file(run_name), to_json(record)):
         if alone is not None:
             asked.put((alone,))
@@ -118,7 +118,7 @@ def begin_run(
 def ask_for(run: Run, stages: Sequence[Stage] | None) -> None:
     """Keep with the run which of its stages are wanted now; None for all it was begun for."""
     names = None if stages is None else [stage.name for stage in stages]
-    Asked(run.lake.storage, run.name).put(names)
+    RequestedStages(run.lake.storage, run.name).put(names)
 
 
 def checked_name(name: str) -> str:
@@ -209,7 +209,7 @@ def run_shard(
         LeaseLost: another took it over from us, and has not finished yet.
         ShardQuarantined: it has failed ``max_attempts`` times.
     """
-    with at(run.name, stage.name, shard.index):
+    with in_context(run.name, stage.name, shard.index):
         return _run_shard(run, stage, shard, engines, worker, times)
 
 
@@ -399,7 +399,7 @@ def _tidy(run: Run, state: StageRecords, manifest: Manifest) -> None:
 
 def is_published(run: Run, stage: Stage) -> bool:
     """Whether the stage's output is there to read, or nothing reads it: see ``lake.pins``."""
-    if needless(stage.output, run.recipe.inputs):
+    if is_unneeded(stage.output, run.recipe.inputs):
         return True
     return run.lake.published(stage.kind, stage.output, run.version_of(stage.output))
 

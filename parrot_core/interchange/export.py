@@ -15,7 +15,7 @@ from parrot_core.interchange.lineage import Lineage, as_json, lineage_of
 from parrot_core.lake.lake import DatasetVersion, Lake
 from parrot_core.lake.storage import Storage, to_json
 from parrot_core.lake.whole_folder import MARKER, whole_folder
-from parrot_core.telemetry.progress import NOBODY, Progress, Told
+from parrot_core.telemetry.progress import SILENT, Progress, ProgressReporter
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ def export(
     *,
     force: bool = False,
     progress: Progress = lambda _: None,
-    told: Told = NOBODY,
+    reporter: ProgressReporter = SILENT,
 ) -> Exported:
     """Write a version to a folder or URL; the folder appears whole or not at all.
 
@@ -65,7 +65,7 @@ def export(
         format: one of ``FORMATS``.
         force: replace what an earlier export wrote there.
         progress: told the rows written.
-        told: hears of the statistics that a card needs.
+        reporter: hears of the statistics that a card needs.
 
     Raises:
         UserError: no such format, one that can't hold these rows, or a place that isn't free.
@@ -88,7 +88,7 @@ def export(
         files = chosen.write(version, folder, progress)
         _all_rows(version, files)
         if format == "hf":
-            text = _card(lake, version, files, lineage, told)
+            text = _card(lake, version, files, lineage, reporter)
             (folder / CARD).write_text(text, encoding="utf-8")
         marker = {
             "version": f"{manifest.name}@{manifest.version}",
@@ -136,13 +136,17 @@ def _entry(folder: Path, file: Written) -> dict[str, Any]:
 
 
 def _card(
-    lake: Lake, version: DatasetVersion, files: list[Written], lineage: Lineage, told: Told
+    lake: Lake,
+    version: DatasetVersion,
+    files: list[Written],
+    lineage: Lineage,
+    reporter: ProgressReporter,
 ) -> str:
     manifest = version.manifest
     statistics = None
     if manifest.name in WITH_SESSIONS and manifest.accounting.rows_out:
         name = f"{manifest.name}@{manifest.version}"
-        statistics = statistics_of(lake, name, told=told)
+        statistics = statistics_of(lake, name, reporter=reporter)
     languages = Counter(row["language"] for row in version.rows(["language"]) if row["language"])
     ordered = [code for code, _ in languages.most_common()]
     return card(manifest, files, lineage, ordered, statistics)

@@ -17,7 +17,7 @@ _NO = re.compile(r"\W*(?:no\b|否|不是)(?!\W*(?:or|是))", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class DependenceVerdict:
     """What the judge wrote, and what it means; ``depends`` is None where it means nothing."""
 
     text: str
@@ -38,7 +38,7 @@ async def judge_dependence(
     language: str | None,
     judge: ChatModel,
     sampling: Sampling,
-) -> Verdict:
+) -> DependenceVerdict:
     """Ask whether a query depends on its history; an unreadable reply is asked for once more.
 
     The judge sees the last four messages, each at most 500 characters: enough to tell, and cheap.
@@ -56,7 +56,7 @@ async def judge_dependence(
     text, depends = await ask_until_read(
         judge, asked, sampling, parse_verdict, sample=f"{row_id}/depends", attempts=_ATTEMPTS
     )
-    return Verdict(text, depends)
+    return DependenceVerdict(text, depends)
 
 
 def _clip(text: str) -> str:

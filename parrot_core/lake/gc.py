@@ -165,7 +165,7 @@ class _Judge:
             if why is not None:
                 yield Garbage(file.path, file.bytes, why)
 
-    def _why(self, file: StoredFile, wanted: "_Wanted") -> str | None:
+    def _why(self, file: StoredFile, wanted: "_NeededFiles") -> str | None:
         """Why a file may go; None to keep it."""
         parts = file.path.split("/")
         if file.temporary:
@@ -199,8 +199,8 @@ class _Judge:
         over = top is None or top.over or top.attempt != parts[6]
         return over and "/".join((*parts[:8], RECORD)) not in self._listed
 
-    def _attempts_to_keep(self) -> "_Wanted":
-        wanted = _Wanted()
+    def _attempts_to_keep(self) -> "_NeededFiles":
+        wanted = _NeededFiles()
         for folder in {"/".join(f.path.split("/")[:3]) for f in self._run.files}:
             top, name, version = folder.split("/")
             kind: Kind = "dataset" if top == "datasets" else "model"
@@ -224,7 +224,7 @@ class _Judge:
 
 
 @dataclass
-class _Wanted:
+class _NeededFiles:
     """What must stay."""
 
     published: dict[str, set[str]] = field(default_factory=dict)  # version folder: named files

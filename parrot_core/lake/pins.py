@@ -15,6 +15,6 @@ def all_pins(inputs: Mapping[str, str]) -> dict[str, str]:
     return {**implied, **inputs}
 
 
-def needless(output: str, inputs: Mapping[str, str]) -> bool:
+def is_unneeded(output: str, inputs: Mapping[str, str]) -> bool:
     """Whether nothing reads ``output`` any more, so that it needn't even be there."""
     return MADE_ONLY_FOR.get(output) in inputs

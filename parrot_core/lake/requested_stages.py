@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from parrot_core.lake.storage import Storage
 
 
-class Asked:
+class RequestedStages:
     """The stages that whoever ran a run last wanted; without a record, all it was begun for.
 
     It decides nothing of what is made. It tells a run that ended where it was meant to

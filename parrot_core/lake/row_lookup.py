@@ -22,7 +22,7 @@ Part = Literal["rows", "rejects"]
 Row = dict[str, Any]
 
 
-class Peek:
+class RowLookup:
     """Rows of a version by their position: files in the manifest's order."""
 
     def __init__(self, storage: Storage, manifest: Manifest, part: Part = "rows") -> None:

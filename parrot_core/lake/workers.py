@@ -19,7 +19,7 @@ DEAD_AFTER_S = 20.0
 """A record that hasn't changed for so long belongs to nobody."""
 
 
-class Claim(BaseModel):
+class LimitClaim(BaseModel):
     """What one worker may use of one engine's limits until its next record; null is unlimited."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -39,7 +39,7 @@ class WorkerRecord(BaseModel):
     stage: str = ""
     beat: int = 0
     updated_at: str = ""  # for people; nobody decides on it
-    claims: Mapping[str, Claim] = Field(default_factory=dict)  # by model at a provider
+    claims: Mapping[str, LimitClaim] = Field(default_factory=dict)  # by model at a provider
     claim_usd: float = 0.0  # most that it may be charged for beyond what the lake shows
     paused: Mapping[str, str] = Field(default_factory=dict)  # engine: why it stands still
 

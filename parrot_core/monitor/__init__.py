@@ -1,8 +1,8 @@
 """What a run looks like from outside, read from the lake alone."""
 
-from parrot_core.monitor.reader import LakeState, RunReader, Storage, list_runs, read_run
+from parrot_core.monitor.reader import LakeState, ReadableStorage, RunReader, list_runs, read_run
 from parrot_core.monitor.state import (
-    EngineUsage,
+    EngineTotals,
     RunHeader,
     RunState,
     ShardFailure,
@@ -12,8 +12,9 @@ from parrot_core.monitor.state import (
 )
 
 __all__ = [
-    "EngineUsage",
+    "EngineTotals",
     "LakeState",
+    "ReadableStorage",
     "RunHeader",
     "RunReader",
     "RunState",
@@ -21,7 +22,6 @@ __all__ = [
     "ShardState",
     "StageSpec",
     "StageState",
-    "Storage",
     "list_runs",
     "read_run",
 ]

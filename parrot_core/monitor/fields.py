@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 
-from parrot_core.monitor.state import EngineUsage
+from parrot_core.monitor.state import EngineTotals
 
 
 def fingerprint_in(value: object) -> str:
@@ -59,12 +59,12 @@ def figures_in(value: object) -> dict[str, float]:
     return {str(k): float(v) for k, v in value.items()} if isinstance(value, dict) else {}
 
 
-def usage_in(value: object) -> dict[str, EngineUsage]:
+def usage_in(value: object) -> dict[str, EngineTotals]:
     """What each engine took."""
     if not isinstance(value, dict):
         return {}
     return {
-        str(engine): EngineUsage(
+        str(engine): EngineTotals(
             model=str(item.get("model") or ""),
             prompt_tokens=int(item.get("prompt_tokens") or 0),
             completion_tokens=int(item.get("completion_tokens") or 0),
@@ -84,10 +84,10 @@ def sum_counts(parts: Iterable[Mapping[str, int]]) -> dict[str, int]:
     return total
 
 
-def sum_usage(parts: Iterable[Mapping[str, EngineUsage]]) -> dict[str, EngineUsage]:
+def sum_usage(parts: Iterable[Mapping[str, EngineTotals]]) -> dict[str, EngineTotals]:
     """Sum usage by engine."""
-    total: dict[str, EngineUsage] = {}
+    total: dict[str, EngineTotals] = {}
     for part in parts:
         for engine, used in part.items():
-            total[engine] = total.get(engine, EngineUsage()) + used
+            total[engine] = total.get(engine, EngineTotals()) + used
     return total

@@ -38,7 +38,7 @@ Json = dict[str, Any]
 Interval = tuple[datetime, datetime]
 
 
-class Storage(Protocol):
+class ReadableStorage(Protocol):
     """What the monitor needs of the lake's storage."""
 
     def read_json(self, path: str) -> Json:
@@ -58,7 +58,7 @@ class LakeState(Protocol):
     """A lake, as far as the monitor looks into it."""
 
     @property
-    def storage(self) -> Storage:
+    def storage(self) -> ReadableStorage:
         """Where its files are."""
         ...
 
@@ -87,7 +87,7 @@ def newest_first(headers: Iterable[RunHeader]) -> tuple[RunHeader, ...]:
     return tuple(sorted(headers, key=lambda h: (h.created_at or oldest, h.name), reverse=True))
 
 
-def read_headers(storage: Storage, runs: Iterable[str]) -> Iterator[RunHeader]:
+def read_headers(storage: ReadableStorage, runs: Iterable[str]) -> Iterator[RunHeader]:
     """Yield what runs say of themselves; one that says nothing is left out."""
     for run in runs:
         try:
@@ -352,7 +352,7 @@ def _busy_seconds(shards: Sequence[ShardState], now: datetime) -> float:
     return busy
 
 
-def _read(storage: Storage, path: str) -> Json | None:
+def _read(storage: ReadableStorage, path: str) -> Json | None:
     try:
         return storage.read_json(path)
     except FileNotFoundError:

@@ -22,7 +22,7 @@ class StageSpec(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class EngineUsage:
+class EngineTotals:
     """Tokens, requests and dollars that one engine took."""
 
     model: str = ""
@@ -36,9 +36,9 @@ class EngineUsage:
         """Prompt and completion tokens together."""
         return self.prompt_tokens + self.completion_tokens
 
-    def __add__(self, other: "EngineUsage") -> "EngineUsage":
+    def __add__(self, other: "EngineTotals") -> "EngineTotals":
         """The sum, under this one's model."""
-        return EngineUsage(
+        return EngineTotals(
             self.model or other.model,
             self.prompt_tokens + other.prompt_tokens,
             self.completion_tokens + other.completion_tokens,
@@ -81,7 +81,7 @@ class ShardState:
     rows_in: int = 0
     rows_out: int = 0
     rejected: Mapping[str, int] = field(default_factory=dict)
-    usage: Mapping[str, EngineUsage] = field(default_factory=dict)
+    usage: Mapping[str, EngineTotals] = field(default_factory=dict)
     traffic: Mapping[str, Traffic] = field(default_factory=dict)  # of all attempts, by engine
     figures: Mapping[str, float] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
@@ -117,7 +117,7 @@ class StageState:
     rows_in: int = 0
     rows_out: int = 0
     rejected: Mapping[str, int] = field(default_factory=dict)
-    usage: Mapping[str, EngineUsage] = field(default_factory=dict)
+    usage: Mapping[str, EngineTotals] = field(default_factory=dict)
     figures: Mapping[str, float] = field(default_factory=dict)
     metrics: Mapping[str, Any] = field(default_factory=dict)
     inputs: Mapping[str, str] = field(default_factory=dict)
@@ -276,7 +276,7 @@ class RunState:
         return wanted[-1].name if wanted else ""
 
     @property
-    def told(self) -> str:
+    def status_text(self) -> str:
         """The status in words: a run that ended where it was meant to says where."""
         return f"done until {self.until}" if self.status == "done" and self.until else self.status
 
@@ -302,7 +302,7 @@ class RunState:
         """The whole state in JSON's types, with the derived figures, for ``--json``."""
         plain = _plain(asdict(self))
         assert isinstance(plain, dict)
-        plain |= {"name": self.name, "told": self.told, "until": self.until or None}
+        plain |= {"name": self.name, "status_text": self.status_text, "until": self.until or None}
         plain |= {"seconds": self.seconds}
         plain |= {"usd": self.usd, "tokens": self.tokens}
         for data, stage in zip(plain["stages"], self.stages, strict=True):

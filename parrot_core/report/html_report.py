@@ -1,6 +1,6 @@
 """The report of a run: one HTML file that needs nothing else, readable on a phone and on paper.
 
-Every text that a model or a stranger wrote is made inert first and escaped by the template; the
+Every text that a model or a stranger wrote is sanitised first and escaped by the template; the
 page's own content-security policy forbids scripts and any request on top of that.
 """
 
@@ -32,7 +32,7 @@ from parrot_core.report.statistics_page import (
 )
 from parrot_core.schemas import REASONS
 from parrot_core.text import wording
-from parrot_core.text.sanitise import inert, one_line
+from parrot_core.text.sanitise import one_line, sanitise
 
 MESSAGE_CHARS = 1500
 """Characters shown of one message."""
@@ -118,7 +118,7 @@ def render_report(findings: Findings) -> str:
         evaluation=evaluation_page(findings.scores, state),
         engines=by_engine(state),
         priced=any((e or {}).get("price") for e in (recipe.get("engines") or {}).values()),
-        recipe=inert(yaml.safe_dump(dict(recipe), sort_keys=False, allow_unicode=True), 40_000)
+        recipe=sanitise(yaml.safe_dump(dict(recipe), sort_keys=False, allow_unicode=True), 40_000)
         if recipe
         else "",
     )
@@ -152,8 +152,8 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters |= {
-        "inert": inert,
-        "message": partial(inert, limit=MESSAGE_CHARS),
+        "sanitise": sanitise,
+        "message": partial(sanitise, limit=MESSAGE_CHARS),
         "line": one_line,
         "count": wording.count,
         "short_count": wording.short_count,

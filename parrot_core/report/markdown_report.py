@@ -1,7 +1,7 @@
 """The report of a run as Markdown: accounts, trainings, scores, win rates, cost, warnings.
 
 For what shows Markdown and no pages: an artifact, a pull request, a terminal. Text that a model
-or a stranger wrote is made inert and escaped, so that it can neither format nor link.
+or a stranger wrote is sanitised and escaped, so that it can neither format nor link.
 """
 
 import re
@@ -42,7 +42,7 @@ def render_markdown(found: Findings) -> str:
     """Render what was found; a part without facts is left out."""
     state = found.state
     facts = [
-        f"Status **{state.told}**",
+        f"Status **{state.status_text}**",
         f"{duration(state.seconds)} of work",
         f"{count(state.tokens)} tokens",
         dollars(state.usd),

@@ -8,7 +8,7 @@ from markupsafe import Markup
 from parrot_core.analysis.statistics.human import DESCRIPTION as HUMAN
 from parrot_core.analysis.statistics.measures import offline_measures
 from parrot_core.analysis.statistics.perplexity import DESCRIPTION as ASKER
-from parrot_core.analysis.statistics.table1 import SOURCE, TABLE_1, PaperRow
+from parrot_core.analysis.statistics.table1 import SOURCE, TABLE_1, Table1Row
 from parrot_core.analysis.statistics.tokens import Words
 from parrot_core.analysis.statistics.values import Agreement, Curve, Figure, Statistics
 from parrot_core.report.charts import Series, line_chart
@@ -18,7 +18,7 @@ CHARTS = ("turns", "context_by_turn", "anaphora_by_turn", "ellipsis_by_turn")
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
+class TableCell:
     """A figure as text, its interval, and what it was measured on."""
 
     value: str
@@ -31,12 +31,12 @@ class Line:
     """A line of a table."""
 
     title: str
-    cells: tuple[Cell, ...]
+    cells: tuple[TableCell, ...]
     paper: bool = False  # from the paper, not measured here
 
 
 @dataclass(frozen=True, slots=True)
-class Grid:
+class StatisticsGrid:
     """A table: names of its columns, and its lines."""
 
     columns: tuple[str, ...]
@@ -53,7 +53,7 @@ class Chart:
     sets: tuple[str, ...]
 
 
-def table_1(sets: Sequence[Statistics]) -> Grid:
+def table_1(sets: Sequence[Statistics]) -> StatisticsGrid:
     """Table 1 of the paper with our sets above its own, a line each."""
     columns = {
         "turns": "turns",
@@ -63,18 +63,22 @@ def table_1(sets: Sequence[Statistics]) -> Grid:
     ours = [
         Line(
             found.label,
-            (_sessions(found), *(Cell(_cell(found.figure(name)).value) for name in columns)),
+            (_sessions(found), *(TableCell(_cell(found.figure(name)).value) for name in columns)),
         )
         for found in sets
     ]
     theirs = [
-        Line(row.label, (Cell(row.sessions), *(_paper(row, name) for name in columns)), paper=True)
+        Line(
+            row.label,
+            (TableCell(row.sessions), *(_paper(row, name) for name in columns)),
+            paper=True,
+        )
         for row in TABLE_1
     ]
-    return Grid(("sessions", *columns.values()), (*ours, *theirs), SOURCE)
+    return StatisticsGrid(("sessions", *columns.values()), (*ours, *theirs), SOURCE)
 
 
-def compare(sets: Sequence[Statistics]) -> Grid:
+def compare(sets: Sequence[Statistics]) -> StatisticsGrid:
     """All figures, a line each, with a column for each set."""
     titles = {figure.name: figure.title for found in sets for figure in found.figures}
     lines = [
@@ -84,17 +88,17 @@ def compare(sets: Sequence[Statistics]) -> Grid:
             for name, title in titles.items()
         ),
     ]
-    return Grid(tuple(found.label for found in sets), tuple(lines))
+    return StatisticsGrid(tuple(found.label for found in sets), tuple(lines))
 
 
-def _sessions(found: Statistics) -> Cell:
+def _sessions(found: Statistics) -> TableCell:
     sampled = found.measured != found.sessions
-    return Cell(f"{found.sessions:,}", f"{found.measured:,} measured" if sampled else "")
+    return TableCell(f"{found.sessions:,}", f"{found.measured:,} measured" if sampled else "")
 
 
-def _paper(row: PaperRow, name: str) -> Cell:
+def _paper(row: Table1Row, name: str) -> TableCell:
     value = row.figures.get(name)
-    return Cell("-" if value is None else f"{value:.2f}")
+    return TableCell("-" if value is None else f"{value:.2f}")
 
 
 def charts(sets: Sequence[Statistics]) -> list[Chart]:
@@ -144,15 +148,15 @@ def agreement_words(found: Agreement) -> str:
     )
 
 
-def _cell(figure: Figure | None) -> Cell:
+def _cell(figure: Figure | None) -> TableCell:
     if figure is None:
-        return Cell("")
+        return TableCell("")
     if figure.value is None:
-        return Cell("-", hint=f"{figure.n:,} {figure.of}")
+        return TableCell("-", hint=f"{figure.n:,} {figure.of}")
     interval = ""
     if figure.low is not None and figure.high is not None:
         interval = f"{_text(figure.low, figure.unit)} to {_text(figure.high, figure.unit)}"
-    return Cell(_text(figure.value, figure.unit), interval, f"{figure.n:,} {figure.of}")
+    return TableCell(_text(figure.value, figure.unit), interval, f"{figure.n:,} {figure.of}")
 
 
 def _text(value: float, unit: str) -> str:

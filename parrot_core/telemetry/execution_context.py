@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ExecutionContext:
     """A run, and as far inside it as is known."""
 
     run: str = ""
@@ -22,16 +22,16 @@ class Place:
         return {name: value for name, value in known.items() if value not in ("", None)}
 
 
-_HERE: ContextVar[Place] = ContextVar("parrot_place", default=Place())  # noqa: B039, it is frozen
+_HERE: ContextVar[ExecutionContext] = ContextVar("parrot_place", default=ExecutionContext())  # noqa: B039, it is frozen
 
 
-def here() -> Place:
+def current_context() -> ExecutionContext:
     """Where the calling thread or coroutine is."""
     return _HERE.get()
 
 
 @contextmanager
-def at(
+def in_context(
     run: str | None = None,
     stage: str | None = None,
     shard: int | None = None,
@@ -44,7 +44,7 @@ def at(
     """
     given = {"run": run, "stage": stage, "shard": shard, "session": session}
     more = {name: value for name, value in given.items() if value is not None}
-    token = _HERE.set(replace(here(), **more))  # type: ignore[arg-type]
+    token = _HERE.set(replace(current_context(), **more))  # type: ignore[arg-type]
     try:
         yield
     finally:

@@ -10,7 +10,7 @@ from typing import Any, TextIO
 from opentelemetry import trace
 from pythonjsonlogger.json import JsonFormatter
 
-from parrot_core.telemetry.execution_context import here
+from parrot_core.telemetry.execution_context import current_context
 from parrot_core.text.redaction import SHORTEST, without_key
 
 SECRET_NAMES = ("KEY", "TOKEN", "SECRET", "PASSWORD", "AUTH_STRING", "CREDENTIAL", "WEBHOOK")
@@ -41,7 +41,7 @@ class JsonLines(JsonFormatter):
         if inside.is_valid:
             log_data["trace_id"] = trace.format_trace_id(inside.trace_id)
             log_data["span_id"] = trace.format_span_id(inside.span_id)
-        return {**log_data, **here().fields()}
+        return {**log_data, **current_context().fields()}
 
     def jsonify_log_record(self, log_data: dict[str, Any]) -> str:
         """One line, without secrets."""

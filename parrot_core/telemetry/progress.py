@@ -4,11 +4,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 Progress = Callable[[int], None]
-"""Told how much was done since the last call."""
+"""ProgressReporter how much was done since the last call."""
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class ProgressReporter:
     """Where long work says what it does and how far it is."""
 
     progress: Progress = field(default=lambda _: None)
@@ -16,5 +16,5 @@ class Told:
     """What comes next, and how much of it there is for ``progress``."""
 
 
-NOBODY = Told()
+SILENT = ProgressReporter()
 """For work that nobody watches."""

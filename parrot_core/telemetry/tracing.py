@@ -16,7 +16,7 @@ from opentelemetry.trace import Span, SpanKind, Status, StatusCode
 import parrot_core
 from parrot_core.errors import UserError
 from parrot_core.recipe import Traces
-from parrot_core.telemetry.execution_context import here
+from parrot_core.telemetry.execution_context import current_context
 
 Value = str | int | float | bool
 
@@ -62,7 +62,7 @@ def span(
     attributes: Mapping[str, Value] | None = None,
     kind: SpanKind = SpanKind.INTERNAL,
 ) -> Iterator[Span]:
-    """A span about ``place.here()`` until the block ends; it fails as the block does.
+    """A span about ``current_context()`` until the block ends; it fails as the block does.
 
     It belongs to the innermost span of ours, or else to whatever this process is in, which on a
     Prefect worker is the flow run that asked for this one.
@@ -71,7 +71,7 @@ def span(
         yield trace.INVALID_SPAN
         return
     outer = _INNERMOST.get()
-    place = {f"parrot.{key}": value for key, value in here().fields().items()}
+    place = {f"parrot.{key}": value for key, value in current_context().fields().items()}
     made = trace.get_tracer("parrot_factory", parrot_core.__version__).start_span(
         name,
         trace.set_span_in_context(outer) if outer is not None else None,
@@ -94,7 +94,7 @@ def span(
 
 @contextmanager
 def request_span(system: str, engine: str, model: str, share: float) -> Iterator[Span]:
-    """The span of one completion for ``here().session``, if the session is among those chosen.
+    """The span of one completion for the session in work, if it is among those chosen.
 
     Args:
         system: what speaks: ``openai`` or ``vllm``.
@@ -102,7 +102,7 @@ def request_span(system: str, engine: str, model: str, share: float) -> Iterator
         model: the model it runs.
         share: of sessions that are chosen.
     """
-    if not (chosen(here().session, share) and tracing()):
+    if not (chosen(current_context().session, share) and tracing()):
         yield trace.INVALID_SPAN
         return
     asked = {

@@ -12,7 +12,7 @@ CLIP = 4000
 _KEPT = frozenset("\n\t")
 
 
-def inert(text: object, limit: int = CLIP) -> str:
+def sanitise(text: object, limit: int = CLIP) -> str:
     """Return ``text`` with every invisible or directing character made visible, and clipped.
 
     Newlines and tabs stay; ``\\r\\n`` becomes ``\\n``; control characters, direction marks,
@@ -30,9 +30,9 @@ def inert(text: object, limit: int = CLIP) -> str:
 
 
 def one_line(text: object, limit: int = 200) -> str:
-    """Return :func:`inert` text with all white space folded, for a table or a message."""
+    """Return sanitised text with all white space folded, for a table or a message."""
     raw = "" if text is None else str(text)
-    folded = " ".join(inert(raw[: limit * 4], limit * 4).split())
+    folded = " ".join(sanitise(raw[: limit * 4], limit * 4).split())
     return folded if len(folded) <= limit and len(raw) <= limit * 4 else f"{folded[:limit]}…"
 
 

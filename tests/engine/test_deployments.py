@@ -45,7 +45,7 @@ def webhook() -> Iterator[Webhook]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
-            hook.told.append(json.loads(body))
+            hook.status_text.append(json.loads(body))
             self.send_response(200)
             self.end_headers()
 
@@ -117,7 +117,9 @@ def test_a_deployed_factory_runs_on_its_pools_and_tells_a_webhook_when_it_fails(
     finally:
         parrot("server", "stop")
     assert [told["run"] for told in webhook.told] == ["broken", "twice", "last"]
-    assert webhook.told[0]["text"].startswith("Parrot Factory: run failed or crashed: broken")
+    assert webhook.told[0]["text"].startswith(
+        "Parrot Factory: run failed or crashed: broken"
+    )
 
 
 def check_one_event_tells_once(api: str, webhook: Webhook) -> None:

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from dashboard.server import site_of
-from dashboard.shelf import Place
-from parrot_core.browse.index import Wanted
+from dashboard.version_cache import VersionPart
+from parrot_core.browse.index import RowFilter
 from parrot_core.errors import PartiallyFailed
 from parrot_core.execution.runner import begin_run, open_run
 from parrot_core.lake.storage import Storage
@@ -90,13 +90,13 @@ def test_the_dashboard_reads_runs_rows_and_marks_from_s3(lake_url: str) -> None:
     stage = site.watch.stage(run.name, "seeds")
     assert stage is not None
     assert [shard.status for shard in stage.shards] == ["done"] * 3
-    place = Place("seeds", run.name)
-    assert [manifest.name for manifest in site.shelf.versions()] == ["seeds"]
-    assert site.shelf.positions(place, Wanted(), "Q1?")[0] == (1,)
-    assert site.shelf.peek(place).read([2])[0]["query"] == "q2?"
-    assert site.shelf.index(place).find("s1") == 1
-    site.shelf.reviews(place).mark("s1", "flag", NOW)
-    assert site.shelf.reviews(place).export("odd", NOW).ids == ("s1",)
+    place = VersionPart("seeds", run.name)
+    assert [manifest.name for manifest in site.version_cache.versions()] == ["seeds"]
+    assert site.version_cache.positions(place, RowFilter(), "Q1?")[0] == (1,)
+    assert site.version_cache.lookup(place).read([2])[0]["query"] == "q2?"
+    assert site.version_cache.index(place).find("s1") == 1
+    site.version_cache.reviews(place).mark("s1", "flag", NOW)
+    assert site.version_cache.reviews(place).export("odd", NOW).ids == ("s1",)
     assert site.actions is not None
     site.actions.pause(run.name)
     site.watch.forget(run.name)

@@ -75,7 +75,7 @@ class CellPlan:
 
 
 @dataclass(frozen=True, slots=True)
-class Lineage:
+class CellLineage:
     """What the outputs of a run come from."""
 
     run: Run
@@ -127,7 +127,7 @@ def plan_ablation(
     """
     owners: dict[str, str] = {}
     for run in earlier:
-        lineage = Lineage(run)
+        lineage = CellLineage(run)
         for stage in STAGES:
             version = run.version_of(stage.output)
             if lake.published(stage.kind, stage.output, version):
@@ -139,7 +139,7 @@ def _plan(name: str, matrix: Matrix, base: Recipe, lake: Lake, owners: dict[str,
     cell, run_name = matrix.cells[name], f"{matrix.name}-{name}"
     label = label_of(matrix, name)
     recipe = _recipe(matrix, name, cell, base, label)
-    lineage = Lineage(Run(run_name, recipe, lake, Path()))
+    lineage = CellLineage(Run(run_name, recipe, lake, Path()))
     pins: dict[str, str] = {}
     makes: list[str] = []
 

@@ -13,7 +13,7 @@ from parrot_core.text.control_tokens import find_control_token
 
 
 @dataclass(frozen=True, slots=True)
-class Context:
+class HeldOutContext:
     """A conversation up to an assistant's answer, and what the human asked next."""
 
     id: str  # "<session>/t<turn>", the turn being that of the query
@@ -37,7 +37,7 @@ class Bounds:
 class Drawn:
     """The contexts that were drawn, and the sessions that gave none, by reason."""
 
-    contexts: tuple[Context, ...]
+    contexts: tuple[HeldOutContext, ...]
     sessions: int
     left_out: dict[str, int]
 
@@ -60,7 +60,7 @@ def draw_contexts(
         session was drawn), ``over_limit``.
     """
     left_out: Counter[str] = Counter()
-    by_session: dict[str, Context] = {}
+    by_session: dict[str, HeldOutContext] = {}
     count = 0
     for session in sessions:
         count += 1
@@ -79,7 +79,7 @@ def draw_contexts(
             left_out["same_session"] += 1
             context = min(there, context, key=lambda each: lot(seed, "part", each.id))
         by_session[context.session] = context
-    draw: Draw[Context] = Draw(bounds.contexts, seed, "contexts")
+    draw: Draw[HeldOutContext] = Draw(bounds.contexts, seed, "contexts")
     for name, context in by_session.items():
         draw.offer(name, context)
     drawn = tuple(draw.items())
@@ -87,7 +87,7 @@ def draw_contexts(
     return Drawn(drawn, count, {reason: n for reason, n in sorted(left_out.items()) if n})
 
 
-def _one_of(session: Session, bounds: Bounds, seed: int) -> Context | None:
+def _one_of(session: Session, bounds: Bounds, seed: int) -> HeldOutContext | None:
     """The follow-up with the lowest lot among those that fit."""
     turns = range(2, session.turns + 1)
     for turn in sorted(turns, key=lambda turn: lot(seed, "turn", f"{session.id}/t{turn}")):
@@ -97,7 +97,7 @@ def _one_of(session: Session, bounds: Bounds, seed: int) -> Context | None:
     return None
 
 
-def _cut(session: Session, turn: int, bounds: Bounds) -> Context | None:
+def _cut(session: Session, turn: int, bounds: Bounds) -> HeldOutContext | None:
     query = session.queries[turn - 1].strip()
     history = _within(session.history(turn), bounds.history_chars)
     fits = 0 < len(query) <= bounds.query_chars and rules_language(query, session.language)
@@ -106,7 +106,7 @@ def _cut(session: Session, turn: int, bounds: Bounds) -> Context | None:
     if any(find_control_token(text) for text in (query, *(m["content"] for m in history))):
         return None
     whole = parse_id(session.id).base
-    return Context(f"{session.id}/t{turn}", whole, session.language, turn, history, query)
+    return HeldOutContext(f"{session.id}/t{turn}", whole, session.language, turn, history, query)
 
 
 def _within(history: tuple[Message, ...], most: int) -> tuple[Message, ...]:

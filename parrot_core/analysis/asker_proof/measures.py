@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from parrot_core.analysis.asker_proof.contexts import Context
+from parrot_core.analysis.asker_proof.contexts import HeldOutContext
 from parrot_core.analysis.statistics.human import FollowUps, human_likeness
 from parrot_core.analysis.statistics.sampling import ratio, ratio_difference
 from parrot_core.analysis.statistics.session import Session
@@ -37,7 +37,7 @@ class Look:
 
 
 @dataclass(frozen=True, slots=True)
-class Share:
+class Proportion:
     """A measure over contexts: the sum of ``above`` over the sum of ``below``."""
 
     title: str
@@ -46,32 +46,32 @@ class Share:
     percent: bool = True
 
 
-SHARES: Mapping[str, Share] = {
-    "depends": Share("context-dependent", lambda look: look.depends),
-    "depends_usable": Share(
+SHARES: Mapping[str, Proportion] = {
+    "depends": Proportion("context-dependent", lambda look: look.depends),
+    "depends_usable": Proportion(
         "context-dependent, of those the filters keep",
         lambda look: look.depends and not look.refused,
         lambda look: not look.refused,
     ),
-    "depends_question": Share(
+    "depends_question": Proportion(
         "asks a context-dependent question", lambda look: look.asks and look.depends
     ),
-    "self_contained_question": Share(
+    "self_contained_question": Proportion(
         "asks a self-contained question", lambda look: look.asks and not look.depends
     ),
-    "questions_depend": Share(
+    "questions_depend": Proportion(
         "context-dependent, of its questions",
         lambda look: look.asks and look.depends,
         lambda look: look.asks,
     ),
-    "usable": Share("kept by the filters", lambda look: not look.refused),
-    "as_assistant": Share("speaks as the assistant", lambda look: look.as_assistant),
-    "question": Share("has a question mark", lambda look: look.question),
-    "words": Share("words", lambda look: look.words, percent=False),
+    "usable": Proportion("kept by the filters", lambda look: not look.refused),
+    "as_assistant": Proportion("speaks as the assistant", lambda look: look.as_assistant),
+    "question": Proportion("has a question mark", lambda look: look.question),
+    "words": Proportion("words", lambda look: look.words, percent=False),
 }
 
 
-def look_at(context: Context, text: str, settings: Filter) -> Look:
+def look_at(context: HeldOutContext, text: str, settings: Filter) -> Look:
     """Apply the detector and the filters to one query after its context."""
     turn = Turn(text, context.history)
     failure = first_failure(text, context.history, settings) if text else (EMPTY, "")
@@ -85,7 +85,7 @@ def look_at(context: Context, text: str, settings: Filter) -> Look:
 
 
 @dataclass(frozen=True, slots=True)
-class Estimate:
+class IntervalEstimate:
     """A figure with its 95 % bootstrap interval over sessions, where it has one."""
 
     value: float | None
@@ -93,15 +93,17 @@ class Estimate:
     high: float | None
 
 
-def estimates(looks: Sequence[Look], seed: int) -> dict[str, Estimate]:
+def estimates(looks: Sequence[Look], seed: int) -> dict[str, IntervalEstimate]:
     """Every measure of one writer; each context is from a session of its own."""
-    return {name: Estimate(*ratio(*_parts(looks, name), seed)) for name in SHARES}
+    return {name: IntervalEstimate(*ratio(*_parts(looks, name), seed)) for name in SHARES}
 
 
-def differences(looks: Sequence[Look], others: Sequence[Look], seed: int) -> dict[str, Estimate]:
+def differences(
+    looks: Sequence[Look], others: Sequence[Look], seed: int
+) -> dict[str, IntervalEstimate]:
     """Every measure of one writer less the other's, paired: the same contexts are drawn of both."""
     return {
-        name: Estimate(*ratio_difference(_parts(looks, name), _parts(others, name), seed))
+        name: IntervalEstimate(*ratio_difference(_parts(looks, name), _parts(others, name), seed))
         for name in SHARES
     }
 
@@ -119,7 +121,7 @@ def refusals(looks: Sequence[Look]) -> dict[str, int]:
 
 
 def told_apart(
-    contexts: Sequence[Context], texts: Sequence[str], seed: int
+    contexts: Sequence[HeldOutContext], texts: Sequence[str], seed: int
 ) -> tuple[Figure, tuple[str, ...]]:
     """The AUC of a classifier that tells a writer's queries from the humans' in the same places.
 

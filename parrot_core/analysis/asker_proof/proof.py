@@ -10,9 +10,9 @@ from dataclasses import asdict, dataclass
 from itertools import pairwise
 from typing import Any
 
-from parrot_core.analysis.asker_proof.contexts import Bounds, Context, Drawn, draw_contexts
+from parrot_core.analysis.asker_proof.contexts import Bounds, Drawn, HeldOutContext, draw_contexts
 from parrot_core.analysis.asker_proof.measures import (
-    Estimate,
+    IntervalEstimate,
     differences,
     estimates,
     look_at,
@@ -21,7 +21,7 @@ from parrot_core.analysis.asker_proof.measures import (
 )
 from parrot_core.analysis.asker_proof.writing import STAGE, role_play, write_queries
 from parrot_core.analysis.likelihood.held_out_pairs import ModelName, learned_by
-from parrot_core.analysis.likelihood.likelihoods import Asked, Scorer, Scores, scores_of
+from parrot_core.analysis.likelihood.likelihoods import LikelihoodRequest, Scorer, Scores, scores_of
 from parrot_core.analysis.statistics.reading import HELDOUT, HUMAN, VersionSessions
 from parrot_core.analysis.statistics.sampling import ratio, ratio_difference
 from parrot_core.engines.connection import model_identity
@@ -30,7 +30,7 @@ from parrot_core.errors import UserError
 from parrot_core.lake.run import Run
 from parrot_core.models.references import resolve_model
 from parrot_core.recipe import VllmEngine
-from parrot_core.telemetry.progress import NOBODY, Told
+from parrot_core.telemetry.progress import SILENT, ProgressReporter
 
 ASKER = "parrot-ask"
 
@@ -50,7 +50,7 @@ def proof_file(run: str) -> str:
     return f"runs/{run}/proof.json"
 
 
-def prove(run: Run, settings: ProofSettings, told: Told = NOBODY) -> dict[str, Any]:
+def prove(run: Run, settings: ProofSettings, reporter: ProgressReporter = SILENT) -> dict[str, Any]:
     """Measure a run's asker on held-out human sessions; ``told`` is told of each text.
 
     Returns:
@@ -72,7 +72,7 @@ def prove(run: Run, settings: ProofSettings, told: Told = NOBODY) -> dict[str, A
         raise UserError(f"--instruct {instruct}: the recipe has no such engine (engines: {known})")
     drawn, conversations = _contexts(run, settings.bounds)
     sampling = run.recipe.synthesize.ask.model_copy(update={"max_tokens": settings.max_tokens})
-    asked, played = write_queries(run, drawn.contexts, asker, instruct, sampling, told)
+    asked, played = write_queries(run, drawn.contexts, asker, instruct, sampling, reporter)
     texts = {"human": [c.query for c in drawn.contexts], "asker": asked, "instruct": played}
     return {
         "run": run.name,
@@ -86,7 +86,7 @@ def prove(run: Run, settings: ProofSettings, told: Told = NOBODY) -> dict[str, A
             "sessions": drawn.sessions,
             "left_out": drawn.left_out,
         },
-        "likelihood": _likelihood(run, drawn.contexts, instruct, settings.max_length, told),
+        "likelihood": _likelihood(run, drawn.contexts, instruct, settings.max_length, reporter),
         **compared(run, drawn.contexts, texts),
     }
 
@@ -106,7 +106,7 @@ def _contexts(run: Run, bounds: Bounds) -> tuple[Drawn, str]:
 
 
 def compared(
-    run: Run, contexts: Sequence[Context], texts: Mapping[str, Sequence[str]]
+    run: Run, contexts: Sequence[HeldOutContext], texts: Mapping[str, Sequence[str]]
 ) -> dict[str, Any]:
     """What the three writers' queries are like, and how the asker's differ, as JSON."""
     seed = run.recipe.seed
@@ -114,10 +114,10 @@ def compared(
         who: [look_at(c, text, run.recipe.filter) for c, text in zip(contexts, said, strict=True)]
         for who, said in texts.items()
     }
-    told, notes = {}, []
+    apart, notes = {}, []
     for who in ("asker", "instruct"):
         figure, more = told_apart(contexts, texts[who], seed)
-        told[who] = figure.model_dump(mode="json")
+        apart[who] = figure.model_dump(mode="json")
         notes += [f"{who}: {note}" for note in more]
     queries = [
         {"id": context.id} | {who: said[place] for who, said in texts.items()}
@@ -130,18 +130,22 @@ def compared(
             for who in ("instruct", "human")
         },
         "refused": {who: refusals(seen) for who, seen in looks.items()},
-        "told_apart": told,
+        "told_apart": apart,
         "notes": notes,
         "queries": queries,
     }
 
 
-def _json(found: Mapping[str, Estimate]) -> dict[str, Any]:
+def _json(found: Mapping[str, IntervalEstimate]) -> dict[str, Any]:
     return {name: asdict(estimate) for name, estimate in found.items()}
 
 
 def _likelihood(
-    run: Run, contexts: Sequence[Context], instruct: str, max_length: int, told: Told
+    run: Run,
+    contexts: Sequence[HeldOutContext],
+    instruct: str,
+    max_length: int,
+    reporter: ProgressReporter,
 ) -> dict[str, Any]:
     """How likely the human's follow-up is: to the base model, to the asker, to the role player."""
     manifest = run.lake.manifest("model", ASKER, run.version_of(ASKER))
@@ -152,22 +156,22 @@ def _likelihood(
     plain = [_asked(c, c.history, "user") for c in contexts]
     # The base is asked with the asker's template: what the training began from.
     found = {
-        "before": scores_of(Scorer("before", base, asker), plain, max_length, folder, told),
-        "after": scores_of(Scorer("after", asker), plain, max_length, folder, told),
+        "before": scores_of(Scorer("before", base, asker), plain, max_length, folder, reporter),
+        "after": scores_of(Scorer("after", asker), plain, max_length, folder, reporter),
     }
     player = run.recipe.engines[instruct]
     if isinstance(player, VllmEngine):
         played = [_asked(c, role_play(c.history), "assistant") for c in contexts]
         scorer = Scorer("role-play", resolve_model(player.model, run))
-        found["role_play"] = scores_of(scorer, played, max_length, folder, told)
+        found["role_play"] = scores_of(scorer, played, max_length, folder, reporter)
     return likelihoods(found, run.recipe.seed)
 
 
-def _asked(context: Context, prompt: Sequence[Message], role: str) -> Asked:
+def _asked(context: HeldOutContext, prompt: Sequence[Message], role: str) -> LikelihoodRequest:
     answer: Message = {"role": "user", "content": context.query}
     if role == "assistant":
         answer = {"role": "assistant", "content": context.query}
-    return Asked(context.id, prompt, [[answer]])
+    return LikelihoodRequest(context.id, prompt, [[answer]])
 
 
 def likelihoods(found: Mapping[str, Scores], seed: int) -> dict[str, Any]:
@@ -191,12 +195,12 @@ def likelihoods(found: Mapping[str, Scores], seed: int) -> dict[str, Any]:
         above, below = parts[first], parts[second]
         lower = [a / n > b / m for a, n, b, m in zip(*above, *below, strict=True)]
         gains[f"{first} - {second}"] = {
-            **asdict(Estimate(*ratio_difference(above, below, seed))),
+            **asdict(IntervalEstimate(*ratio_difference(above, below, seed))),
             "lower_in": sum(lower),
         }
     return {
         "models": {
-            name: {**asdict(Estimate(*ratio(*part, seed))), "tokens": int(sum(part[1]))}
+            name: {**asdict(IntervalEstimate(*ratio(*part, seed))), "tokens": int(sum(part[1]))}
             for name, part in parts.items()
         },
         "gains": gains,

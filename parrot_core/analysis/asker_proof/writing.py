@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 
-from parrot_core.analysis.asker_proof.contexts import Context
+from parrot_core.analysis.asker_proof.contexts import HeldOutContext
 from parrot_core.engines.connection import open_engines
 from parrot_core.engines.in_flight import in_flight
 from parrot_core.engines.limits.budget import Budget
@@ -12,7 +12,7 @@ from parrot_core.lake.journal import Journal
 from parrot_core.lake.run import Run
 from parrot_core.lake.run_records import StageRecords
 from parrot_core.recipe import Sampling
-from parrot_core.telemetry.progress import NOBODY, Told
+from parrot_core.telemetry.progress import SILENT, ProgressReporter
 
 STAGE = "prove"
 """Where the journal lies in the run's records, so that the run's budget counts what it cost."""
@@ -42,11 +42,11 @@ def role_play(history: Sequence[Message]) -> list[Message]:
 
 def write_queries(
     run: Run,
-    contexts: Sequence[Context],
+    contexts: Sequence[HeldOutContext],
     asker: str,
     instruct: str,
     sampling: Sampling,
-    told: Told = NOBODY,
+    reporter: ProgressReporter = SILENT,
 ) -> tuple[list[str], list[str]]:
     """Have both engines of the run's recipe write the next query of every context.
 
@@ -64,22 +64,22 @@ def write_queries(
         journal = Journal(run.lake.storage, folder, _JOURNAL_DELAY_S)
         models = [engines.journaled(name, journal, 0) for name in (asker, instruct)]
         try:
-            return asyncio.run(ask_both(contexts, models[0], models[1], sampling, told))
+            return asyncio.run(ask_both(contexts, models[0], models[1], sampling, reporter))
         finally:
             journal.close()
 
 
 async def ask_both(
-    contexts: Sequence[Context],
+    contexts: Sequence[HeldOutContext],
     asker: ChatModel,
     instruct: ChatModel,
     sampling: Sampling,
-    told: Told = NOBODY,
+    reporter: ProgressReporter = SILENT,
 ) -> tuple[list[str], list[str]]:
     """See :func:`write_queries`; the asker gets the history itself, its template does the rest."""
     written: dict[tuple[str, str], str] = {}
 
-    async def one(job: tuple[str, ChatModel, Context]) -> None:
+    async def one(job: tuple[str, ChatModel, HeldOutContext]) -> None:
         who, model, context = job
         messages = role_play(context.history) if who == "instruct" else list(context.history)
         try:
@@ -88,10 +88,10 @@ async def ask_both(
         except RowError:
             return  # counted as an empty query
         finally:
-            told.progress(1)
+            reporter.progress(1)
         written[who, context.id] = completion.text.strip()
 
-    told.step("follow-ups: writing", 2 * len(contexts))
+    reporter.step("follow-ups: writing", 2 * len(contexts))
     writers = (("asker", asker), ("instruct", instruct))
     jobs = [(who, model, context) for context in contexts for who, model in writers]
     await in_flight(jobs, 2 * _AT_ONCE, one)

@@ -13,7 +13,7 @@ CHARS_PER_TOKEN = 4.0
 
 
 @dataclass(frozen=True, slots=True)
-class Figure:
+class SourcedFigure:
     """One number and where it comes from."""
 
     value: float
@@ -24,24 +24,36 @@ class Figure:
 class Basis:
     """The figures of a forecast: lengths in tokens, speeds in tokens a second, memory in GB."""
 
-    first_query: Figure = Figure(60, "assumed: ShareGPT's openings, cut to seeds.max_chars")
-    follow_up: Figure = Figure(35, "assumed: a follow-up question is a sentence or two")
-    answer: Figure = Figure(240, "assumed: a chat model's answer, without a limit")
-    goes_on: Figure = Figure(
+    first_query: SourcedFigure = SourcedFigure(
+        60, "assumed: ShareGPT's openings, cut to seeds.max_chars"
+    )
+    follow_up: SourcedFigure = SourcedFigure(
+        35, "assumed: a follow-up question is a sentence or two"
+    )
+    answer: SourcedFigure = SourcedFigure(240, "assumed: a chat model's answer, without a limit")
+    goes_on: SourcedFigure = SourcedFigure(
         0.969, "assumed: chance of a next turn; Parrot-40K has 8.7 turns of 10"
     )
-    kept: Figure = Figure(0.9, "assumed: share of sessions that the filter keeps")
-    cues: Figure = Figure(0.3, "assumed: share of follow-ups with a cue for the judge")
-    confirmed: Figure = Figure(0.7, "assumed: share of them that the judge confirms")
-    api_speed: Figure = Figure(60, "assumed: one request at an API")
-    own_speed: Figure = Figure(30, "assumed: one request at vLLM among many")
-    session_turns: Figure = Figure(6.67, "assumed: ShareGPT's, Sun et al. 2024, Table 1")
-    gpu_peak: Figure = Figure(312, "assumed: A100, dense bf16 (its data sheet)")
-    gpu_used: Figure = Figure(0.4, "assumed: model-FLOPs utilisation; not measured here")
-    gpu_memory: Figure = Figure(80, "assumed: A100 80 GB")
-    gpu_reserve: Figure = Figure(3, "assumed: context, communication buffers, fragmentation")
+    kept: SourcedFigure = SourcedFigure(0.9, "assumed: share of sessions that the filter keeps")
+    cues: SourcedFigure = SourcedFigure(
+        0.3, "assumed: share of follow-ups with a cue for the judge"
+    )
+    confirmed: SourcedFigure = SourcedFigure(0.7, "assumed: share of them that the judge confirms")
+    api_speed: SourcedFigure = SourcedFigure(60, "assumed: one request at an API")
+    own_speed: SourcedFigure = SourcedFigure(30, "assumed: one request at vLLM among many")
+    session_turns: SourcedFigure = SourcedFigure(
+        6.67, "assumed: ShareGPT's, Sun et al. 2024, Table 1"
+    )
+    gpu_peak: SourcedFigure = SourcedFigure(312, "assumed: A100, dense bf16 (its data sheet)")
+    gpu_used: SourcedFigure = SourcedFigure(
+        0.4, "assumed: model-FLOPs utilisation; not measured here"
+    )
+    gpu_memory: SourcedFigure = SourcedFigure(80, "assumed: A100 80 GB")
+    gpu_reserve: SourcedFigure = SourcedFigure(
+        3, "assumed: context, communication buffers, fragmentation"
+    )
 
-    def figures(self) -> Iterator[tuple[str, Figure]]:
+    def figures(self) -> Iterator[tuple[str, SourcedFigure]]:
         """Yield each figure with its name."""
         for name in self.__dataclass_fields__:
             yield name, getattr(self, name)
@@ -109,9 +121,9 @@ def _rows(lake: Lake, manifest: Manifest, rows: int) -> Iterator[dict[str, Any]]
     return islice(lake.dataset(manifest.name, manifest.version).rows(), rows)
 
 
-def _mean(values: list[float], manifest: Manifest, otherwise: Figure) -> Figure:
+def _mean(values: list[float], manifest: Manifest, otherwise: SourcedFigure) -> SourcedFigure:
     return _measured(sum(values) / len(values), manifest) if values else otherwise
 
 
-def _measured(value: float, manifest: Manifest) -> Figure:
-    return Figure(value, f"measured in {manifest.name}@{manifest.version}")
+def _measured(value: float, manifest: Manifest) -> SourcedFigure:
+    return SourcedFigure(value, f"measured in {manifest.name}@{manifest.version}")

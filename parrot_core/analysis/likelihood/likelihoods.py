@@ -12,14 +12,14 @@ from pathlib import Path
 from parrot_core.engines.types import Message
 from parrot_core.errors import ParrotError
 from parrot_core.models.references import child_environment
-from parrot_core.telemetry.progress import NOBODY, Told
+from parrot_core.telemetry.progress import SILENT, ProgressReporter
 
 Scores = dict[str, list[tuple[float, int]] | None]
 """By id: the sum of log p (nats) and the tokens of each answer; None where they don't fit."""
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class LikelihoodRequest:
     """Answers to be scored after one prompt."""
 
     id: str
@@ -37,7 +37,11 @@ class Scorer:
 
 
 def scores_of(
-    scorer: Scorer, asked: Iterable[Asked], max_length: int, folder: Path, told: Told = NOBODY
+    scorer: Scorer,
+    asked: Iterable[LikelihoodRequest],
+    max_length: int,
+    folder: Path,
+    reporter: ProgressReporter = SILENT,
 ) -> Scores:
     """Score every answer; what the same model was asked before in this folder is read there.
 
@@ -46,7 +50,7 @@ def scores_of(
         asked: what to score; ids are unique.
         max_length: tokens of prompt and answer; older turns of a prompt go first.
         folder: keeps the scores, each as soon as it is there.
-        told: is told of each prompt.
+        reporter: is told of each prompt.
 
     Raises:
         ParrotError: the model couldn't be loaded or run.
@@ -57,17 +61,19 @@ def scores_of(
     }
     kept = folder / f"{scorer.label}-{_digest(scorer, max_length, lines.values())}.jsonl"
     found = _whole_lines(kept)
-    told.step(f"{scorer.label}: scoring", len(lines))
-    told.progress(len(found))
+    reporter.step(f"{scorer.label}: scoring", len(lines))
+    reporter.progress(len(found))
     if missing := [line for id, line in lines.items() if id not in found]:
         queries = kept.with_suffix(".queries.jsonl")
         queries.write_text("".join(f"{line}\n" for line in missing), encoding="utf-8")
-        _score(scorer, queries, kept, max_length, told)
+        _score(scorer, queries, kept, max_length, reporter)
         found = _whole_lines(kept)
     return {id: found[id] for id in lines}
 
 
-def _score(scorer: Scorer, queries: Path, scores: Path, max_length: int, told: Told) -> None:
+def _score(
+    scorer: Scorer, queries: Path, scores: Path, max_length: int, reporter: ProgressReporter
+) -> None:
     module = "parrot_core.analysis.likelihood.answer_likelihood"
     places = [str(scorer.model), str(queries), str(scores)]
     more = [str(scorer.tokenizer)] if scorer.tokenizer else []
@@ -81,7 +87,7 @@ def _score(scorer: Scorer, queries: Path, scores: Path, max_length: int, told: T
         assert process.stdout is not None
         try:
             for _ in process.stdout:  # a line a prompt
-                told.progress(1)
+                reporter.progress(1)
             status = process.wait()
         except BaseException:
             process.kill()

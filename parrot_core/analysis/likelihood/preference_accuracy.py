@@ -18,13 +18,13 @@ from parrot_core.analysis.likelihood.held_out_pairs import (
     learned_by,
     measured,
 )
-from parrot_core.analysis.likelihood.likelihoods import Asked, Scorer, Scores, scores_of
+from parrot_core.analysis.likelihood.likelihoods import LikelihoodRequest, Scorer, Scores, scores_of
 from parrot_core.errors import UserError
 from parrot_core.execution.runner import work_folder
 from parrot_core.lake.lake import Lake
 from parrot_core.models.references import model_cache
 from parrot_core.stages.evaluation.summary import Judged, summarise
-from parrot_core.telemetry.progress import NOBODY, Told
+from parrot_core.telemetry.progress import SILENT, ProgressReporter
 from parrot_core.text.text_table import Grid
 
 Measure = Literal["mean", "sum", "margin"]
@@ -55,7 +55,7 @@ def measure_accuracy(
     models: Sequence[ModelName],
     preferences: str,
     settings: AccuracySettings,
-    told: Told = NOBODY,
+    reporter: ProgressReporter = SILENT,
 ) -> dict[str, Any]:
     """Compare models on the pairs of one version of ``preferences``.
 
@@ -64,7 +64,7 @@ def measure_accuracy(
         models: the first one is what the others are set against.
         preferences: the version of the pairs.
         settings: what to measure on.
-        told: is told of each query that a model has scored.
+        reporter: is told of each query that a model has scored.
 
     Returns:
         JSON: ``queries`` and ``pairs`` that there are, ``measured`` and ``left_out`` pairs by
@@ -88,7 +88,9 @@ def measure_accuracy(
             f"preferences@{preferences}: none of its {len(queries)} queries was held out by all of "
             f"{', '.join(map(str, models))}"
         )
-    scores = {str(model): _scores(lake, model, chosen, settings, folder, told) for model in models}
+    scores = {
+        str(model): _scores(lake, model, chosen, settings, folder, reporter) for model in models
+    }
     fitting = [q for q in chosen if all(each[q.id] is not None for each in scores.values())]
     pairs, taken = (sum(len(q.rejected) for q in some) for some in (queries, fitting))
     too_long = sum(len(q.rejected) for q in chosen) - taken
@@ -128,12 +130,12 @@ def _scores(
     queries: Sequence[QueryPairs],
     settings: AccuracySettings,
     folder: Path,
-    told: Told,
+    reporter: ProgressReporter,
 ) -> Scores:
     """Have a process score every answer of every query."""
     place = lake.model(model.name, model.version).local_copy(model_cache() / "lake")
-    asked = (Asked(q.id, q.prompt, [q.chosen, *q.rejected.values()]) for q in queries)
-    return scores_of(Scorer(str(model), place), asked, settings.max_length, folder, told)
+    asked = (LikelihoodRequest(q.id, q.prompt, [q.chosen, *q.rejected.values()]) for q in queries)
+    return scores_of(Scorer(str(model), place), asked, settings.max_length, folder, reporter)
 
 
 def _part(queries: Sequence[QueryPairs], scores: Mapping[str, Scores], seed: int) -> dict[str, Any]:

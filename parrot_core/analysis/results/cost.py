@@ -1,14 +1,14 @@
 """What a run's engines took, over all stages that the run ran itself."""
 
-from parrot_core.monitor.state import EngineUsage, RunState
+from parrot_core.monitor.state import EngineTotals, RunState
 
 
-def by_engine(state: RunState) -> dict[str, EngineUsage]:
+def by_engine(state: RunState) -> dict[str, EngineTotals]:
     """Requests, tokens and dollars by engine, the dearest first; pinned stages cost nothing here.
 
     A name that stood for several models (a chat model of the lake, say) bears the first one's.
     """
-    found: dict[str, EngineUsage] = {}
+    found: dict[str, EngineTotals] = {}
     for stage in state.own_stages:
         for engine, used in stage.usage.items():
             found[engine] = found[engine] + used if engine in found else used

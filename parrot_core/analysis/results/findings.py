@@ -10,10 +10,10 @@ from datetime import datetime
 from typing import TypeVar
 
 from parrot_core.analysis.results.samples import (
-    Dialogue,
     LineageStep,
     PairGroup,
     RejectExample,
+    SampledDialogue,
     pair_group,
     reject_examples,
     sample_dialogues,
@@ -35,7 +35,7 @@ Number = int | float
 
 
 @dataclass(frozen=True, slots=True)
-class Curve:
+class TrainingCurve:
     """One figure over optimiser steps."""
 
     name: str
@@ -49,7 +49,7 @@ class TrainingFacts:
     stage: StageState
     before: Mapping[str, float] = field(default_factory=dict)
     after: Mapping[str, float] = field(default_factory=dict)
-    curves: tuple[Curve, ...] = ()
+    curves: tuple[TrainingCurve, ...] = ()
     figures: Mapping[str, float] = field(default_factory=dict)  # every other number, by path
 
     @property
@@ -77,7 +77,7 @@ class Findings:
     lake: str
     trainings: tuple[TrainingFacts, ...] = ()
     turns: Mapping[str, int] = field(default_factory=dict)  # dataset: user queries in all sessions
-    dialogues: tuple[Dialogue, ...] = ()
+    dialogues: tuple[SampledDialogue, ...] = ()
     dialogues_from: str = ""
     strategies: Mapping[str, int] = field(default_factory=dict)
     pair: PairGroup | None = None
@@ -245,7 +245,7 @@ def _numbers(value: object, key: str, *, top: bool = False) -> dict[str, float]:
     return found
 
 
-def _curves(value: object) -> tuple[Curve, ...]:
+def _curves(value: object) -> tuple[TrainingCurve, ...]:
     """One curve a figure, from ``[{"step": …, "loss": …, …}]``."""
     if not isinstance(value, list):
         return ()
@@ -257,4 +257,4 @@ def _curves(value: object) -> tuple[Curve, ...]:
         for name, figure in item.items():
             if name not in ("step", "epoch") and isinstance(figure, Number):
                 series.setdefault(str(name), []).append((step, float(figure)))
-    return tuple(Curve(name, tuple(points)) for name, points in series.items())
+    return tuple(TrainingCurve(name, tuple(points)) for name, points in series.items())

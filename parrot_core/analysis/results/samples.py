@@ -32,7 +32,7 @@ class Said:
 
 
 @dataclass(frozen=True, slots=True)
-class Dialogue:
+class SampledDialogue:
     """One synthesized session."""
 
     id: str
@@ -42,7 +42,7 @@ class Dialogue:
 
 
 @dataclass(frozen=True, slots=True)
-class Negative:
+class SampledNegative:
     """One rejected answer, and what misled its writer (guess or passage)."""
 
     id: str
@@ -61,7 +61,7 @@ class PairGroup:
     history: tuple[Said, ...]
     query: str
     chosen: str
-    negatives: tuple[Negative, ...]
+    negatives: tuple[SampledNegative, ...]
 
     @property
     def ids(self) -> tuple[str, ...]:
@@ -92,7 +92,7 @@ class RejectExample:
     original: str
 
 
-def sample_dialogues(version: DatasetVersion, count: int, seed: int) -> tuple[Dialogue, ...]:
+def sample_dialogues(version: DatasetVersion, count: int, seed: int) -> tuple[SampledDialogue, ...]:
     """Draw ``count`` dialogues at random under ``seed``, in the order of the draw."""
     ids = (row["id"] for row in version.rows(["id"]))
     drawn = heapq.nsmallest(count, ids, key=lambda id_: _draw(seed, id_))
@@ -119,7 +119,7 @@ def pair_group(version: DatasetVersion, seed: int) -> PairGroup | None:
         query=prompt[-1].content if prompt else "",
         chosen=_content(rows[0]["chosen"]),
         negatives=tuple(
-            Negative(
+            SampledNegative(
                 id=row["id"],
                 strategy=row["strategy"] or "",
                 answer=_content(row["rejected"]),
@@ -216,11 +216,11 @@ def _said(message: Row, author: Row | None) -> Said:
     )
 
 
-def _dialogue(row: Row) -> Dialogue:
+def _dialogue(row: Row) -> SampledDialogue:
     messages: Sequence[Row] = row["messages"] or []
     authors: Sequence[Row | None] = row.get("provenance") or []
     padded = [*authors, *([None] * (len(messages) - len(authors)))]
-    return Dialogue(
+    return SampledDialogue(
         id=str(row["id"]),
         messages=tuple(_said(m, a) for m, a in zip(messages, padded, strict=False)),
         n_turns=int(row["n_turns"] or 0),

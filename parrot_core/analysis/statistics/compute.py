@@ -11,7 +11,7 @@ from parrot_core.analysis.statistics.sampling import Draw
 from parrot_core.analysis.statistics.session import Session
 from parrot_core.analysis.statistics.tokens import WORDS, counter_of
 from parrot_core.analysis.statistics.values import Found, Statistics
-from parrot_core.telemetry.progress import NOBODY, Told
+from parrot_core.telemetry.progress import SILENT, ProgressReporter
 
 REVISION = 2
 """Raise it when a definition changes: kept statistics of earlier definitions aren't read again."""
@@ -40,7 +40,7 @@ def compute(
     sessions: SessionSet,
     options: Options = Options(),
     reference: SessionSet | None = None,
-    told: Told = NOBODY,
+    reporter: ProgressReporter = SILENT,
     compared: SessionSet | None = None,
 ) -> Statistics:
     """Measure a set of sessions.
@@ -50,34 +50,34 @@ def compute(
         options: seed, sample and tokenizer.
         reference: held-out human sessions to tell its follow-up queries from; None leaves
             human-likeness out.
-        told: hears of the progress.
+        reporter: hears of the progress.
         compared: what is told from the reference, where that isn't all of ``sessions``.
 
     Raises:
         UserError: human-likeness is asked for and scikit-learn isn't installed.
         StorageError, SourceError: the sessions can't be read.
     """
-    told.step(f"reading {sessions.label}", sessions.total)
+    reporter.step(f"reading {sessions.label}", sessions.total)
     ours = human.FollowUps(options.seed)
     counted = _Count(offline_measures(options.seed, counter_of(options.tokenizer)))
     followed = reference is not None and compared is None
     if options.sample is None:
-        for session in sessions.sessions(told.progress):
+        for session in sessions.sessions(reporter.progress):
             counted.add(session)
             if followed:
                 ours.add(session)
     else:
         draw: Draw[Session] = Draw(options.sample, options.seed, "sample")
-        for session in sessions.sessions(told.progress):
+        for session in sessions.sessions(reporter.progress):
             counted.sessions += 1
             draw.offer(session.id, session)
         for session in draw.items():
             counted.measure(session)
             if followed:
                 ours.add(session)
-    found = counted.found(told)
+    found = counted.found(reporter)
     if reference is not None:
-        found.append(_likeness(ours, compared, reference, options.seed, told))
+        found.append(_likeness(ours, compared, reference, options.seed, reporter))
     return Statistics(
         label=sessions.label,
         sessions=counted.sessions,
@@ -98,9 +98,9 @@ def _likeness(
     compared: SessionSet | None,
     reference: SessionSet,
     seed: int,
-    told: Told,
+    reporter: ProgressReporter,
 ) -> Found:
-    told.step(f"telling its queries from those of {reference.label}", None)
+    reporter.step(f"telling its queries from those of {reference.label}", None)
     if compared is not None:
         for session in compared.sessions(lambda _: None):
             ours.add(session)
@@ -129,9 +129,9 @@ class _Count:
         for measure in self._measures:
             measure.add(session)
 
-    def found(self, told: Told) -> list[Found]:
+    def found(self, reporter: ProgressReporter) -> list[Found]:
         found = []
         for measure in self._measures:
-            told.step(f"working out {measure.name}", None)
+            reporter.step(f"working out {measure.name}", None)
             found.append(measure.found())
         return found

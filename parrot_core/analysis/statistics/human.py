@@ -38,7 +38,7 @@ Scores = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
-class FollowUp:
+class QueryInContext:
     """A query of turn 2 or later; ``session`` is the whole one that a part belongs to."""
 
     session: str
@@ -59,9 +59,9 @@ class FollowUps:
             whole = parse_id(session.id).base  # parts of one session tell each other
             self._drawn.offer(session.id, (whole, texts))
 
-    def queries(self) -> list[FollowUp]:
+    def queries(self) -> list[QueryInContext]:
         """All queries of the sample."""
-        return [FollowUp(id, text) for id, texts in self._drawn.items() for text in texts]
+        return [QueryInContext(id, text) for id, texts in self._drawn.items() for text in texts]
 
 
 def human_likeness(ours: FollowUps, human: FollowUps, seed: int) -> Found:
@@ -119,25 +119,25 @@ def _figure(value: float | None, low: float | None, high: float | None, n: int) 
 
 
 def _matched(
-    ours: Sequence[FollowUp], human: Sequence[FollowUp], seed: int
-) -> tuple[list[FollowUp], list[FollowUp]]:
+    ours: Sequence[QueryInContext], human: Sequence[QueryInContext], seed: int
+) -> tuple[list[QueryInContext], list[QueryInContext]]:
     """As many queries of each side in every length bin, at most QUERIES in all."""
     sides = [_by_length(ours), _by_length(human)]
     shared = {b: min(len(sides[0].get(b, ())), len(sides[1].get(b, ()))) for b in sides[0]}
     scale = min(1.0, QUERIES / max(1, sum(shared.values())))
-    taken: tuple[list[FollowUp], list[FollowUp]] = ([], [])
+    taken: tuple[list[QueryInContext], list[QueryInContext]] = ([], [])
     for length, count in sorted(shared.items()):
         wanted = round(count * scale)
         for place, side in enumerate(sides):
-            draw: Draw[FollowUp] = Draw(wanted, seed, f"match {place}")
+            draw: Draw[QueryInContext] = Draw(wanted, seed, f"match {place}")
             for position, query in enumerate(side.get(length, ()) if wanted else ()):
                 draw.offer(f"{query.session}/{position}", query)
             taken[place].extend(draw.items())
     return taken
 
 
-def _by_length(queries: Sequence[FollowUp]) -> dict[int, list[FollowUp]]:
-    bins: dict[int, list[FollowUp]] = {}
+def _by_length(queries: Sequence[QueryInContext]) -> dict[int, list[QueryInContext]]:
+    bins: dict[int, list[QueryInContext]] = {}
     for query in queries:
         length = len(tokens(query.text))
         if length:

@@ -15,7 +15,7 @@ from parrot_core.engines.in_flight import in_flight
 from parrot_core.engines.limits.budget import Budget
 from parrot_core.engines.types import ChatModel, Message, RowError
 from parrot_core.errors import UserError
-from parrot_core.judging.depends import Verdict, judge_dependence
+from parrot_core.judging.depends import DependenceVerdict, judge_dependence
 from parrot_core.lake.journal import Journal
 from parrot_core.lake.run import Run
 from parrot_core.lake.run_records import StageRecords
@@ -27,7 +27,7 @@ _JOURNAL_DELAY_S = 0.2
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class DependenceQuestion:
     """One follow-up query to be judged, with what the rules say of it."""
 
     id: str
@@ -41,13 +41,13 @@ class Question:
 class Questions:
     """A sample of follow-up queries, and how many a session has in the whole set."""
 
-    drawn: tuple[Question, ...]
+    drawn: tuple[DependenceQuestion, ...]
     follow_ups_a_session: float
 
 
 def draw_questions(sessions: SessionSet, limit: int, seed: int) -> Questions:
     """Draw follow-up queries, each with the same chance, in one pass."""
-    draw: Draw[Question] = Draw(limit, seed, "judge")
+    draw: Draw[DependenceQuestion] = Draw(limit, seed, "judge")
     count = follow_ups = 0
     for session in sessions.sessions(lambda _: None):
         count += 1
@@ -57,7 +57,7 @@ def draw_questions(sessions: SessionSet, limit: int, seed: int) -> Questions:
             key = f"{session.id}/t{turn}"
             rules = kind_of_dependence(session, turn) is not None
             history = session.history(turn)
-            draw.offer(key, Question(key, session.language, history, query, rules))
+            draw.offer(key, DependenceQuestion(key, session.language, history, query, rules))
     return Questions(tuple(draw.items()), follow_ups / max(1, count))
 
 
@@ -102,12 +102,12 @@ def judged(run: Run, engine: str, sessions: SessionSet, limit: int, seed: int) -
 
 
 async def ask(
-    questions: Sequence[Question], judge: ChatModel, sampling: Sampling, at_once: int
-) -> list[Verdict | None]:
+    questions: Sequence[DependenceQuestion], judge: ChatModel, sampling: Sampling, at_once: int
+) -> list[DependenceVerdict | None]:
     """The judge's verdict on each question, in order; None where the engine gave up on it."""
-    verdicts: dict[str, Verdict] = {}
+    verdicts: dict[str, DependenceVerdict] = {}
 
-    async def look(question: Question) -> None:
+    async def look(question: DependenceQuestion) -> None:
         try:
             verdicts[question.id] = await judge_dependence(
                 question.id, question.history, question.query, question.language, judge, sampling
@@ -121,7 +121,7 @@ async def ask(
 
 def agreement(
     questions: Questions,
-    verdicts: Sequence[Verdict | None],
+    verdicts: Sequence[DependenceVerdict | None],
     judge: str,
     seed: int,
     *,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from parrot_core.analysis.statistics.judge import Question, draw_questions
+from parrot_core.analysis.statistics.judge import DependenceQuestion, draw_questions
 from parrot_core.analysis.statistics.measures.measure import Ratio
 from parrot_core.analysis.statistics.reading import SessionSet
 from parrot_core.analysis.statistics.values import Figure, Found
@@ -15,7 +15,7 @@ from parrot_core.engines.types import Message
 from parrot_core.errors import UserError
 from parrot_core.stages.training.markup import markup_of
 from parrot_core.stages.training.templates import chat_template
-from parrot_core.telemetry.progress import NOBODY, Progress, Told
+from parrot_core.telemetry.progress import SILENT, Progress, ProgressReporter
 
 QUERIES = 60
 """Follow-up queries of each side, unless told otherwise."""
@@ -39,7 +39,7 @@ def asker_likeness(
     human: SessionSet | None,
     seed: int,
     queries: int = QUERIES,
-    told: Told = NOBODY,
+    reporter: ProgressReporter = SILENT,
 ) -> Found:
     """Score both sides under the asker.
 
@@ -50,7 +50,7 @@ def asker_likeness(
         human: held-out human sessions; None scores ours alone.
         seed: of the samples and intervals.
         queries: follow-up queries of each side, drawn at random.
-        told: is told of each query that was scored; one takes seconds on a CPU.
+        reporter: is told of each query that was scored; one takes seconds on a CPU.
 
     Raises:
         UserError: torch or transformers isn't installed, or the folder holds no model.
@@ -64,10 +64,10 @@ def asker_likeness(
     drawn = {
         key: draw_questions(sessions, queries, seed).drawn for key, (_, sessions) in sides.items()
     }
-    told.step(f"surprise of {name}", sum(map(len, drawn.values())))
+    reporter.step(f"surprise of {name}", sum(map(len, drawn.values())))
     for key, (whose, _) in sides.items():
         title = f"{whose} under the asker (nats)"
-        figure, skipped = _scored(asker, drawn[key], key, title, seed, told.progress)
+        figure, skipped = _scored(asker, drawn[key], key, title, seed, reporter.progress)
         figures.append(figure)
         if skipped:
             notes.append(f"asker: {skipped} {whose} hold its control tokens and weren't scored")
@@ -110,7 +110,7 @@ def _load(folder: Path) -> _Asker:
 
 def _scored(
     asker: _Asker,
-    questions: Sequence[Question],
+    questions: Sequence[DependenceQuestion],
     key: str,
     title: str,
     seed: int,
@@ -128,7 +128,7 @@ def _scored(
     return ratio.figure(key, title, seed, "tokens"), skipped
 
 
-def _surprise(asker: _Asker, question: Question) -> tuple[float, int]:
+def _surprise(asker: _Asker, question: DependenceQuestion) -> tuple[float, int]:
     """(sum of negative log-likelihoods, tokens) of a query and the end of its turn."""
     import torch
 

@@ -8,7 +8,7 @@ SOURCE = "Sun et al. 2024 (arXiv:2310.07301v2), Table 1; context-dependent queri
 
 
 @dataclass(frozen=True, slots=True)
-class PaperRow:
+class Table1Row:
     """One data set of the table; figures that it doesn't give are missing."""
 
     label: str
@@ -16,8 +16,8 @@ class PaperRow:
     figures: Mapping[str, float]  # by the names of our figures
 
 
-def _row(label: str, sessions: str, **figures: float) -> PaperRow:
-    return PaperRow(label, sessions, MappingProxyType(figures))
+def _row(label: str, sessions: str, **figures: float) -> Table1Row:
+    return Table1Row(label, sessions, MappingProxyType(figures))
 
 
 TABLE_1 = (

@@ -24,7 +24,7 @@ class Figure(_Value):
     unit: Unit = ""  # share: 0 to 1
 
 
-class Point(_Value):
+class CurvePoint(_Value):
     """One point of a curve."""
 
     x: float
@@ -39,7 +39,7 @@ class Curve(_Value):
     title: str
     x_title: str
     unit: Unit = ""
-    points: tuple[Point, ...]
+    points: tuple[CurvePoint, ...]
 
 
 class Found(_Value):

@@ -23,7 +23,7 @@ from parrot_core.lake.kept_statistics import all_kept, keep, read_kept
 from parrot_core.lake.lake import Lake
 from parrot_core.lake.run import Run
 from parrot_core.recipe import Recipe
-from parrot_core.telemetry.progress import NOBODY, Told
+from parrot_core.telemetry.progress import SILENT, ProgressReporter
 
 NO_SKLEARN = "human-likeness was left out: it needs scikit-learn (the extra 'stats')"
 
@@ -33,7 +33,7 @@ def statistics_of(
     what: str,
     options: Options = Options(),  # noqa: B008 - frozen
     human_set: str | None = None,
-    told: Told = NOBODY,
+    reporter: ProgressReporter = SILENT,
 ) -> Statistics:
     """Statistics of ``NAME[@VERSION][:SPLIT]``, or of a file, folder or URL.
 
@@ -47,7 +47,7 @@ def statistics_of(
         human_set: what its queries are told from, named like ``what``. Without it, the held-out
             conversations that a version's lineage leads to, and no human-likeness for a file.
             An empty text leaves human-likeness out.
-        told: hears of the progress.
+        reporter: hears of the progress.
 
     Raises:
         UserError: nothing of that name, or one without sessions.
@@ -64,7 +64,7 @@ def statistics_of(
         if kept is not None:
             return kept
     found = compute(
-        sessions, options, reference, told, compared if compared is not sessions else None
+        sessions, options, reference, reporter, compared if compared is not sessions else None
     )
     if left_out:
         found = found.model_copy(update={"notes": (*found.notes, NO_SKLEARN)})
@@ -121,7 +121,7 @@ def with_asker(
     human_set: str | None,
     cache: Path,
     queries: int = QUERIES,
-    told: Told = NOBODY,
+    reporter: ProgressReporter = SILENT,
 ) -> Statistics:
     """Add how surprised an asker is by the queries of a set, and by human ones.
 
@@ -133,7 +133,7 @@ def with_asker(
         human_set: see :func:`statistics_of`.
         cache: folder for copies of models of a remote lake.
         queries: follow-up queries of each side, drawn at random.
-        told: see :func:`statistics_of`.
+        reporter: see :func:`statistics_of`.
 
     Raises:
         UserError: no such model, or what it needs isn't installed.
@@ -141,7 +141,7 @@ def with_asker(
     sessions = open_sessions(lake, what)
     reference = _reference(lake, sessions, human_set)
     folder = _asker_folder(lake, asker, cache)
-    more = asker_likeness(folder, asker, sessions, reference, found.seed, queries, told)
+    more = asker_likeness(folder, asker, sessions, reference, found.seed, queries, reporter)
     return found.model_copy(
         update={
             "figures": (*found.figures, *more.figures),

@@ -13,9 +13,9 @@ from parrot_core.context.chinese.cues import (
     PRONOUN,
 )
 from parrot_core.context.chinese.returning import RETURN
-from parrot_core.context.rule import Rule
+from parrot_core.context.rule import ContextRule
 
-CHINESE: tuple[Rule, ...] = (
+CHINESE: tuple[ContextRule, ...] = (
     CONTINUATION,
     PRONOUN,
     DEMONSTRATIVE,

@@ -3,7 +3,7 @@
 import re
 
 from parrot_core.context.query import Query
-from parrot_core.context.rule import Rule, first_match
+from parrot_core.context.rule import ContextRule, first_match
 
 _LONGEST_CHARS = 60
 _LIKENESS = (
@@ -53,4 +53,4 @@ def _find(query: Query) -> tuple[int, int] | None:
     return first_match(_COMPARED, query)
 
 
-COMPARATIVE = Rule("comparative", _find)
+COMPARATIVE = ContextRule("comparative", _find)

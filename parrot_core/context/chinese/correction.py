@@ -3,7 +3,7 @@
 import re
 
 from parrot_core.context.query import Query
-from parrot_core.context.rule import Rule
+from parrot_core.context.rule import ContextRule
 
 _LONGEST_CHARS = 80
 _SLIP = re.compile(
@@ -39,4 +39,4 @@ def _find(query: Query) -> tuple[int, int] | None:
     return None
 
 
-CORRECTION = Rule("correction", _find)
+CORRECTION = ContextRule("correction", _find)

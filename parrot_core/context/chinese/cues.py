@@ -9,7 +9,7 @@ from parrot_core.context.chinese.objectless import find_objectless
 from parrot_core.context.chinese.opening import find_same_asked, find_told
 from parrot_core.context.chinese.restyle import find_restyle
 from parrot_core.context.query import Query
-from parrot_core.context.rule import Kind, Rule, first_match
+from parrot_core.context.rule import ContextRule, Kind, first_match
 
 Finder = Callable[[Query], tuple[int, int] | None]
 
@@ -216,7 +216,7 @@ def _named_here(head: str, position: int) -> bool:
     return bool(noun and noun["noun"] in head[:position])
 
 
-def _points_out(kind: Kind, pattern: re.Pattern[str]) -> Rule:
+def _points_out(kind: Kind, pattern: re.Pattern[str]) -> ContextRule:
     def find(query: Query) -> tuple[int, int] | None:
         if len(query.text) > _SHORT_CHARS or query.brings_material:
             return None
@@ -227,19 +227,19 @@ def _points_out(kind: Kind, pattern: re.Pattern[str]) -> Rule:
                 return found.span()
         return None
 
-    return Rule(kind, find)
+    return ContextRule(kind, find)
 
 
 def _rule(
     kind: Kind, pattern: re.Pattern[str], *others: Finder, longest: int = _SHORT_CHARS
-) -> Rule:
+) -> ContextRule:
     """The pattern in a short query, or else what the other tests of the same kind find."""
 
     def find(query: Query) -> tuple[int, int] | None:
         found = None if len(query.text) > longest else first_match(pattern, query)
         return found or next(filter(None, (other(query) for other in others)), None)
 
-    return Rule(kind, find)
+    return ContextRule(kind, find)
 
 
 CONTINUATION = _rule("continuation", _CONTINUATION, find_answer)

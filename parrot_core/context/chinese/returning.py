@@ -3,7 +3,7 @@
 import re
 
 from parrot_core.context.query import Query
-from parrot_core.context.rule import Rule
+from parrot_core.context.rule import ContextRule
 
 _LONGEST_CHARS = 80
 _LEAD = (
@@ -50,4 +50,4 @@ def _said(what: str, history: tuple[str, ...]) -> bool:
     return any(pair in text for text in history for pair in pairs)
 
 
-RETURN = Rule("return", _find)
+RETURN = ContextRule("return", _find)

@@ -11,9 +11,9 @@ from parrot_core.context.english.ellipsis import ELLIPSIS
 from parrot_core.context.english.fragment import FRAGMENT
 from parrot_core.context.english.pronoun import PRONOUN
 from parrot_core.context.english.returning import RETURN
-from parrot_core.context.rule import Rule
+from parrot_core.context.rule import ContextRule
 
-ENGLISH: tuple[Rule, ...] = (
+ENGLISH: tuple[ContextRule, ...] = (
     CONTINUATION,
     PRONOUN,
     DEMONSTRATIVE,

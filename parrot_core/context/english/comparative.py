@@ -3,7 +3,7 @@
 import re
 
 from parrot_core.context.query import Query
-from parrot_core.context.rule import Rule
+from parrot_core.context.rule import ContextRule
 
 NUMBER_WORDS = r"(?:\d+|one|two|three|four|five|six|seven|eight|nine|ten|twelve|twenty|fifty)"
 _DEGREE = (
@@ -58,4 +58,4 @@ def _find(query: Query) -> tuple[int, int] | None:
     return found.start() + query.start, found.end() + query.start
 
 
-COMPARATIVE = Rule("comparative", _find)
+COMPARATIVE = ContextRule("comparative", _find)

@@ -4,7 +4,7 @@ import re
 
 from parrot_core.context.english.answer import find_answer
 from parrot_core.context.query import Query
-from parrot_core.context.rule import Rule
+from parrot_core.context.rule import ContextRule
 
 _CONTINUE = re.compile(
     r"(?:and |now |can you |could you |you can |please |just |let'?s |yes,? |ok,? )*(?:continue"
@@ -43,4 +43,4 @@ def _find(query: Query) -> tuple[int, int] | None:
     return find_answer(query)
 
 
-CONTINUATION = Rule("continuation", _find)
+CONTINUATION = ContextRule("continuation", _find)

@@ -3,7 +3,7 @@
 import re
 
 from parrot_core.context.query import Query, singular
-from parrot_core.context.rule import Rule
+from parrot_core.context.rule import ContextRule
 
 _HALT = re.compile(
     r"(?:(?:ah|oh|no|but|um|er|well|ok)[, ]+)*(?:hold on|hang on|wait|oops|whoops|scratch that"
@@ -79,4 +79,4 @@ def _replaced(query: Query) -> tuple[int, int] | None:
     return None
 
 
-CORRECTION = Rule("correction", _find)
+CORRECTION = ContextRule("correction", _find)

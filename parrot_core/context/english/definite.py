@@ -8,7 +8,7 @@ import re
 
 from parrot_core.context.english.mentioned import SAYS_WHICH, find_mentioned
 from parrot_core.context.query import Query
-from parrot_core.context.rule import Rule, first_match
+from parrot_core.context.rule import ContextRule, first_match
 
 _LONG_WORDS = 30
 
@@ -78,4 +78,4 @@ def _names_its_own(query: Query, position: int) -> bool:
     return re.match(r"\s*[\"“'‘]", query.head[position:]) is not None
 
 
-DEFINITE = Rule("definite", _find)
+DEFINITE = ContextRule("definite", _find)

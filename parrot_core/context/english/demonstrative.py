@@ -3,7 +3,7 @@
 import re
 
 from parrot_core.context.query import Query
-from parrot_core.context.rule import Rule
+from parrot_core.context.rule import ContextRule
 
 _NOUNS = (
     r"(?:answer|app|approach|article|case|chapter|character|class|code|command|concept|data|email"
@@ -63,4 +63,4 @@ def _find(query: Query) -> tuple[int, int] | None:
     return None
 
 
-DEMONSTRATIVE = Rule("demonstrative", _find)
+DEMONSTRATIVE = ContextRule("demonstrative", _find)

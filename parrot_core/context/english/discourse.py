@@ -3,7 +3,7 @@
 import re
 
 from parrot_core.context.query import Query
-from parrot_core.context.rule import Rule, first_match
+from parrot_core.context.rule import ContextRule, first_match
 
 _TEXTS = (
     r"(?:answers?|responses?|replies|reply|suggestions?|recommendations?|lists?|code|examples?"
@@ -43,4 +43,4 @@ def _find(query: Query) -> tuple[int, int] | None:
     return first_match(_DISCOURSE, query)
 
 
-DISCOURSE = Rule("discourse", _find)
+DISCOURSE = ContextRule("discourse", _find)

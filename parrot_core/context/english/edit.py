@@ -3,7 +3,7 @@
 import re
 
 from parrot_core.context.query import Query
-from parrot_core.context.rule import Rule
+from parrot_core.context.rule import ContextRule
 
 _LONGEST_WORDS = 16
 _EDIT = re.compile(
@@ -35,4 +35,4 @@ def _find(query: Query) -> tuple[int, int] | None:
     return found.span()
 
 
-EDIT = Rule("edit", _find)
+EDIT = ContextRule("edit", _find)

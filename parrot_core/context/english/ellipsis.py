@@ -4,7 +4,7 @@ import re
 
 from parrot_core.context.english.objectless import find_objectless
 from parrot_core.context.query import Query
-from parrot_core.context.rule import Rule
+from parrot_core.context.rule import ContextRule
 
 _OPENING = re.compile(
     r"(?:and|or|but|also|plus|then|so(?! i (?:want|have|need|am)\b)|now|instead|otherwise"
@@ -50,4 +50,4 @@ def _find(query: Query) -> tuple[int, int] | None:
     return find_objectless(query)
 
 
-ELLIPSIS = Rule("ellipsis", _find)
+ELLIPSIS = ContextRule("ellipsis", _find)

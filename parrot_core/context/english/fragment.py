@@ -3,7 +3,7 @@
 import re
 
 from parrot_core.context.query import Query
-from parrot_core.context.rule import Rule
+from parrot_core.context.rule import ContextRule
 
 _PREPOSITION_WORDS = 7
 _BARE_WORDS = 2
@@ -79,4 +79,4 @@ def _wanted(query: Query) -> tuple[int, int] | None:
     return None
 
 
-FRAGMENT = Rule("fragment", _find)
+FRAGMENT = ContextRule("fragment", _find)

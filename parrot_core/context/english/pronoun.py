@@ -3,7 +3,7 @@
 import re
 
 from parrot_core.context.query import Query
-from parrot_core.context.rule import Rule
+from parrot_core.context.rule import ContextRule
 
 _PRONOUN = re.compile(
     r"\b(?:it|its|it's|they|them|their|theirs|themselves|he|him|his|she|her|hers)\b", re.IGNORECASE
@@ -52,4 +52,4 @@ def _find(query: Query) -> tuple[int, int] | None:
     return None
 
 
-PRONOUN = Rule("pronoun", _find)
+PRONOUN = ContextRule("pronoun", _find)

@@ -3,7 +3,7 @@
 import re
 
 from parrot_core.context.query import Query
-from parrot_core.context.rule import Rule
+from parrot_core.context.rule import ContextRule
 
 _LEAVE = r"(?:(?:but|and|now|so|then|please|can we|could we|let['’]?s|let us|let me|shall we)\s+)*"
 _BACK = re.compile(
@@ -57,4 +57,4 @@ def _find(query: Query) -> tuple[int, int] | None:
     return None
 
 
-RETURN = Rule("return", _find)
+RETURN = ContextRule("return", _find)

@@ -105,25 +105,25 @@ class Breaker:
             self._since = (moment, self._now())
         self._why = why
         self._refusals += 1
-        told = retry_after or 0.0
+        asked_wait_s = retry_after or 0.0
         if self.pause is not None:
             if probe:
                 self._interval = min(LONGEST_PROBE_S, 2 * self._interval)
-                self._plan_probe(told)
+                self._plan_probe(asked_wait_s)
         elif (
             self._refusals >= FEWEST_REFUSALS
             and moment - self._since[0] >= self._limits.pause_after_s
-        ) or told >= self._limits.pause_after_s:
+        ) or asked_wait_s >= self._limits.pause_after_s:
             self._opened = moment
-            self._plan_probe(told)
+            self._plan_probe(asked_wait_s)
 
     def dropped(self) -> None:
         """Note that a probe was cancelled: the next request takes its place."""
         self._probing = False
 
-    def _plan_probe(self, told: float) -> None:
+    def _plan_probe(self, asked_wait_s: float) -> None:
         assert self._since is not None
-        wait = max(told, self._interval) * self._rng.uniform(1.0, 1.25)
+        wait = max(asked_wait_s, self._interval) * self._rng.uniform(1.0, 1.25)
         self._probing = False
         self._next_probe = self._clock() + wait
         at = datetime.fromtimestamp(self._now().timestamp() + wait, UTC)

@@ -18,7 +18,7 @@ from parrot_core.engines.limits.budget import Budget
 from parrot_core.engines.limits.limits import Limiter, Share
 from parrot_core.errors import StorageError
 from parrot_core.lake.spending import Spending
-from parrot_core.lake.workers import Claim, WorkerRecord, Workers
+from parrot_core.lake.workers import LimitClaim, WorkerRecord, Workers
 from parrot_core.recipe import Limits
 
 logger = logging.getLogger(__name__)
@@ -125,13 +125,13 @@ class Sharing:
 
     def _claim(self, until: float) -> None:
         """Write the most that we shall use; use falls before its claim does."""
-        claims: dict[str, Claim] = {}
+        claims: dict[str, LimitClaim] = {}
         for name, limiter in self._limiters.items():
             due = self._due(name)
             self._used[name] = _least(self._used[name], due)
             in_flight = self._give(limiter, self._used[name], until)
             self._claimed[name] = due
-            claims[name] = Claim(
+            claims[name] = LimitClaim(
                 concurrency=max(due.concurrency, in_flight),
                 requests_per_minute=due.requests_per_minute,
                 tokens_per_minute=due.tokens_per_minute,
@@ -228,7 +228,7 @@ def part_of(limits: Limits, rank: int, members: int) -> Share:
     return Share(whole + (rank < over), part, None if tokens is None else tokens / members)
 
 
-def _left(limits: Limits, claims: Sequence[Claim]) -> Share:
+def _left(limits: Limits, claims: Sequence[LimitClaim]) -> Share:
     return Share(
         max(0, limits.concurrency - sum(claim.concurrency for claim in claims)),
         _rest(limits.requests_per_minute, [c.requests_per_minute for c in claims]),

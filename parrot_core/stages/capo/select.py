@@ -10,7 +10,7 @@ from typing import ClassVar
 from parrot_core.context import Cue, detect, rules_language
 from parrot_core.engines.in_flight import in_flight
 from parrot_core.engines.types import Message, RowError
-from parrot_core.judging.depends import Verdict, judge_dependence
+from parrot_core.judging.depends import DependenceVerdict, judge_dependence
 from parrot_core.lake.run import Run
 from parrot_core.stages.base import Row, ShardPlan, ShardWork, Stage
 from parrot_core.stages.planning import shards_of
@@ -153,7 +153,7 @@ class _Choice:
         self._done = done
         self._total = total
         self._settings = work.run.recipe.select
-        self._kept: dict[str, Verdict | None] = {}
+        self._kept: dict[str, DependenceVerdict | None] = {}
         self._refused: dict[str, tuple[str, str]] = {}
         self.verdicts: Counter[str] = Counter()
 
@@ -198,7 +198,7 @@ class _Choice:
         self._done += 1
         self._work.progress(self._done, self._total, kept=len(self._kept))
 
-    def _take(self, candidate: _Candidate, verdict: Verdict) -> None:
+    def _take(self, candidate: _Candidate, verdict: DependenceVerdict) -> None:
         word = {True: "yes", False: "no", None: "unreadable"}[verdict.depends]
         self.verdicts[word] += 1
         if verdict.depends is False:
@@ -208,7 +208,7 @@ class _Choice:
             self._kept[candidate.unit.id] = verdict
 
 
-def _row(candidate: _Candidate, verdict: Verdict | None) -> Row:
+def _row(candidate: _Candidate, verdict: DependenceVerdict | None) -> Row:
     unit = candidate.unit
     return {
         "id": unit.id,

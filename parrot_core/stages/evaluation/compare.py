@@ -77,7 +77,7 @@ class CompareStage(Stage):
 
 
 @dataclass(frozen=True, slots=True)
-class _Pair:
+class _AnswerPair:
     """One turn of one question, answered by both."""
 
     subject: Row
@@ -90,7 +90,7 @@ class _Pair:
         return f"{self.subject['id']}:{self.baseline['subject']}"
 
 
-def _pairs(run: Run, subject: str) -> list[_Pair]:
+def _pairs(run: Run, subject: str) -> list[_AnswerPair]:
     settings = run.recipe.evaluate
     answers = _answers(run, (subject, str(settings.baseline)))
     questions = {each.question_id: each for each in selected_benchmark(settings).questions}
@@ -105,7 +105,7 @@ def _pairs(run: Run, subject: str) -> list[_Pair]:
         )
         known = questions.get(question)
         reference = known.reference_of(turn) if known else None
-        pairs.append(_Pair(row, other, shown, reference))
+        pairs.append(_AnswerPair(row, other, shown, reference))
     return pairs
 
 
@@ -145,7 +145,7 @@ class _Judging:
         self.points: list[tuple[str, str, str, int, float]] = []
         self.winners: Counter[str] = Counter()
 
-    async def one(self, pair: _Pair) -> None:
+    async def one(self, pair: _AnswerPair) -> None:
         settings = self._work.run.recipe.evaluate
         judge = self._work.engine(settings.judge)
         try:
@@ -157,7 +157,7 @@ class _Judging:
         self._outcomes[pair.id] = outcome
         self._work.progress(len(self._outcomes), self._total)
 
-    def report(self, pair: _Pair) -> None:
+    def report(self, pair: _AnswerPair) -> None:
         """Emit or reject one comparison."""
         outcome = self._outcomes[pair.id]
         comparison = outcome if isinstance(outcome, Comparison) else None
@@ -174,7 +174,7 @@ class _Judging:
             source = pair.subject["source_ids"][0]
             self.points.append((row["subject"], source, row["category"], row["turn"], score))
 
-    def _row(self, pair: _Pair, outcome: Comparison | None) -> Row:
+    def _row(self, pair: _AnswerPair, outcome: Comparison | None) -> Row:
         side = {"first": "subject", "second": "baseline", "tie": "tie", None: None}
         verdicts = outcome.verdicts if outcome else (None, None)
         readable = outcome is not None and outcome.readable

@@ -19,13 +19,13 @@ from parrot_core.stages.filters.malformed import Malformed
 from parrot_core.stages.filters.refusal import Refusal
 from parrot_core.stages.filters.repetitive import Repetitive
 from parrot_core.stages.filters.role_confusion import RoleConfusion
-from parrot_core.stages.filters.rule import Rule, Turn
+from parrot_core.stages.filters.rule import FilterRule, Turn
 from parrot_core.stages.filters.sensitive import Sensitive
 from parrot_core.stages.filters.short import Short
 
-__all__ = ["RULES", "Rule", "Turn", "first_failing", "first_failure"]
+__all__ = ["RULES", "FilterRule", "Turn", "first_failing", "first_failure"]
 
-RULES: Mapping[str, Rule] = MappingProxyType(
+RULES: Mapping[str, FilterRule] = MappingProxyType(
     {
         rule.name: rule
         for rule in (

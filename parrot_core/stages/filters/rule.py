@@ -25,7 +25,7 @@ class Turn:
     copies: int = 0
 
 
-class Rule(Protocol):
+class FilterRule(Protocol):
     """One reason to throw a turn out. Its ``name`` is in ``schemas.REASONS``."""
 
     @property

@@ -8,7 +8,7 @@ from typing import ClassVar
 from parrot_core.lake.run import Run
 from parrot_core.stages.base import Row, ShardPlan, ShardWork, Slice, Stage
 from parrot_core.stages.ingest.clean import Rejection
-from parrot_core.stages.ingest.distinct import Distinct, Session
+from parrot_core.stages.ingest.distinct import ComparedSession, Distinct
 from parrot_core.stages.ingest.examine import Examined, Examiner
 from parrot_core.stages.ingest.language import FastTextDetector, Guess, LanguageDetector
 from parrot_core.stages.ingest.parts import Joined, Part, sessions
@@ -113,7 +113,7 @@ class _Assembly:
         self._work.progress(self._records, self._work.plan.rows)
 
     def _keep(self, head: Part, joined: Joined, found: Examined, guess: Guess | None) -> None:
-        session = Session(
+        session = ComparedSession(
             id=head.id,
             source_ids=[part.id for part in joined.parts],
             base=head.session,
@@ -160,7 +160,7 @@ class _Assembly:
             self._work.metric(name, value)
 
 
-def _row(session: Session, messages: Messages) -> Row:
+def _row(session: ComparedSession, messages: Messages) -> Row:
     return {
         "id": session.id,
         "source_ids": session.source_ids,

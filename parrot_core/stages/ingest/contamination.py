@@ -15,7 +15,7 @@ _TABLE_BITS = 20
 _TABLE_SHIFT = np.uint64(64 - _TABLE_BITS)
 
 
-class Benchmark:
+class BenchmarkQuestions:
     """The questions of a benchmark, to hold queries against."""
 
     def __init__(self, questions: Iterable[str], shingler: Shingler, least: float) -> None:

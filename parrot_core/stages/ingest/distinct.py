@@ -31,7 +31,7 @@ _MOST_TURNS = 0xFFFF
 
 
 @dataclass(frozen=True, slots=True)
-class Session:
+class ComparedSession:
     """What is known of a clean session without its messages."""
 
     id: str
@@ -48,7 +48,7 @@ class Session:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class DuplicateVerdict:
     """Whether a session stays, and which group it belongs to."""
 
     group: str
@@ -84,7 +84,7 @@ class Distinct:
         self._groups = Groups(self._ranks)
         self.figures: dict[str, int] = {}
 
-    def add(self, session: Session, found: Examined) -> None:
+    def add(self, session: ComparedSession, found: Examined) -> None:
         """Take in a session, to be compared with all others."""
         if session.benchmark:
             self._contaminated.add(len(self._columns))
@@ -125,7 +125,7 @@ class Distinct:
             "largest": int(sizes.max(initial=0)),
         }
 
-    def in_order(self) -> Iterator[tuple[Session, Messages, Verdict]]:
+    def in_order(self) -> Iterator[tuple[ComparedSession, Messages, DuplicateVerdict]]:
         """Yield all sessions in the order of their records, each with the verdict on it."""
         first_of = lru_cache(1 << 12)(self._session)  # of groups and of copies
         for _, places in self._columns.ascending(_ORDER):
@@ -135,7 +135,7 @@ class Distinct:
                 group = session.base if root == number else first_of(root).base
                 rejection = self._rejection(number, session, first_of)
                 messages = self._texts.messages(self._columns.at(_PLACE, number))
-                yield session, messages, Verdict(group, rejection)
+                yield session, messages, DuplicateVerdict(group, rejection)
 
     def _alike(self, column: int) -> Iterator[list[int]]:
         """Sessions that hold the same number, the first in rank first."""
@@ -180,7 +180,7 @@ class Distinct:
         self.figures |= {"alike_sessions": len(sessions), "alike_first_queries": len(queries)}
 
     def _rejection(
-        self, number: int, session: Session, first_of: Callable[[int], Session]
+        self, number: int, session: ComparedSession, first_of: Callable[[int], ComparedSession]
     ) -> Rejection | None:
         if self._same[number] != number:
             same = first_of(self._same[number]).id
@@ -193,8 +193,8 @@ class Distinct:
         like = f"{pair.similarity:.2f} like that of {first_of(pair.first).id}"
         return Rejection("near_duplicate", f"the {what} is {like}")
 
-    def _session(self, number: int) -> Session:
-        return Session(**self._texts.facts(self._columns.at(_PLACE, number)))
+    def _session(self, number: int) -> ComparedSession:
+        return ComparedSession(**self._texts.facts(self._columns.at(_PLACE, number)))
 
     def _messages(self, number: int) -> Messages:
         return self._texts.messages(self._columns.at(_PLACE, number))

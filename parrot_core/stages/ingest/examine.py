@@ -12,7 +12,7 @@ from parrot_core.benchmarks.benchmark import load_benchmark
 from parrot_core.engines.types import Message
 from parrot_core.recipe import Ingest, SessionCheck
 from parrot_core.stages.ingest.clean import CleanSession, Messages, Rejection, check, settle
-from parrot_core.stages.ingest.contamination import MIN_TRIPLES, Benchmark
+from parrot_core.stages.ingest.contamination import MIN_TRIPLES, BenchmarkQuestions
 from parrot_core.stages.ingest.language import Guess, LanguageDetector, session_language
 from parrot_core.stages.ingest.near_duplicates import signatures
 from parrot_core.stages.ingest.rule_log import RuleLog
@@ -134,12 +134,12 @@ def _bands(texts: Sequence[Hashes], least: int) -> list[bytes | None]:
     return [next(bands).tobytes() if shingles.size >= least else None for shingles in texts]
 
 
-def _benchmark(settings: Ingest, questions: str, shingler: Shingler) -> Benchmark | None:
+def _benchmark(settings: Ingest, questions: str, shingler: Shingler) -> BenchmarkQuestions | None:
     least = settings.near_duplicates.benchmark
     if least is None:
         return None
     texts = (text for q in load_benchmark(questions).questions for text in q.turns)
-    return Benchmark(texts, shingler, least)
+    return BenchmarkQuestions(texts, shingler, least)
 
 
 def _refused_language(guess: Guess | None, kept: Sequence[str]) -> Rejection | None:

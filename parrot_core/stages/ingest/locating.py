@@ -72,7 +72,7 @@ def expand_sources(urls: Iterable[str]) -> list[str]:
     """
     files: dict[str, None] = {}
     for url in urls:
-        with told(url):
+        with naming(url):
             files.update(dict.fromkeys(_expand(url)))
     return list(files)
 
@@ -92,7 +92,7 @@ def locate(url: str) -> tuple[fsspec.AbstractFileSystem, str]:
 
 
 @contextmanager
-def told(url: str) -> Iterator[None]:
+def naming(url: str) -> Iterator[None]:
     """One clear line for whatever a file system can raise before the first byte is read."""
     try:
         yield

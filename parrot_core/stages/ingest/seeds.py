@@ -133,7 +133,7 @@ class _Quotas:
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class _Candidate:
+class _SeedCandidate:
     order: float
     id: str
     source: str
@@ -143,10 +143,10 @@ class _Candidate:
     about: str  # what its topic is told by
 
 
-def _candidates(rows: Iterator[Row], seed: int) -> Iterator[_Candidate]:
+def _candidates(rows: Iterator[Row], seed: int) -> Iterator[_SeedCandidate]:
     for row in rows:
         if row["split"] == "seed" and row["opens_session"]:
-            yield _Candidate(
+            yield _SeedCandidate(
                 order=unit_hash(seed, row["id"]),
                 id=row["id"],
                 source=row["source"],
@@ -161,8 +161,8 @@ def _candidates(rows: Iterator[Row], seed: int) -> Iterator[_Candidate]:
 
 
 def _in_order(
-    candidates: Sequence[_Candidate], recipe: Recipe
-) -> list[tuple[_Candidate, str | None]]:
+    candidates: Sequence[_SeedCandidate], recipe: Recipe
+) -> list[tuple[_SeedCandidate, str | None]]:
     """The candidates with their topics, in the order in which they are looked at."""
     if not recipe.seeds.topics:
         return [(candidate, None) for candidate in candidates]
@@ -174,7 +174,7 @@ def _in_order(
 
 
 def _unusable(
-    candidate: _Candidate, recipe: Recipe, seen: Mapping[bytes | str, str]
+    candidate: _SeedCandidate, recipe: Recipe, seen: Mapping[bytes | str, str]
 ) -> Rejection | None:
     settings, query = recipe.seeds, candidate.query
     if len(query) < settings.min_chars:

@@ -10,7 +10,7 @@ from parrot_core.recipe import LayoutName
 from parrot_core.stages.ingest import hub_datasets
 from parrot_core.stages.ingest.containers import Container, JsonFile
 from parrot_core.stages.ingest.layouts import LAYOUTS, Layout, describe, most_likely
-from parrot_core.stages.ingest.locating import locate, told
+from parrot_core.stages.ingest.locating import locate, naming
 from parrot_core.stages.ingest.parquet_rows import PARQUET_MAGIC, ParquetRows
 from parrot_core.stages.ingest.parsing import BadRecord, DamageError
 
@@ -26,7 +26,7 @@ class SourceRecord:
     problem: str = ""  # why no record could be read here; names the place
 
 
-class Source:
+class OpenSource:
     """One open source: iterate once, in a ``with`` block.
 
     ``warnings`` fills as it is read: damage, cut-off ends and mended characters.
@@ -121,7 +121,7 @@ class Source:
         self.warnings.append(f"{self.url}: {text}")
 
 
-def open_source(url: str, layout: LayoutName | None = None) -> Source:
+def open_source(url: str, layout: LayoutName | None = None) -> OpenSource:
     """Open a file or a dataset of conversations.
 
     Args:
@@ -135,10 +135,10 @@ def open_source(url: str, layout: LayoutName | None = None) -> Source:
             and what was expected.
         StorageError: the server that holds it can't be reached.
     """
-    with told(url):
+    with naming(url):
         container = _container(url)
     try:
-        return Source(url, container, layout)
+        return OpenSource(url, container, layout)
     except BaseException:
         container.close()
         raise

@@ -17,7 +17,7 @@ from parrot_core.stages.ingest.layouts.layout import SessionId
 from parrot_core.stages.ingest.locating import SourceFile, source_files
 from parrot_core.stages.ingest.rule_log import RuleLog, merged_examples
 from parrot_core.stages.ingest.rules import mask_of
-from parrot_core.stages.ingest.sources import Source, SourceRecord, open_source
+from parrot_core.stages.ingest.sources import OpenSource, SourceRecord, open_source
 from parrot_core.text.text_hash import text_hash
 
 RECORDS_AT_ONCE = 500
@@ -108,7 +108,7 @@ class IngestStage(Stage):
 
 
 @dataclass(frozen=True, slots=True)
-class _Record:
+class _IngestRecord:
     """What is known of a record beside its messages."""
 
     id: str
@@ -117,13 +117,13 @@ class _Record:
     session: SessionId
 
 
-_Batch: TypeAlias = tuple[list[_Record], list[tuple[str, Messages]]]
+_Batch: TypeAlias = tuple[list[_IngestRecord], list[tuple[str, Messages]]]
 
 
 class _Intake:
     """What one pass over a source has seen: ids, and what the rules did."""
 
-    def __init__(self, work: ShardWork, file: SourceFile, source: Source) -> None:
+    def __init__(self, work: ShardWork, file: SourceFile, source: OpenSource) -> None:
         self.records = 0
         self.log = RuleLog(mask_of(work.run.recipe.ingest))
         self._work = work
@@ -135,7 +135,7 @@ class _Intake:
 
     def batches(self) -> Iterator[_Batch]:
         """Yield what the source holds; what is no record is rejected on the way."""
-        records: list[_Record] = []
+        records: list[_IngestRecord] = []
         texts: list[tuple[str, Messages]] = []
         chars = 0
         for record in islice(self._opened, self._file.limit):
@@ -150,7 +150,7 @@ class _Intake:
         if records:
             yield records, texts
 
-    def _take(self, record: SourceRecord) -> tuple[_Record, Messages] | None:
+    def _take(self, record: SourceRecord) -> tuple[_IngestRecord, Messages] | None:
         """Read one record, or reject it."""
         self.records += 1
         self._work.expect(1)
@@ -164,9 +164,9 @@ class _Intake:
         if not read:
             self._work.reject(row_id, source_ids, "no_turns", record.record)
             return None
-        return _Record(row_id, source_ids, record.index, session), read
+        return _IngestRecord(row_id, source_ids, record.index, session), read
 
-    def emit(self, records: Sequence[_Record], texts: Sequence[Messages]) -> None:
+    def emit(self, records: Sequence[_IngestRecord], texts: Sequence[Messages]) -> None:
         """Emit the records of a batch with their clean texts."""
         for record, messages in zip(records, texts, strict=True):
             self._work.emit(
@@ -192,7 +192,7 @@ class _Intake:
         return row_id, self._layout.session_of(own_id or f"{self._prefix}#{record.index}")
 
 
-def _expected(source: Source, limit: int | None) -> int | None:
+def _expected(source: OpenSource, limit: int | None) -> int | None:
     """Records that will have been taken in at the source's end, as far as that can be reckoned."""
     reckoned = source.records_expected()
     if reckoned is None or limit is None:

@@ -24,7 +24,7 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class ChoiceLimits:
     """How many examples each part may have."""
 
     max_train: int | None
@@ -43,7 +43,7 @@ class Choice:
 
 
 @dataclass(slots=True)
-class _Kept:
+class _ChosenExample:
     id: str
     rank: str
     group: str
@@ -53,7 +53,7 @@ class _Kept:
 
 
 def choose(
-    rows: Iterable[Candidate], files: Mapping[Part, Path], limits: Limits, seed: int
+    rows: Iterable[Candidate], files: Mapping[Part, Path], limits: ChoiceLimits, seed: int
 ) -> Choice:
     """Write the chosen examples as JSON lines, in the order of the rows.
 
@@ -90,7 +90,7 @@ def choose(
     return choice
 
 
-def parts_of(rows: Iterable[Candidate], limits: Limits, seed: int) -> dict[str, Part]:
+def parts_of(rows: Iterable[Candidate], limits: ChoiceLimits, seed: int) -> dict[str, Part]:
     """The part of each row that :func:`choose` would write, without writing any.
 
     What a training learned from can so be told from its data, recipe and seed alone.
@@ -104,16 +104,18 @@ def parts_of(rows: Iterable[Candidate], limits: Limits, seed: int) -> dict[str, 
     return chosen
 
 
-def _lowest(members: list[_Kept], most: int | None) -> list[_Kept]:
+def _lowest(members: list[_ChosenExample], most: int | None) -> list[_ChosenExample]:
     return sorted(members, key=lambda row: row.rank)[:most]
 
 
-def _kept(row: Candidate, seed: int) -> _Kept:
-    return _Kept(row.id, rank(row.id, seed), row.group or row.id, row.part)
+def _kept(row: Candidate, seed: int) -> _ChosenExample:
+    return _ChosenExample(row.id, rank(row.id, seed), row.group or row.id, row.part)
 
 
-def _spool(rows: Iterable[Candidate], file: BinaryIO, choice: Choice, seed: int) -> list[_Kept]:
-    kept: list[_Kept] = []
+def _spool(
+    rows: Iterable[Candidate], file: BinaryIO, choice: Choice, seed: int
+) -> list[_ChosenExample]:
+    kept: list[_ChosenExample] = []
     start = 0
     for row in rows:
         choice.rows += 1
@@ -128,7 +130,7 @@ def _spool(rows: Iterable[Candidate], file: BinaryIO, choice: Choice, seed: int)
     return kept
 
 
-def _hold_out(kept: list[_Kept], fraction: float, seed: int) -> None:
+def _hold_out(kept: list[_ChosenExample], fraction: float, seed: int) -> None:
     """Fix the part of the rows that have none: whole groups, the share as exact as they allow."""
     groups = sorted({row.group for row in kept if row.part is None}, key=_by_rank(seed, "group"))
     number = round(len(groups) * fraction)

@@ -25,7 +25,7 @@ class Tokenizer(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
+class TurnMarkup:
     """One role's turn: ``opening + lead + content + end + closing``.
 
     ``lead + content + end`` is what a model of that role writes, and so what it learns.
@@ -42,7 +42,7 @@ class Markup:
     """How a family of models spells a conversation."""
 
     family: str
-    turns: Mapping[str, Turn]  # by role
+    turns: Mapping[str, TurnMarkup]  # by role
     stop: str  # the token at which generation stops; it ends the learned role's turns
     prefix: str = ""  # once, before the first turn
     control: tuple[str, ...] = ()  # texts that must not occur inside a turn
@@ -63,7 +63,7 @@ def chatml(tokenizer: Tokenizer, learned: LearnedRole) -> Markup | None:
     vocabulary = tokenizer.get_vocab()
     if not {start, end} <= vocabulary.keys():
         return None
-    turns = {role: Turn(f"{start}{role}\n", end, closing="\n") for role in ROLES}
+    turns = {role: TurnMarkup(f"{start}{role}\n", end, closing="\n") for role in ROLES}
     qwen = type(tokenizer).__name__.startswith("Qwen") or "<|object_ref_start|>" in vocabulary
     return Markup(
         "qwen" if qwen else "chatml",
@@ -81,7 +81,7 @@ def llama3(tokenizer: Tokenizer, learned: LearnedRole) -> Markup | None:
         return None
     bos = tokenizer.bos_token or ""
     control = tuple(text for text in (start, stop, end, bos) if text)
-    turns = {role: Turn(f"{start}{role}{stop}\n\n", end) for role in ROLES}
+    turns = {role: TurnMarkup(f"{start}{role}{stop}\n\n", end) for role in ROLES}
     return Markup("llama3", turns, end, prefix=bos, control=control)
 
 
@@ -98,9 +98,9 @@ def llama2(tokenizer: Tokenizer, learned: LearnedRole) -> Markup | None:
     bos, eos = tokenizer.bos_token or "<s>", tokenizer.eos_token or "</s>"
     query_end = eos if learned == "user" else ""
     turns = {
-        "system": Turn(f"{bos}[INST]", "\n<</SYS>>\n\n", lead=" <<SYS>>\n"),
-        "user": Turn(f"{bos}[INST]", query_end, lead=" ", closing=" [/INST]"),
-        "assistant": Turn("", f" {eos}", lead=" "),
+        "system": TurnMarkup(f"{bos}[INST]", "\n<</SYS>>\n\n", lead=" <<SYS>>\n"),
+        "user": TurnMarkup(f"{bos}[INST]", query_end, lead=" ", closing=" [/INST]"),
+        "assistant": TurnMarkup("", f" {eos}", lead=" "),
     }
     control = (bos, eos, "[INST]", "[/INST]", "<<SYS>>", "<</SYS>>")
     return Markup("llama2", turns, eos, control=control, system_opens_query=True)
@@ -112,7 +112,7 @@ def plain(tokenizer: Tokenizer, learned: LearnedRole) -> Markup | None:
         return None
     eos, bos = str(tokenizer.eos_token), str(tokenizer.bos_token or "")
     names = {"system": "### System:", "user": "### User:", "assistant": "### Assistant:"}
-    turns = {role: Turn(f"{name}\n", eos, closing="\n\n") for role, name in names.items()}
+    turns = {role: TurnMarkup(f"{name}\n", eos, closing="\n\n") for role, name in names.items()}
     control = tuple(text for text in (bos, eos, *names.values()) if text)
     return Markup("plain", turns, eos, prefix=bos, control=control)
 
@@ -137,7 +137,7 @@ def markup_of(tokenizer: Tokenizer, learned: LearnedRole) -> Markup:
     )
 
 
-def _own_system(tokenizer: Any, system: Turn) -> str | None:
+def _own_system(tokenizer: Any, system: TurnMarkup) -> str | None:
     """The system prompt that a tokenizer's own template gives to a conversation without one."""
     if getattr(tokenizer, "chat_template", None) is None:
         return None

@@ -12,7 +12,14 @@ from parrot_core.models.references import resolve_model
 from parrot_core.recipe import TrainAsk, TrainDpo, TrainSft
 from parrot_core.stages.base import Row, ShardPlan, ShardWork, Slice, Stage
 from parrot_core.stages.training.checkpoints import carried_to_lake, identity_of, resume_from_lake
-from parrot_core.stages.training.choice import Candidate, Choice, Limits, Part, choose, parts_of
+from parrot_core.stages.training.choice import (
+    Candidate,
+    Choice,
+    ChoiceLimits,
+    Part,
+    choose,
+    parts_of,
+)
 from parrot_core.stages.training.job import Kind, TrainingJob
 from parrot_core.stages.training.launch import Figures, prepare, run_training
 from parrot_core.stages.training.summary import downsampled
@@ -89,9 +96,11 @@ class TrainStage(Stage):
         candidates = (self.candidate(row, run) for row in rows)
         return parts_of(candidates, self._limits(run), run.recipe.seed)
 
-    def _limits(self, run: Run) -> Limits:
+    def _limits(self, run: Run) -> ChoiceLimits:
         settings = self.settings(run)
-        return Limits(settings.max_examples, settings.eval_examples, self.heldout_fraction(run))
+        return ChoiceLimits(
+            settings.max_examples, settings.eval_examples, self.heldout_fraction(run)
+        )
 
     def _prepare(self, work: ShardWork) -> tuple[TrainingJob, Choice]:
         run, settings = work.run, self.settings(work.run)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from parrot_core.analysis.statistics.judge import Question
+from parrot_core.analysis.statistics.judge import DependenceQuestion
 from parrot_core.analysis.statistics.perplexity import (
     CONTEXT_TOKENS,
     _load,
@@ -27,7 +27,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build_tiny_model(tmp_path_factory.mktemp("model"))
 
 
-def question(query: str, turns: int = 1) -> Question:
+def question(query: str, turns: int = 1) -> DependenceQuestion:
     history = [
         message
         for _ in range(turns)
@@ -36,7 +36,7 @@ def question(query: str, turns: int = 1) -> Question:
             {"role": "assistant", "content": "A ball of ice that grows a tail near the sun."},
         )
     ]
-    return Question("q", "en", tuple(history), query, False)  # type: ignore[arg-type]
+    return DependenceQuestion("q", "en", tuple(history), query, False)  # type: ignore[arg-type]
 
 
 def test_a_model_that_knows_nothing_is_surprised_by_the_size_of_its_vocabulary(

@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from parrot_core.browse.index import ABSENT, Indexes, Wanted
+from parrot_core.browse.index import ABSENT, Indexes, RowFilter
 from parrot_core.browse.lineage import lineage
 from parrot_core.browse.search import search
 from parrot_core.errors import StorageError, UserError
 from parrot_core.lake.lake import Lake
-from parrot_core.lake.row_lookup import Peek
+from parrot_core.lake.row_lookup import RowLookup
 from tests.support.lakes.published import dialogue, publish
 
 ROWS = [
@@ -21,10 +21,10 @@ ROWS = [
 
 
 @pytest.fixture
-def peek(tmp_path: Path) -> Peek:
+def lookup(tmp_path: Path) -> RowLookup:
     lake = Lake(str(tmp_path))
     rows = [{**row, "language": None if n == 7 else "en"} for n, row in enumerate(ROWS)]
-    return Peek(lake.storage, publish(lake, "dialogues", rows))
+    return RowLookup(lake.storage, publish(lake, "dialogues", rows))
 
 
 @given(st.lists(st.integers(0, 10), max_size=20))
@@ -34,47 +34,49 @@ def test_rows_come_in_the_order_asked_for(
 ) -> None:
     lake = Lake(str(tmp_path_factory.mktemp("lake")))
     manifest = publish(lake, "dialogues", ROWS)
-    found = Peek(lake.storage, manifest).read(positions, ["id"])
+    found = RowLookup(lake.storage, manifest).read(positions, ["id"])
     assert [row["id"] for row in found] == [f"d{n}" for n in positions]
 
 
-def test_a_position_past_the_end_and_a_lost_file_are_told(peek: Peek, tmp_path: Path) -> None:
-    assert len(peek) == 11
+def test_a_position_past_the_end_and_a_lost_file_are_told(
+    lookup: RowLookup, tmp_path: Path
+) -> None:
+    assert len(lookup) == 11
     with pytest.raises(IndexError):
-        peek.read([11])
+        lookup.read([11])
     next(tmp_path.rglob("00001-*.parquet")).unlink()
-    assert peek.read([3])[0]["id"] == "d3"
+    assert lookup.read([3])[0]["id"] == "d3"
     with pytest.raises(StorageError, match=r"00001-.*missing"):
-        peek.read([4])
+        lookup.read([4])
 
 
-def test_filters_count_and_choose_by_value_bounds_and_absence(peek: Peek) -> None:
-    index = Indexes().of(peek)
+def test_filters_count_and_choose_by_value_bounds_and_absence(lookup: RowLookup) -> None:
+    index = Indexes().of(lookup)
     assert index.choices()["n_turns"] == {"1": 6, "2": 5}
     assert index.choices()["language"] == {"en": 10, ABSENT: 1}
-    assert list(index.matching(Wanted({"language": ABSENT}))) == [7]
-    assert list(index.matching(Wanted(least={"n_turns": 2}))) == [1, 3, 5, 7, 9]
-    assert list(index.matching(Wanted({"language": "en"}, {"n_turns": 2}, {"n_turns": 2}))) == [
+    assert list(index.matching(RowFilter({"language": ABSENT}))) == [7]
+    assert list(index.matching(RowFilter(least={"n_turns": 2}))) == [1, 3, 5, 7, 9]
+    assert list(index.matching(RowFilter({"language": "en"}, {"n_turns": 2}, {"n_turns": 2}))) == [
         *(1, 3, 5, 9)
     ]
-    assert list(index.matching(Wanted())) == list(range(11))
+    assert list(index.matching(RowFilter())) == list(range(11))
 
 
-def test_a_row_is_found_by_its_id_and_groups_by_their_beginning(peek: Peek) -> None:
-    index = Indexes().of(peek)
+def test_a_row_is_found_by_its_id_and_groups_by_their_beginning(lookup: RowLookup) -> None:
+    index = Indexes().of(lookup)
     assert index.find("d10") == 10
     assert index.find("gone") is None
     assert list(index.beginning("d1")) == [1, 10]
 
 
-def test_a_filter_that_fits_no_column_is_named(peek: Peek) -> None:
-    index = Indexes().of(peek)
+def test_a_filter_that_fits_no_column_is_named(lookup: RowLookup) -> None:
+    index = Indexes().of(lookup)
     with pytest.raises(UserError, match="no column 'nope' to filter by; there are: id, language"):
-        index.matching(Wanted({"nope": "1"}))
+        index.matching(RowFilter({"nope": "1"}))
     with pytest.raises(UserError, match="no column 'messages'"):
-        index.matching(Wanted(least={"messages": 1}))
+        index.matching(RowFilter(least={"messages": 1}))
     with pytest.raises(UserError, match="'language' holds no numbers"):
-        index.matching(Wanted(most={"language": 3}))
+        index.matching(RowFilter(most={"language": 3}))
 
 
 def test_rows_are_filtered_by_one_of_their_flags(tmp_path: Path) -> None:
@@ -82,44 +84,44 @@ def test_rows_are_filtered_by_one_of_their_flags(tmp_path: Path) -> None:
     flags = [["code"], [], ["refusal", "code"], None, ["refusal"], ["code"]]
     rows = [dialogue(f"c{n}", ["q", "a"], flags=each) for n, each in enumerate(flags)]
     manifest = publish(lake, "conversations", rows)
-    index = Indexes().of(Peek(lake.storage, manifest))
+    index = Indexes().of(RowLookup(lake.storage, manifest))
     assert index.choices()["flags"] == {"code": 3, "(none)": 2, "refusal": 2}
     for value, found in {"code": [0, 2, 5], "refusal": [2, 4], "(none)": [1, 3], "x": []}.items():
-        assert list(index.matching(Wanted({"flags": value}))) == found
-    assert list(index.matching(Wanted({"flags": "code", "language": "en"}))) == [0, 2, 5]
+        assert list(index.matching(RowFilter({"flags": value}))) == found
+    assert list(index.matching(RowFilter({"flags": "code", "language": "en"}))) == [0, 2, 5]
     plain = publish(lake, "conversations", [dialogue("c", ["q", "a"])], version="plain")
-    assert "flags" not in Indexes().of(Peek(lake.storage, plain)).choices()
+    assert "flags" not in Indexes().of(RowLookup(lake.storage, plain)).choices()
 
 
-def test_an_index_is_read_once_and_given_up_under_the_bound(peek: Peek) -> None:
+def test_an_index_is_read_once_and_given_up_under_the_bound(lookup: RowLookup) -> None:
     told: list[tuple[int, int]] = []
     indexes = Indexes(most_bytes=0)
-    first = indexes.of(peek, lambda done, total: told.append((done, total)))
+    first = indexes.of(lookup, lambda done, total: told.append((done, total)))
     assert told == [(1, 3), (2, 3), (3, 3)]
-    assert indexes.of(peek) is first  # one is always kept
-    peek.manifest = peek.manifest.model_copy(update={"commit_id": "other"})
-    assert indexes.of(peek) is not first
-    assert indexes.known(peek) is not None
+    assert indexes.of(lookup) is first  # one is always kept
+    lookup.manifest = lookup.manifest.model_copy(update={"commit_id": "other"})
+    assert indexes.of(lookup) is not first
+    assert indexes.known(lookup) is not None
 
 
-def test_a_text_is_found_whatever_its_case_and_never_read_as_a_pattern(peek: Peek) -> None:
-    assert search(peek, "QUESTION 1").positions == (1, 10)
-    assert search(peek, "x3Y").positions == (3,)
-    assert search(peek, ".*").positions == ()
-    assert search(peek, "(").complete
+def test_a_text_is_found_whatever_its_case_and_never_read_as_a_pattern(lookup: RowLookup) -> None:
+    assert search(lookup, "QUESTION 1").positions == (1, 10)
+    assert search(lookup, "x3Y").positions == (3,)
+    assert search(lookup, ".*").positions == ()
+    assert search(lookup, "(").complete
 
 
-def test_a_search_ends_when_told_or_when_it_has_found_enough(peek: Peek) -> None:
+def test_a_search_ends_when_told_or_when_it_has_found_enough(lookup: RowLookup) -> None:
     told: list[tuple[int, int, int]] = []
 
     def going(*progress: int) -> bool:
         told.append((progress[0], progress[1], progress[2]))
         return progress[0] < 1
 
-    ended = search(peek, "question", going)
+    ended = search(lookup, "question", going)
     assert told == [(0, 3, 0), (1, 3, 4)]
     assert (ended.positions, ended.complete) == ((0, 1, 2, 3), False)
-    assert search(peek, "question", most=2).positions == (0, 1)
+    assert search(lookup, "question", most=2).positions == (0, 1)
 
 
 def test_a_row_is_followed_to_its_source_record(tmp_path: Path) -> None:

@@ -6,10 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dashboard.review_page import sample
+from dashboard.row_preview import labels, preview
 from dashboard.shard_grid import CELL, COLUMNS, moved, shard_at, shard_grid
-from dashboard.shelf import Shelf
-from dashboard.telling import labels, preview
-from dashboard.watch import Watch
+from dashboard.version_cache import VersionCache
+from dashboard.watch import StateWatcher
 from parrot_core.execution.runner import begin_run
 from parrot_core.lake.lake import Lake
 from parrot_core.monitor import ShardState, StageSpec
@@ -66,7 +66,7 @@ def test_many_viewers_cost_one_reading_and_a_change_is_seen_after_it(tmp_path: P
     lake = Lake(str(tmp_path))
     run = begin_run(minimal_recipe(str(tmp_path)))
     now = [0.0]
-    watch = Watch(lake, [StageSpec("seeds", "seeds", "dataset")], clock=lambda: now[0])
+    watch = StateWatcher(lake, [StageSpec("seeds", "seeds", "dataset")], clock=lambda: now[0])
     assert [state.name for state in watch.runs()] == ["test"]
     before = watch.run("test")
     assert watch.run("test") is before
@@ -85,9 +85,9 @@ def test_a_damaged_version_hides_no_other_one(tmp_path: Path) -> None:
     for version in ("good", "bad"):
         publish(lake, "dialogues", [dialogue("d", ["q", "a"])], version=version)
     (tmp_path / "datasets/dialogues/bad/manifest.json").write_text("{")
-    shelf = Shelf(lake)
-    assert [manifest.version for manifest in shelf.versions()] == ["good"]
-    (what,) = shelf.damaged
+    version_cache = VersionCache(lake)
+    assert [manifest.version for manifest in version_cache.versions()] == ["good"]
+    (what,) = version_cache.damaged
     assert "datasets/dialogues/bad/manifest.json: not valid JSON" in what
 
 
@@ -96,7 +96,7 @@ def test_a_damaged_run_is_listed_behind_the_others_until_it_is_mended(tmp_path: 
     begin_run(minimal_recipe(lake.url))
     record = lake.storage.read_bytes("runs/test/run.json")
     lake.storage.write_bytes("runs/torn/run.json", record[:20])
-    watch = Watch(lake, [StageSpec("seeds", "seeds", "dataset")])
+    watch = StateWatcher(lake, [StageSpec("seeds", "seeds", "dataset")])
     assert [(h.name, bool(h.damage)) for h in watch.headers()] == [("test", False), ("torn", True)]
     assert [state.name for state in watch.runs()] == ["test"]
     lake.storage.write_bytes("runs/torn/run.json", record)
@@ -105,7 +105,7 @@ def test_a_damaged_run_is_listed_behind_the_others_until_it_is_mended(tmp_path: 
 
 def test_what_was_just_done_is_read_at_the_next_look(tmp_path: Path) -> None:
     begin_run(minimal_recipe(str(tmp_path)))
-    watch = Watch(Lake(str(tmp_path)), [StageSpec("seeds", "seeds", "dataset")], lambda: 0.0)
+    watch = StateWatcher(Lake(str(tmp_path)), [StageSpec("seeds", "seeds", "dataset")], lambda: 0.0)
     before = watch.run("test")
     watch.forget("test")
     assert watch.run("test") is not before

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from parrot_core.engines.types import Message
-from parrot_core.judging.depends import Verdict, judge_dependence, parse_verdict
+from parrot_core.judging.depends import DependenceVerdict, judge_dependence, parse_verdict
 from parrot_core.recipe import Sampling
 from tests.support.lakes.scripted_model import ScriptedModel
 
@@ -15,7 +15,7 @@ HISTORY: list[Message] = [
 ]
 
 
-def judge(model: ScriptedModel) -> Verdict:
+def judge(model: ScriptedModel) -> DependenceVerdict:
     sampling = Sampling(temperature=0, max_tokens=16)
     return asyncio.run(judge_dependence("s/t2", HISTORY, "How tall is it?", "en", model, sampling))
 
@@ -52,13 +52,13 @@ def test_any_text_is_parsed_without_an_error(text: str) -> None:
 
 def test_an_unreadable_reply_is_asked_for_once_more_and_less_greedily() -> None:
     model = ScriptedModel(lambda _, sample: "Hm." if sample.endswith("/0") else "YES")
-    assert judge(model) == Verdict("YES", True)
+    assert judge(model) == DependenceVerdict("YES", True)
     assert model.samples == ["s/t2/depends/0", "s/t2/depends/1"]
     assert [sampling.temperature for _, _, sampling in model.calls] == [0, 0.7]
 
 
 def test_no_verdict_is_invented_from_two_unreadable_replies() -> None:
-    assert judge(ScriptedModel(lambda _, __: "Hm.")) == Verdict("Hm.", None)
+    assert judge(ScriptedModel(lambda _, __: "Hm.")) == DependenceVerdict("Hm.", None)
 
 
 def test_the_judge_sees_query_and_history_with_long_messages_cut() -> None:

@@ -84,19 +84,19 @@ def test_a_run_that_was_to_end_after_a_stage_is_done_there_until_more_is_asked_f
     ask_for(run, stages_until("seeds"))
     publish(lake, "ingest")
     publish(lake, "train-ask")
-    assert much_later(lake).told == "stalled"  # its seeds are missing
+    assert much_later(lake).status_text == "stalled"  # its seeds are missing
     publish(lake, "seeds")
     done = much_later(lake)
-    assert (done.status, done.told, done.until, done.final) == (
+    assert (done.status, done.status_text, done.until, done.final) == (
         *("done", "done until seeds", "seeds"),
         False,
     )
     assert [stage.name for stage in done.own_stages] == ["ingest", "train-ask", "seeds"]
-    assert json.loads(json.dumps(done.to_json()))["told"] == "done until seeds"
+    assert json.loads(json.dumps(done.to_json()))["status_text"] == "done until seeds"
     assert begin_run(run.recipe, RUN).makes("filter")  # it was begun for the whole factory
     ask_for(run, None)
     more = much_later(lake)
-    assert (more.status, more.told, more.until) == ("stalled", "stalled", "")
+    assert (more.status, more.status_text, more.until) == ("stalled", "stalled", "")
 
 
 def test_a_stage_in_work_counts_whatever_was_asked_for_last(tmp_path: Path) -> None:
@@ -109,7 +109,7 @@ def test_a_stage_in_work_counts_whatever_was_asked_for_last(tmp_path: Path) -> N
     ask_for(run, stages_until("seeds"))
     assert state(lake).status == "failed"
     publish(lake, "synthesize")
-    assert state(lake).told == "done until synthesize"
+    assert state(lake).status_text == "done until synthesize"
 
 
 def test_a_run_begun_by_one_stages_deployment_is_done_with_the_stages_begun_so(
@@ -121,7 +121,7 @@ def test_a_run_begun_by_one_stages_deployment_is_done_with_the_stages_begun_so(
         begin_run(recipe, RUN, alone=stage)
         assert state(lake).status != "done"
         publish(lake, stage)
-        assert state(lake).told == f"done until {stage}"
+        assert state(lake).status_text == f"done until {stage}"
     begin_run(recipe, "whole")
     begin_run(recipe, "whole", alone="ingest")
     assert read_run(lake, "whole", STAGES, NOW).header.asked is None

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from parrot_core.telemetry.execution_context import at, here
+from parrot_core.telemetry.execution_context import current_context, in_context
 from parrot_core.telemetry.log_lines import JsonLines, secrets_of
 
 
@@ -26,7 +26,7 @@ def line(message: str, *arguments: object, formatter: JsonLines | None = None) -
 
 
 def test_a_line_says_time_level_logger_message_and_place() -> None:
-    with at("nightly", "synthesize"), at(shard=3), at(session="s7"):
+    with in_context("nightly", "synthesize"), in_context(shard=3), in_context(session="s7"):
         told = line("%d of %d", 1, 2)
     assert told.pop("time").startswith("20")
     assert told == {
@@ -55,7 +55,7 @@ def test_what_prefect_adds_to_a_record_and_a_traceback_are_in_the_line() -> None
 
 @given(st.text(), st.text())
 def test_whatever_is_logged_is_one_line_that_can_be_read_again(message: str, session: str) -> None:
-    with at(session=session):
+    with in_context(session=session):
         told = line("%s", message)
     assert told["message"] == message
     assert told.get("session", "") == session
@@ -81,10 +81,10 @@ def test_words_and_addresses_are_no_secrets() -> None:
 
 def test_a_thread_is_where_the_context_it_runs_in_is() -> None:
     seen = []
-    with at("demo", "capo", 1):
+    with in_context("demo", "capo", 1):
         inside = copy_context()
-    thread = threading.Thread(target=inside.run, args=(lambda: seen.append(here()),))
+    thread = threading.Thread(target=inside.run, args=(lambda: seen.append(current_context()),))
     thread.start()
     thread.join()
     assert seen[0].fields() == {"run": "demo", "stage": "capo", "shard": 1}
-    assert here().fields() == {}
+    assert current_context().fields() == {}

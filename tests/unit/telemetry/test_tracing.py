@@ -15,7 +15,7 @@ from parrot_core.errors import PartiallyFailed
 from parrot_core.execution.runner import begin_run
 from parrot_core.stages.synthesis.stage import SynthesizeStage
 from parrot_core.telemetry import tracing
-from parrot_core.telemetry.execution_context import at
+from parrot_core.telemetry.execution_context import in_context
 from parrot_core.telemetry.tracing import chosen, request_span, span
 from tests.support.lakes.recipes import minimal_recipe
 from tests.support.lakes.toy_stages import SeedStage, drive, synthesis
@@ -64,7 +64,7 @@ def test_requests_belong_to_their_shard_and_shards_to_their_stage(
         engines = dict.fromkeys(("asker", "answerer", "judge"), engine)
         run = synthesis(tmp_path, api.base_url, engines=engines, traces={"requests": 1.0})
         spans.clear()
-        with at(run.name, "synthesize"), span("stage synthesize"):
+        with in_context(run.name, "synthesize"), span("stage synthesize"):
             manifest = drive(run, SynthesizeStage())
     (stage,) = named(spans, "stage")
     shards, requests = named(spans, "synthesize"), named(spans, "chat m")

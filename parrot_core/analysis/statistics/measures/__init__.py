@@ -3,8 +3,8 @@
 Adding one touches its file, its test and its line in :func:`offline_measures`.
 """
 
-from parrot_core.analysis.statistics.measures.context import Context
-from parrot_core.analysis.statistics.measures.distinct import Distinct
+from parrot_core.analysis.statistics.measures.context import ContextMeasure
+from parrot_core.analysis.statistics.measures.distinct import DistinctMeasure
 from parrot_core.analysis.statistics.measures.lengths import Lengths
 from parrot_core.analysis.statistics.measures.measure import Measure
 from parrot_core.analysis.statistics.measures.self_rouge import SelfRouge
@@ -19,9 +19,9 @@ def offline_measures(seed: int, counter: Counter) -> tuple[Measure, ...]:
     """Fresh measures, in the order in which their figures are shown."""
     return (
         Turns(seed),
-        Context(seed),
+        ContextMeasure(seed),
         SelfRouge(seed),
         TopicShifts(seed),
         Lengths(seed, counter),
-        Distinct(seed),
+        DistinctMeasure(seed),
     )

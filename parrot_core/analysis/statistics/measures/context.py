@@ -6,13 +6,13 @@ from typing import ClassVar
 from parrot_core.analysis.statistics.dependence import Kind, kind_of_dependence
 from parrot_core.analysis.statistics.measures.measure import Ratio
 from parrot_core.analysis.statistics.session import Session
-from parrot_core.analysis.statistics.values import Curve, Figure, Found, Point
+from parrot_core.analysis.statistics.values import Curve, CurvePoint, Figure, Found
 
 LAST_TURN = 15
 """Later turns share the last place of the curves."""
 
 
-class Context:
+class ContextMeasure:
     """See ``description``."""
 
     name: ClassVar[str] = "context"
@@ -64,7 +64,7 @@ class Context:
 
     def _curve(self, name: str, title: str, kinds: tuple[Kind, ...]) -> Curve:
         points = tuple(
-            Point(x=turn, value=sum(self._seen[turn, kind] for kind in kinds) / asked, n=asked)
+            CurvePoint(x=turn, value=sum(self._seen[turn, kind] for kind in kinds) / asked, n=asked)
             for turn, asked in sorted(self._asked.items())
         )
         what = f"{title}, share of queries by turn ({LAST_TURN}: {LAST_TURN} or later)"

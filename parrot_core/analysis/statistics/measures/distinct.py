@@ -18,7 +18,7 @@ ORDERS = (1, 2, 3)
 Query = Sequence[str]
 
 
-class Distinct:
+class DistinctMeasure:
     """See ``description``."""
 
     name: ClassVar[str] = "distinct"

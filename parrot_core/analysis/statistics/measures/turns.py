@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from parrot_core.analysis.statistics.measures.measure import Ratio
 from parrot_core.analysis.statistics.session import Session
-from parrot_core.analysis.statistics.values import Curve, Found, Point
+from parrot_core.analysis.statistics.values import Curve, CurvePoint, Found
 
 LONGEST = 20
 """Sessions of so many turns or more share the last place of the distribution."""
@@ -37,7 +37,7 @@ class Turns:
         """Mean, share of short sessions, distribution."""
         total = self._counts.total()
         points = tuple(
-            Point(x=turns, value=self._counts[turns] / total, n=self._counts[turns])
+            CurvePoint(x=turns, value=self._counts[turns] / total, n=self._counts[turns])
             for turns in range(1, max(self._counts, default=0) + 1)
         )
         title = f"share of sessions by turns ({LONGEST}: {LONGEST} or more)"

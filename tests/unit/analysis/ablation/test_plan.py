@@ -9,7 +9,7 @@ import pytest
 
 from parrot_core.analysis.ablation.matrix import Matrix, load_matrix
 from parrot_core.analysis.ablation.paper_tables import paper_tables
-from parrot_core.analysis.ablation.plan import READS, Lineage, plan_ablation
+from parrot_core.analysis.ablation.plan import READS, CellLineage, plan_ablation
 from parrot_core.errors import RecipeError
 from parrot_core.lake.lake import Lake
 from parrot_core.lake.run import Run
@@ -99,7 +99,7 @@ def test_a_pinned_input_is_what_it_is_whatever_the_settings_say(recipe):
     pinned = overridden(recipe, ("inputs.parrot=old",))
     other = overridden(pinned, ("synthesize.max_turns=4",))
     keys = [
-        Lineage(Run(name, each, Lake(each.lake), Path())).key("parrot-sft")
+        CellLineage(Run(name, each, Lake(each.lake), Path())).key("parrot-sft")
         for name, each in (("a", pinned), ("b", other), ("c", recipe))
     ]
     assert keys[0] == keys[1] != keys[2]

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from parrot_core.analysis.asker_proof.contexts import Context
+from parrot_core.analysis.asker_proof.contexts import HeldOutContext
 from parrot_core.analysis.asker_proof.measures import (
     differences,
     estimates,
@@ -26,7 +26,7 @@ HISTORY = (
 
 
 def context(number=0, query="How many people live there?"):
-    return Context(f"s{number}/t2", f"s{number}", "en", 2, HISTORY, query)
+    return HeldOutContext(f"s{number}/t2", f"s{number}", "en", 2, HISTORY, query)
 
 
 def look(text):

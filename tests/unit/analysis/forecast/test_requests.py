@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from parrot_cli.forecast_view import render_forecast
-from parrot_core.analysis.forecast.basis import Basis, Figure, measured
+from parrot_core.analysis.forecast.basis import Basis, SourcedFigure, measured
 from parrot_core.analysis.forecast.requests import Expected, Forecast, forecast
 from parrot_core.execution.runner import begin_run
 from parrot_core.lake.lake import Lake
@@ -43,7 +43,9 @@ def test_the_papers_recipe_comes_to_its_348_thousand_answers(tmp_path: Path) -> 
 
 
 def test_growing_histories_are_paid_for_turn_by_turn(tmp_path: Path) -> None:
-    exact = Basis(Figure(10, ""), Figure(10, ""), Figure(20, ""), Figure(1.0, ""))
+    exact = Basis(
+        SourcedFigure(10, ""), SourcedFigure(10, ""), SourcedFigure(20, ""), SourcedFigure(1.0, "")
+    )
     recipe = minimal_recipe(str(tmp_path), seeds={"limit": 1}, synthesize={"max_turns": 3})
     found = forecast(begin_run(recipe), exact)
     answers = load_of(found, "synthesize", "answerer")

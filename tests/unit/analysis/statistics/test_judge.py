@@ -8,10 +8,16 @@ import pytest
 from typer.testing import CliRunner
 
 from parrot_cli.main import app
-from parrot_core.analysis.statistics.judge import Question, Questions, agreement, ask, judged
+from parrot_core.analysis.statistics.judge import (
+    DependenceQuestion,
+    Questions,
+    agreement,
+    ask,
+    judged,
+)
 from parrot_core.analysis.statistics.reading import open_sessions
 from parrot_core.execution.runner import begin_run
-from parrot_core.judging.depends import Verdict
+from parrot_core.judging.depends import DependenceVerdict
 from parrot_core.lake.spending import Spending
 from parrot_core.recipe import Sampling
 from tests.support.lakes.finished_run import RUN, full_run
@@ -22,16 +28,18 @@ from tests.support.servers.fake_api import Reply, serving
 PRICE = {"input_per_million": 1000.0, "output_per_million": 1000.0, "as_of": "2026-01-01"}
 
 
-def question(number: int, rules: bool) -> Question:
-    return Question(str(number), "en", ({"role": "user", "content": "hello"},), "Why?", rules)
+def question(number: int, rules: bool) -> DependenceQuestion:
+    return DependenceQuestion(
+        str(number), "en", ({"role": "user", "content": "hello"},), "Why?", rules
+    )
 
 
 def questions(rules: list[bool]) -> Questions:
     return Questions(tuple(question(i, said) for i, said in enumerate(rules)), 2.0)
 
 
-def verdicts(words: list[bool | None]) -> list[Verdict | None]:
-    return [Verdict("text", word) for word in words]
+def verdicts(words: list[bool | None]) -> list[DependenceVerdict | None]:
+    return [DependenceVerdict("text", word) for word in words]
 
 
 def test_kappa_is_cohens() -> None:

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from parrot_core.analysis.statistics.measures import Measure, offline_measures
-from parrot_core.analysis.statistics.measures.context import Context
-from parrot_core.analysis.statistics.measures.distinct import WINDOW, Distinct
+from parrot_core.analysis.statistics.measures.context import ContextMeasure
+from parrot_core.analysis.statistics.measures.distinct import WINDOW, DistinctMeasure
 from parrot_core.analysis.statistics.measures.lengths import Lengths
 from parrot_core.analysis.statistics.measures.self_rouge import SelfRouge
 from parrot_core.analysis.statistics.measures.topics import TopicShifts
@@ -51,7 +51,9 @@ def test_tokens_of_queries_follow_ups_and_answers_are_counted_apart() -> None:
 
 
 def test_an_opening_query_never_counts_as_context_dependent() -> None:
-    found = fed(Context(1), talk("What is its area?"), talk("Where is Paris?", "What is its area?"))
+    found = fed(
+        ContextMeasure(1), talk("What is its area?"), talk("Where is Paris?", "What is its area?")
+    )
     assert value(found, "context_dependent") == pytest.approx(1 / 2)
     assert value(found, "context_dependent_share") == pytest.approx(1)
     assert value(found, "anaphora") == pytest.approx(1)
@@ -59,7 +61,7 @@ def test_an_opening_query_never_counts_as_context_dependent() -> None:
 
 
 def test_sessions_without_follow_ups_have_no_share_instead_of_zero() -> None:
-    found = fed(Context(1), talk("Hello there"))
+    found = fed(ContextMeasure(1), talk("Hello there"))
     assert value(found, "context_dependent_share") is None
 
 
@@ -83,14 +85,14 @@ def test_distinct_n_does_not_fall_because_there_is_more_of_the_same() -> None:
     rng = np.random.default_rng(0)
     texts = [" ".join(map(str, rng.integers(0, 5000, 50))) for _ in range(200)]
     sessions = [talk(text, id=str(i)) for i, text in enumerate(texts)]
-    few = value(fed(Distinct(1), *sessions[:40]), "distinct_1")
-    many = value(fed(Distinct(1), *sessions), "distinct_1")
+    few = value(fed(DistinctMeasure(1), *sessions[:40]), "distinct_1")
+    many = value(fed(DistinctMeasure(1), *sessions), "distinct_1")
     assert few == pytest.approx(many, abs=0.02)
 
 
 def test_distinct_n_of_one_repeated_word_is_one_over_the_window() -> None:
     sessions = [talk("word " * 50, id=str(i)) for i in range(WINDOW // 50)]
-    assert value(fed(Distinct(1), *sessions), "distinct_1") == pytest.approx(1 / WINDOW)
+    assert value(fed(DistinctMeasure(1), *sessions), "distinct_1") == pytest.approx(1 / WINDOW)
 
 
 def test_a_query_that_shares_nothing_with_the_talk_is_a_topic_shift() -> None:

@@ -9,15 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from parrot_core.recipe import NearDuplicates
-from parrot_core.stages.ingest.distinct import Distinct, Session, Verdict
+from parrot_core.stages.ingest.distinct import ComparedSession, Distinct, DuplicateVerdict
 from parrot_core.stages.ingest.examine import Examined
 from parrot_core.stages.ingest.shingles import Shingler
 
 DRAWN = st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), max_size=14)
 
 
-def _session(place: int, base: int, turns: int, order: int) -> Session:
-    return Session(
+def _session(place: int, base: int, turns: int, order: int) -> ComparedSession:
+    return ComparedSession(
         id=f"id{place}",
         source_ids=[f"id{place}"],
         base=f"base{base}",
@@ -32,7 +32,9 @@ def _session(place: int, base: int, turns: int, order: int) -> Session:
     )
 
 
-def _judged(sessions: list[tuple[Session, int]]) -> list[tuple[Session, Verdict]]:
+def _judged(
+    sessions: list[tuple[ComparedSession, int]],
+) -> list[tuple[ComparedSession, DuplicateVerdict]]:
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         distinct = Distinct(NearDuplicates(similarity=None), Shingler(), Path(folder), stack)
         for session, content in sessions:
@@ -45,7 +47,7 @@ def _judged(sessions: list[tuple[Session, int]]) -> list[tuple[Session, Verdict]
         return judged
 
 
-def _component(sessions: list[tuple[Session, int]], start: int) -> set[int]:
+def _component(sessions: list[tuple[ComparedSession, int]], start: int) -> set[int]:
     reached, left = {start}, [start]
     while left:
         session, content = sessions[left.pop()]
@@ -88,7 +90,7 @@ def test_one_of_each_content_stays_and_groups_are_what_ids_and_contents_link(
         assert {verdicts[one.id].group for one, _ in linked} == {verdict.group}
 
 
-def _is_copy(verdict: Verdict) -> bool:
+def _is_copy(verdict: DuplicateVerdict) -> bool:
     return verdict.rejection is not None and verdict.rejection.reason == "duplicate"
 
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from parrot_core.engines.types import Message
-from parrot_core.stages.ingest.contamination import MIN_TRIPLES, Benchmark
+from parrot_core.stages.ingest.contamination import MIN_TRIPLES, BenchmarkQuestions
 from parrot_core.stages.ingest.examine import _content_digest
 from parrot_core.stages.ingest.shingles import QUERY_CHARS, Shingler
 from parrot_core.text.similarity import tokens, tokens_of_each
@@ -78,6 +78,6 @@ def test_a_query_holds_a_question_if_it_has_enough_of_its_triples(
     text = " ".join([*query, *question, *query] if whole else query)
     own, found = shingler.of_text(" ".join(question)), shingler.of_text(text[:QUERY_CHARS])
     held = own.size >= MIN_TRIPLES and np.isin(own, found).sum() / own.size >= least
-    benchmark = Benchmark([" ".join(question)], shingler, least)
+    benchmark = BenchmarkQuestions([" ".join(question)], shingler, least)
     session = _messages([text, "reply"])
     assert bool(benchmark.found_in(session, shingler.of_session(session))) == held

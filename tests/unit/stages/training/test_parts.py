@@ -7,7 +7,7 @@ from tempfile import TemporaryDirectory
 from hypothesis import given
 from hypothesis import strategies as st
 
-from parrot_core.stages.training.choice import Candidate, Limits, choose, parts_of
+from parrot_core.stages.training.choice import Candidate, ChoiceLimits, choose, parts_of
 
 
 @given(
@@ -20,7 +20,7 @@ from parrot_core.stages.training.choice import Candidate, Limits, choose, parts_
 def test_the_parts_computed_are_those_that_were_written(groups, most, heldout, share, seed):
     rows = [Candidate(f"r{i}", group=f"g{g}", example={"n": i}) for i, g in enumerate(groups)]
     rows.append(Candidate("odd", left_out="strategy_neglect"))
-    limits = Limits(most, heldout, share)
+    limits = ChoiceLimits(most, heldout, share)
     with TemporaryDirectory() as name:
         files = {"train": Path(name) / "train.jsonl", "heldout": Path(name) / "heldout.jsonl"}
         choose(rows, files, limits, seed)

@@ -4,18 +4,18 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from parrot_core.browse.index import Index, Indexes, Wanted, nothing_told
+from parrot_core.browse.index import Index, Indexes, RowFilter, nothing_told
 from parrot_core.browse.lineage import Ancestor, lineage
-from parrot_core.browse.search import Found, search
+from parrot_core.browse.search import SearchResult, search
 from parrot_core.errors import ParrotError
 from parrot_core.lake.lake import Kind, Lake
 from parrot_core.lake.manifest import Manifest
 from parrot_core.lake.reviews import Reviews
-from parrot_core.lake.row_lookup import Part, Peek, Row
+from parrot_core.lake.row_lookup import Part, Row, RowLookup
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class VersionPart:
     """One part of one version."""
 
     dataset: str
@@ -23,7 +23,7 @@ class Place:
     part: Part = "rows"
 
 
-class Shelf:
+class VersionCache:
     """Reads versions for the pages. Called from threads."""
 
     def __init__(self, lake: Lake) -> None:
@@ -65,51 +65,53 @@ class Shelf:
         self.damaged = damaged
         return sorted(found, key=lambda m: (m.created_at, m.name), reverse=True)
 
-    def runs_with(self, place: Place) -> list[str]:
+    def runs_with(self, place: VersionPart) -> list[str]:
         """Runs whose version of this dataset has such a part with rows in it, newest first."""
         alike = [m for m in self.versions() if m.kind == "dataset" and m.name == place.dataset]
-        return [m.version for m in alike if len(Peek(self._lake.storage, m, place.part))]
+        return [m.version for m in alike if len(RowLookup(self._lake.storage, m, place.part))]
 
-    def peek(self, place: Place) -> Peek:
+    def lookup(self, place: VersionPart) -> RowLookup:
         """The rows of a version by position; MissingVersion if there is none."""
         manifest = self.manifest("dataset", place.dataset, place.version)
-        return Peek(self._lake.storage, manifest, place.part)
+        return RowLookup(self._lake.storage, manifest, place.part)
 
-    def columns(self, place: Place) -> list[str]:
+    def columns(self, place: VersionPart) -> list[str]:
         """Names of a version's columns; read once."""
-        peek = self.peek(place)
-        if peek.key not in self._columns:
-            self._columns[peek.key] = list(peek.schema().names)
-        return self._columns[peek.key]
+        lookup = self.lookup(place)
+        if lookup.key not in self._columns:
+            self._columns[lookup.key] = list(lookup.schema().names)
+        return self._columns[lookup.key]
 
-    def index(self, place: Place, progress: Callable[[int, int], None] = nothing_told) -> Index:
+    def index(
+        self, place: VersionPart, progress: Callable[[int, int], None] = nothing_told
+    ) -> Index:
         """The light columns of a version, read if need be."""
-        return self.indexes.of(self.peek(place), progress)
+        return self.indexes.of(self.lookup(place), progress)
 
     def positions(
         self,
-        place: Place,
-        wanted: Wanted,
+        place: VersionPart,
+        wanted: RowFilter,
         text: str,
         going: Callable[[int, int, int], bool] = lambda *_: True,
-    ) -> tuple[Sequence[int], Found | None]:
+    ) -> tuple[Sequence[int], SearchResult | None]:
         """Rows that a reader asked for, and how the search for the text went."""
         if not text:
             if not wanted:
-                return range(len(self.peek(place))), None
+                return range(len(self.lookup(place))), None
             return self.index(place).matching(wanted), None
-        found = search(self.peek(place), text, going)
+        found = search(self.lookup(place), text, going)
         if not wanted:
             return found.positions, found
         fitting = set(self.index(place).matching(wanted))
         return [position for position in found.positions if position in fitting], found
 
-    def lineage(self, place: Place, row: Row) -> tuple[Ancestor, ...]:
+    def lineage(self, place: VersionPart, row: Row) -> tuple[Ancestor, ...]:
         """Where a row came from, nearest first."""
         manifest = self.manifest("dataset", place.dataset, place.version)
         return lineage(self._lake, self.indexes, manifest, row["source_ids"])
 
-    def reviews(self, place: Place) -> Reviews:
+    def reviews(self, place: VersionPart) -> Reviews:
         """The marks on a version."""
         return Reviews(self._lake.storage, place.dataset, place.version)
 
