@@ -11,14 +11,15 @@ from flows.server_outage import PATIENCE
 from parrot_cli import prefect_server as server
 from parrot_core.engines.connection import api_key, check_reachable
 from parrot_core.engines.limits.prices import check_prices
-from parrot_core.errors import ParrotError, UserError
-from parrot_core.execution.runner import ask_for, begin_run, is_published
+from parrot_core.errors import ParrotError, RunStopped, UserError
+from parrot_core.execution.runs import ask_for, begin_run, is_published
 from parrot_core.lake.pauses import Pauses
 from parrot_core.lake.run import Run
 from parrot_core.lake.run_records import report_file
 from parrot_core.monitor.state import StageSpec
 from parrot_core.recipe import OpenAIEngine, Recipe
 from parrot_core.stages.registry import STAGES, stages_until
+from parrot_core.telemetry.stop_request import stop_request
 from parrot_core.telemetry.tracing import start_tracing
 
 
@@ -126,6 +127,9 @@ def _run_flow(run: Run, until: str | None, quiet: bool, only: Sequence[int]) -> 
     with LiveProgress(run.lake, run.name, specs, quiet=quiet):
         shards = list(only) or None
         state = regenerate(run.recipe, run.name, until, shards, return_state=True)
+    if state.is_cancelled():
+        stop_request().check()
+        raise RunStopped(str(state.message))
     result = state.result(raise_on_failure=False)
     if isinstance(result, str):
         return result

@@ -120,15 +120,14 @@ def retry(
 ) -> None:
     """Run the failed and missing shards of a run, with the recipe it was begun with."""
     from parrot_cli.launch import chosen_shards, run_recipe
-    from parrot_core.execution.attempts import pardon_all
-    from parrot_core.execution.runner import open_run
+    from parrot_core.execution.runs import open_run, release_quarantine
     from parrot_core.stages.registry import STAGES
 
     begun = open_run(Lake(lake), name)
     recipe = overridden(begun.recipe, (*(overrides or ()), f"lake={json.dumps(lake)}"))
     stage, only = chosen_shards(shards or [])
     if quarantined:
-        for name_of, pardoned in pardon_all(begun, STAGES).items():
+        for name_of, pardoned in release_quarantine(begun, STAGES).items():
             err.print(f"{name_of}: out of quarantine: shards {', '.join(map(str, pardoned))}")
     finish = run_recipe(recipe, name, stage, quiet=as_json, only=only)
     _finish(finish.run.lake, name, finish.report, as_json)
@@ -154,7 +153,7 @@ def plan(
     from parrot_cli.forecast_view import render_forecast
     from parrot_core.analysis.forecast.basis import Basis, measured
     from parrot_core.analysis.forecast.requests import forecast
-    from parrot_core.execution.runner import work_folder
+    from parrot_core.execution.runs import work_folder
     from parrot_core.lake.run import Run
 
     loaded = _recipe(recipe, lake, overrides)

@@ -10,7 +10,8 @@ import pytest
 from parrot_cli.launch import run_recipe
 from parrot_core.engines.limits.limits import Limiter
 from parrot_core.errors import RunPaused
-from parrot_core.execution.runner import begin_run, wait_while_paused
+from parrot_core.execution.runs import begin_run
+from parrot_core.execution.stage_worker import wait_while_paused
 from parrot_core.lake.pauses import Pauses
 from parrot_core.lake.storage import Storage
 from parrot_core.recipe import Limits
