@@ -1,7 +1,8 @@
 """The whole factory as one flow, and the flow that finishes a run in which shards failed."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any, cast
+from typing import Annotated, Any, cast
 
 from opentelemetry import trace
 from prefect import flow
@@ -12,6 +13,7 @@ from prefect.deployments import run_deployment
 from prefect.runtime import flow_run
 from prefect.task_runners import ThreadPoolTaskRunner
 from prefect.telemetry.run_telemetry import LABELS_TRACEPARENT_KEY, RunTelemetry
+from pydantic import WithJsonSchema
 
 from flows.announce import BUDGET, PARTIAL, emit, resource_of
 from flows.picker import refresh
@@ -22,16 +24,23 @@ from parrot_core.engines.types import BudgetReached
 from parrot_core.errors import ParrotError, PartiallyFailed
 from parrot_core.execution.attempts import pardon_all
 from parrot_core.execution.runner import ask_for, begin_run, checked_name, is_published, open_run
+from parrot_core.execution.selection import check_selection, run_to_be, selected
 from parrot_core.lake.lake import Lake
+from parrot_core.lake.requested_stages import RequestedStages
 from parrot_core.lake.run import Run
 from parrot_core.lake.run_records import report_file
 from parrot_core.recipe import Recipe
 from parrot_core.report.html_report import render_report
 from parrot_core.report.markdown_report import render_markdown
 from parrot_core.stages.base import Stage
-from parrot_core.stages.registry import STAGE_SPECS, STAGES, stages_until
+from parrot_core.stages.registry import STAGE_SPECS, STAGES
 from parrot_core.telemetry.execution_context import in_context
 from parrot_core.telemetry.tracing import span, start_tracing
+
+StageName = Annotated[
+    str, WithJsonSchema({"type": "string", "enum": [stage.name for stage in STAGES]})
+]
+"""A stage, which Prefect's forms offer as a choice."""
 
 
 class StageFailed(ParrotError):
@@ -58,7 +67,8 @@ def _flow_run_name() -> str:
 def regenerate(
     recipe: Recipe,
     run: str | None = None,
-    until: str | None = None,
+    until: StageName | None = None,
+    only: list[StageName] | None = None,
     shards: list[int] | None = None,
     on_pools: bool = False,
 ) -> str:
@@ -70,8 +80,9 @@ def regenerate(
         recipe: everything the run can be told.
         run: name of the run and of its versions; the recipe's own name when left out. It may hold
             a date, as in ``nightly-%Y-%m-%d``: the day that the flow run was scheduled for.
-        until: last stage to run; all when left out.
-        shards: of that last stage only these; all that are missing when left out.
+        until: last stage to run; all of the recipe's when left out.
+        only: the stages to run; all of the recipe's when left out.
+        shards: of the last stage only these; all that are missing when left out.
         on_pools: run each stage as its deployment, on the work pool that has what it needs.
 
     Returns:
@@ -79,15 +90,17 @@ def regenerate(
     """
     if run is not None:
         run = dated(run, flow_run.scheduled_start_time or datetime.now(UTC))
-    wanted = stages_until(until)
+    wanted = selected(run_to_be(recipe, run), only or (), last=until)
+    check_selection(run_to_be(recipe, run), wanted)
     begun = begin_run(recipe, run)
-    ask_for(begun, wanted if until else None)
+    if shards is None:
+        ask_for(begun, None if len(wanted) == len(STAGES) else wanted)
     start_tracing(recipe.traces)
     _refresh_picker(begun)
     try:
         with in_context(begun.name), span(f"run {begun.name}"):
             _hand_on_span()
-            _make_missing(begun, until, shards, on_pools)
+            _make_missing(begun, wanted, shards, on_pools)
     except (BudgetReached, PartiallyFailed) as error:
         event = BUDGET if isinstance(error, BudgetReached) else PARTIAL
         emit(event, resource_of(begun.name, detail=str(error)))
@@ -98,20 +111,20 @@ def regenerate(
     return report
 
 
-def _make_missing(run: Run, until: str | None, shards: list[int] | None, on_pools: bool) -> None:
+def _make_missing(
+    run: Run, wanted: Sequence[Stage], shards: list[int] | None, on_pools: bool
+) -> None:
     """See :func:`regenerate`."""
     recipe = run.recipe
     shards_at_once: ThreadPoolTaskRunner[Any] = ThreadPoolTaskRunner(recipe.shards_at_once)
     for stage, make in zip(STAGES, STAGE_FLOWS, strict=True):
-        if run.makes(stage.name) and not is_published(run, stage):
-            only = shards if stage.name == until else None
+        if stage in wanted and run.makes(stage.name) and not is_published(run, stage):
+            only = shards if stage is wanted[-1] else None
             if on_pools:
                 run_on_pool(run, stage, only)
             else:
                 here = make.with_options(task_runner=cast(Any, shards_at_once))
                 here(recipe, run.name, only)
-        if stage.name == until:
-            break
 
 
 @flow(name="retry-failed", flow_run_name="retry-{run}")
@@ -120,14 +133,16 @@ def retry_failed(
     lake: str = ".parrot/lake",
     on_pools: bool = False,
     quarantined: bool = False,
+    rest: bool = False,
 ) -> str:
-    """Do what is missing in a run, with the recipe that it was begun with.
+    """Do what is missing of the stages that were asked for, with the recipe it was begun with.
 
     Args:
         run: name of the run.
         lake: where the run is: a path or URL.
         on_pools: see ``regenerate``.
         quarantined: try shards again, too, that are in quarantine after too many failures.
+        rest: go on with the stages that nobody has asked for yet, too.
 
     Returns:
         Where the report is.
@@ -136,7 +151,8 @@ def retry_failed(
     if quarantined:
         pardon_all(begun, STAGES)
     recipe = begun.recipe.model_copy(update={"lake": lake})
-    return regenerate(recipe, run, on_pools=on_pools)
+    asked = None if rest else RequestedStages(begun.lake.storage, run).read()
+    return regenerate(recipe, run, only=list(asked) if asked else None, on_pools=on_pools)
 
 
 def _refresh_picker(run: Run) -> None:
