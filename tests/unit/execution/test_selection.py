@@ -45,7 +45,7 @@ def test_only_from_and_until_compose(tmp_path: Path) -> None:
         selected(run, ["capo"], None, "train-dpo")
     with pytest.raises(UserError, match="no stage is left"):
         selected(run, (), "capo", "select")
-    with pytest.raises(UserError, match="--only: no stage 'sinthesize'.*mean 'synthesize'"):
+    with pytest.raises(UserError, match=r"--only: no stage 'sinthesize'.*mean 'synthesize'"):
         selected(run, ["sinthesize"])
 
 
@@ -81,22 +81,20 @@ def test_engines_of_stages_nobody_wants_are_not_missed(tmp_path: Path) -> None:
     run = run_of(tmp_path, engines={"answerer": API}, select={"limit": 5})
     publish(run.lake, "select", run="part", spec=_spec("select"))
     check_selection(run, selected(run, ["capo"]))
+    judged = run_of(tmp_path, engines={"a": API}, evaluate={"subjects": {"s": "a"}})
     with pytest.raises(RecipeError, match="stage evaluate asks engine 'judge'"):
-        run = run_of(tmp_path, engines={"a": API}, evaluate={"subjects": {"s": "a"}})
-        check_selection(run, selected(run, ["evaluate"]))
+        check_selection(judged, selected(judged, ["evaluate"]))
 
 
 def test_what_a_stage_reads_and_nobody_makes_must_be_in_the_lake(tmp_path: Path) -> None:
     run = run_of(tmp_path, engines={"asker": API, "answerer": API})
-    with pytest.raises(RecipeError, match="synthesize reads seeds@part.*run seeds too, or import"):
+    with pytest.raises(RecipeError, match=r"synthesize reads seeds@part.*run seeds too, or import"):
         check_selection(run, selected(run, ["synthesize"]))
-    check_selection_of = run_of(
-        tmp_path, engines={"asker": API, "answerer": API}, inputs={"seeds": "mine"}
-    )
+    pinned = run_of(tmp_path, engines={"asker": API, "answerer": API}, inputs={"seeds": "mine"})
     with pytest.raises(RecipeError, match="synthesize reads seeds@mine"):
-        check_selection(check_selection_of, selected(check_selection_of, ["synthesize"]))
+        check_selection(pinned, selected(pinned, ["synthesize"]))
     publish(run.lake, "seeds", run="mine", spec=_spec("seeds"))
-    check_selection(check_selection_of, selected(check_selection_of, ["synthesize"]))
+    check_selection(pinned, selected(pinned, ["synthesize"]))
 
 
 def _spec(name: str) -> Any:
