@@ -32,6 +32,7 @@ from parrot_core.errors import (
     VersionConflict,
 )
 from parrot_core.execution.attempts import Attempts, quarantine_of
+from parrot_core.execution.rejects import check_stage_names, refuse_nothing
 from parrot_core.execution.shard_work import LakeShardWork
 from parrot_core.lake.holder import this_process
 from parrot_core.lake.lake import Lake, version_folder
@@ -87,7 +88,9 @@ def begin_run(
 
     Raises:
         RecipeChanged: it was begun with a recipe that would produce something else.
+        UserError: a limit on rejects names a stage that doesn't exist.
     """
+    check_stage_names(recipe)
     lake = Lake(lake_url or recipe.lake)
     run_name = checked_name(name or recipe.name)
     record: dict[str, Any] = {
@@ -353,6 +356,7 @@ def publish_stage(run: Run, stage: Stage, plan: StagePlan) -> Manifest:
 
     Raises:
         PartiallyFailed: some shards have none; the others are kept.
+        NothingCameOut, TooManyRejects: see ``execution.rejects``.
         StorageError: a file that a receipt names is gone.
         VersionConflict: another writer published other content under this name.
     """
@@ -366,6 +370,7 @@ def publish_stage(run: Run, stage: Stage, plan: StagePlan) -> Manifest:
         failures = {n: str(held[n]) if n in held else _last_error(state, n) for n in missing}
         raise PartiallyFailed(run.name, stage.name, failures, len(plan.shards), held.keys())
     manifest = _manifest(run, stage, plan, list(found.values()))
+    refuse_nothing(run, manifest)
     _tidy(run, state, manifest)
     try:
         run.lake.publish(manifest)

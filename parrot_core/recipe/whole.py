@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterator
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import BaseModel, Field, model_validator
 
@@ -76,6 +76,22 @@ class Recipe(Model):
         description=(
             "Failed attempts, over all retries, after which a shard is put into quarantine "
             "and left alone. A killed worker counts; a reached budget or a refused key doesn't."
+        ),
+    )
+    allow_empty: tuple[str, ...] = Field(
+        (),
+        json_schema_extra=OPERATIONAL,
+        description=(
+            "Stages that may publish nothing though they took rows in, e.g. [select]; any other "
+            "that rejects all its rows fails the run."
+        ),
+    )
+    max_reject_share: dict[str, Annotated[float, Field(ge=0, le=1)]] = Field(
+        {},
+        json_schema_extra=OPERATIONAL,
+        description=(
+            "Largest share of its rows that a stage may reject, e.g. {synthesize: 0.2}. The run "
+            "stops as soon as it is passed (judged from 100 rows on, or by all there are)."
         ),
     )
     inputs: dict[str, str] = Field(
