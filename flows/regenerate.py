@@ -1,7 +1,8 @@
 """The whole factory as one flow, and the flow that finishes a run in which shards failed."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Annotated, Any
 
 from opentelemetry import trace
 from prefect import flow
@@ -12,6 +13,7 @@ from prefect.exceptions import TerminationSignal
 from prefect.runtime import flow_run
 from prefect.states import Cancelled
 from prefect.telemetry.run_telemetry import LABELS_TRACEPARENT_KEY, RunTelemetry
+from pydantic import WithJsonSchema
 
 from flows.announce import BUDGET, PARTIAL, emit, resource_of
 from flows.picker import refresh
@@ -30,17 +32,25 @@ from parrot_core.execution.runs import (
     open_run,
     release_quarantine,
 )
+from parrot_core.execution.selection import check_selection, run_to_be, selected
 from parrot_core.lake.lake import Lake
+from parrot_core.lake.requested_stages import RequestedStages
 from parrot_core.lake.run import Run
 from parrot_core.lake.run_records import report_file
 from parrot_core.lake.stops import Stops
 from parrot_core.recipe import Recipe
 from parrot_core.report.html_report import render_report
 from parrot_core.report.markdown_report import render_markdown
-from parrot_core.stages.registry import STAGE_SPECS, STAGES, stages_until
+from parrot_core.stages.base import Stage
+from parrot_core.stages.registry import STAGE_SPECS, STAGES
 from parrot_core.telemetry.execution_context import in_context
 from parrot_core.telemetry.stop_request import stop_request
 from parrot_core.telemetry.tracing import span, start_tracing
+
+StageName = Annotated[
+    str, WithJsonSchema({"type": "string", "enum": [stage.name for stage in STAGES]})
+]
+"""A stage, which Prefect's forms offer as a choice."""
 
 
 def dated(run: str, scheduled: datetime) -> str:
@@ -63,7 +73,8 @@ def _flow_run_name() -> str:
 def regenerate(
     recipe: Recipe,
     run: str | None = None,
-    until: str | None = None,
+    until: StageName | None = None,
+    only: list[StageName] | None = None,
     shards: list[int] | None = None,
     on_pools: bool = False,
 ) -> str | State[Any]:
@@ -75,8 +86,9 @@ def regenerate(
         recipe: everything the run can be told.
         run: name of the run and of its versions; the recipe's own name when left out. It may hold
             a date, as in ``nightly-%Y-%m-%d``: the day that the flow run was scheduled for.
-        until: last stage to run; all when left out.
-        shards: of that last stage only these; all that are missing when left out.
+        until: last stage to run; all of the recipe's when left out.
+        only: the stages to run; all of the recipe's when left out.
+        shards: of the last stage only these; all that are missing when left out.
         on_pools: run each stage as its deployment, on the work pool that has what it needs.
 
     Returns:
@@ -84,9 +96,11 @@ def regenerate(
     """
     if run is not None:
         run = dated(run, flow_run.scheduled_start_time or datetime.now(UTC))
-    wanted = stages_until(until)
+    wanted = selected(run_to_be(recipe, run), only or (), last=until)
+    check_selection(run_to_be(recipe, run), wanted)
     begun = begin_run(recipe, run)
-    ask_for(begun, wanted if until else None)
+    if shards is None:
+        ask_for(begun, None if len(wanted) == len(STAGES) else wanted)
     start_tracing(recipe.traces)
     _refresh_picker(begun)
     stops = Stops(begun.lake.storage, begun.name)
@@ -95,7 +109,7 @@ def regenerate(
         try:
             with in_context(begun.name), span(f"run {begun.name}"):
                 _hand_on_span()
-                _make_missing(begun, until, shards, on_pools)
+                _make_missing(begun, wanted, shards, on_pools)
         except RunStopped as stopped:
             stops.record(str(stopped))
             return Cancelled(message=str(stopped))
@@ -116,11 +130,13 @@ def regenerate(
     return write_report(begun)
 
 
-def _make_missing(run: Run, until: str | None, shards: list[int] | None, on_pools: bool) -> None:
+def _make_missing(
+    run: Run, wanted: Sequence[Stage], shards: list[int] | None, on_pools: bool
+) -> None:
     """See :func:`regenerate`."""
-    for stage in stages_until(until):
+    for stage in wanted:
         if run.makes(stage.name) and not is_published(run, stage):
-            only = shards if stage.name == until else None
+            only = shards if stage is wanted[-1] else None
             (run_on_pool if on_pools else run_here)(run, stage, only)
 
 
@@ -130,14 +146,16 @@ def retry_failed(
     lake: str = ".parrot/lake",
     on_pools: bool = False,
     quarantined: bool = False,
+    rest: bool = False,
 ) -> State[Any]:
-    """Do what is missing in a run, with the recipe that it was begun with.
+    """Do what is missing of the stages that were asked for, with the recipe it was begun with.
 
     Args:
         run: name of the run.
         lake: where the run is: a path or URL.
         on_pools: see ``regenerate``.
         quarantined: try shards again, too, that are in quarantine after too many failures.
+        rest: go on with the stages that nobody has asked for yet, too.
 
     Returns:
         Where the report is.
@@ -146,7 +164,9 @@ def retry_failed(
     if quarantined:
         release_quarantine(begun, STAGES)
     recipe = begun.recipe.model_copy(update={"lake": lake})
-    return regenerate(recipe, run, on_pools=on_pools, return_state=True)
+    asked = None if rest else RequestedStages(begun.lake.storage, run).read()
+    only = list(asked) if asked else None
+    return regenerate(recipe, run, only=only, on_pools=on_pools, return_state=True)
 
 
 def _refresh_picker(run: Run) -> None:

@@ -24,7 +24,11 @@ class RecipeError(UserError):
     def __init__(self, source: str, problems: Sequence[str]) -> None:
         self.source = source
         self.problems = tuple(problems)
-        super().__init__(f"{source}: " + "; ".join(self.problems))
+        if len(self.problems) == 1:
+            super().__init__(f"{source}: {self.problems[0]}")
+        else:
+            many = "".join(f"\n  {problem}" for problem in self.problems)
+            super().__init__(f"{source}: {len(self.problems)} things to mend:{many}")
 
 
 class RecipeChanged(UserError):

@@ -8,6 +8,7 @@ from typing import Any
 import parrot_core
 from parrot_core.errors import PartiallyFailed, StorageError, VersionConflict
 from parrot_core.execution.plans import StagePlan
+from parrot_core.execution.rejects import refuse_nothing
 from parrot_core.lake.lake import version_folder
 from parrot_core.lake.manifest import Accounting, Fingerprint, Manifest, Receipt, add_usage
 from parrot_core.lake.run import Run
@@ -22,6 +23,7 @@ def publish_stage(run: Run, stage: Stage, plan: StagePlan) -> Manifest:
 
     Raises:
         PartiallyFailed: some shards have none; the others are kept.
+        NothingCameOut, TooManyRejects: see ``execution.rejects``.
         StorageError: a file that a receipt names is gone.
         VersionConflict: another writer published other content under this name.
     """
@@ -35,6 +37,7 @@ def publish_stage(run: Run, stage: Stage, plan: StagePlan) -> Manifest:
         failures = {n: str(held[n]) if n in held else _last_error(state, n) for n in missing}
         raise PartiallyFailed(run.name, stage.name, failures, len(plan.shards), held.keys())
     manifest = _manifest(run, stage, plan, list(found.values()))
+    refuse_nothing(run, manifest)
     _tidy(run, state, manifest)
     try:
         run.lake.publish(manifest)

@@ -11,6 +11,7 @@ from typing import Any
 import parrot_core
 from parrot_core.engines.limits.budget import Budget
 from parrot_core.errors import MissingRun, RecipeChanged, UserError
+from parrot_core.execution.rejects import check_stage_names
 from parrot_core.lake.lake import Lake
 from parrot_core.lake.pins import is_unneeded
 from parrot_core.lake.requested_stages import RequestedStages
@@ -40,7 +41,9 @@ def begin_run(
 
     Raises:
         RecipeChanged: it was begun with a recipe that would produce something else.
+        UserError: a limit on rejects names a stage that doesn't exist.
     """
+    check_stage_names(recipe)
     lake = Lake(lake_url or recipe.lake)
     run_name = checked_name(name or recipe.name)
     record: dict[str, Any] = {

@@ -17,6 +17,7 @@ from typing import Any
 from parrot_core.engines.connection import Engines
 from parrot_core.engines.journaled import JournaledModel
 from parrot_core.errors import LeaseLost, StorageError
+from parrot_core.execution.rejects import RejectWatch
 from parrot_core.lake.checkpoints import Checkpoints
 from parrot_core.lake.journal import Journal
 from parrot_core.lake.lake import Lake, version_folder
@@ -83,6 +84,7 @@ class LakeShardWork:
         self._model_files: tuple[FileEntry, ...] = ()
         self._rows_in = 0
         self._rejected: Counter[str] = Counter()
+        self._reject_watch = RejectWatch(run, stage)
         self._metrics: dict[str, Any] = {}
         self._warnings: list[str] = []
         self._traffic: defaultdict[str, Traffic] = defaultdict(Traffic)
@@ -138,6 +140,7 @@ class LakeShardWork:
                 "original": json.dumps(original, ensure_ascii=True, default=str),
             }
         )
+        self._reject_watch.check(self._rows_in, self._out.rows, self._rejected)
 
     def engine(self, name: str) -> JournaledModel:
         """See :class:`parrot_core.stages.base.ShardWork`."""

@@ -3,9 +3,9 @@
 import hashlib
 import json
 from collections.abc import Iterator
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, Field, model_validator
+from pydantic import BaseModel, Field
 
 from parrot_core.recipe.base import OPERATIONAL, SLUG, Model
 from parrot_core.recipe.data import Filter, Ingest, Seeds, Synthesize
@@ -86,6 +86,22 @@ class Recipe(Model):
             "and left alone. A killed worker counts; a reached budget or a refused key doesn't."
         ),
     )
+    allow_empty: tuple[str, ...] = Field(
+        (),
+        json_schema_extra=OPERATIONAL,
+        description=(
+            "Stages that may publish nothing though they took rows in, e.g. [select]; any other "
+            "that rejects all its rows fails the run."
+        ),
+    )
+    max_reject_share: dict[str, Annotated[float, Field(ge=0, le=1)]] = Field(
+        {},
+        json_schema_extra=OPERATIONAL,
+        description=(
+            "Largest share of its rows that a stage may reject, e.g. {synthesize: 0.2}. The run "
+            "stops as soon as it is passed (judged from 100 rows on, or by all there are)."
+        ),
+    )
     inputs: dict[str, str] = Field(
         {},
         description=(
@@ -93,36 +109,25 @@ class Recipe(Model):
             "{parrot-ask: 2026-11-15}. Stages that would make them are skipped."
         ),
     )
-    engines: dict[str, Engine] = Field(description="Engines by the name the stages use.")
-    ingest: Ingest
-    train_ask: TrainAsk
+    stages: tuple[str, ...] | None = Field(
+        None,
+        json_schema_extra=OPERATIONAL,
+        description=(
+            "The stages that a run makes unless it is told others; null makes all. Sections that "
+            "none of them reads may be left out."
+        ),
+    )
+    engines: dict[str, Engine] = Field({}, description="Engines by the name the stages use.")
+    ingest: Ingest = Ingest()
+    train_ask: TrainAsk = TrainAsk()
     seeds: Seeds = Seeds()
     synthesize: Synthesize = Synthesize()
     filter: Filter = Filter()
-    train_sft: TrainSft
+    train_sft: TrainSft = TrainSft()
     select: Select = Select()
     capo: CaPO = CaPO()
     train_dpo: TrainDpo = TrainDpo()
-    evaluate: Evaluate
-
-    @model_validator(mode="after")
-    def _engines_exist(self) -> "Recipe":
-        used = {
-            "synthesize.asker": self.synthesize.asker,
-            "synthesize.answerer": self.synthesize.answerer,
-            "capo.writer": self.capo.writer,
-            "evaluate.judge": self.evaluate.judge,
-            **{f"evaluate.subjects.{k}": v for k, v in self.evaluate.subjects.items()},
-        }
-        if self.select.judge is not None:
-            used["select.judge"] = self.select.judge
-        if self.capo.judge is not None:
-            used["capo.judge"] = self.capo.judge
-        for place, engine in used.items():
-            if engine not in self.engines:
-                have = ", ".join(sorted(self.engines)) or "none"
-                raise ValueError(f"{place} names engine '{engine}', but engines has: {have}")
-        return self
+    evaluate: Evaluate = Evaluate()
 
     def workers_of(self, stage: str) -> int:
         """How many workers a stage has."""

@@ -127,7 +127,7 @@ def test_a_run_that_was_to_end_after_a_stage_says_so(parrot: Any, tmp_path: Path
     assert "done until assemble" in parrot("status", "--lake", lake).out
     told = parrot("status", begun.name, "--lake", lake).out
     assert f"{begun.name} done until assemble" in told
-    assert f"`parrot retry {begun.name}` goes on with the rest" in told
+    assert f"`parrot retry {begun.name} --rest` goes on with the rest" in told
     one = json.loads(parrot("status", begun.name, "--lake", lake, "--json").out)
     assert (one["status"], one["until"]) == ("done", "assemble")
 
