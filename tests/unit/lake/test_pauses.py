@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from parrot_cli.launch import run_recipe
+from parrot_cli.launch import StageChoice, run_recipe
 from parrot_core.engines.limits.limits import Limiter
 from parrot_core.errors import RunPaused
 from parrot_core.execution.runs import begin_run
@@ -54,7 +54,7 @@ def test_a_paused_run_is_not_begun_again_until_it_is_resumed(tmp_path: Path) -> 
     run = begin_run(recipe)
     Pauses(run.lake.storage, run.name).pause("ann", NOW)
     with pytest.raises(RunPaused, match="parrot resume test"):
-        run_recipe(recipe, None, None, quiet=True)
+        run_recipe(recipe, None, StageChoice(), quiet=True)
 
 
 async def _held_request(limiter: Limiter) -> None:
