@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO
 
 from parrot_core.errors import UserError
-from parrot_core.execution.runner import work_folder
+from parrot_core.execution.runs import work_folder
 from parrot_core.lake.lake import Lake
 from parrot_core.lake.pauses import Pauses
 

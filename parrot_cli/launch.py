@@ -14,8 +14,8 @@ from parrot_core.analysis.forecast.basis import Basis
 from parrot_core.analysis.forecast.requests import forecast
 from parrot_core.engines.connection import api_key, check_reachable
 from parrot_core.engines.limits.prices import check_prices
-from parrot_core.errors import ParrotError, UserError
-from parrot_core.execution.runner import ask_for, begin_run, is_published
+from parrot_core.errors import ParrotError, RunStopped, UserError
+from parrot_core.execution.runs import ask_for, begin_run, is_published
 from parrot_core.execution.selection import (
     check_selection,
     checked_stage,
@@ -29,6 +29,7 @@ from parrot_core.monitor.state import StageSpec
 from parrot_core.recipe import OpenAIEngine, Recipe
 from parrot_core.stages.base import Stage
 from parrot_core.stages.registry import STAGES
+from parrot_core.telemetry.stop_request import stop_request
 from parrot_core.telemetry.tracing import start_tracing
 from parrot_core.text.wording import count, plural, short_count
 
@@ -175,6 +176,9 @@ def _run_flow(run: Run, wanted: Sequence[Stage], shards: Sequence[int], quiet: b
             shards=list(shards) or None,
             return_state=True,
         )
+    if state.is_cancelled():
+        stop_request().check()
+        raise RunStopped(str(state.message))
     result = state.result(raise_on_failure=False)
     if isinstance(result, str):
         return result

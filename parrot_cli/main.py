@@ -137,8 +137,7 @@ def retry(
     Of the stages that were asked for: --until, --from and --only of `parrot run` still hold.
     """
     from parrot_cli.launch import StageChoice, chosen_shards, run_recipe
-    from parrot_core.execution.attempts import pardon_all
-    from parrot_core.execution.runner import open_run
+    from parrot_core.execution.runs import open_run, release_quarantine
     from parrot_core.lake.requested_stages import RequestedStages
     from parrot_core.stages.registry import STAGES
 
@@ -150,7 +149,7 @@ def retry(
     if stage is not None:
         choice = StageChoice(only=(stage,), shards=indices)
     if quarantined:
-        for name_of, pardoned in pardon_all(begun, STAGES).items():
+        for name_of, pardoned in release_quarantine(begun, STAGES).items():
             err.print(f"{name_of}: out of quarantine: shards {', '.join(map(str, pardoned))}")
     finish = run_recipe(recipe, name, choice, quiet=as_json)
     _finish(finish.run.lake, name, finish.report, as_json)

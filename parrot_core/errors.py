@@ -59,6 +59,14 @@ class MissingVersion(UserError):
         super().__init__(f"'{name}' has no published version '{version}' (published: {have})")
 
 
+class RunStopped(ParrotError):
+    """The run was asked to stop: by a signal, or cancelled. What is done is kept."""
+
+    def __init__(self, message: str, exit_code: int = 130) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
 class MissingRun(UserError):
     """The lake holds no run of this name."""
 

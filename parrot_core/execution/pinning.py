@@ -1,7 +1,7 @@
 """Regeneration from a stage on: what earlier stages made is taken from an earlier run."""
 
 from parrot_core.errors import MissingVersion
-from parrot_core.execution.runner import open_run
+from parrot_core.execution.runs import open_run
 from parrot_core.execution.selection import checked_stage
 from parrot_core.lake.lake import Lake
 from parrot_core.lake.pins import is_unneeded

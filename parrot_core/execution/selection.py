@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import get_args
 
 from parrot_core.errors import RecipeError, UserError
-from parrot_core.execution.runner import checked_name, is_published, work_folder
+from parrot_core.execution.runs import checked_name, is_published, work_folder
 from parrot_core.lake.lake import Kind, Lake
 from parrot_core.lake.run import Run
 from parrot_core.recipe import Recipe

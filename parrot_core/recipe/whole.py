@@ -61,6 +61,14 @@ class Recipe(Model):
     shards_at_once: int = Field(
         4, ge=1, le=256, json_schema_extra=OPERATIONAL, description="Shards in work at once."
     )
+    workers: int | dict[str, int] = Field(
+        1,
+        json_schema_extra=OPERATIONAL,
+        description=(
+            "Workers of each stage on Prefect's pools or on Ray, or of the stages named: "
+            "`{synthesize: 8}`. Each is a process of its own that pulls shards."
+        ),
+    )
     shard_retries: int = Field(
         1,
         ge=0,
@@ -120,6 +128,10 @@ class Recipe(Model):
     capo: CaPO = CaPO()
     train_dpo: TrainDpo = TrainDpo()
     evaluate: Evaluate = Evaluate()
+
+    def workers_of(self, stage: str) -> int:
+        """How many workers a stage has."""
+        return self.workers if isinstance(self.workers, int) else self.workers.get(stage, 1)
 
     def canonical(self) -> dict[str, Any]:
         """The values that decide what a run produces: all but the operational ones."""

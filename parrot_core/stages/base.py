@@ -1,7 +1,7 @@
 """A stage turns published versions into one new version, shard by shard.
 
 A stage says how its work divides into shards and what happens to one shard. Planning, resuming,
-retrying, progress, accounting and publication are written once, in ``execution.runner``.
+retrying, progress, accounting and publication are written once, in ``execution``.
 """
 
 from abc import ABC, abstractmethod

@@ -10,7 +10,7 @@ from parrot_core.engines.limits.budget import Budget
 from parrot_core.engines.types import ChatModel, RowError
 from parrot_core.lake.journal import Journal
 from parrot_core.lake.run import Run
-from parrot_core.lake.run_records import StageRecords
+from parrot_core.lake.shard_records import ShardRecords
 from parrot_core.recipe import Sampling
 from parrot_core.stages.synthesis.role_play import role_play
 from parrot_core.telemetry.progress import SILENT, ProgressReporter
@@ -41,7 +41,7 @@ def write_queries(
         EngineError: an engine can't be reached, or the budget is reached.
     """
     with open_engines(run, [asker, instruct], Budget(run.recipe.budget_usd), STAGE) as engines:
-        folder = StageRecords(run.lake.storage, run.name, STAGE).journal_folder(0)
+        folder = ShardRecords(run.lake.storage, run.name, STAGE, 0).journal_folder
         journal = Journal(run.lake.storage, folder, _JOURNAL_DELAY_S)
         models = [engines.journaled(name, journal, 0) for name in (asker, instruct)]
         try:

@@ -14,7 +14,7 @@ from parrot_core.analysis.forecast.trainings import TrainingForecast, training_f
 from parrot_core.benchmarks.benchmark import selected_benchmark
 from parrot_core.engines.limits.budget import cost_usd
 from parrot_core.engines.limits.prices import price_of
-from parrot_core.execution.runner import is_pinned, is_published
+from parrot_core.execution.runs import is_pinned, is_published
 from parrot_core.lake.run import Run
 from parrot_core.recipe import OpenAIEngine, Price, Strategy
 from parrot_core.stages.base import Stage

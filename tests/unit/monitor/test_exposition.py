@@ -8,7 +8,7 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from parrot_core.execution.runner import ask_for, open_run
+from parrot_core.execution.runs import ask_for, open_run
 from parrot_core.lake.lake import Lake
 from parrot_core.lake.manifest import EngineUsage
 from parrot_core.monitor import StageSpec

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from parrot_core.errors import MissingRun
-from parrot_core.execution.runner import ask_for, begin_run, open_run
+from parrot_core.execution.runs import ask_for, begin_run, open_run
 from parrot_core.lake.lake import Lake
 from parrot_core.monitor import RunReader, RunState, StageState, list_runs, read_run
 from parrot_core.stages.registry import STAGES as ALL_STAGES

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import yaml
 
-from parrot_core.execution.runner import begin_run
+from parrot_core.execution.runs import begin_run
 from parrot_core.lake.lake import Lake
 from parrot_core.stages.registry import STAGE_SPECS
 from tests.support.lakes.finished_run import full_run, publish
