@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO
 
 from parrot_core.errors import UserError
-from parrot_core.execution.runner import work_folder
+from parrot_core.execution.runs import work_folder
 from parrot_core.lake.lake import Lake
 from parrot_core.lake.pauses import Pauses
 
@@ -50,7 +50,12 @@ class Actions:
         Pauses(self._lake.storage, run).resume()
 
     def retry(
-        self, run: str, stage: str, shards: Sequence[int], settings: Mapping[str, float]
+        self,
+        run: str,
+        stage: str,
+        shards: Sequence[int],
+        settings: Mapping[str, float],
+        rest: bool = False,
     ) -> None:
         """Start ``parrot retry`` for some shards of a stage, or for all that is missing of a run.
 
@@ -59,6 +64,7 @@ class Actions:
             stage: of the shards; empty for everything that is missing.
             shards: empty for all of the stage's that are missing.
             settings: operational settings of the recipe to change, by their dotted path.
+            rest: go on with stages that nobody has asked for yet, too.
 
         Raises:
             UserError: a retry that was started here still runs.
@@ -69,11 +75,16 @@ class Actions:
             log = self._log(run)
             log.parent.mkdir(parents=True, exist_ok=True)
             with log.open("wb") as file:
-                command = self.command(run, stage, shards, settings)
+                command = self.command(run, stage, shards, settings, rest)
                 self._running[run] = self._start(command, file)
 
     def command(
-        self, run: str, stage: str, shards: Sequence[int], settings: Mapping[str, float]
+        self,
+        run: str,
+        stage: str,
+        shards: Sequence[int],
+        settings: Mapping[str, float],
+        rest: bool = False,
     ) -> list[str]:
         """The command that a retry is."""
         parrot = [sys.executable, "-c", "from parrot_cli.main import main; main()"]
@@ -82,6 +93,7 @@ class Actions:
         return [
             *parrot,
             *("retry", run, "--lake", self._lake.url),
+            *(["--rest"] if rest else []),
             *(word for each in chosen for word in ("--shard", each)),
             *(word for each in changed for word in ("--set", each)),
         ]

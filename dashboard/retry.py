@@ -14,7 +14,12 @@ Number = int | float
 
 
 def ask_retry(
-    place: Element, site: Site, header: RunHeader, stage: str, shards: Sequence[int]
+    place: Element,
+    site: Site,
+    header: RunHeader,
+    stage: str,
+    shards: Sequence[int],
+    rest: bool = False,
 ) -> None:
     """Open the dialog.
 
@@ -24,6 +29,7 @@ def ask_retry(
         header: of the run.
         stage: of the shards; empty for all that is missing.
         shards: empty for all of the stage that are missing.
+        rest: go on with stages that nobody has asked for yet, too.
     """
     actions = site.actions
     if actions is None:
@@ -44,7 +50,10 @@ def ask_retry(
 
         def start() -> None:
             changed = changes(header.recipe, {path: f.value for path, f in fields.items()})
-            act(lambda: actions.retry(header.name, stage, shards, changed), f"Retrying {what}.")
+            act(
+                lambda: actions.retry(header.name, stage, shards, changed, rest),
+                f"Retrying {what}.",
+            )
             site.watch.forget(header.name)
             dialog.close()
 

@@ -181,7 +181,9 @@ class _RunPage:
             elif state.status not in ("done",):
                 ui.button("Pause", on_click=self._pause).props("outline no-caps")
             if not state.final:
-                ask = partial(ask_retry, self._dialog, self._site, state.header, "", [])
+                ask = partial(
+                    ask_retry, self._dialog, self._site, state.header, "", [], bool(state.until)
+                )
                 what = "Go on with the rest …" if state.until else "Retry what is missing …"
                 ui.button(what, on_click=lambda: ask()).props(
                     "unelevated no-caps" if failed else "outline no-caps"

@@ -215,7 +215,9 @@ def render_status(state: RunState) -> RenderableType:
             )
         )
     if state.status == "done" and state.until:
-        told = f"It was asked for no more. `parrot retry {state.name}` goes on with the rest."
+        told = (
+            f"It was asked for no more. `parrot retry {state.name} --rest` goes on with the rest."
+        )
         parts.append(Text(told))
     parts += [
         Text(f"{stage.name}: {one_line(stage.pause, 300)}", "yellow")

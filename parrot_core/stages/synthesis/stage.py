@@ -14,8 +14,9 @@ from parrot_core.recipe import Synthesize
 from parrot_core.schemas import REASONS
 from parrot_core.stages.base import Row, ShardPlan, ShardWork, Stage
 from parrot_core.stages.fitness import is_truncated, truncation_warnings
-from parrot_core.stages.planning import shards_of
+from parrot_core.stages.planning import own_models, shards_of
 from parrot_core.stages.synthesis.converse import Dialogue, Speaker, converse
+from parrot_core.stages.synthesis.role_play import role_play
 
 
 class SynthesizeStage(Stage):
@@ -43,6 +44,10 @@ class SynthesizeStage(Stage):
                 have = ", ".join(row)
                 raise UserError(f"synthesize.system_column: seeds have no '{column}', but {have}")
         return shards_of(run, "seeds", settings.sessions_per_shard)
+
+    def reads(self, run: Run) -> Sequence[str]:
+        """The seeds, and what models of this lake the engines serve: Parrot-Ask, if it asks."""
+        return ("seeds", *own_models(run, self.engines(run)))
 
     def engines(self, run: Run) -> Sequence[str]:
         """Asker and answerer."""
@@ -94,6 +99,8 @@ class _Sessions:
 
         async def ask(messages: list[Message], turn: int) -> Completion:
             sample = f"{session}/t{turn}/ask"
+            if settings.role_play:
+                messages = role_play(messages)
             return await self._asker.complete(messages, settings.ask, sample=sample)
 
         async def answer(messages: list[Message], turn: int) -> Completion:

@@ -8,7 +8,7 @@ from parrot_core.analysis.forecast.basis import measured
 from parrot_core.engines.limits.limits import Budget
 from parrot_core.engines.types import Completion, Message, Usage
 from parrot_core.errors import UserError
-from parrot_core.execution.runner import begin_run
+from parrot_core.execution.runs import begin_run
 from parrot_core.lake.manifest import Accounting
 from parrot_core.recipe import Sampling
 from parrot_core.stages.base import Row, ShardPlan, Slice
