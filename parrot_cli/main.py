@@ -128,7 +128,8 @@ def retry(
     recipe = overridden(begun.recipe, (*(overrides or ()), f"lake={json.dumps(lake)}"))
     stage, only = chosen_shards(shards or [])
     if quarantined:
-        for name_of, pardoned in pardon_all(begun, STAGES).items():
+        of_it = [each for each in STAGES if stage in (None, each.name)]
+        for name_of, pardoned in pardon_all(begun, of_it, only).items():
             err.print(f"{name_of}: out of quarantine: shards {', '.join(map(str, pardoned))}")
     finish = run_recipe(recipe, name, stage, quiet=as_json, only=only)
     _finish(finish.run.lake, name, finish.report, as_json)

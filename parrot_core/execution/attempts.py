@@ -1,7 +1,7 @@
 """What attempts at a shard leave when they fail: a record each, and quarantine after too many."""
 
 import traceback
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from parrot_core.engines.types import RequestFails, RunError
@@ -91,12 +91,18 @@ def _request_keys(failures: Sequence[dict[str, Any]]) -> frozenset[str]:
     return frozenset(failure["request_key"] for failure in failures if "request_key" in failure)
 
 
-def pardon_all(run: Run, stages: Iterable[Stage]) -> dict[str, list[int]]:
-    """Let a run try its shards in quarantine again; returns their numbers by stage."""
+def pardon_all(
+    run: Run, stages: Iterable[Stage], only: Collection[int] = ()
+) -> dict[str, list[int]]:
+    """Let a run try its shards in quarantine again; returns their numbers by stage.
+
+    With ``only``, just shards of these numbers.
+    """
     pardoned = {}
     for stage in stages:
         quarantine = quarantine_of(run, stage.name)
-        for shard in (held := sorted(quarantine.held())):
+        held = sorted(n for n in quarantine.held() if not only or n in only)
+        for shard in held:
             quarantine.pardon(shard)
         if held:
             pardoned[stage.name] = held

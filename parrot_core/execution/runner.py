@@ -39,6 +39,8 @@ from parrot_core.lake.leases import DEFAULT_TIMES, Claims, Lease, LeaseTimes, ta
 from parrot_core.lake.manifest import Accounting, Fingerprint, Manifest, Receipt, add_usage
 from parrot_core.lake.pauses import Pauses
 from parrot_core.lake.pins import is_unneeded
+from parrot_core.lake.presence import WORKING, Presence
+from parrot_core.lake.recipe_in_force import RecipeInForce
 from parrot_core.lake.requested_stages import RequestedStages
 from parrot_core.lake.run import Run
 from parrot_core.lake.run_records import StageRecords, run_file, utc_now
@@ -110,6 +112,8 @@ def begin_run(
         if before.fingerprint() != recipe.fingerprint():
             changed = list(differences(before.canonical(), recipe.canonical()))
             raise RecipeChanged(run_name, changed)
+        in_force = RecipeInForce(lake.storage, run_name)
+        in_force.note(recipe.model_dump(mode="json"), record["recipe"])
         if alone is not None:
             asked.extend(alone)
     return Run(run_name, recipe, lake, work_folder(lake, run_name), _stages_in(record))
@@ -339,13 +343,17 @@ def open_stage(
     run: Run, stage: Stage, budget: Budget, times: LeaseTimes = DEFAULT_TIMES
 ) -> Iterator[OpenStage]:
     """Plan a stage and bring up the engines it needs, if a shard is left to do."""
-    plan = plan_stage(run, stage)
-    names = stage.engines(run)
-    if names and unfinished(run, plan):
-        with open_engines(run, names, budget, stage.name) as engines:
-            yield OpenStage(run, stage, plan, engines, times)
-    else:
-        yield OpenStage(run, stage, plan, None, times)
+    with Presence(run.lake.storage, run.name, stage.name) as presence:
+        plan = plan_stage(run, stage)
+        names = stage.engines(run)
+        if names and unfinished(run, plan):
+            presence.does("starting engines " + ", ".join(dict.fromkeys(names)))
+            with open_engines(run, names, budget, stage.name) as engines:
+                presence.does(WORKING)
+                yield OpenStage(run, stage, plan, engines, times)
+        else:
+            presence.does(WORKING)
+            yield OpenStage(run, stage, plan, None, times)
 
 
 def publish_stage(run: Run, stage: Stage, plan: StagePlan) -> Manifest:

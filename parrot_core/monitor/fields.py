@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 
-from parrot_core.monitor.state import EngineTotals
+from parrot_core.monitor.shard_state import EngineTotals
 
 
 def fingerprint_in(value: object) -> str:

@@ -117,9 +117,7 @@ def test_a_deployed_factory_runs_on_its_pools_and_tells_a_webhook_when_it_fails(
     finally:
         parrot("server", "stop")
     assert [told["run"] for told in webhook.told] == ["broken", "twice", "last"]
-    assert webhook.told[0]["text"].startswith(
-        "Parrot Factory: run failed or crashed: broken"
-    )
+    assert webhook.told[0]["text"].startswith("Parrot Factory: run failed or crashed: broken")
 
 
 def check_one_event_tells_once(api: str, webhook: Webhook) -> None:
