@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO
 
 from parrot_core.errors import UserError
-from parrot_core.execution.runner import work_folder
+from parrot_core.execution.runs import work_folder
 from parrot_core.lake.lake import Lake
 from parrot_core.lake.pauses import Pauses
 
@@ -41,6 +41,7 @@ class Work:
     shards: tuple[int, ...] = ()  # of the stage; empty: all of it that are missing
     settings: Mapping[str, float] = field(default_factory=dict)  # by dotted path
     quarantined: bool = False  # release those in quarantine first
+    rest: bool = False  # go on with stages that nobody has asked for yet, too
 
     @property
     def words(self) -> list[str]:
@@ -50,6 +51,7 @@ class Work:
         changed = [f"{path}={json.dumps(value)}" for path, value in self.settings.items()]
         return [
             *("retry", self.run),
+            *(["--rest"] if self.rest else []),
             *(word for each in chosen for word in ("--shard", each)),
             *(["--quarantined"] if self.quarantined else []),
             *(word for each in changed for word in ("--set", each)),

@@ -1,6 +1,7 @@
 """What failed, by its message: each group opens its shards, is retried or released as one."""
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 
 from nicegui import ui
 
@@ -37,7 +38,10 @@ class FailuresPanel:
         self._place.clear()
         with self._place:
             failed = sum(len(group.shards) for group in groups)
-            heading(f"{plural(failed, 'failed shard')}, by what went wrong", 2)
+            said = (
+                f"{plural(failed, 'failed shard')}, by what went wrong" if failed else "What failed"
+            )
+            heading(said, 2)
             for group in groups[:MOST_GROUPS]:
                 self._group(group)
             if len(groups) > MOST_GROUPS:
@@ -47,7 +51,8 @@ class FailuresPanel:
         where = f"/run/{self._run}/{group.stage}"
         with block("note alarm"):
             with block("row wrap"):
-                line(f"{plural(len(group.shards), 'shard')} of {group.stage}", "title alarmed")
+                number = plural(len(group.shards), "shard") if group.shards else "The whole"
+                line(f"{number} of {group.stage}", "title alarmed")
                 if group.quarantined:
                     line(f"{len(group.quarantined)} in quarantine", "chip failed")
                 if group.last_at:
@@ -57,8 +62,9 @@ class FailuresPanel:
                     said = "Release and retry …" if group.quarantined else "Retry this group …"
                     ui.button(said, on_click=lambda: self._ask(group)).props("outline no-caps")
             body(group.text, "", limit=1200)
-            with block("row wrap small"):
-                line("shards", "soft")
+            with block("row wrap small") if group.shards else nullcontext():
+                if group.shards:
+                    line("shards", "soft")
                 for index in group.shards[:MOST_LINKS]:
                     ui.link(str(index), f"{where}?shard={index}")
                 if len(group.shards) > MOST_LINKS:

@@ -112,8 +112,9 @@ class _RunPage:
         self._status.classes(replace=f"chip {state.status}")
         self._failed.set_text(failed_words(state.failed, state.quarantined))
         self._failed.set_visibility(bool(state.failed))
-        self._pause.set_text(one_line(state.header.pause, 300))
-        self._pause.set_visibility(bool(state.header.pause))
+        stop = f"stopped: {state.header.stop}" if state.status == "cancelled" else ""
+        self._pause.set_text(one_line(state.header.pause or stop, 300))
+        self._pause.set_visibility(bool(state.header.pause or stop))
         self._described.set_text(one_line(state.header.description, 600))
         redraw(self._picture, pipeline_picture(state.stages))
         found = outlook(state, self._expected)

@@ -52,7 +52,7 @@ class StageRow:
         remark = _remark(stage)
         self._remark.set_text(remark)
         self._remark.set_visibility(bool(remark))
-        tone = "failed" if stage.failed else stage.status
+        tone = "failed" if stage.failed or stage.failure else stage.status
         self._remark.classes(replace=f"remark small {tone}")
 
 
@@ -84,6 +84,8 @@ def _remark(stage: StageState) -> str:
     if failed and failed[-1].last_error is not None:
         error = failed[-1].last_error
         return f"shard {failed[-1].index}: {error.error_type}: {one_line(error.message, 300)}"
+    if stage.failure is not None:
+        return one_line(f"{stage.failure.error_type}: {stage.failure.message}", 300)
     if stage.pause:
         return one_line(stage.pause, 300)
     told = [f"{engine}: {one_line(what, 120)}" for engine, what in stage.waiting.items()]

@@ -47,6 +47,14 @@ def render_forecast(found: Forecast) -> RenderableType:
     return Group(table, "", *trainings, _basis(found), "", *_verdict(found))
 
 
+def cost_of(found: Forecast) -> str:
+    """Dollars as far as prices are known, and whose isn't."""
+    if not found.unpriced:
+        return dollars(found.usd)
+    unknown = f"unknown for {', '.join(found.unpriced)}"
+    return f"{dollars(found.usd)} and what is {unknown}" if found.usd else f"price {unknown}"
+
+
 def render_shards(state: RunState) -> RenderableType:
     """Every shard that was begun: how far it is, what it took and cost."""
     table = Table(box=None, pad_edge=False, header_style="dim")

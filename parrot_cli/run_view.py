@@ -213,6 +213,9 @@ def render_status(state: RunState) -> RenderableType:
     if state.header.pause:
         told = f"{state.header.pause}. `parrot resume {state.name}` lets it go on."
         parts.append(Text(one_line(told, 400), "yellow"))
+    if state.header.stop:
+        told = f"Stopped: {state.header.stop}. `parrot retry {state.name}` goes on."
+        parts.append(Text(one_line(told, 400), "yellow"))
     if state.status == "stalled" and state.updated_at is not None:
         silent = duration((state.read_at - state.updated_at).total_seconds())
         parts.append(
@@ -223,7 +226,9 @@ def render_status(state: RunState) -> RenderableType:
             )
         )
     if state.status == "done" and state.until:
-        told = f"It was asked for no more. `parrot retry {state.name}` goes on with the rest."
+        told = (
+            f"It was asked for no more. `parrot retry {state.name} --rest` goes on with the rest."
+        )
         parts.append(Text(told))
     parts += [
         Text(f"{stage.name}: {one_line(stage.pause, 300)}", "yellow")
@@ -231,6 +236,9 @@ def render_status(state: RunState) -> RenderableType:
         if stage.pause
     ]
     for stage in state.stages:
+        if stage.failure is not None:
+            what = f"{stage.failure.error_type}: {one_line(stage.failure.message, 300)}"
+            parts.append(Text(f"{stage.name}: {what}", "red"))
         for shard in stage.having("failed"):
             if shard.last_error is not None:
                 error = shard.last_error
@@ -306,6 +314,8 @@ def _remark(stage: StageState) -> str:
     if failed and failed[-1].last_error is not None:
         error = failed[-1].last_error
         return f"shard {failed[-1].index}: {error.error_type}: {one_line(error.message)}"
+    if stage.failure is not None:
+        return f"{stage.failure.error_type}: {one_line(stage.failure.message)}"
     if stage.pause:
         return one_line(stage.pause, 120)
     if stage.published and stage.kind == "model":

@@ -17,16 +17,19 @@ from typing import Any
 from parrot_core.engines.connection import Engines
 from parrot_core.engines.journaled import JournaledModel
 from parrot_core.errors import LeaseLost, StorageError
+from parrot_core.execution.rejects import RejectWatch
 from parrot_core.lake.checkpoints import Checkpoints
 from parrot_core.lake.journal import Journal
 from parrot_core.lake.lake import Lake, version_folder
 from parrot_core.lake.leases import Lease
 from parrot_core.lake.manifest import Accounting, EngineUsage, FileEntry, Receipt, Usage
 from parrot_core.lake.run import Run
-from parrot_core.lake.run_records import StageRecords, utc_now
+from parrot_core.lake.run_records import utc_now
+from parrot_core.lake.shard_records import ShardRecords
 from parrot_core.lake.shard_writer import ParquetFiles, upload_verified
 from parrot_core.schemas import DATASETS, REASONS, REJECTS
 from parrot_core.stages.base import Row, ShardPlan, Slice, Stage
+from parrot_core.telemetry.stop_request import stop_request
 from parrot_core.telemetry.timeline import Curve, Point, Timeline
 from parrot_core.telemetry.traffic import Traffic, landed, sum_traffic, traffic_in
 
@@ -46,7 +49,7 @@ class LakeShardWork:
         run: Run,
         stage: Stage,
         plan: ShardPlan,
-        state: StageRecords,
+        records: ShardRecords,
         lease: Lease,
         engines: Engines | None,
         suspects: frozenset[str] = frozenset(),
@@ -59,15 +62,16 @@ class LakeShardWork:
         self.run = run
         self.plan = plan
         self._stage = stage
-        self._state = state
+        self._records = records
         self._lease = lease
+        self._stop = stop_request()
         self._engines = engines
         self._suspects = suspects
         storage = run.lake.storage
         local = storage.local_root is not None
         self.journal = Journal(
             storage,
-            state.journal_folder(plan.index),
+            records.journal_folder,
             LOCAL_JOURNAL_DELAY_S if local else REMOTE_JOURNAL_DELAY_S,
             lease,
         )
@@ -80,10 +84,11 @@ class LakeShardWork:
         self._model_files: tuple[FileEntry, ...] = ()
         self._rows_in = 0
         self._rejected: Counter[str] = Counter()
+        self._reject_watch = RejectWatch(run, stage)
         self._metrics: dict[str, Any] = {}
         self._warnings: list[str] = []
         self._traffic: defaultdict[str, Traffic] = defaultdict(Traffic)
-        self._before = _traffic_before(state, plan.index) if lease.epoch > 1 else {}
+        self._before = _traffic_before(records) if lease.epoch > 1 else {}
         self._timeline = Timeline()
         self._began = time.monotonic()
         curve = Curve() if stage.kind == "model" else None
@@ -107,7 +112,9 @@ class LakeShardWork:
 
     def rows(self, columns: Sequence[str] | None = None) -> Iterator[Row]:
         """See :class:`parrot_core.stages.base.ShardWork`."""
-        return rows_of(self.run.lake, self.plan.inputs, columns)
+        for row in rows_of(self.run.lake, self.plan.inputs, columns):
+            self._may_go_on()
+            yield row
 
     def expect(self, units: int) -> None:
         """See :class:`parrot_core.stages.base.ShardWork`."""
@@ -115,7 +122,7 @@ class LakeShardWork:
 
     def emit(self, row: Row) -> None:
         """See :class:`parrot_core.stages.base.ShardWork`."""
-        self._lease.still_ours()
+        self._may_go_on()
         self._out.append(row)
 
     def reject(
@@ -134,6 +141,7 @@ class LakeShardWork:
                 "original": json.dumps(original, ensure_ascii=True, default=str),
             }
         )
+        self._reject_watch.check(self._rows_in, self._out.rows, self._rejected)
 
     def engine(self, name: str) -> JournaledModel:
         """See :class:`parrot_core.stages.base.ShardWork`."""
@@ -145,7 +153,7 @@ class LakeShardWork:
 
     def progress(self, done: int, total: int | None = None, **figures: float) -> None:
         """See :class:`parrot_core.stages.base.ShardWork`."""
-        self._lease.still_ours()
+        self._may_go_on()
         self._progress.update(done, total, figures)
 
     def metric(self, name: str, value: object) -> None:
@@ -167,8 +175,7 @@ class LakeShardWork:
 
     def checkpoints(self) -> Checkpoints:
         """See :class:`parrot_core.stages.base.ShardWork`."""
-        folder = self._state.checkpoint_folder(self.plan.index)
-        lease = self._lease
+        folder, lease = self._records.checkpoint_folder, self._lease
         return Checkpoints(self.run.lake.storage, folder, lease.attempt, lease.check)
 
     def receipt(self, started_at: str) -> Receipt:
@@ -196,6 +203,10 @@ class LakeShardWork:
             started_at=started_at,
             ended_at=utc_now(),
         )
+
+    def _may_go_on(self) -> None:
+        self._stop.check()
+        self._lease.still_ours()
 
     def _files(self, kind: str, stage: Stage) -> ParquetFiles:
         schema = REJECTS
@@ -240,8 +251,7 @@ class LakeShardWork:
             )
         )
         self._lease.check()
-        self._state.write_progress(
-            self.plan.index,
+        self._records.write_progress(
             {
                 "state": "running",
                 "worker": self._lease.worker,
@@ -266,9 +276,9 @@ class LakeShardWork:
         return {**self._engines.waiting(), **self._engines.paused()} if self._engines else {}
 
 
-def _traffic_before(state: StageRecords, shard: int) -> dict[str, Traffic]:
+def _traffic_before(records: ShardRecords) -> dict[str, Traffic]:
     """What earlier attempts counted, so that a shard's counters never fall."""
-    return landed(traffic_in(state.progress(shard).get("traffic")))
+    return landed(traffic_in(records.progress().get("traffic")))
 
 
 def rows_of(

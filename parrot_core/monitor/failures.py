@@ -15,7 +15,10 @@ _VARIES = re.compile(r"\b[0-9a-f]{8,}\b|\d+", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class FailureGroup:
-    """Shards of one stage whose last attempt ended in the same way."""
+    """Shards of one stage whose last attempt ended in the same way.
+
+    A stage that ended as a whole, before it had shards even, is a group without any.
+    """
 
     stage: str
     error_type: str
@@ -41,6 +44,11 @@ def failure_groups(stages: Iterable[StageState]) -> tuple[FailureGroup, ...]:
             if (error := shard.last_error) is not None:
                 key = (error.error_type, _VARIES.sub("#", error.message[:2000]))
                 alike[key].append((shard, error))
+        if stage.failure is not None and not stage.failed:
+            end = stage.failure
+            found.append(
+                FailureGroup(stage.name, end.error_type, end.message, (), (), end.ended_at)
+            )
         found += [_group(stage.name, members) for members in alike.values()]
     return tuple(sorted(found, key=lambda group: -len(group.shards)))
 

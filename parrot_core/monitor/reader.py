@@ -12,8 +12,10 @@ from parrot_core.lake.recipe_in_force import recipe_in_force_file
 from parrot_core.monitor.fields import (
     asked_in,
     counts_in,
+    failure_in,
     fingerprint_in,
     pause_in,
+    stop_in,
     sum_counts,
     sum_usage,
     time_in,
@@ -28,7 +30,7 @@ from parrot_core.monitor.state import (
     StageState,
     StageStatus,
 )
-from parrot_core.monitor.statuses import run_status, stage_status
+from parrot_core.monitor.statuses import ENDED, run_status, stage_status
 from parrot_core.monitor.workers import WorkersSeen
 
 Json = dict[str, Any]
@@ -122,7 +124,8 @@ class RunReader:
         pause = pause_in(_read(self._storage, f"runs/{self._run}/pause.json"))
         asked = asked_in(_read(self._storage, f"runs/{self._run}/asked.json"))
         in_force = (_read(self._storage, recipe_in_force_file(self._run)) or {}).get("recipe") or {}
-        header = replace(header, pause=pause, asked=asked, in_force=in_force)
+        stop = stop_in(_read(self._storage, f"runs/{self._run}/stopped.json"))
+        header = replace(header, pause=pause, asked=asked, in_force=in_force, stop=stop)
         files = frozenset(self._storage.list(f"runs/{self._run}")) if self._all_shards else None
         stages = tuple(self._stage(spec, header, files, now) for spec in self._stages)
         times = [stage.updated_at for stage in stages if stage.updated_at]
@@ -169,9 +172,11 @@ class RunReader:
         if manifest is not None:
             return _published(spec, "done", version, manifest, shards)
         workers = self._workers.at(self._run, spec.name, files, now)
-        if not plan and not workers and not header.wants(spec.name):
+        ended = f"{folder}/failure.json"
+        failure = failure_in(_read(self._storage, ended) if ended in files else None)
+        if not plan and not workers and not failure and not header.wants(spec.name):
             return StageState(*spec, "skipped", version)
-        return _in_work(spec, version, plan, shards, workers, now)
+        return _in_work(spec, version, plan, shards, workers, failure, now)
 
     def _shard(
         self, spec: StageSpec, plan: Json, files: frozenset[str], now: datetime
@@ -212,17 +217,9 @@ class RunReader:
     def _failures(self, below: str, files: frozenset[str]) -> Iterable[ShardFailure]:
         number = 1
         while f"{below}/attempt-{number}.json" in files:
-            data = self._once(f"{below}/attempt-{number}.json")
-            if data is not None:
-                yield ShardFailure(
-                    attempt=int(data.get("attempt") or number),
-                    error_type=str(data.get("error_type") or "Error"),
-                    message=str(data.get("message") or ""),
-                    traceback=str(data.get("traceback") or ""),
-                    worker=str(data.get("worker") or ""),
-                    started_at=time_in(data.get("started_at")),
-                    ended_at=time_in(data.get("ended_at")),
-                )
+            found = failure_in(self._once(f"{below}/attempt-{number}.json"), number)
+            if found is not None:
+                yield found
             number += 1
 
 
@@ -264,9 +261,10 @@ def _in_work(
     plan: Json,
     shards: tuple[ShardState, ...],
     workers: tuple[StageWorker, ...],
+    failure: ShardFailure | None,
     now: datetime,
 ) -> StageState:
-    status = stage_status(shards, workers, now)
+    status = stage_status(shards, workers, failure, now)
     planned = time_in(plan.get("created_at"))
     done = sum(shard.done for shard in shards)
     totals = [shard.total for shard in shards]
@@ -296,6 +294,7 @@ def _in_work(
         warnings=tuple(dict.fromkeys(w for shard in shards for w in shard.warnings)),
         shards=shards,
         workers=workers,
+        failure=failure if status in ENDED else None,
         planned_at=planned,
         updated_at=max((t for t in (*heard, planned) if t is not None), default=None),
     )

@@ -5,7 +5,13 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any, Literal, NamedTuple
 
-from parrot_core.monitor.shard_state import EngineTotals, ShardState, ShardStatus, StageWorker
+from parrot_core.monitor.shard_state import (
+    EngineTotals,
+    ShardFailure,
+    ShardState,
+    ShardStatus,
+    StageWorker,
+)
 from parrot_core.telemetry.traffic import Traffic, sum_traffic
 
 RunStatus = Literal[
@@ -65,6 +71,7 @@ class StageState:
     warnings: tuple[str, ...] = ()
     shards: tuple[ShardState, ...] = ()
     workers: tuple[StageWorker, ...] = ()
+    failure: ShardFailure | None = None  # what ended the stage as a whole, before a plan even
     planned_at: datetime | None = None  # until published; its engines may still be starting
     updated_at: datetime | None = None
     published: bool = False
@@ -178,6 +185,7 @@ class RunHeader:
     asked: tuple[str, ...] | None = None  # stages last asked for (``--until``); None: all of it
     damage: str = ""  # why its record can't be read; then only the name is known
     pause: str = ""  # who paused it, since when and why; empty while it may work
+    stop: str = ""  # why it was stopped: a signal, or cancelled; empty while it goes on
     in_force: Mapping[str, Any] = field(default_factory=dict)  # its recipe with later overrides
 
     @property

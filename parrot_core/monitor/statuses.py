@@ -9,7 +9,12 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from parrot_core.lake.presence import WORKING
-from parrot_core.monitor.shard_state import ShardState, StageWorker
+from parrot_core.monitor.shard_state import (
+    BUDGET_ERROR,
+    ShardFailure,
+    ShardState,
+    StageWorker,
+)
 from parrot_core.monitor.state import (
     RunHeader,
     RunStatus,
@@ -23,6 +28,9 @@ SETTLED_AFTER_S = 10.0
 GAP_S = 60.0
 """Between two stages nobody is there for a moment; a longer silence is called stalled."""
 
+ENDED = ("failed", "partially_failed", "budget_reached", "paused", "cancelled")
+"""States of a stage that nobody works on, and that an error ended."""
+
 PRECEDENCE: tuple[RunStatus, ...] = (
     *("running", "starting", "paused", "partially_failed", "failed"),
     *("budget_reached", "cancelled", "stalled"),
@@ -31,7 +39,10 @@ PRECEDENCE: tuple[RunStatus, ...] = (
 
 
 def stage_status(
-    shards: Sequence[ShardState], workers: Sequence[StageWorker], now: datetime
+    shards: Sequence[ShardState],
+    workers: Sequence[StageWorker],
+    failure: ShardFailure | None,
+    now: datetime,
 ) -> StageStatus:
     """The status of a stage that is not published yet."""
     having = {shard.status for shard in shards}
@@ -45,14 +56,18 @@ def stage_status(
         return "running" if any(each.doing == WORKING for each in alive) else "starting"
     if "stalled" in having or workers:  # a worker that ends leaves no record behind
         return "stalled"
-    return _unattended(shards, now)
+    return _unattended(shards, failure, now)
 
 
-def _unattended(shards: Sequence[ShardState], now: datetime) -> StageStatus:
+def _unattended(
+    shards: Sequence[ShardState], failure: ShardFailure | None, now: datetime
+) -> StageStatus:
     """Of a stage that nobody is at, and that nobody left by being killed."""
     having = {shard.status for shard in shards}
+    if failure is not None and failure.error_type != BUDGET_ERROR and "failed" not in having:
+        return "failed"
     if having <= {"waiting"}:
-        return "waiting"
+        return "waiting" if failure is None else "budget_reached"
     last = max((s.updated_at for s in shards if s.updated_at), default=None)
     settled = last is None or (now - last).total_seconds() > SETTLED_AFTER_S
     if "failed" in having and ("waiting" not in having or settled):
@@ -72,9 +87,15 @@ def run_status(
     if having <= {"done", "pinned", "skipped"}:
         return "done"
     begun = _begun(stages, having, updated, now)
+    if header.stop and begun in ("waiting", "running", "stalled") and not _attended(stages):
+        return "cancelled"
     if header.pause and begun not in ("failed", "partially_failed", "cancelled"):
         return "paused"
     return begun
+
+
+def _attended(stages: Sequence[StageState]) -> bool:
+    return any(stage.attended for stage in stages)
 
 
 def _begun(

@@ -99,8 +99,11 @@ class Ingest(Model):
     """
 
     sources: tuple[SourceEntry, ...] = Field(
-        min_length=1,
-        description="Where conversations come from: the `url` alone, or a mapping that says more.",
+        (),
+        description=(
+            "Where conversations come from: the `url` alone, or a mapping that says more. The "
+            "stage ingest needs one."
+        ),
     )
     limit: int | None = Field(
         None, ge=1, description="Read at most so many records of each file of a source."
@@ -186,7 +189,18 @@ class Seeds(Model):
 class Synthesize(Model):
     """The dialogue loop: answer, ask, answer … (paper §3.2)."""
 
-    asker: str = Field("asker", description="Engine that writes the user's turns (Parrot-Ask).")
+    asker: str = Field(
+        "asker",
+        description="Engine that writes the user's turns: Parrot-Ask, or any other model.",
+    )
+    role_play: bool = Field(
+        False,
+        description=(
+            "The asker is an instruct model that is told to play the user: it gets the "
+            "conversation as a transcript. Off, it gets the conversation itself, which a trained "
+            "asker's own template goes on with as the user."
+        ),
+    )
     answerer: str = Field("answerer", description="Engine that writes the assistant's turns.")
     max_turns: int = Field(10, ge=1, le=100, description="Turns a session (the paper: 10).")
     min_turns: int = Field(

@@ -13,7 +13,7 @@ import pytest
 from playwright.sync_api import expect
 
 from parrot_core.errors import PartiallyFailed
-from parrot_core.execution.runner import begin_run
+from parrot_core.execution.runs import begin_run
 from parrot_core.lake.lake import Lake
 from parrot_core.lake.reviews import Reviews, read_flagged
 from parrot_core.lake.run import Run

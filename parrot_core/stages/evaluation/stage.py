@@ -12,9 +12,10 @@ from parrot_core.errors import SourceError
 from parrot_core.judging.grading import JUDGE_PROMPT, score_answer
 from parrot_core.lake.manifest import Receipt
 from parrot_core.lake.run import Run
-from parrot_core.recipe import VllmEngine
+from parrot_core.recipe import Recipe
 from parrot_core.stages.base import Row, ShardPlan, ShardWork, Stage
 from parrot_core.stages.evaluation.summary import Judged, summarise
+from parrot_core.stages.planning import own_models
 
 
 class EvaluateStage(Stage):
@@ -52,10 +53,11 @@ class EvaluateStage(Stage):
 
     def reads(self, run: Run) -> Sequence[str]:
         """The models of this lake that subjects and judge run on, of this run's versions."""
-        engines = [run.recipe.engines[name] for name in self.engines(run)]
-        models = [engine.model for engine in engines if isinstance(engine, VllmEngine)]
-        own = [model.removeprefix("lake:") for model in models if model.startswith("lake:")]
-        return tuple(dict.fromkeys(name for name in own if "@" not in name))
+        return own_models(run, self.engines(run))
+
+    def lacks(self, recipe: Recipe) -> str:
+        """Subjects."""
+        return "" if recipe.evaluate.subjects else "evaluate.subjects"
 
     def engines(self, run: Run) -> Sequence[str]:
         """The subjects' engines and the judge, each once."""

@@ -9,8 +9,9 @@ from parrot_core.engines.types import ChatModel, Completion, Message
 from parrot_core.lake.run import Run
 from parrot_core.schemas import REASONS
 from parrot_core.stages.base import Row, ShardPlan, ShardWork, Stage
-from parrot_core.stages.planning import shards_of
+from parrot_core.stages.planning import own_models, shards_of
 from parrot_core.stages.synthesis.converse import Dialogue, converse
+from parrot_core.stages.synthesis.role_play import role_play
 
 
 class SynthesizeStage(Stage):
@@ -24,6 +25,10 @@ class SynthesizeStage(Stage):
     def plan(self, run: Run) -> Sequence[ShardPlan]:
         """Cut the seeds into shards of ``sessions_per_shard``."""
         return shards_of(run, "seeds", run.recipe.synthesize.sessions_per_shard)
+
+    def reads(self, run: Run) -> Sequence[str]:
+        """The seeds, and what models of this lake the engines serve: Parrot-Ask, if it asks."""
+        return ("seeds", *own_models(run, self.engines(run)))
 
     def engines(self, run: Run) -> Sequence[str]:
         """Asker and answerer."""
@@ -56,6 +61,8 @@ class _Sessions:
 
         async def ask(messages: list[Message], turn: int) -> Completion:
             sample = f"{session}/t{turn}/ask"
+            if self._settings.role_play:
+                messages = role_play(messages)
             return await self._asker.complete(messages, self._settings.ask, sample=sample)
 
         async def answer(messages: list[Message], turn: int) -> Completion:

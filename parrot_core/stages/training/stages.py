@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal
 from parrot_core.errors import TrainingFailed
 from parrot_core.lake.run import Run
 from parrot_core.models.references import resolve_model
-from parrot_core.recipe import TrainAsk, TrainDpo, TrainSft
+from parrot_core.recipe import Recipe, TrainAsk, TrainDpo, TrainSft
 from parrot_core.stages.base import Row, ShardPlan, ShardWork, Slice, Stage
 from parrot_core.stages.training.checkpoints import carried_to_lake, identity_of, resume_from_lake
 from parrot_core.stages.training.choice import (
@@ -149,7 +149,11 @@ class TrainAskStage(TrainStage):
 
     def base(self, run: Run) -> str:
         """The recipe's base model."""
-        return run.recipe.train_ask.base
+        return run.recipe.train_ask.base or ""
+
+    def lacks(self, recipe: Recipe) -> str:
+        """A base model."""
+        return "" if recipe.train_ask.base else "train_ask.base"
 
     def heldout_fraction(self, run: Run) -> float:
         """Ingest has held sessions out already."""
@@ -182,7 +186,11 @@ class TrainSftStage(TrainStage):
 
     def base(self, run: Run) -> str:
         """The recipe's base model."""
-        return run.recipe.train_sft.base
+        return run.recipe.train_sft.base or ""
+
+    def lacks(self, recipe: Recipe) -> str:
+        """A base model."""
+        return "" if recipe.train_sft.base else "train_sft.base"
 
     def heldout_fraction(self, run: Run) -> float:
         """As the recipe says."""

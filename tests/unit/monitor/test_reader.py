@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from parrot_core.errors import MissingRun
-from parrot_core.execution.runner import ask_for, begin_run, open_run
+from parrot_core.execution.runs import ask_for, begin_run, open_run
 from parrot_core.lake.lake import Lake
 from parrot_core.monitor import RunReader, RunState, StageState, list_runs, read_run
-from parrot_core.stages.registry import stages_until
+from parrot_core.stages.registry import STAGES as ALL_STAGES
 from tests.support.lakes.finished_run import (
     NOW,
     RECIPE,
@@ -81,7 +81,7 @@ def test_a_run_that_was_to_end_after_a_stage_is_done_there_until_more_is_asked_f
 ) -> None:
     lake = Lake(str(tmp_path))
     run = begin_run(minimal_recipe(lake.url), RUN)
-    ask_for(run, stages_until("seeds"))
+    ask_for(run, ALL_STAGES[:4])
     publish(lake, "ingest")
     publish(lake, "train-ask")
     assert much_later(lake).status_text == "stalled"  # its seeds are missing
@@ -106,7 +106,7 @@ def test_a_stage_in_work_counts_whatever_was_asked_for_last(tmp_path: Path) -> N
         publish(lake, stage)
     plan(lake, "synthesize", [4])
     failure(lake, "synthesize", 0, 1, started_at=ago(50), ended_at=ago(40))
-    ask_for(run, stages_until("seeds"))
+    ask_for(run, ALL_STAGES[:4])
     assert state(lake).status == "failed"
     publish(lake, "synthesize")
     assert state(lake).status_text == "done until synthesize"

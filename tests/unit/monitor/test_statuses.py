@@ -170,3 +170,24 @@ def test_what_is_left_is_reckoned_from_what_was_done_and_from_a_forecast(tmp_pat
 def test_no_unit_done_means_that_nobody_knows_the_price(lake: Lake) -> None:
     plan(lake, "synthesize", [10])
     assert usd_of_shards(synthesize(lake)) is None
+
+
+def test_what_ends_a_stage_before_it_has_a_plan_is_a_failure_that_is_shown(lake: Lake) -> None:
+    ended = {"error_type": "SourceError", "message": "no such file", "ended_at": ago(5)}
+    lake.storage.write_json(f"runs/{RUN}/ingest/failure.json", ended)
+    found = state(lake)
+    assert found.status == "failed"
+    (group,) = failure_groups(found.stages)
+    assert (group.stage, group.text, group.shards) == ("ingest", "SourceError: no such file", ())
+
+
+def test_a_run_that_was_stopped_is_cancelled_not_stalled_until_somebody_is_at_it(
+    lake: Lake,
+) -> None:
+    plan(lake, "synthesize", [10, 10])
+    receipt(lake, "synthesize", 0, 10, {}, started_at=ago(900), ended_at=ago(800))
+    assert state(lake).status == "stalled"
+    lake.storage.write_json(f"runs/{RUN}/stopped.json", {"reason": "SIGTERM", "at": ago(700)})
+    assert (state(lake).status, state(lake).header.stop) == ("cancelled", "SIGTERM")
+    present(lake, WORKING, 1)
+    assert state(lake).status == "running"
