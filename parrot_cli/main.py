@@ -282,6 +282,7 @@ def server_stop() -> None:
 # What a run needs comes first in the help.
 lake_cli.register(app)
 app.command("stats")(data_cli.stats)
+app.command("import")(data_cli.import_)
 app.command("export")(data_cli.export)
 control.register(app)
 operate.register(app)

@@ -329,6 +329,8 @@ def _remark(stage: StageState) -> str:
         parts.append(f"loss {figure(stage.figures['loss'])}" if "loss" in stage.figures else "")
         parts += [f"{engine}: {one_line(what, 100)}" for engine, what in stage.waiting.items()]
     parts.append(f"{count(stage.rejects)} rejected" if stage.rejects else "")
+    cut = stage.truncated_share
+    parts.append(f"{cut:.0%} cut at max_tokens" if cut else "")
     parts.append(f"{short_count(stage.tokens)} tokens" if stage.tokens else "")
     parts.append(dollars(stage.usd) if stage.usd else "")
     return ", ".join(filter(None, parts))

@@ -118,6 +118,19 @@ class StageState:
         return sum(self.rejected.values())
 
     @property
+    def truncated_share(self) -> float | None:
+        """Share of the units with a text that was cut at the limit of tokens, where it is known."""
+        if self.published:
+            counts = self.metrics.get("truncated")
+            if not isinstance(counts, Mapping) or not self.rows_in:
+                return None
+            numbers = [count for count in counts.values() if isinstance(count, int)]
+            return sum(numbers) / self.rows_in
+        seen = [shard for shard in self.shards if "truncated" in shard.figures and shard.done]
+        cut = sum(shard.figures["truncated"] for shard in seen)
+        return cut / sum(shard.done for shard in seen) if seen else None
+
+    @property
     def traffic(self) -> Mapping[str, Traffic]:
         """Requests by engine; in flight are those of shards in work, as these last said."""
         return sum_traffic(shard.traffic for shard in self.shards)
