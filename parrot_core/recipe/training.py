@@ -4,7 +4,14 @@ from typing import Literal
 
 from pydantic import Field
 
-from parrot_core.recipe.base import OPERATIONAL, STRATEGIES, Model, ModelRef, Strategy
+from parrot_core.recipe.base import (
+    MODEL_REF,
+    OPERATIONAL,
+    STRATEGIES,
+    Model,
+    ModelRef,
+    Strategy,
+)
 
 
 class Lora(Model):
@@ -106,7 +113,7 @@ class Supervised(Training):
 class TrainAsk(Supervised):
     """Parrot-Ask: loss on the user's tokens only (paper §3.1)."""
 
-    base: ModelRef
+    base: ModelRef | None = Field(None, description=f"{MODEL_REF} The stage train-ask needs it.")
     learn_first_query: bool = Field(
         True, description="Whether the opening query counts towards the loss."
     )
@@ -120,7 +127,7 @@ class TrainAsk(Supervised):
 class TrainSft(Supervised):
     """Parrot-Chat SFT: loss on the assistant's tokens only (paper §3.2)."""
 
-    base: ModelRef
+    base: ModelRef | None = Field(None, description=f"{MODEL_REF} The stage train-sft needs it.")
     data: Literal["parrot", "conversations"] = Field(
         "parrot",
         description=(

@@ -159,7 +159,8 @@ def _found(own: _Renderer, tokenizer: Tokenizer, learned: LearnedRole, family: s
         "assistant": _turn(answer_opens, answer_end, closing),
     }
     bos = str(tokenizer.bos_token or "")
-    prefix = bos if bos and lead_in.startswith(bos) else ""
+    once = bos and lead_in.startswith(bos) and bos not in pieces.to_answer + pieces.to_query
+    prefix = bos if once else ""
     markup = Markup(
         family,
         turns,

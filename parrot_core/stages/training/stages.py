@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal
 from parrot_core.errors import TrainingFailed
 from parrot_core.lake.run import Run
 from parrot_core.models.references import resolve_model
-from parrot_core.recipe import TrainAsk, TrainDpo, TrainSft
+from parrot_core.recipe import STRATEGIES, Recipe, TrainAsk, TrainDpo, TrainSft
 from parrot_core.stages.base import Row, ShardPlan, ShardWork, Slice, Stage
 from parrot_core.stages.training.checkpoints import carried_to_lake, identity_of, resume_from_lake
 from parrot_core.stages.training.choice import (
@@ -149,7 +149,11 @@ class TrainAskStage(TrainStage):
 
     def base(self, run: Run) -> str:
         """The recipe's base model."""
-        return run.recipe.train_ask.base
+        return run.recipe.train_ask.base or ""
+
+    def lacks(self, recipe: Recipe) -> str:
+        """A base model."""
+        return "" if recipe.train_ask.base else "train_ask.base"
 
     def heldout_fraction(self, run: Run) -> float:
         """Ingest has held sessions out already."""
@@ -182,7 +186,11 @@ class TrainSftStage(TrainStage):
 
     def base(self, run: Run) -> str:
         """The recipe's base model."""
-        return run.recipe.train_sft.base
+        return run.recipe.train_sft.base or ""
+
+    def lacks(self, recipe: Recipe) -> str:
+        """A base model."""
+        return "" if recipe.train_sft.base else "train_sft.base"
 
     def heldout_fraction(self, run: Run) -> float:
         """As the recipe says."""
@@ -227,7 +235,8 @@ class TrainDpoStage(TrainStage):
 
     def candidate(self, row: Row, run: Run) -> Candidate:
         """A pair, if its strategy is trained on; the pairs of a query stay together."""
-        if row["strategy"] not in run.recipe.train_dpo.strategies:
+        strategies = run.recipe.train_dpo.strategies
+        if row["strategy"] in STRATEGIES and row["strategy"] not in strategies:  # else imported
             return Candidate(row["id"], left_out=f"strategy_{row['strategy']}")
         example = {
             "prompt": row["prompt"],

@@ -12,7 +12,7 @@ from parrot_core.analysis.ablation.matrix import Matrix
 from parrot_core.analysis.ablation.plan import plan_ablation
 from parrot_core.analysis.ablation.table import ablation_markdown
 from parrot_core.errors import ParrotError
-from parrot_core.execution.runner import begin_run
+from parrot_core.execution.runs import begin_run
 from parrot_core.lake.lake import Lake
 from parrot_core.monitor.reader import read_run
 from parrot_core.stages.base import ShardPlan, Stage

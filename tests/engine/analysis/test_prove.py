@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 from parrot_cli.main import app
 from parrot_core.analysis.asker_proof.proof import proof_file
 from parrot_core.engines.types import Message
-from parrot_core.execution.runner import begin_run
+from parrot_core.execution.runs import begin_run
 from parrot_core.stages.training.fit import Tally
 from parrot_core.stages.training.stages import TrainAskStage
 from tests.engine.analysis.test_ablate import Given
