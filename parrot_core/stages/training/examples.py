@@ -3,9 +3,11 @@
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
+from parrot_core.engines.types import Message
 from parrot_core.recipe import Supervised, TrainAsk
 from parrot_core.stages.training.fit import (
     Length,
@@ -41,8 +43,9 @@ def learned_role(job: TrainingJob) -> LearnedRole:
 def token_length(tokenizer: PreTrainedTokenizerBase) -> Length:
     """Count the tokens of a rendered conversation."""
 
-    def length(messages: Iterable[TrainingMessage]) -> int:
-        text = tokenizer.apply_chat_template([dict(m) for m in messages], tokenize=False)
+    def length(messages: Iterable[Message]) -> int:
+        turns: list[Any] = list(messages)
+        text = tokenizer.apply_chat_template(turns, tokenize=False)
         return len(tokenizer(text, add_special_tokens=False)["input_ids"])
 
     return length

@@ -4,7 +4,8 @@ from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 from parrot_core.engines.types import Message
 
@@ -16,7 +17,8 @@ class TrainingMessage(Message, total=False):
     cut: bool  # a limit stopped its writer, so that its end is none
 
 
-Length = Callable[[Sequence[TrainingMessage]], int]
+M = TypeVar("M", bound=Message)
+Length = Callable[[Sequence[Message]], int]
 """Tokens of a rendered conversation; grows with every message."""
 
 
@@ -95,7 +97,7 @@ def fit_session(
         fresh = max(bisect_right(left, max_length // 2, key=needed), 1)
         end = left[fresh - 1]
         earlier = [s for s in starts if s <= own][::-1]
-        fitting = bisect_right(earlier, max_length, key=lambda s, e=end: needed(e, s))
+        fitting = bisect_right(earlier, max_length, key=partial(needed, end))
         # A follow-up without a history would be taught as an opening query.
         if not fitting or (learned == "user" and earlier[fitting - 1] == left[0] - 1):
             lost += 1
@@ -115,11 +117,11 @@ def _shown(message: TrainingMessage, learn: bool) -> TrainingMessage:
 
 
 def fit_pair(
-    prompt: Sequence[TrainingMessage],
-    answers: Iterable[Sequence[TrainingMessage]],
+    prompt: Sequence[M],
+    answers: Iterable[Sequence[M]],
     length: Length,
     max_length: int,
-) -> tuple[list[TrainingMessage], int]:
+) -> tuple[list[M], int]:
     """Clip a pair's history, oldest turns first; a system message and the final query stay.
 
     Returns:

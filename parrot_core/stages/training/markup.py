@@ -12,22 +12,26 @@ ROLES = ("system", "user", "assistant")
 
 
 class Tokenizer(Protocol):
-    """What is asked of a tokenizer here; Hugging Face's has it."""
+    """What is asked of a tokenizer here; Hugging Face's has it, and takes a text when called."""
 
     bos_token: Any
     eos_token: Any
     chat_template: Any
-    added_tokens_decoder: Any
+
+    @property
+    def added_tokens_decoder(self) -> Any:
+        """Ids and the tokens that were added to the vocabulary, such as those of a template."""
+        ...
 
     def get_vocab(self) -> dict[str, int]:
         """Tokens and their ids."""
         ...
 
-    def apply_chat_template(self, conversation: Any, **options: Any) -> Any:
+    def apply_chat_template(self, *arguments: Any, **options: Any) -> Any:
         """Render a conversation."""
         ...
 
-    def __call__(self, text: str, **options: Any) -> Any:
+    def __call__(self, *arguments: Any, **options: Any) -> Any:
         """Tokenize a text."""
         ...
 

@@ -13,7 +13,7 @@ written where nothing follows.
 
 import json
 import re
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import Any
 
 from parrot_core.stages.training.markup import LearnedRole, Markup, TurnMarkup
@@ -70,9 +70,9 @@ def published_markup(template: str, learned: LearnedRole) -> Markup | None:
     try:
         header: dict[str, Any] = json.loads(found[1])
         turns = {role: TurnMarkup(**turn) for role, turn in header["turns"].items()}
-        lists = {name: tuple(header[name]) for name in ("control", "notes")}
+        header |= {"turns": turns} | {name: tuple(header[name]) for name in ("control", "notes")}
         learned_then = header.pop("learned")
-        markup = replace(Markup(**header), turns=turns, **lists)
+        markup = Markup(**header)
     except (ValueError, TypeError, KeyError, AttributeError):
         return None
     whole = learned_then == learned and chat_template(markup, learned) == template

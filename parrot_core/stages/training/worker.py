@@ -167,15 +167,17 @@ def check_labels(trainer: Trainer, sequences: dict[str, int]) -> None:
     Raises:
         TrainingFailed: some are missing, or hold no token to learn.
     """
+    args: Any = trainer.args
+    limit = args.max_length or sys.maxsize
     for part, rows in (("train", trainer.train_dataset), ("heldout", trainer.eval_dataset)):
         if rows is None:
             continue
         data: Any = rows
-        there = sum(_labelled(row, trainer.args.max_length or sys.maxsize) for row in data)
+        there = sum(_labelled(row, limit) for row in data)
         if there != sequences[part]:
             raise TrainingFailed(
                 f"{sequences[part] - there} of {sequences[part]} {part} sequences hold no token to "
-                f"learn; expected one in each of them (max_length is {trainer.args.max_length})"
+                f"learn; expected one in each of them (max_length is {limit})"
             )
 
 
