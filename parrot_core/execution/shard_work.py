@@ -31,13 +31,13 @@ from parrot_core.lake.storage import Storage
 from parrot_core.schemas import DATASETS, REASONS, REJECTS
 from parrot_core.stages.base import Row, ShardPlan, Slice, Stage
 from parrot_core.telemetry.stop_request import stop_request
-from parrot_core.telemetry.timeline import Point, Timeline
+from parrot_core.telemetry.timeline import Curve, Point, Timeline
 from parrot_core.telemetry.traffic import Traffic, landed, sum_traffic, traffic_in
 
 logger = logging.getLogger(__name__)
 
 PROGRESS_EVERY_S = 2.0
-HEARTBEAT_EVERY_S = 15.0
+HEARTBEAT_EVERY_S = 5.0
 LOCAL_JOURNAL_DELAY_S = 0.05
 REMOTE_JOURNAL_DELAY_S = 1.0
 
@@ -92,7 +92,8 @@ class LakeShardWork:
         self._before = _traffic_before(records) if lease.epoch > 1 else {}
         self._timeline = Timeline()
         self._began = time.monotonic()
-        self._progress = _Progress(self._write_progress, lease, self._engines_say)
+        curve = Curve() if stage.kind == "model" else None
+        self._progress = _Progress(self._write_progress, lease, self._engines_say, curve)
 
     def __enter__(self) -> "LakeShardWork":
         self._progress.start()
@@ -230,6 +231,9 @@ class LakeShardWork:
                 done=snapshot["done"],
                 answers=sum(each.answers for each in counted),
                 refusals=sum(each.refusals for each in counted),
+                errors=sum(each.failed_as("5xx", "4xx", "invalid") for each in counted),
+                timeouts=sum(each.failed_as("timeout", "connection") for each in counted),
+                usd=sum(each.usd for each in used.values()),
                 latency_s=sum(each.latency_s for each in counted),
                 tokens=sum(each.prompt_tokens + each.completion_tokens for each in used.values()),
             )
@@ -304,6 +308,7 @@ class _Progress:
         write: Callable[[dict[str, Any]], None],
         lease: Lease,
         news: Callable[[], dict[str, str]],
+        curve: Curve | None,
     ) -> None:
         self._write = write
         self._news = news
@@ -311,6 +316,7 @@ class _Progress:
         self._tick_s = min(PROGRESS_EVERY_S, lease.renew_s)
         self._state: dict[str, Any] = {"started_at": utc_now(), "done": 0, "total": None}
         self._lock = threading.Lock()
+        self._curve = curve
         self._changed = True
         self._stop = threading.Event()
         self._thread = threading.Thread(
@@ -331,6 +337,8 @@ class _Progress:
         with self._lock:
             known = total if total is not None else self._state["total"]
             news: dict[str, Any] = {"done": done, "total": known, "figures": figures}
+            if figures and self._curve is not None:
+                self._curve.add(done, figures)
             if done > self._state["done"]:
                 news["advanced_at"] = utc_now()
             self._state = {**self._state, **news}
@@ -339,7 +347,8 @@ class _Progress:
     def _snapshot(self) -> dict[str, Any]:
         with self._lock:
             self._changed = False
-            return {**self._state, "updated_at": utc_now()}
+            curve = {} if self._curve is None else {"curve": self._curve.to_json()}
+            return {**self._state, **curve, "updated_at": utc_now()}
 
     def _loop(self) -> None:
         written = renewed = time.monotonic()
