@@ -12,7 +12,7 @@ from parrot_core.engines.in_flight import in_flight
 from parrot_core.engines.types import Message, RowError
 from parrot_core.judging.depends import DependenceVerdict, judge_dependence
 from parrot_core.lake.run import Run
-from parrot_core.stages.base import Row, ShardPlan, ShardWork, Stage
+from parrot_core.stages.base import EngineUse, Row, ShardPlan, ShardWork, Stage
 from parrot_core.stages.planning import shards_of
 
 
@@ -57,10 +57,12 @@ class SelectStage(Stage):
             for shard, quota in zip(shards, quotas, strict=True)
         ]
 
-    def engines(self, run: Run) -> Sequence[str]:
+    def uses(self, run: Run) -> Sequence[EngineUse]:
         """The judge, if there is one."""
-        judge = run.recipe.select.judge
-        return () if judge is None else (judge,)
+        settings = run.recipe.select
+        if settings.judge is None:
+            return ()
+        return (EngineUse(settings.judge, "select.verdict", settings.verdict, short=True),)
 
     def process(self, work: ShardWork) -> None:
         """Ask the rules about each query, then the judge about those with a cue."""
