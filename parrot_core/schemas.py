@@ -217,6 +217,7 @@ REASONS: dict[str, str] = {
     "request_refused": "the provider refused the request for good",
     "provider_error": "the provider kept failing at this request and answered others",
     "empty_response": "the engine wrote nothing",
+    "truncated": "an answer or a query was cut at the limit of tokens",
     # filter
     "flagged": "a reviewer flagged the session",
     "malformed": "a query that isn't a user's text: control tokens, role labels, no letters",

@@ -1,10 +1,10 @@
 """What attempts at a shard leave when they fail: a record each, and quarantine after too many."""
 
 import traceback
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
-from parrot_core.engines.types import RequestFails, RunError
+from parrot_core.engines.types import RunError
 from parrot_core.errors import ShardQuarantined, UserError
 from parrot_core.lake.leases import Claims, Lease
 from parrot_core.lake.quarantine import Quarantine
@@ -30,20 +30,14 @@ class Attempts:
         if record is not None:
             raise ShardQuarantined(self._place, record.attempts, record.error)
 
-    def suspects(self) -> frozenset[str]:
-        """Keys of the requests with which earlier attempts ended."""
-        return _request_keys(self._records.failures(self._shard))
-
     def record(self, lease: Lease, started: str, error: Exception) -> None:
         """Keep the error that ended an attempt.
 
         One that stops the whole run (no money, a key refused) or that the user must mend first
         doesn't count against the shard.
         """
-        about = {"request_key": error.request_key} if isinstance(error, RequestFails) else {}
         self._keep(
             {
-                **about,
                 "state": "failed",
                 "error_type": type(error).__name__,
                 "message": str(error) or type(error).__name__,
@@ -85,10 +79,6 @@ class Attempts:
             return
         failures = self._records.failures(self._shard)
         self._quarantine.judge(self._shard, failures, self._max, utc_now())
-
-
-def _request_keys(failures: Sequence[dict[str, Any]]) -> frozenset[str]:
-    return frozenset(failure["request_key"] for failure in failures if "request_key" in failure)
 
 
 def pardon_all(run: Run, stages: Iterable[Stage]) -> dict[str, list[int]]:

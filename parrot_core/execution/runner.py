@@ -270,8 +270,7 @@ def _attempt(
     started = utc_now()
     try:
         attempts.record_lost(claims, lease)
-        suspects = attempts.suspects() if lease.epoch > 1 else frozenset()
-        with LakeShardWork(run, stage, shard, state, lease, engines, suspects) as work:
+        with LakeShardWork(run, stage, shard, state, lease, engines) as work:
             stage.process(work)
             receipt = work.receipt(started)
             receipt.accounting.close(f"{stage.name} shard {shard.index}")

@@ -50,12 +50,10 @@ class LakeShardWork:
         state: StageRecords,
         lease: Lease,
         engines: Engines | None,
-        suspects: frozenset[str] = frozenset(),
     ) -> None:
         """Load the shard's journal; nothing else is touched until the stage asks.
 
         The lease must be ours already: what its last holder bought is in the journal then.
-        ``suspects``: see :meth:`parrot_core.engines.connection.Engines.journaled`.
         """
         self.run = run
         self.plan = plan
@@ -63,7 +61,6 @@ class LakeShardWork:
         self._state = state
         self._lease = lease
         self._engines = engines
-        self._suspects = suspects
         storage = run.lake.storage
         local = storage.local_root is not None
         self.journal = Journal(
@@ -141,9 +138,7 @@ class LakeShardWork:
         """See :class:`parrot_core.stages.base.ShardWork`."""
         if self._engines is None:
             raise RuntimeError(f"stage '{self._stage.name}' didn't ask for engine '{name}'")
-        return self._engines.journaled(
-            name, self.journal, self.plan.index, self._suspects, self._traffic[name]
-        )
+        return self._engines.journaled(name, self.journal, self.plan.index, self._traffic[name])
 
     def progress(self, done: int, total: int | None = None, **figures: float) -> None:
         """See :class:`parrot_core.stages.base.ShardWork`."""
@@ -215,6 +210,8 @@ class LakeShardWork:
     def _usage(self) -> Usage:
         total: Usage = {}
         for entry in self.journal.entries():
+            if entry.refused is not None and not entry.usd:
+                continue
             used = EngineUsage(
                 model=entry.model,
                 requests=1,
