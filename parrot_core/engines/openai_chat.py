@@ -44,7 +44,7 @@ from parrot_core.text.redaction import without_key
 logger = logging.getLogger(__name__)
 
 LONGEST_BACKOFF_S = 60.0
-SHORTEST_CEILING_S = 5.0
+SHORTEST_CEILING_S = 10.0
 BACKOFF_EACH_S = 4.0
 """Waiting requests together try about twice in so many seconds: the last few don't crawl."""
 MONEY_POLL_S = 0.1
@@ -72,6 +72,8 @@ class Purchase:
         self.latency_s = 0.0  # of the answer, without the wait for a limit
         self.task: asyncio.Task[Any] | None = None
         self.paid: list[Paid] = []
+        self.small_refused = False  # what was to tell an outage tells nothing here
+        self.answers_before = 0  # that refusal, to whichever request
 
     def leave(self) -> None:
         """Nobody wants the answer any more: drop the request, or, if it is out, its next try."""
@@ -150,10 +152,10 @@ class OpenAIChat:
 
         ``purchase`` follows the request: see there.
 
-        A refusal by the whole provider is waited out (see ``limits/breaker``). A request that
-        fails more than ``max_retries`` times is given up alone if others were answered meanwhile,
-        or a small one is: then it is the request. A row that is refused is refused alone, too,
-        unless a small request is refused in the same way: then the run stops.
+        An outage is waited out (see ``limits/breaker``). A request that fails more than
+        ``max_retries`` times is given up, and its row with it, if a small one is answered then.
+        A row that is refused is refused alone, too, unless a small request is refused in the same
+        way: then the run stops.
 
         Raises:
             RowError, ShardError, RunError: see ``engines.types``.
@@ -171,9 +173,8 @@ class OpenAIChat:
 
     async def _send(self, request: _Request) -> tuple[Answer, float]:
         """See :meth:`send`."""
-        breaker = self.limiter.breaker
-        answers, pauses, failures, attempt = self._answers, breaker.pauses, 0, 0
-        purchase = request.purchase
+        failures, attempt = 0, 0
+        purchase, suspected = request.purchase, False
         while not purchase.left:
             try:
                 outcome = await self._try(request, again=attempt > 0)
@@ -186,49 +187,53 @@ class OpenAIChat:
                 break
             self._still_there()
             purchase.refusals += outcome.busy
-            impatient = self._limits.max_pause_s == 0
-            failures += impatient or not outcome.busy
+            failures += self._limits.max_pause_s == 0 or not outcome.busy
             if failures > self._limits.max_retries:
-                others_answered = self._answers > answers
-                if others_answered and breaker.pauses == pauses:
+                if suspected:
                     raise ProviderError(self._gave_up(failures, outcome))
-                if others_answered:  # but it was down in between: a fresh start
-                    failures, answers = 0, self._answers
-                elif impatient and self._heard:
-                    raise ShardError(self._gave_up(failures, outcome))
-                elif not impatient and await self._answers_small(request, answers):
-                    failures = 0  # the provider may have come back a moment ago
-                elif not self._heard:
-                    raise EngineUnreachable(
-                        f"{self._where()} can't be reached after {failures} tries: is it up? "
-                        f"{outcome.said}"
-                    )
-                pauses = breaker.pauses
+                suspected = await self._answers_small(request)
+                if not suspected:
+                    self._check_pausable(failures, outcome)
+                    failures = 0
             pause_s = self._backoff(outcome, attempt)
             logger.debug("engine '%s': %s, next try in %.1f s", self.name, outcome.why, pause_s)
             await self._sleep(pause_s)
             attempt += 1
         raise asyncio.CancelledError
 
-    async def _answers_small(self, request: _Request, answers: int) -> bool:
-        """Whether the provider answers at all, asked with the smallest question there is.
+    async def _answers_small(self, request: _Request) -> bool:
+        """Whether the provider answers the smallest question there is; then the request is at
+        fault, should it fail once more.
 
-        The last request of a run that always fails looks like an outage: nothing else is
-        answered, as nothing else is asked. ``GET /models`` would cost nothing, and proves
-        nothing: it is answered in most outages.
+        ``GET /models`` would cost nothing, and proves nothing: it is answered in most outages. A
+        small request that is refused proves nothing either: then answers to others count.
         """
+        answers = self._answers
         async with self._small:
             if self._answers > answers:  # while we waited
                 return True
+            if request.purchase.small_refused:
+                return self._answers > request.purchase.answers_before
             small = request.small()
             try:
                 outcome = await self._try(small, again=True)
-            except _Refused:  # it proves nothing
+            except _Refused:
+                request.purchase.small_refused = True
+                request.purchase.answers_before = self._answers
                 return False
             if isinstance(outcome, _Failure):
                 return False
             request.purchase.paid.append(Paid(small.body, *outcome))
             return True
+
+    def _check_pausable(self, failures: int, last: "_Failure") -> None:
+        """Whether the provider, which answers nothing, may be waited for."""
+        if not self._heard:
+            raise EngineUnreachable(
+                f"{self._where()} can't be reached after {failures} tries: is it up? {last.said}"
+            )
+        if self._limits.max_pause_s == 0:
+            raise ShardError(self._gave_up(failures, last))
 
     async def _doubt(
         self, error: EngineError, signature: Signature, request: _Request, paid: Paid | None = None
@@ -335,8 +340,7 @@ class OpenAIChat:
         return _Failure(verdict.decision, why, said, failure.retry_after, failure.busy)
 
     def _gave_up(self, failures: int, last: "_Failure") -> str:
-        said = "" if last.said == last.why else f": {last.said}"
-        return f"{self._where()} failed {failures} times in a row, the last with {last.why}{said}"
+        return f"{self._where()} failed {failures} times in a row, the last with {last.said}"
 
     def _where(self) -> str:
         return f"engine '{self.name}' at {', '.join(self._endpoints.addresses)}"

@@ -199,7 +199,7 @@ def test_minutes_of_429_fail_nothing() -> None:
     with serving(lambda n, body: busy if time.now < 600 else Reply("at last")) as api:
         answers = asyncio.run(ask(api.base_url, Limits(max_retries=0), times=5, time=time))
         assert answers == ["at last"] * 5
-        assert len(api.requests) < 5 * 12  # paused and probed, not hammered
+        assert len(api.requests) < 5 * 16  # paused and probed, not hammered
 
 
 def test_an_outage_of_5xx_is_waited_out_too() -> None:
@@ -223,7 +223,7 @@ def test_a_provider_that_refuses_for_longer_than_the_longest_pause_ends_the_run(
 def test_one_request_that_always_fails_costs_its_row_while_others_are_answered() -> None:
     with (
         serving(lambda n, body: Reply(status=500) if n % 2 else Reply("fine")) as api,
-        pytest.raises(ProviderError, match="2 times in a row, the last with HTTP 500"),
+        pytest.raises(ProviderError, match="3 times in a row, the last with HTTP 500"),
     ):
         # one in flight, and all that fail line up again behind the others
         asyncio.run(ask(api.base_url, Limits(max_retries=1, concurrency=1), times=40))
@@ -243,12 +243,12 @@ def test_the_last_request_fails_on_its_own_account_where_a_small_one_is_answered
 ) -> None:
     time = Time()
     with serving(only_small) as api:
-        with pytest.raises(ProviderError, match="3 times in a row, the last with HTTP 500"):
+        with pytest.raises(ProviderError, match="4 times in a row, the last with HTTP 500"):
             asyncio.run(ask(api.base_url, Limits(max_retries=2), times=times, time=time))
         small = [body for body in api.requests if is_small(body)]
     assert 1 <= len(small) <= times
     assert small[0] == {**BODY, "messages": small[0]["messages"]}
-    assert len(api.requests) <= times * 7  # before the small one and after it, max_retries each
+    assert len(api.requests) <= times * 5  # one more after the small one was answered
     assert time.now < 120
 
 
@@ -296,7 +296,7 @@ def test_a_provider_that_keeps_failing_stops_the_shard() -> None:
     with serving(lambda number, body: Reply(status=500)) as api:
         with pytest.raises(ShardError, match="3 times in a row, the last with HTTP 500"):
             asyncio.run(ask(api.base_url))
-        assert len(api.requests) == 3
+        assert len(api.requests) == 4  # a small one as well
 
 
 def test_an_address_where_nothing_answers_is_named() -> None:
