@@ -17,12 +17,21 @@ from flows import logs
 from parrot_cli import control, measure, operate, prove
 from parrot_cli import data as data_cli
 from parrot_cli import lake as lake_cli
+from parrot_cli import preview as preview_cli
 from parrot_cli import reports as reports_cli
-from parrot_cli.options import DEFAULT_LAKE, AsJson, LakeHere
+from parrot_cli.options import (
+    DEFAULT_LAKE,
+    AsJson,
+    LakeHere,
+    LakeUrl,
+    Overrides,
+    RecipePath,
+    recipe_from,
+)
 from parrot_core.errors import ParrotError, StorageError, UserError
 from parrot_core.lake.lake import Lake
 from parrot_core.monitor import RunState
-from parrot_core.recipe import Recipe, load_recipe, overridden
+from parrot_core.recipe import overridden
 
 app = typer.Typer(
     name="parrot",
@@ -37,17 +46,16 @@ app.add_typer(server_app, name="server")
 out = Console()
 err = Console(stderr=True, highlight=False)
 
-RecipePath = Annotated[Path, typer.Argument(help="The recipe, a YAML file.")]
 RunName = Annotated[str, typer.Argument(help="Name of a run.")]
-LakeUrl = Annotated[
-    str | None,
-    typer.Option(
-        "--lake", envvar="PARROT_LAKE", help="The lake: a path or URL. Default: the recipe's."
-    ),
-]
-Overrides = Annotated[
+OnlyStages = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY.PATH=VALUE", help="Override a value of the recipe."),
+    typer.Option("--only", metavar="STAGE", help="Only this stage; may be repeated."),
+]
+FromStage = Annotated[
+    str | None, typer.Option("--from", metavar="STAGE", help="No stage before this one.")
+]
+UntilStage = Annotated[
+    str | None, typer.Option("--until", metavar="STAGE", help="No stage after this one.")
 ]
 
 
@@ -74,31 +82,30 @@ def run(
     ] = None,
     lake: LakeUrl = None,
     overrides: Overrides = None,
-    until: Annotated[
-        str | None, typer.Option("--until", metavar="STAGE", help="Stop after this stage.")
-    ] = None,
-    from_stage: Annotated[
-        str | None,
-        typer.Option(
-            "--from", metavar="STAGE", help="Begin here; what is before comes from --with."
-        ),
-    ] = None,
+    only: OnlyStages = None,
+    from_stage: FromStage = None,
+    until: UntilStage = None,
     with_run: Annotated[
         str | None,
-        typer.Option("--with", metavar="RUN", help="Take what --from leaves out from this run."),
+        typer.Option(
+            "--with", metavar="RUN", help="Take what comes before the stages from this run."
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Run the whole factory; run it again to do only what is missing."""
-    from parrot_cli.launch import run_recipe
+    """Run the factory, or a part of it; run it again to do only what is missing."""
+    from parrot_cli.launch import StageChoice, run_recipe
     from parrot_core.execution.pinning import pinned_before
+    from parrot_core.execution.selection import run_to_be, selected
 
-    loaded = _recipe(recipe, lake, overrides)
-    if (from_stage is None) != (with_run is None):
-        raise UserError("--from and --with belong together: --from STAGE --with RUN")
-    if from_stage is not None and with_run is not None:
-        loaded = pinned_before(loaded, from_stage, with_run)
-    finish = run_recipe(loaded, name, until, quiet=as_json)
+    loaded = recipe_from(recipe, lake, overrides)
+    choice = StageChoice(tuple(only or ()), from_stage, until)
+    if with_run is not None:
+        if from_stage is None and not only:
+            raise UserError("--with RUN needs --from STAGE or --only STAGE")
+        wanted = selected(run_to_be(loaded, name), choice.only, choice.first, choice.last)
+        loaded = pinned_before(loaded, wanted[0].name, with_run)
+    finish = run_recipe(loaded, name, choice, quiet=as_json)
     _finish(finish.run.lake, finish.run.name, finish.report, as_json)
 
 
@@ -116,21 +123,33 @@ def retry(
     quarantined: Annotated[
         bool, typer.Option("--quarantined", help="Try shards in quarantine again, too.")
     ] = False,
+    rest: Annotated[
+        bool,
+        typer.Option("--rest", help="Go on with the stages nobody has asked for yet, too."),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Run the failed and missing shards of a run, with the recipe it was begun with."""
-    from parrot_cli.launch import chosen_shards, run_recipe
-    from parrot_core.execution.attempts import pardon_all
-    from parrot_core.execution.runner import open_run
+    """Run the failed and missing shards of a run, with the recipe it was begun with.
+
+    Of the stages that were asked for: --until, --from and --only of `parrot run` still hold.
+    """
+    from parrot_cli.launch import StageChoice, chosen_shards, run_recipe
+    from parrot_core.execution.runs import open_run, release_quarantine
+    from parrot_core.lake.requested_stages import RequestedStages
     from parrot_core.stages.registry import STAGES
 
     begun = open_run(Lake(lake), name)
     recipe = overridden(begun.recipe, (*(overrides or ()), f"lake={json.dumps(lake)}"))
-    stage, only = chosen_shards(shards or [])
+    stage, indices = chosen_shards(shards or [])
+    asked = RequestedStages(begun.lake.storage, name).read() or begun.stages
+    choice = StageChoice(only=() if rest else tuple(asked or ()))
+    if stage is not None:
+        choice = StageChoice(only=(stage,), shards=indices)
     if quarantined:
-        for name_of, pardoned in pardon_all(begun, STAGES).items():
+        of_it = [each for each in STAGES if stage in (None, each.name)]
+        for name_of, pardoned in release_quarantine(begun, of_it, indices).items():
             err.print(f"{name_of}: out of quarantine: shards {', '.join(map(str, pardoned))}")
-    finish = run_recipe(recipe, name, stage, quiet=as_json, only=only)
+    finish = run_recipe(recipe, name, choice, quiet=as_json)
     _finish(finish.run.lake, name, finish.report, as_json)
 
 
@@ -142,6 +161,9 @@ def plan(
     ] = None,
     lake: LakeUrl = None,
     overrides: Overrides = None,
+    only: OnlyStages = None,
+    from_stage: FromStage = None,
+    until: UntilStage = None,
     sample: Annotated[
         int,
         typer.Option(
@@ -154,14 +176,12 @@ def plan(
     from parrot_cli.forecast_view import render_forecast
     from parrot_core.analysis.forecast.basis import Basis, measured
     from parrot_core.analysis.forecast.requests import forecast
-    from parrot_core.execution.runner import work_folder
-    from parrot_core.lake.run import Run
+    from parrot_core.execution.selection import check_selection, run_to_be, selected
 
-    loaded = _recipe(recipe, lake, overrides)
-    run_name = name or loaded.name
-    opened = Lake(loaded.lake)
-    planned = Run(run_name, loaded, opened, work_folder(opened, run_name))
-    found = forecast(planned, measured(planned, sample) if sample else Basis())
+    planned = run_to_be(recipe_from(recipe, lake, overrides), name)
+    wanted = selected(planned, only or (), from_stage, until)
+    check_selection(planned, wanted)
+    found = forecast(planned, measured(planned, sample) if sample else Basis(), wanted)
     out.print_json(data=found.to_json()) if as_json else out.print(render_forecast(found))
 
 
@@ -213,7 +233,7 @@ def _list_runs(states: Sequence[RunState], lake: str) -> None:
 @app.command()
 def validate(recipe: RecipePath, overrides: Overrides = None, as_json: AsJson = False) -> None:
     """Check a recipe and print it with every default filled in."""
-    loaded = _recipe(recipe, None, overrides)
+    loaded = recipe_from(recipe, None, overrides)
     if as_json:
         out.print_json(data=loaded.model_dump(mode="json"))
     else:
@@ -233,7 +253,7 @@ def fetch(recipe: RecipePath, overrides: Overrides = None) -> None:
     """Get the models that a recipe starts from, so that a run doesn't wait for them."""
     from parrot_core.models.references import fetch_model, outside_models
 
-    for reference in outside_models(_recipe(recipe, None, overrides)):
+    for reference in outside_models(recipe_from(recipe, None, overrides)):
         with err.status(f"Getting {reference} …"):
             place = fetch_model(reference)
         err.print(f"{reference} → {place}", markup=False)
@@ -257,8 +277,10 @@ def server_stop() -> None:
 
 
 # What a run needs comes first in the help.
+preview_cli.register(app)
 lake_cli.register(app)
 app.command("stats")(data_cli.stats)
+app.command("import")(data_cli.import_)
 app.command("export")(data_cli.export)
 control.register(app)
 operate.register(app)
@@ -293,11 +315,6 @@ def _tell(what: str) -> None:
         logs.COMMAND.error("%s", what.removeprefix("error: "))
     else:
         err.print(what, markup=False, soft_wrap=True)
-
-
-def _recipe(path: Path, lake: str | None, overrides: list[str] | None) -> Recipe:
-    changes = tuple(overrides or ())
-    return load_recipe(path, (*changes, f"lake={json.dumps(lake)}") if lake else changes)
 
 
 def _finish(lake: Lake, name: str, report: str, as_json: bool) -> None:

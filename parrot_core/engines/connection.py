@@ -11,6 +11,7 @@ import re
 import threading
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, TypeVar
 
 import httpx2
@@ -39,6 +40,7 @@ from parrot_core.lake.run import Run
 from parrot_core.lake.spending import Spending
 from parrot_core.lake.workers import Workers
 from parrot_core.recipe import Engine, Limits, OpenAIEngine, VllmEngine
+from parrot_core.telemetry.stop_request import stop_request
 from parrot_core.telemetry.traffic import Traffic
 
 T = TypeVar("T")
@@ -66,11 +68,14 @@ class Engines:
         self._may_buy = asyncio.Event()  # lives on the background loop
         self._may_buy.set()
         self._held = ""
+        self._out: set[Callable[[], object]] = set()  # ends what waits, if asked to stop
+        self._stop = stop_request()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(
             target=self._loop.run_forever, name="parrot-engines", daemon=True
         )
         self._thread.start()
+        self._stop.listen(self._send_no_more)
 
     def journaled(
         self,
@@ -88,8 +93,14 @@ class Engines:
         return JournaledModel(name, connected, self, journal, shard, self._seed, counted)
 
     async def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """Await a coroutine on the background loop, from any other loop."""
-        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self._loop))
+        """Await a coroutine on the background loop, from any other loop.
+
+        Raises:
+            RunStopped: this process is to stop.
+        """
+        answer = asyncio.run_coroutine_threadsafe(work, self._loop)
+        with self._ended_by_stop(answer.cancel):
+            return await asyncio.wrap_future(answer)
 
     async def buy(self, work: Coroutine[Any, Any, T], purchase: Purchase) -> T:
         """Like :meth:`run`, but a request that is out is waited for, even by a cancelled caller.
@@ -97,11 +108,32 @@ class Engines:
         Such a caller gets the answer all the same, and must keep it before it ends.
         """
         answer = asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self._loop))
+        leave = partial(self._loop.call_soon_threadsafe, purchase.leave)
+        with self._ended_by_stop(leave):
+            try:
+                return await asyncio.shield(answer)
+            except asyncio.CancelledError:
+                leave()
+                return await answer
+
+    @contextmanager
+    def _ended_by_stop(self, leave: Callable[[], object]) -> Iterator[None]:
+        """When the process is to stop, what waits inside is ended by ``leave``."""
+        self._stop.check()
+        self._out.add(leave)
+        if self._stop.asked:
+            leave()
         try:
-            return await asyncio.shield(answer)
+            yield
         except asyncio.CancelledError:
-            self._loop.call_soon_threadsafe(purchase.leave)
-            return await answer
+            self._stop.check()
+            raise
+        finally:
+            self._out.discard(leave)
+
+    def _send_no_more(self) -> None:
+        for leave in tuple(self._out):
+            leave()
 
     def tell(self, listener: Callable[[str], None], news: str) -> None:
         """Call a function on the background loop, soon."""
@@ -210,6 +242,7 @@ class Engines:
 
     def close(self) -> None:
         """Stop the background loop; whatever was in flight is dropped."""
+        self._stop.unlisten(self._send_no_more)
         if self._holding is not None:
             self._holding.stop()
         if self._sharing is not None:
@@ -219,6 +252,7 @@ class Engines:
                 asyncio.run_coroutine_threadsafe(each.batches.close(), self._loop).result()
         for close in self._closing:
             asyncio.run_coroutine_threadsafe(close(), self._loop).result()
+        asyncio.run_coroutine_threadsafe(_cancel_all(), self._loop).result()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
@@ -298,6 +332,14 @@ def filled(name: str, value: str) -> str:
     return re.sub(r"\$\{(\w+)\}", variable, value)
 
 
+async def _cancel_all() -> None:
+    """Cancel what still runs on this loop: its callers would wait for ever."""
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)
+
+
 def addresses_of(settings: OpenAIEngine) -> tuple[str, ...]:
     """Addresses of all replicas, each once."""
     return tuple(dict.fromkeys((settings.base_url, *settings.replica_urls)))
@@ -359,10 +401,13 @@ def check_reachable(name: str, settings: OpenAIEngine) -> None:
 
 
 @contextmanager
-def open_engines(run: Run, names: Sequence[str], budget: Budget, stage: str) -> Iterator[Engines]:
+def open_engines(
+    run: Run, names: Sequence[str], budget: Budget, stage: str, *, alone: bool = False
+) -> Iterator[Engines]:
     """Start and connect the engines of a stage; close them at the end.
 
-    Engines that serve the same model with the same settings share one vLLM process.
+    Engines that serve the same model with the same settings share one vLLM process. What is done
+    ``alone``, before a run or beside it, shares no limits with its workers, and orders no batches.
     """
     check_prices(run.recipe, names)
     traces = run.recipe.traces
@@ -375,7 +420,7 @@ def open_engines(run: Run, names: Sequence[str], budget: Budget, stage: str) -> 
         start_servers(run, local, models, servers)
         for server in all_of(servers):
             server.wait_until_ready()
-        records = BatchRecords(run.lake.storage, run.name, stage)
+        records = None if alone else BatchRecords(run.lake.storage, run.name, stage)
         together: dict[str, list[Limits]] = {}
         for name, settings in wanted.items():
             together.setdefault(limit_name(name, settings), []).append(settings.limits)
@@ -383,8 +428,9 @@ def open_engines(run: Run, names: Sequence[str], budget: Budget, stage: str) -> 
             mine = servers[server_key(settings)] if isinstance(settings, VllmEngine) else []
             limits = strictest(together[limit_name(name, settings)])
             engines.connect(name, settings, models[name], mine, limits, records)
-        engines.share(run)
-        engines.hold(run)
+        if not alone:
+            engines.share(run)
+            engines.hold(run)
         yield engines
     finally:
         for server in all_of(servers):

@@ -139,6 +139,7 @@ class JournaledModel:
         try:
             answer, usd = await self._buy(key, body, sample, max_tokens, asked)
             entry = self._entry(key, sample, answer, usd)
+            self._traffic.truncated += entry.finish_reason == "length"
         except ProviderError:  # another attempt may fare better
             raise
         except RowError as refusal:

@@ -6,7 +6,7 @@ import shutil
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextvars import copy_context
 from dataclasses import asdict
 from functools import partial
@@ -19,22 +19,25 @@ from parrot_core.engines.journaled import JournaledModel
 from parrot_core.errors import LeaseLost, StorageError
 from parrot_core.execution.rejects import RejectWatch
 from parrot_core.lake.checkpoints import Checkpoints
-from parrot_core.lake.journal import Journal
+from parrot_core.lake.journal import Entry, Journal, preview_folder
 from parrot_core.lake.lake import Lake, version_folder
 from parrot_core.lake.leases import Lease
 from parrot_core.lake.manifest import Accounting, EngineUsage, FileEntry, Receipt, Usage
 from parrot_core.lake.run import Run
-from parrot_core.lake.run_records import StageRecords, utc_now
+from parrot_core.lake.run_records import utc_now
+from parrot_core.lake.shard_records import ShardRecords
 from parrot_core.lake.shard_writer import ParquetFiles, upload_verified
+from parrot_core.lake.storage import Storage
 from parrot_core.schemas import DATASETS, REASONS, REJECTS
 from parrot_core.stages.base import Row, ShardPlan, Slice, Stage
-from parrot_core.telemetry.timeline import Point, Timeline
+from parrot_core.telemetry.stop_request import stop_request
+from parrot_core.telemetry.timeline import Curve, Point, Timeline
 from parrot_core.telemetry.traffic import Traffic, landed, sum_traffic, traffic_in
 
 logger = logging.getLogger(__name__)
 
 PROGRESS_EVERY_S = 2.0
-HEARTBEAT_EVERY_S = 15.0
+HEARTBEAT_EVERY_S = 5.0
 LOCAL_JOURNAL_DELAY_S = 0.05
 REMOTE_JOURNAL_DELAY_S = 1.0
 
@@ -47,7 +50,7 @@ class LakeShardWork:
         run: Run,
         stage: Stage,
         plan: ShardPlan,
-        state: StageRecords,
+        records: ShardRecords,
         lease: Lease,
         engines: Engines | None,
     ) -> None:
@@ -58,16 +61,17 @@ class LakeShardWork:
         self.run = run
         self.plan = plan
         self._stage = stage
-        self._state = state
+        self._records = records
         self._lease = lease
+        self._stop = stop_request()
         self._engines = engines
         storage = run.lake.storage
-        local = storage.local_root is not None
         self.journal = Journal(
             storage,
-            state.journal_folder(plan.index),
-            LOCAL_JOURNAL_DELAY_S if local else REMOTE_JOURNAL_DELAY_S,
+            records.journal_folder,
+            journal_delay(storage),
             lease,
+            preview_folder(run.recipe.name, stage.name),
         )
         self._scratch = run.work_dir / "shards" / f"{stage.name}-{plan.index:05d}"
         shutil.rmtree(self._scratch, ignore_errors=True)  # of an attempt that was killed
@@ -78,14 +82,15 @@ class LakeShardWork:
         self._model_files: tuple[FileEntry, ...] = ()
         self._rows_in = 0
         self._rejected: Counter[str] = Counter()
-        self._reject_watch = RejectWatch(run, stage, state)
+        self._reject_watch = RejectWatch(run, stage)
         self._metrics: dict[str, Any] = {}
         self._warnings: list[str] = []
         self._traffic: defaultdict[str, Traffic] = defaultdict(Traffic)
-        self._before = _traffic_before(state, plan.index) if lease.epoch > 1 else {}
+        self._before = _traffic_before(records) if lease.epoch > 1 else {}
         self._timeline = Timeline()
         self._began = time.monotonic()
-        self._progress = _Progress(self._write_progress, lease, self._engines_say)
+        curve = Curve() if stage.kind == "model" else None
+        self._progress = _Progress(self._write_progress, lease, self._engines_say, curve)
 
     def __enter__(self) -> "LakeShardWork":
         self._progress.start()
@@ -105,7 +110,9 @@ class LakeShardWork:
 
     def rows(self, columns: Sequence[str] | None = None) -> Iterator[Row]:
         """See :class:`parrot_core.stages.base.ShardWork`."""
-        return rows_of(self.run.lake, self.plan.inputs, columns)
+        for row in rows_of(self.run.lake, self.plan.inputs, columns):
+            self._may_go_on()
+            yield row
 
     def expect(self, units: int) -> None:
         """See :class:`parrot_core.stages.base.ShardWork`."""
@@ -113,7 +120,7 @@ class LakeShardWork:
 
     def emit(self, row: Row) -> None:
         """See :class:`parrot_core.stages.base.ShardWork`."""
-        self._lease.still_ours()
+        self._may_go_on()
         self._out.append(row)
 
     def reject(
@@ -142,7 +149,7 @@ class LakeShardWork:
 
     def progress(self, done: int, total: int | None = None, **figures: float) -> None:
         """See :class:`parrot_core.stages.base.ShardWork`."""
-        self._lease.still_ours()
+        self._may_go_on()
         self._progress.update(done, total, figures)
 
     def metric(self, name: str, value: object) -> None:
@@ -164,8 +171,7 @@ class LakeShardWork:
 
     def checkpoints(self) -> Checkpoints:
         """See :class:`parrot_core.stages.base.ShardWork`."""
-        folder = self._state.checkpoint_folder(self.plan.index)
-        lease = self._lease
+        folder, lease = self._records.checkpoint_folder, self._lease
         return Checkpoints(self.run.lake.storage, folder, lease.attempt, lease.check)
 
     def receipt(self, started_at: str) -> Receipt:
@@ -185,7 +191,7 @@ class LakeShardWork:
             ),
             files=files,
             reject_files=self._rejects.finish(),
-            usage=self._usage(),
+            usage=usage_of(self.journal.entries()),
             traffic=self._traffic_so_far(),
             metrics=self._metrics,
             warnings=tuple(self._warnings),
@@ -193,6 +199,10 @@ class LakeShardWork:
             started_at=started_at,
             ended_at=utc_now(),
         )
+
+    def _may_go_on(self) -> None:
+        self._stop.check()
+        self._lease.still_ours()
 
     def _files(self, kind: str, stage: Stage) -> ParquetFiles:
         schema = REJECTS
@@ -207,23 +217,8 @@ class LakeShardWork:
             self._scratch,
         )
 
-    def _usage(self) -> Usage:
-        total: Usage = {}
-        for entry in self.journal.entries():
-            if entry.refused is not None and not entry.usd:
-                continue
-            used = EngineUsage(
-                model=entry.model,
-                requests=1,
-                prompt_tokens=entry.prompt_tokens,
-                completion_tokens=entry.completion_tokens,
-                usd=entry.usd,
-            )
-            total[entry.engine] = total[entry.engine].plus(used) if entry.engine in total else used
-        return total
-
     def _write_progress(self, snapshot: dict[str, Any]) -> None:
-        used = self._usage()
+        used = usage_of(self.journal.entries())
         counted = list(self._traffic.copy().values())
         self._timeline.add(
             Point(
@@ -231,13 +226,15 @@ class LakeShardWork:
                 done=snapshot["done"],
                 answers=sum(each.answers for each in counted),
                 refusals=sum(each.refusals for each in counted),
+                errors=sum(each.failed_as("5xx", "4xx", "invalid") for each in counted),
+                timeouts=sum(each.failed_as("timeout", "connection") for each in counted),
+                usd=sum(each.usd for each in used.values()),
                 latency_s=sum(each.latency_s for each in counted),
                 tokens=sum(each.prompt_tokens + each.completion_tokens for each in used.values()),
             )
         )
         self._lease.check()
-        self._state.write_progress(
-            self.plan.index,
+        self._records.write_progress(
             {
                 "state": "running",
                 "worker": self._lease.worker,
@@ -262,9 +259,31 @@ class LakeShardWork:
         return {**self._engines.waiting(), **self._engines.paused()} if self._engines else {}
 
 
-def _traffic_before(state: StageRecords, shard: int) -> dict[str, Traffic]:
+def _traffic_before(records: ShardRecords) -> dict[str, Traffic]:
     """What earlier attempts counted, so that a shard's counters never fall."""
-    return landed(traffic_in(state.progress(shard).get("traffic")))
+    return landed(traffic_in(records.progress().get("traffic")))
+
+
+def journal_delay(storage: Storage) -> float:
+    """Seconds that completions wait for others, to share a write."""
+    return LOCAL_JOURNAL_DELAY_S if storage.local_root is not None else REMOTE_JOURNAL_DELAY_S
+
+
+def usage_of(entries: Iterable[Entry]) -> Usage:
+    """What completions took, by engine."""
+    total: Usage = {}
+    for entry in entries:
+        if entry.refused is not None and not entry.usd:
+            continue
+        used = EngineUsage(
+            model=entry.model,
+            requests=1,
+            prompt_tokens=entry.prompt_tokens,
+            completion_tokens=entry.completion_tokens,
+            usd=entry.usd,
+        )
+        total[entry.engine] = total[entry.engine].plus(used) if entry.engine in total else used
+    return total
 
 
 def rows_of(
@@ -286,6 +305,7 @@ class _Progress:
         write: Callable[[dict[str, Any]], None],
         lease: Lease,
         news: Callable[[], dict[str, str]],
+        curve: Curve | None,
     ) -> None:
         self._write = write
         self._news = news
@@ -293,6 +313,7 @@ class _Progress:
         self._tick_s = min(PROGRESS_EVERY_S, lease.renew_s)
         self._state: dict[str, Any] = {"started_at": utc_now(), "done": 0, "total": None}
         self._lock = threading.Lock()
+        self._curve = curve
         self._changed = True
         self._stop = threading.Event()
         self._thread = threading.Thread(
@@ -313,6 +334,8 @@ class _Progress:
         with self._lock:
             known = total if total is not None else self._state["total"]
             news: dict[str, Any] = {"done": done, "total": known, "figures": figures}
+            if figures and self._curve is not None:
+                self._curve.add(done, figures)
             if done > self._state["done"]:
                 news["advanced_at"] = utc_now()
             self._state = {**self._state, **news}
@@ -321,7 +344,8 @@ class _Progress:
     def _snapshot(self) -> dict[str, Any]:
         with self._lock:
             self._changed = False
-            return {**self._state, "updated_at": utc_now()}
+            curve = {} if self._curve is None else {"curve": self._curve.to_json()}
+            return {**self._state, **curve, "updated_at": utc_now()}
 
     def _loop(self) -> None:
         written = renewed = time.monotonic()

@@ -8,7 +8,6 @@ from parrot_core.analysis.statistics.sampling import Draw, lot
 from parrot_core.analysis.statistics.session import Session
 from parrot_core.context.detect import rules_language
 from parrot_core.engines.types import Message
-from parrot_core.stages.ingest.layouts import parse_id
 from parrot_core.text.control_tokens import find_control_token
 
 
@@ -17,7 +16,7 @@ class HeldOutContext:
     """A conversation up to an assistant's answer, and what the human asked next."""
 
     id: str  # "<session>/t<turn>", the turn being that of the query
-    session: str  # the whole one that a part belongs to
+    session: str  # the group that its parts, and sessions like it, share
     language: str | None
     turn: int
     history: tuple[Message, ...]
@@ -105,8 +104,8 @@ def _cut(session: Session, turn: int, bounds: Bounds) -> HeldOutContext | None:
         return None
     if any(find_control_token(text) for text in (query, *(m["content"] for m in history))):
         return None
-    whole = parse_id(session.id).base
-    return HeldOutContext(f"{session.id}/t{turn}", whole, session.language, turn, history, query)
+    id, whole = f"{session.id}/t{turn}", session.whole
+    return HeldOutContext(id, whole, session.language, turn, history, query)
 
 
 def _within(history: tuple[Message, ...], most: int) -> tuple[Message, ...]:

@@ -11,7 +11,6 @@ from parrot_core.analysis.statistics.sampling import RESAMPLES, Draw, lot
 from parrot_core.analysis.statistics.session import Session
 from parrot_core.analysis.statistics.values import Figure, Found
 from parrot_core.errors import UserError
-from parrot_core.stages.ingest.layouts import parse_id
 from parrot_core.text.similarity import tokens
 
 if TYPE_CHECKING:
@@ -56,8 +55,7 @@ class FollowUps:
         """Keep the beginnings of its follow-up queries, if it is drawn."""
         if session.turns > 1:
             texts = tuple(query[:QUERY_CHARS] for query in session.queries[1:])
-            whole = parse_id(session.id).base  # parts of one session tell each other
-            self._drawn.offer(session.id, (whole, texts))
+            self._drawn.offer(session.id, (session.whole, texts))
 
     def queries(self) -> list[QueryInContext]:
         """All queries of the sample."""

@@ -76,14 +76,16 @@ class VersionSessions:
     def sessions(self, progress: Progress) -> Iterator[Session]:
         """All sessions; files are verified against their checksums."""
         by_split = self.split is not None or self._without is not None
-        columns = ["id", "language", "messages", *(["split"] if by_split else [])]
+        grouped = "group" in DATASETS[self.manifest.name].arrow.names
+        wanted = {"split": by_split, "group": grouped}
+        columns = ["id", "language", "messages", *(name for name, want in wanted.items() if want)]
         for row in self._version.rows(columns):
             progress(1)
             if self.split not in (None, row.get("split")):
                 continue
             if self._without is not None and row["split"] == self._without:
                 continue
-            yield session_of(row["id"], row["language"], row["messages"])
+            yield session_of(row["id"], row["language"], row["messages"], row.get("group"))
 
     def left_out(self) -> dict[str, int]:
         """Nothing: what a stage rejected is in the manifest."""
@@ -155,7 +157,8 @@ class SourceSessions:
             return None
         guess = session_language(outcome.messages, detector)
         name = layout.record_id(record.record) or place
-        return session_of(name, guess.code if guess else None, outcome.messages)
+        language = guess.code if guess else None
+        return session_of(name, language, outcome.messages, layout.session_of(name).base)
 
     def left_out(self) -> dict[str, int]:
         """Records of the last pass that cleaning refused, by reason."""

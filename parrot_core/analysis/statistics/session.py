@@ -14,6 +14,12 @@ class Session:
     language: str | None  # ISO 639-1; None where nobody has said
     queries: tuple[str, ...]
     responses: tuple[str, ...]
+    group: str | None = None  # shared with other parts of its session, and with what is like it
+
+    @property
+    def whole(self) -> str:
+        """What must not be cut in two by a split: its group, or itself."""
+        return self.group or self.id
 
     @property
     def turns(self) -> int:
@@ -30,7 +36,9 @@ class Session:
         return tuple(messages)
 
 
-def session_of(id: str, language: str | None, messages: Sequence[Message]) -> Session:
+def session_of(
+    id: str, language: str | None, messages: Sequence[Message], group: str | None = None
+) -> Session:
     """Pair each user message with the assistant's messages that follow it; others are left out."""
     queries: list[str] = []
     responses: list[list[str]] = []
@@ -40,4 +48,5 @@ def session_of(id: str, language: str | None, messages: Sequence[Message]) -> Se
             responses.append([])
         elif message["role"] == "assistant" and queries:
             responses[-1].append(message["content"])
-    return Session(id, language, tuple(queries), tuple("\n\n".join(said) for said in responses))
+    answers = tuple("\n\n".join(said) for said in responses)
+    return Session(id, language, tuple(queries), answers, group)

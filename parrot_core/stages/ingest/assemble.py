@@ -11,7 +11,7 @@ from parrot_core.stages.ingest.clean import Rejection
 from parrot_core.stages.ingest.distinct import ComparedSession, Distinct
 from parrot_core.stages.ingest.examine import Examined, Examiner
 from parrot_core.stages.ingest.language import FastTextDetector, Guess, LanguageDetector
-from parrot_core.stages.ingest.parts import Joined, Part, sessions
+from parrot_core.stages.ingest.parts import Joined, SessionParts
 from parrot_core.stages.ingest.rule_log import RuleLog
 from parrot_core.stages.ingest.rules import mask_of
 from parrot_core.stages.ingest.rules.rule import Messages
@@ -32,9 +32,10 @@ class AssembleStage(Stage):
     files or order.
     A row's id is that of its first record, ``source_ids`` names all its records.
 
-    Metrics: ``joined`` (sessions of several records, and these records), ``languages`` (sessions
-    seen), ``splits``, ``sources`` and ``flags`` (sessions kept), ``groups``, ``rules`` (sessions
-    changed) and ``examples`` of them.
+    Metrics: ``joined`` (sessions of several records, these records, and how their parts go on),
+    ``joined_examples``, ``numbered_records`` (by source, those whose ids only count), ``languages``
+    (sessions seen), ``splits``, ``sources`` and ``flags`` (sessions kept), ``groups``, ``rules``
+    (sessions changed) and ``examples`` of them.
     """
 
     name = "assemble"
@@ -63,9 +64,14 @@ class AssembleStage(Stage):
         examine = Examiner(recipe.ingest, recipe.evaluate.questions, self._detector())
         with ExitStack() as stack:
             assembly = _Assembly(work, stack)
-            for batch in _batches(sessions(work, work.run.work_dir / self.name)):
+            parts = SessionParts(work, work.run.work_dir / self.name)
+            for batch in _batches(parts.sessions()):
                 assembly.take(batch, examine)
             assembly.emit()
+        for name, value in parts.metrics().items():
+            work.metric(name, value)
+        for warning in parts.warnings():
+            work.warn(warning)
 
 
 def _batches(sessions: Iterator[Joined]) -> Iterator[list[Joined]]:
@@ -90,7 +96,6 @@ class _Assembly:
         self._recipe = work.run.recipe
         self._log = RuleLog(mask_of(self._recipe.ingest))
         self._languages: Counter[str] = Counter()
-        self._joined: Counter[str] = Counter(sessions=0, records=0)
         self._records = 0
         folder = work.run.work_dir / AssembleStage.name
         near = self._recipe.ingest.near_duplicates
@@ -102,27 +107,26 @@ class _Assembly:
         for joined, outcome in zip(batch, outcomes, strict=True):
             self._work.expect(1)
             self._records += len(joined.parts)
-            if len(joined.parts) > 1:
-                self._joined.update(sessions=1, records=len(joined.parts))
             if outcome.looked:
                 self._languages[outcome.guess.code if outcome.guess else "unknown"] += 1
             if isinstance(outcome.kept, Rejection):
                 self._reject(joined, outcome.kept)
             else:
-                self._keep(joined.parts[0], joined, outcome.kept, outcome.guess)
+                self._keep(joined, outcome.kept, outcome.guess)
         self._work.progress(self._records, self._work.plan.rows)
 
-    def _keep(self, head: Part, joined: Joined, found: Examined, guess: Guess | None) -> None:
+    def _keep(self, joined: Joined, found: Examined, guess: Guess | None) -> None:
+        head = joined.parts[0]
         session = ComparedSession(
             id=head.id,
             source_ids=[part.id for part in joined.parts],
-            base=head.session,
+            base=joined.group,
             source=head.source,
             record_index=head.record_index,
             order=head.order,
             language=guess.code if guess else None,
             flags=found.flags,
-            opens=head.first == 0 and "drop_leading_assistant" not in found.mended,
+            opens=joined.opens and "drop_leading_assistant" not in found.mended,
             turns=found.turns,
             benchmark=found.benchmark,
         )
@@ -152,7 +156,7 @@ class _Assembly:
             counts["splits"][split] += 1
             counts["sources"][session.source] += 1
             counts["flags"].update(session.flags)
-        found = {**counts, "languages": self._languages, "joined": self._joined}
+        found = {**counts, "languages": self._languages}
         for name, counter in found.items():
             self._work.metric(name, _largest_first(counter))
         self._work.metric("groups", self._distinct.figures)

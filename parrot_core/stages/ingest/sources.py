@@ -32,7 +32,9 @@ class OpenSource:
     ``warnings`` fills as it is read: damage, cut-off ends and mended characters.
     """
 
-    def __init__(self, url: str, container: Container, layout: LayoutName | None = None) -> None:
+    def __init__(
+        self, url: str, container: Container, layout: LayoutName | Layout | None = None
+    ) -> None:
         """Recognise the layout from the first records, or check that they are in the given one."""
         self.url = url
         self.warnings: list[str] = []
@@ -87,13 +89,16 @@ class OpenSource:
         for remark in self._container.remarks():
             self._warn(remark)
 
-    def _recognise(self, named: LayoutName | None) -> tuple[Iterator[object], Layout]:
+    def _recognise(self, named: LayoutName | Layout | None) -> tuple[Iterator[object], Layout]:
         stream = self._until_damage(self._container.records())
         peeked = list(islice(stream, _PEEKED_RECORDS))
         found = [record for record in peeked if not isinstance(record, BadRecord)]
         if self.warnings and not found:
             raise SourceError(f"{self.warnings[0]}; it holds no whole record")
-        layout = LAYOUTS[named] if named else most_likely(found)
+        if isinstance(named, Layout):
+            layout: Layout | None = named
+        else:
+            layout = LAYOUTS[named] if named else most_likely(found)
         if layout is None or (found and not any(map(layout.looks_like, found))):
             if not peeked:
                 return stream, LAYOUTS["sharegpt"]
@@ -121,7 +126,7 @@ class OpenSource:
         self.warnings.append(f"{self.url}: {text}")
 
 
-def open_source(url: str, layout: LayoutName | None = None) -> OpenSource:
+def open_source(url: str, layout: LayoutName | Layout | None = None) -> OpenSource:
     """Open a file or a dataset of conversations.
 
     Args:

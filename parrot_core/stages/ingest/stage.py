@@ -9,6 +9,7 @@ from typing import Any, ClassVar, TypeAlias
 
 from parrot_core.lake.manifest import Receipt
 from parrot_core.lake.run import Run
+from parrot_core.recipe import Recipe
 from parrot_core.stages.base import ShardPlan, ShardWork, Stage
 from parrot_core.stages.ingest.clean import Messages, clean_texts
 from parrot_core.stages.ingest.hash_set import HashSet
@@ -56,6 +57,10 @@ class IngestStage(Stage):
             with open_source(file.url, file.layout):
                 pass
         return [ShardPlan(index, params=asdict(file)) for index, file in enumerate(files)]
+
+    def lacks(self, recipe: Recipe) -> str:
+        """Sources."""
+        return "" if recipe.ingest.sources else "ingest.sources"
 
     def rows_per_file(self, run: Run) -> int:
         """As the recipe says."""

@@ -11,9 +11,9 @@ from parrot_core.analysis.statistics.session import Session
 BOUNDS = Bounds(contexts=50, history_chars=60, query_chars=30)
 
 
-def session(id, *queries, language="en", responses=None):
+def session(id, *queries, language="en", responses=None, group=None):
     said = tuple(responses or [f"Answer {n}." for n in range(len(queries))])
-    return Session(id, language, queries, said)
+    return Session(id, language, queries, said, group)
 
 
 def drawn(*sessions, learned=(), bounds=BOUNDS, seed=1):
@@ -52,7 +52,7 @@ def test_what_no_rules_read_or_would_forge_a_role_gives_no_context():
 
 
 def test_parts_of_a_session_give_one_context_together():
-    found = drawn(*(session(f"s_{part}", "One?", "Two?") for part in (0, 7)))
+    found = drawn(*(session(f"s_{part}", "One?", "Two?", group="s") for part in (0, 7)))
     assert len(found.contexts) == 1
     assert found.left_out == {"same_session": 1}
 

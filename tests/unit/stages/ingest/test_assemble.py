@@ -81,7 +81,7 @@ def test_parts_are_joined_wherever_they_are_and_an_overlap_is_there_once(tmp_pat
     assert _texts(by_id["dump:a_0"]) == ["q0", "a1", "q2", "a3", "q4", "a5"]
     assert by_id["dump:a_0"]["source_ids"] == ["dump:a_0", "three:a_3", "two:a_4"]
     assert by_id["dump:a_0"]["opens_session"]
-    assert work.metrics["joined"] == {"records": 3, "sessions": 1}
+    assert work.metrics["joined"] == {"records": 3, "sessions": 1, "copy": 1, "follows": 1}
     assert (work.expected, len(work.emitted)) == (2, 2)
 
 

@@ -5,13 +5,13 @@ from pathlib import Path
 import orjson
 import pytest
 
-from parrot_core.stages.ingest.parts import Part
+from parrot_core.stages.ingest.numbering import Part
 from parrot_core.stages.ingest.rules.rule import Messages
 from parrot_core.stages.ingest.spool import Spool
 
 
 def _part(number: int) -> Part:
-    return Part(f"s{number}", True, number, 1, f"id {number}", "源", number, number)
+    return Part(f"s{number}", number, "u", [number], f"id {number}", "源", number, number, True)
 
 
 def _messages(number: int) -> Messages:
