@@ -220,15 +220,6 @@ def test_a_provider_that_refuses_for_longer_than_the_longest_pause_ends_the_run(
     assert 900 < time.now < 1200
 
 
-def test_one_request_that_always_fails_costs_its_row_while_others_are_answered() -> None:
-    with (
-        serving(lambda n, body: Reply(status=500) if n % 2 else Reply("fine")) as api,
-        pytest.raises(ProviderError, match="3 times in a row, the last with HTTP 500"),
-    ):
-        # one in flight, and all that fail line up again behind the others
-        asyncio.run(ask(api.base_url, Limits(max_retries=1, concurrency=1), times=40))
-
-
 def is_small(body: dict[str, Any]) -> bool:
     return bool(body["messages"][0]["content"] == "Hi")
 
