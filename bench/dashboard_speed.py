@@ -171,15 +171,15 @@ def _leave(state: StageRecords, index: int, rows: int, status: str) -> None:
         "done": done,
         "total": rows,
     }
-    state.write_progress(index, {**progress, "usage": usage, "timeline": timeline})
+    state.shard(index).write_progress({**progress, "usage": usage, "timeline": timeline})
     if status == "failed":
         error = {
             "error_type": "ShardError",
             "message": "HTTP 503 ten times in a row",
             "traceback": "…",
         }
-        state.record_failure(
-            index, {**error, "worker": worker, "started_at": started, "ended_at": _ago(1)}
+        state.shard(index).record_failure(
+            {**error, "worker": worker, "started_at": started, "ended_at": _ago(1)}
         )
     if status == "done":
         receipt = Receipt(
@@ -191,7 +191,7 @@ def _leave(state: StageRecords, index: int, rows: int, status: str) -> None:
             started_at=started,
             ended_at=_ago(5900 - index),
         )
-        state.file_receipt(receipt)
+        state.shard(receipt.shard).file_receipt(receipt)
 
 
 def _publish(lake: Lake, run: str, entries: Sequence[FileEntry], rows: int) -> None:

@@ -31,7 +31,8 @@ import zstandard
 from run_parsers import peak_rss_mb
 
 from parrot_core.engines.limits.budget import Budget
-from parrot_core.execution.runner import begin_run, open_stage
+from parrot_core.execution.runs import begin_run
+from parrot_core.execution.stage_worker import open_stage
 from parrot_core.recipe import Ingest, parse_recipe
 from parrot_core.stages.base import Stage
 from parrot_core.stages.ingest.assemble import AssembleStage

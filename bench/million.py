@@ -26,12 +26,9 @@ sys.path.append(str(Path(__file__).parent / "peers"))
 
 from run_parrot import synthesis
 
-from parrot_core.execution.runner import (
-    begin_run,
-    plan_stage,
-    publish_stage,
-    unfinished,
-)
+from parrot_core.execution.plans import plan_stage, unfinished
+from parrot_core.execution.publication import publish_stage
+from parrot_core.execution.runs import begin_run
 from parrot_core.execution.shard_work import rows_of
 from parrot_core.lake.lake import version_folder
 from parrot_core.lake.manifest import (
@@ -140,8 +137,8 @@ def finish_shard(run: Run, state: StageRecords, shard: ShardPlan) -> None:
         "usage": {name: engine.model_dump() for name, engine in usage.items()},
         "warnings": [],
     }
-    state.write_progress(shard.index, progress)
-    state.file_receipt(
+    state.shard(shard.index).write_progress(progress)
+    state.shard(shard.index).file_receipt(
         Receipt(
             shard=shard.index,
             attempt=attempt,

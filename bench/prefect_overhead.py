@@ -25,7 +25,9 @@ from typing import Any, cast
 import httpx
 
 from parrot_core.engines.limits.limits import Budget
-from parrot_core.execution.runner import begin_run, open_stage, unfinished
+from parrot_core.execution.plans import unfinished
+from parrot_core.execution.runs import begin_run
+from parrot_core.execution.stage_worker import open_stage
 from parrot_core.lake.run import Run
 from tests.support.lakes.recipes import minimal_recipe
 from tests.support.lakes.toy_stages import SeedStage

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import s3fs
 
-from parrot_core.execution.runner import begin_run
+from parrot_core.execution.runs import begin_run
 from parrot_core.lake.requests import bill
 from parrot_core.lake.storage import Storage
 from tests.support.lakes.recipes import minimal_recipe

@@ -24,7 +24,9 @@ from run_parrot import OpeningsStage, drive, synthesis
 from parrot_core.engines.limits.limits import Budget
 from parrot_core.engines.request import sampling_seed
 from parrot_core.engines.vllm.server import cpu_environment, is_cpu_build
-from parrot_core.execution.runner import begin_run, open_stage, unfinished
+from parrot_core.execution.plans import unfinished
+from parrot_core.execution.runs import begin_run
+from parrot_core.execution.stage_worker import open_stage
 from parrot_core.lake.run import Run
 from parrot_core.models.references import outside_model
 from parrot_core.stages.synthesis.stage import SynthesizeStage

@@ -2,16 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any
 
 from prefect import flow
 from prefect.artifacts import create_markdown_artifact
 from prefect.runtime import flow_run
-from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.regenerate import write_report
 from flows.server_outage import tried
-from flows.stages import STAGE_FLOWS
+from flows.stages import run_here
 from parrot_core.analysis.ablation.matrix import Matrix, check_matrix
 from parrot_core.analysis.ablation.plan import CellPlan, plan_ablation
 from parrot_core.analysis.ablation.table import (
@@ -25,7 +24,7 @@ from parrot_core.analysis.likelihood.preference_accuracy import (
     measure_accuracy,
 )
 from parrot_core.errors import ParrotError
-from parrot_core.execution.runner import begin_run, is_published, open_run
+from parrot_core.execution.runs import begin_run, is_published, open_run
 from parrot_core.lake.lake import Lake
 from parrot_core.recipe import Recipe
 from parrot_core.stages.registry import STAGES
@@ -126,11 +125,10 @@ def ablate_cell(recipe: Recipe, run: str, stages: list[str]) -> None:
         stages: what it makes itself; anything else is not needed, or pinned.
     """
     begun = begin_run(recipe, run, stages=stages)
-    shards_at_once: ThreadPoolTaskRunner[Any] = ThreadPoolTaskRunner(recipe.shards_at_once)
     try:
-        for stage, make in zip(STAGES, STAGE_FLOWS, strict=True):
+        for stage in STAGES:
             if begun.makes(stage.name) and not is_published(begun, stage):
-                make.with_options(task_runner=cast(Any, shards_at_once))(recipe, run, None)
+                run_here(begun, stage)
     finally:
         write_report(begun)
 

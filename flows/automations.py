@@ -174,7 +174,7 @@ def _again(regenerate: UUID) -> Automation:
 
 def _go_on(regenerate: UUID) -> RunDeployment:
     """The run again, under its name and with what it was asked for."""
-    asked = {name: _as_asked(name) for name in ("recipe", "until", "on_pools")}
+    asked = {name: _as_asked(name) for name in ("recipe", "until", "only", "on_pools")}
     run = {"__prefect_kind": "jinja", "template": "{{ flow_run.name }}"}
     return RunDeployment(
         source="selected", deployment_id=regenerate, parameters={**asked, "run": run}

@@ -13,7 +13,7 @@ from uuid import UUID
 import yaml
 
 from parrot_core.errors import ParrotError, UserError
-from parrot_core.execution.runner import work_folder
+from parrot_core.execution.runs import work_folder
 from parrot_core.lake.lake import Lake
 from parrot_core.lake.run import Run
 from parrot_core.recipe import Recipe, VllmEngine

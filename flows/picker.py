@@ -7,7 +7,7 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import DeploymentUpdate
 from prefect.exceptions import ObjectNotFound
 
-from parrot_core.execution.runner import is_published, open_run
+from parrot_core.execution.runs import is_published, open_run
 from parrot_core.lake.lake import Lake
 from parrot_core.lake.run_records import newest_runs
 from parrot_core.stages.registry import STAGES

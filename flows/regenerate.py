@@ -1,41 +1,56 @@
 """The whole factory as one flow, and the flow that finishes a run in which shards failed."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any, cast
+from typing import Annotated, Any
 
 from opentelemetry import trace
 from prefect import flow
 from prefect.artifacts import create_markdown_artifact
-from prefect.client.schemas.objects import FlowRun
+from prefect.client.schemas.objects import State
 from prefect.context import FlowRunContext
-from prefect.deployments import run_deployment
+from prefect.exceptions import TerminationSignal
 from prefect.runtime import flow_run
-from prefect.task_runners import ThreadPoolTaskRunner
+from prefect.states import Cancelled
 from prefect.telemetry.run_telemetry import LABELS_TRACEPARENT_KEY, RunTelemetry
+from pydantic import WithJsonSchema
 
 from flows.announce import BUDGET, PARTIAL, emit, resource_of
 from flows.picker import refresh
+from flows.pools import run_on_pool
 from flows.server_outage import tried
-from flows.stages import STAGE_FLOWS
+from flows.stages import run_here
+from flows.stopping import stopping_on_signals
 from parrot_core.analysis.results.findings import gather
 from parrot_core.engines.types import BudgetReached
-from parrot_core.errors import ParrotError, PartiallyFailed
-from parrot_core.execution.attempts import pardon_all
-from parrot_core.execution.runner import ask_for, begin_run, checked_name, is_published, open_run
+from parrot_core.errors import PartiallyFailed, RunStopped
+from parrot_core.execution.runs import (
+    ask_for,
+    begin_run,
+    checked_name,
+    is_published,
+    open_run,
+    release_quarantine,
+)
+from parrot_core.execution.selection import check_selection, run_to_be, selected
 from parrot_core.lake.lake import Lake
+from parrot_core.lake.requested_stages import RequestedStages
 from parrot_core.lake.run import Run
 from parrot_core.lake.run_records import report_file
+from parrot_core.lake.stops import Stops
 from parrot_core.recipe import Recipe
 from parrot_core.report.html_report import render_report
 from parrot_core.report.markdown_report import render_markdown
 from parrot_core.stages.base import Stage
-from parrot_core.stages.registry import STAGE_SPECS, STAGES, stages_until
+from parrot_core.stages.registry import STAGE_SPECS, STAGES
 from parrot_core.telemetry.execution_context import in_context
+from parrot_core.telemetry.stop_request import stop_request
 from parrot_core.telemetry.tracing import span, start_tracing
 
-
-class StageFailed(ParrotError):
-    """A stage that ran elsewhere did not complete."""
+StageName = Annotated[
+    str, WithJsonSchema({"type": "string", "enum": [stage.name for stage in STAGES]})
+]
+"""A stage, which Prefect's forms offer as a choice."""
 
 
 def dated(run: str, scheduled: datetime) -> str:
@@ -58,10 +73,11 @@ def _flow_run_name() -> str:
 def regenerate(
     recipe: Recipe,
     run: str | None = None,
-    until: str | None = None,
+    until: StageName | None = None,
+    only: list[StageName] | None = None,
     shards: list[int] | None = None,
     on_pools: bool = False,
-) -> str:
+) -> str | State[Any]:
     """Make every version of a run that isn't there yet, from ShareGPT to an evaluated Parrot-Chat.
 
     Running it again does only what is missing.
@@ -70,8 +86,9 @@ def regenerate(
         recipe: everything the run can be told.
         run: name of the run and of its versions; the recipe's own name when left out. It may hold
             a date, as in ``nightly-%Y-%m-%d``: the day that the flow run was scheduled for.
-        until: last stage to run; all when left out.
-        shards: of that last stage only these; all that are missing when left out.
+        until: last stage to run; all of the recipe's when left out.
+        only: the stages to run; all of the recipe's when left out.
+        shards: of the last stage only these; all that are missing when left out.
         on_pools: run each stage as its deployment, on the work pool that has what it needs.
 
     Returns:
@@ -79,39 +96,48 @@ def regenerate(
     """
     if run is not None:
         run = dated(run, flow_run.scheduled_start_time or datetime.now(UTC))
-    wanted = stages_until(until)
+    wanted = selected(run_to_be(recipe, run), only or (), last=until)
+    check_selection(run_to_be(recipe, run), wanted)
     begun = begin_run(recipe, run)
-    ask_for(begun, wanted if until else None)
+    if shards is None:
+        ask_for(begun, None if len(wanted) == len(STAGES) else wanted)
     start_tracing(recipe.traces)
     _refresh_picker(begun)
-    try:
-        with in_context(begun.name), span(f"run {begun.name}"):
-            _hand_on_span()
-            _make_missing(begun, until, shards, on_pools)
-    except (BudgetReached, PartiallyFailed) as error:
-        event = BUDGET if isinstance(error, BudgetReached) else PARTIAL
-        emit(event, resource_of(begun.name, detail=str(error)))
-        raise
-    finally:
-        report = write_report(begun)
-        _refresh_picker(begun)
-    return report
+    stops = Stops(begun.lake.storage, begun.name)
+    stops.clear()
+    with stopping_on_signals():
+        try:
+            with in_context(begun.name), span(f"run {begun.name}"):
+                _hand_on_span()
+                _make_missing(begun, wanted, shards, on_pools)
+        except RunStopped as stopped:
+            stops.record(str(stopped))
+            return Cancelled(message=str(stopped))
+        except (TerminationSignal, KeyboardInterrupt):
+            stops.record("cancelled in Prefect")
+            raise
+        except (BudgetReached, PartiallyFailed) as error:
+            event = BUDGET if isinstance(error, BudgetReached) else PARTIAL
+            emit(event, resource_of(begun.name, detail=str(error)))
+            write_report(begun)
+            raise
+        except Exception:
+            write_report(begun)
+            raise
+        finally:
+            if not stop_request().asked:
+                _refresh_picker(begun)
+    return write_report(begun)
 
 
-def _make_missing(run: Run, until: str | None, shards: list[int] | None, on_pools: bool) -> None:
+def _make_missing(
+    run: Run, wanted: Sequence[Stage], shards: list[int] | None, on_pools: bool
+) -> None:
     """See :func:`regenerate`."""
-    recipe = run.recipe
-    shards_at_once: ThreadPoolTaskRunner[Any] = ThreadPoolTaskRunner(recipe.shards_at_once)
-    for stage, make in zip(STAGES, STAGE_FLOWS, strict=True):
+    for stage in wanted:
         if run.makes(stage.name) and not is_published(run, stage):
-            only = shards if stage.name == until else None
-            if on_pools:
-                run_on_pool(run, stage, only)
-            else:
-                here = make.with_options(task_runner=cast(Any, shards_at_once))
-                here(recipe, run.name, only)
-        if stage.name == until:
-            break
+            only = shards if stage is wanted[-1] else None
+            (run_on_pool if on_pools else run_here)(run, stage, only)
 
 
 @flow(name="retry-failed", flow_run_name="retry-{run}")
@@ -120,23 +146,27 @@ def retry_failed(
     lake: str = ".parrot/lake",
     on_pools: bool = False,
     quarantined: bool = False,
-) -> str:
-    """Do what is missing in a run, with the recipe that it was begun with.
+    rest: bool = False,
+) -> State[Any]:
+    """Do what is missing of the stages that were asked for, with the recipe it was begun with.
 
     Args:
         run: name of the run.
         lake: where the run is: a path or URL.
         on_pools: see ``regenerate``.
         quarantined: try shards again, too, that are in quarantine after too many failures.
+        rest: go on with the stages that nobody has asked for yet, too.
 
     Returns:
         Where the report is.
     """
     begun = open_run(Lake(lake), run)
     if quarantined:
-        pardon_all(begun, STAGES)
+        release_quarantine(begun, STAGES)
     recipe = begun.recipe.model_copy(update={"lake": lake})
-    return regenerate(recipe, run, on_pools=on_pools)
+    asked = None if rest else RequestedStages(begun.lake.storage, run).read()
+    only = list(asked) if asked else None
+    return regenerate(recipe, run, only=only, on_pools=on_pools, return_state=True)
 
 
 def _refresh_picker(run: Run) -> None:
@@ -154,32 +184,6 @@ def _hand_on_span() -> None:
     told = RunTelemetry.traceparent_from_span(ours)
     if told and context is not None and context.flow_run is not None:
         context.flow_run.labels[LABELS_TRACEPARENT_KEY] = told
-
-
-def run_on_pool(run: Run, stage: Stage, only: list[int] | None) -> None:
-    """Run one stage as its deployment and wait for it.
-
-    Raises:
-        StageFailed: it did not complete; what it finished is kept.
-    """
-    done = cast(
-        FlowRun,
-        run_deployment(
-            f"{stage.name}/{stage.name}",
-            parameters={
-                "recipe": run.recipe.model_dump(mode="json"),
-                "run": run.name,
-                "shards": only,
-            },
-            flow_run_name=f"{run.name}-{stage.name}",
-            tags=["parrot"],
-            # A request is sent again when its answer is lost: it makes one flow run all the same.
-            idempotency_key=f"{flow_run.id}-{flow_run.run_count}-{stage.name}",
-        ),
-    )
-    if done.state is None or not done.state.is_completed():
-        how = f"{done.state.name}: {done.state.message}" if done.state else "without a state"
-        raise StageFailed(f"stage '{stage.name}' of run '{run.name}' ended as {how}")
 
 
 def write_report(run: Run) -> str:

@@ -1,6 +1,7 @@
-"""One flow a stage: plan, map ``process_shard`` over the shards, publish."""
+"""One flow a stage: a worker that pulls shards until the stage is done, and publishes it."""
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, cast
@@ -13,40 +14,42 @@ from prefect.artifacts import (
     create_table_artifact,
     update_progress_artifact,
 )
-from prefect.futures import PrefectFuture, wait
+from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
+from prefect.states import Cancelled
+from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.announce import StageAnnouncer
 from flows.logs import listen
 from flows.server_outage import tried
+from flows.stopping import look_for_cancellation, stopping_on_signals
 from parrot_core.engines.types import EngineDied
-from parrot_core.errors import StorageError
-from parrot_core.execution.attempts import quarantine_of
-from parrot_core.execution.runner import (
-    OpenStage,
-    begin_run,
-    budget_of,
-    is_pinned,
-    is_published,
-    open_stage,
-    unfinished,
-)
+from parrot_core.errors import RunStopped, StorageError
+from parrot_core.execution.attempt import failure_of
+from parrot_core.execution.plans import unfinished
+from parrot_core.execution.runs import begin_run, budget_of, is_pinned, is_published
+from parrot_core.execution.shard_queue import Pulled
+from parrot_core.execution.stage_worker import Handle, OpenStage, open_stage
+from parrot_core.lake.holder import this_process
 from parrot_core.lake.manifest import Manifest
 from parrot_core.lake.requests import counted
 from parrot_core.lake.run import Run
+from parrot_core.lake.run_records import StageRecords
 from parrot_core.monitor.reader import RunReader
 from parrot_core.monitor.state import StageSpec
 from parrot_core.recipe import Recipe
 from parrot_core.stages.base import Stage
-from parrot_core.stages.registry import stage_named
+from parrot_core.stages.registry import STAGES
 from parrot_core.stages.training.summary import training_summary
 from parrot_core.telemetry.execution_context import in_context
+from parrot_core.telemetry.stop_request import stop_request
 from parrot_core.telemetry.tracing import span, start_tracing
 from tasks.shards import ShardTicket, process_shard
 
-StageFlow = Flow[[Recipe, str | None, list[int] | None], None]
+StageFlow = Flow[[Recipe, str | None, list[int] | None], State[Any] | None]
 
 ARTIFACT_EVERY_S = 10.0  # an update costs the server 50 ms
+CANCEL_EVERY_S = 5.0
 
 
 def run_stage(run: Run, stage: Stage, only: Sequence[int] | None = None) -> None:
@@ -68,7 +71,7 @@ def run_stage(run: Run, stage: Stage, only: Sequence[int] | None = None) -> None
     listen()
     start_tracing(run.recipe.traces)
     with in_context(run.name, stage.name), span(f"stage {stage.name}") as made:
-        manifest = _make(run, stage, only)
+        manifest = _recording_failure(run, stage, partial(_make, run, stage, only))
         made.set_attribute("parrot.rows_in", manifest.accounting.rows_in)
         made.set_attribute("parrot.rows_out", manifest.accounting.rows_out)
         made.set_attribute("parrot.usd", manifest.usd)
@@ -80,6 +83,19 @@ def run_stage(run: Run, stage: Stage, only: Sequence[int] | None = None) -> None
         *(manifest.name, manifest.version, manifest.accounting.rows_in, manifest.accounting.unit),
         *(manifest.accounting.rows_out, manifest.accounting.rows_rejected),
     )
+
+
+def _recording_failure(run: Run, stage: Stage, make: Callable[[], Manifest]) -> Manifest:
+    """Whatever ends the stage leaves a trace in the lake, before it has a plan too."""
+    records = StageRecords(run.lake.storage, run.name, stage.name)
+    records.clear_failure()
+    try:
+        return make()
+    except RunStopped:
+        raise
+    except Exception as error:
+        records.record_failure(failure_of(error, this_process().worker))
+        raise
 
 
 def _make(run: Run, stage: Stage, only: Sequence[int] | None) -> Manifest:
@@ -102,38 +118,56 @@ def _work_through(run: Run, stage: Stage, only: Sequence[int] | None) -> Manifes
     logger = get_run_logger()
     with open_stage(run, stage, budget_of(run)) as opened:
         left = unfinished(run, opened.plan)
-        shards = [shard for shard in left if only is None or shard.index in only]
-        logger.info("%s: %d of %d shards to do", stage.name, len(shards), len(opened.plan.shards))
-        for index, record in sorted(quarantine_of(run, stage.name).held().items()):
+        logger.info("%s: %d of %d shards left", stage.name, len(left), len(opened.plan.shards))
+        quarantine = StageRecords(run.lake.storage, run.name, stage.name).quarantine
+        for index, record in sorted(quarantine.held().items()):
             logger.warning("%s: shard %d is skipped: %s", stage.name, index, record)
         work = process_shard.with_options(retries=run.recipe.shard_retries)
-        futures = [
-            work.submit(f"{stage.name}-{shard.index:05d}", ShardTicket(opened, shard))
-            for shard in shards
-        ]
-        _wait_showing_progress(opened, futures)
+
+        def submit(pulled: Pulled) -> Handle:
+            label = f"{stage.name}-{pulled.shard.index:05d}"
+            return work.submit(label, ShardTicket(opened, pulled))
+
+        opened.work_through(submit, only, _Watch(opened))
     return opened.publish()
 
 
-def _wait_showing_progress(opened: OpenStage, futures: list[PrefectFuture[dict[str, int]]]) -> None:
-    """Wait for all shards, whatever becomes of them, and keep a progress artifact moving.
+class _Watch:
+    """Keeps a progress artifact moving, sends events, and notices a cancelled flow run.
 
     Neither a lake nor a Prefect server that can't be reached for a look ends the work.
     """
-    run, stage = opened.run, opened.stage
-    reader = RunReader(run.lake, run.name, [StageSpec(stage.name, stage.output, stage.kind)])
-    artifact: UUID | None = None
-    watch = StageAnnouncer(run.name)
-    while wait(futures, timeout=ARTIFACT_EVERY_S).not_done:
+
+    def __init__(self, opened: OpenStage) -> None:
+        run, stage = opened.run, opened.stage
+        self._stage = stage.name
+        self._reader = RunReader(
+            run.lake, run.name, [StageSpec(stage.name, stage.output, stage.kind)]
+        )
+        self._announcer = StageAnnouncer(run.name)
+        self._artifact: UUID | None = None
+        self._next_s = time.monotonic() + ARTIFACT_EVERY_S
+        self._next_cancel_s = time.monotonic() + CANCEL_EVERY_S
+
+    def __call__(self) -> None:
+        """Look, if it is time to."""
+        now_s = time.monotonic()
+        if now_s >= self._next_cancel_s:
+            self._next_cancel_s = now_s + CANCEL_EVERY_S
+            look_for_cancellation()
+        if now_s < self._next_s:
+            return
+        self._next_s = now_s + ARTIFACT_EVERY_S
         now = datetime.now(UTC)
         try:
-            state = reader.read(now).stages[0]
+            state = self._reader.read(now).stages[0]
         except StorageError as error:
-            get_run_logger().warning("%s: progress can't be read now: %s", stage.name, error)
-            continue
-        watch.look(state, now)
-        show = partial(_show_progress, f"progress-{stage.name}", state.percent or 0.0, artifact)
-        artifact = tried(show, patient=False) or artifact
+            get_run_logger().warning("%s: progress can't be read now: %s", self._stage, error)
+            return
+        self._announcer.look(state, now)
+        key = f"progress-{self._stage}"
+        show = partial(_show_progress, key, state.percent or 0.0, self._artifact)
+        self._artifact = tried(show, patient=False) or self._artifact
 
 
 def _show_progress(key: str, percent: float, artifact: UUID | None) -> UUID:
@@ -167,8 +201,15 @@ def _training_artifact(manifest: Manifest) -> None:
 
 
 def _flow_of(stage: Stage) -> StageFlow:
-    def make(recipe: Recipe, run: str | None = None, shards: list[int] | None = None) -> None:
-        run_stage(begin_run(recipe, run, alone=stage.name), stage, shards)
+    def make(
+        recipe: Recipe, run: str | None = None, shards: list[int] | None = None
+    ) -> State[Any] | None:
+        with stopping_on_signals():
+            try:
+                run_stage(begin_run(recipe, run, alone=stage.name), stage, shards)
+            except RunStopped as stopped:
+                return Cancelled(message=str(stopped))
+        return None
 
     make.__doc__ = f"""Make {stage.output} from {", ".join(stage.inputs) or "the sources"}.
 
@@ -185,31 +226,23 @@ def _flow_of(stage: Stage) -> StageFlow:
     return flow(name=stage.name, flow_run_name=named)(make)
 
 
-ingest = _flow_of(stage_named("ingest"))
-assemble = _flow_of(stage_named("assemble"))
-train_ask = _flow_of(stage_named("train-ask"))
-seeds = _flow_of(stage_named("seeds"))
-synthesize = _flow_of(stage_named("synthesize"))
-filter_dialogues = _flow_of(stage_named("filter"))
-train_sft = _flow_of(stage_named("train-sft"))
-select = _flow_of(stage_named("select"))
-capo = _flow_of(stage_named("capo"))
-train_dpo = _flow_of(stage_named("train-dpo"))
-evaluate = _flow_of(stage_named("evaluate"))
-compare = _flow_of(stage_named("compare"))
+STAGE_FLOWS: Mapping[str, StageFlow] = {stage.name: _flow_of(stage) for stage in STAGES}
+"""The flow of each stage, by the stage's name."""
 
-STAGE_FLOWS: tuple[StageFlow, ...] = (
-    ingest,
-    assemble,
-    train_ask,
-    seeds,
-    synthesize,
-    filter_dialogues,
-    train_sft,
-    select,
-    capo,
-    train_dpo,
-    evaluate,
-    compare,
-)
-"""One a stage, in the order of ``parrot_core.stages.registry.STAGES``."""
+globals().update({name.replace("-", "_"): made for name, made in STAGE_FLOWS.items()})
+# A deployment's entrypoint is a name of this module: flows/stages.py:train_ask.
+
+
+def run_here(run: Run, stage: Stage, only: list[int] | None = None) -> None:
+    """Run a stage's flow in this process.
+
+    Raises:
+        RunStopped: this process is to stop, or the flow run was cancelled.
+    """
+    at_once: ThreadPoolTaskRunner[Any] = ThreadPoolTaskRunner(run.recipe.shards_at_once)
+    made = STAGE_FLOWS[stage.name].with_options(task_runner=cast(Any, at_once))
+    state = made(run.recipe, run.name, only, return_state=True)
+    if state.is_cancelled():
+        stop_request().check()
+        raise RunStopped(str(state.message))
+    state.result()

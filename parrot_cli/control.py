@@ -49,7 +49,7 @@ def pause(
     reason: Annotated[str, typer.Option("--reason", help="Why, for whoever looks.")] = "",
 ) -> None:
     """Let a run begin no further shard and send no further request; what is out is kept."""
-    from parrot_core.execution.runner import open_run
+    from parrot_core.execution.runs import open_run
     from parrot_core.lake.lake import Lake
     from parrot_core.lake.pauses import Pauses
 
@@ -61,7 +61,7 @@ def pause(
 
 def resume(name: RunName, lake: LakeHere = DEFAULT_LAKE) -> None:
     """Let a paused run go on: its workers see it within seconds."""
-    from parrot_core.execution.runner import open_run
+    from parrot_core.execution.runs import open_run
     from parrot_core.lake.lake import Lake
     from parrot_core.lake.pauses import Pauses
 

@@ -9,17 +9,29 @@ from rich.console import Console
 from flows import logs
 from flows.server_outage import PATIENCE
 from parrot_cli import prefect_server as server
+from parrot_cli.forecast_view import cost_of
+from parrot_core.analysis.forecast.basis import Basis
+from parrot_core.analysis.forecast.requests import forecast
 from parrot_core.engines.connection import api_key, check_reachable
 from parrot_core.engines.limits.prices import check_prices
-from parrot_core.errors import ParrotError, UserError
-from parrot_core.execution.runner import ask_for, begin_run, is_published
+from parrot_core.errors import ParrotError, RunStopped, UserError
+from parrot_core.execution.runs import ask_for, begin_run, is_published
+from parrot_core.execution.selection import (
+    check_selection,
+    checked_stage,
+    run_to_be,
+    selected,
+)
 from parrot_core.lake.pauses import Pauses
 from parrot_core.lake.run import Run
 from parrot_core.lake.run_records import report_file
 from parrot_core.monitor.state import StageSpec
 from parrot_core.recipe import OpenAIEngine, Recipe
-from parrot_core.stages.registry import STAGES, stages_until
+from parrot_core.stages.base import Stage
+from parrot_core.stages.registry import STAGES
+from parrot_core.telemetry.stop_request import stop_request
 from parrot_core.telemetry.tracing import start_tracing
+from parrot_core.text.wording import count, plural, short_count
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,18 +42,28 @@ class Finished:
     report: str
 
 
+@dataclass(frozen=True, slots=True)
+class StageChoice:
+    """What the command line says of the stages that are wanted."""
+
+    only: tuple[str, ...] = ()
+    first: str | None = None
+    last: str | None = None
+    shards: tuple[int, ...] = ()
+    """Of the one stage of ``only``; all that are missing when empty."""
+
+
 def chosen_shards(chosen: Sequence[str]) -> tuple[str | None, tuple[int, ...]]:
     """The stage and the shards that ``STAGE:N`` or ``STAGE`` name; no shards are all of them.
 
     Raises:
         UserError: no such stage, not a number, or shards of more than one stage.
     """
-    stages = {stage.name for stage in STAGES}
     named = [each.partition(":") for each in chosen]
     for text, (stage, colon, number) in zip(chosen, named, strict=True):
-        if stage not in stages or (colon and not number.isdecimal()):
-            have = ", ".join(sorted(stages))
-            raise UserError(f"--shard {text}: expected STAGE or STAGE:NUMBER, a stage of {have}")
+        checked_stage(f"--shard {text}", stage)
+        if colon and not number.isdecimal():
+            raise UserError(f"--shard {text}: expected STAGE or STAGE:NUMBER")
     if len({stage for stage, _, _ in named}) > 1:
         raise UserError("--shard: shards of one stage at a time")
     if not named:
@@ -52,34 +74,57 @@ def chosen_shards(chosen: Sequence[str]) -> tuple[str | None, tuple[int, ...]]:
 def run_recipe(
     recipe: Recipe,
     name: str | None,
-    until: str | None,
+    choice: StageChoice,
     quiet: bool,
-    only: Sequence[int] = (),
 ) -> Finished:
-    """Run what is missing of a recipe, showing progress, and return when it is done.
+    """Run what is missing of the chosen stages, showing progress, and return when it is done.
 
-    With ``only``, of the stage ``until`` only these shards.
+    What will run, and what it will cost, is said before it does.
 
     Raises:
         UserError: something the caller must mend before any work is begun.
         ParrotError: the run failed; what is done is kept.
     """
-    wanted = stages_until(until)
     console = logs.for_people(quiet)
+    to_be = run_to_be(recipe, name)
+    wanted = selected(to_be, choice.only, choice.first, choice.last)
+    check_selection(to_be, wanted)
     run = begin_run(recipe, name)
     Pauses(run.lake.storage, run.name).refuse()
+    wanted = tuple(stage for stage in wanted if run.makes(stage.name))
     missing = [stage for stage in wanted if not is_published(run, stage)]
     if not missing:
-        ask_for(run, wanted if until else None)
+        if not choice.shards:
+            ask_for(run, None if len(wanted) == len(STAGES) else wanted)
+        all_of = "all" if len(wanted) == len(STAGES) else "what was asked for, all"
         console.print(
-            f"Run '{run.name}' is complete: all {len(wanted)} stages are published, nothing to do."
+            f"Run '{run.name}' is complete: {all_of} {plural(len(wanted), 'stage')}, "
+            "is published; nothing to do."
         )
         return Finished(run, run.lake.storage.show(report_file(run.name)))
     needed = {engine for stage in missing for engine in stage.engines(run)}
     check_apis(recipe, sorted(needed))
+    _announce(console, run, missing)
     use_prefect(console)
     start_tracing(recipe.traces)  # before the flow's own span
-    return Finished(run, _run_flow(run, until, quiet, only))
+    return Finished(run, _run_flow(run, wanted, choice.shards, quiet))
+
+
+def _announce(console: Console, run: Run, missing: Sequence[Stage]) -> None:
+    """Say what will run and what it will ask of engines; ``parrot plan`` says on what it rests."""
+    names = ", ".join(stage.name for stage in missing)
+    console.print(f"To do in run '{run.name}': {names}.", markup=False, soft_wrap=True)
+    expected = forecast(run, Basis(), missing)
+    if not expected.loads:
+        return
+    tokens = sum(load.prompt_tokens + load.completion_tokens for load in expected.loads)
+    requests = sum(load.requests for load in expected.loads)
+    console.print(
+        f"About {count(requests)} requests, {short_count(tokens)} tokens, {cost_of(expected)} "
+        "(`parrot plan` says on what that rests).",
+        markup=False,
+        soft_wrap=True,
+    )
 
 
 def check_apis(recipe: Recipe, names: list[str]) -> None:
@@ -118,14 +163,22 @@ def use_prefect(console: Console) -> None:
     )
 
 
-def _run_flow(run: Run, until: str | None, quiet: bool, only: Sequence[int]) -> str:
+def _run_flow(run: Run, wanted: Sequence[Stage], shards: Sequence[int], quiet: bool) -> str:
     from flows.regenerate import regenerate  # Prefect reads its settings when it is imported
     from parrot_cli.run_view import LiveProgress
 
     specs = tuple(StageSpec(stage.name, stage.output, stage.kind) for stage in STAGES)
     with LiveProgress(run.lake, run.name, specs, quiet=quiet):
-        shards = list(only) or None
-        state = regenerate(run.recipe, run.name, until, shards, return_state=True)
+        state = regenerate(
+            run.recipe,
+            run.name,
+            only=[stage.name for stage in wanted],
+            shards=list(shards) or None,
+            return_state=True,
+        )
+    if state.is_cancelled():
+        stop_request().check()
+        raise RunStopped(str(state.message))
     result = state.result(raise_on_failure=False)
     if isinstance(result, str):
         return result

@@ -50,6 +50,17 @@ Overrides = Annotated[
     typer.Option("--set", metavar="KEY.PATH=VALUE", help="Override a value of the recipe."),
 ]
 
+OnlyStages = Annotated[
+    list[str] | None,
+    typer.Option("--only", metavar="STAGE", help="Only this stage; may be repeated."),
+]
+FromStage = Annotated[
+    str | None, typer.Option("--from", metavar="STAGE", help="No stage before this one.")
+]
+UntilStage = Annotated[
+    str | None, typer.Option("--until", metavar="STAGE", help="No stage after this one.")
+]
+
 
 @app.callback()
 def options(
@@ -74,31 +85,30 @@ def run(
     ] = None,
     lake: LakeUrl = None,
     overrides: Overrides = None,
-    until: Annotated[
-        str | None, typer.Option("--until", metavar="STAGE", help="Stop after this stage.")
-    ] = None,
-    from_stage: Annotated[
-        str | None,
-        typer.Option(
-            "--from", metavar="STAGE", help="Begin here; what is before comes from --with."
-        ),
-    ] = None,
+    only: OnlyStages = None,
+    from_stage: FromStage = None,
+    until: UntilStage = None,
     with_run: Annotated[
         str | None,
-        typer.Option("--with", metavar="RUN", help="Take what --from leaves out from this run."),
+        typer.Option(
+            "--with", metavar="RUN", help="Take what comes before the stages from this run."
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Run the whole factory; run it again to do only what is missing."""
-    from parrot_cli.launch import run_recipe
+    """Run the factory, or a part of it; run it again to do only what is missing."""
+    from parrot_cli.launch import StageChoice, run_recipe
     from parrot_core.execution.pinning import pinned_before
+    from parrot_core.execution.selection import run_to_be, selected
 
     loaded = _recipe(recipe, lake, overrides)
-    if (from_stage is None) != (with_run is None):
-        raise UserError("--from and --with belong together: --from STAGE --with RUN")
-    if from_stage is not None and with_run is not None:
-        loaded = pinned_before(loaded, from_stage, with_run)
-    finish = run_recipe(loaded, name, until, quiet=as_json)
+    choice = StageChoice(tuple(only or ()), from_stage, until)
+    if with_run is not None:
+        if from_stage is None and not only:
+            raise UserError("--with RUN needs --from STAGE or --only STAGE")
+        wanted = selected(run_to_be(loaded, name), choice.only, choice.first, choice.last)
+        loaded = pinned_before(loaded, wanted[0].name, with_run)
+    finish = run_recipe(loaded, name, choice, quiet=as_json)
     _finish(finish.run.lake, finish.run.name, finish.report, as_json)
 
 
@@ -116,21 +126,33 @@ def retry(
     quarantined: Annotated[
         bool, typer.Option("--quarantined", help="Try shards in quarantine again, too.")
     ] = False,
+    rest: Annotated[
+        bool,
+        typer.Option("--rest", help="Go on with the stages nobody has asked for yet, too."),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Run the failed and missing shards of a run, with the recipe it was begun with."""
-    from parrot_cli.launch import chosen_shards, run_recipe
-    from parrot_core.execution.attempts import pardon_all
-    from parrot_core.execution.runner import open_run
+    """Run the failed and missing shards of a run, with the recipe it was begun with.
+
+    Of the stages that were asked for: --until, --from and --only of `parrot run` still hold.
+    """
+    from parrot_cli.launch import StageChoice, chosen_shards, run_recipe
+    from parrot_core.execution.runs import open_run, release_quarantine
+    from parrot_core.lake.requested_stages import RequestedStages
     from parrot_core.stages.registry import STAGES
 
     begun = open_run(Lake(lake), name)
     recipe = overridden(begun.recipe, (*(overrides or ()), f"lake={json.dumps(lake)}"))
-    stage, only = chosen_shards(shards or [])
+    stage, indices = chosen_shards(shards or [])
+    asked = RequestedStages(begun.lake.storage, name).read() or begun.stages
+    choice = StageChoice(only=() if rest else tuple(asked or ()))
+    if stage is not None:
+        choice = StageChoice(only=(stage,), shards=indices)
     if quarantined:
-        for name_of, pardoned in pardon_all(begun, STAGES).items():
+        of_it = [each for each in STAGES if stage in (None, each.name)]
+        for name_of, pardoned in release_quarantine(begun, of_it, indices).items():
             err.print(f"{name_of}: out of quarantine: shards {', '.join(map(str, pardoned))}")
-    finish = run_recipe(recipe, name, stage, quiet=as_json, only=only)
+    finish = run_recipe(recipe, name, choice, quiet=as_json)
     _finish(finish.run.lake, name, finish.report, as_json)
 
 
@@ -142,6 +164,9 @@ def plan(
     ] = None,
     lake: LakeUrl = None,
     overrides: Overrides = None,
+    only: OnlyStages = None,
+    from_stage: FromStage = None,
+    until: UntilStage = None,
     sample: Annotated[
         int,
         typer.Option(
@@ -154,14 +179,12 @@ def plan(
     from parrot_cli.forecast_view import render_forecast
     from parrot_core.analysis.forecast.basis import Basis, measured
     from parrot_core.analysis.forecast.requests import forecast
-    from parrot_core.execution.runner import work_folder
-    from parrot_core.lake.run import Run
+    from parrot_core.execution.selection import check_selection, run_to_be, selected
 
-    loaded = _recipe(recipe, lake, overrides)
-    run_name = name or loaded.name
-    opened = Lake(loaded.lake)
-    planned = Run(run_name, loaded, opened, work_folder(opened, run_name))
-    found = forecast(planned, measured(planned, sample) if sample else Basis())
+    planned = run_to_be(_recipe(recipe, lake, overrides), name)
+    wanted = selected(planned, only or (), from_stage, until)
+    check_selection(planned, wanted)
+    found = forecast(planned, measured(planned, sample) if sample else Basis(), wanted)
     out.print_json(data=found.to_json()) if as_json else out.print(render_forecast(found))
 
 
@@ -259,6 +282,7 @@ def server_stop() -> None:
 # What a run needs comes first in the help.
 lake_cli.register(app)
 app.command("stats")(data_cli.stats)
+app.command("import")(data_cli.import_)
 app.command("export")(data_cli.export)
 control.register(app)
 operate.register(app)

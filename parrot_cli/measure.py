@@ -106,7 +106,7 @@ def ablate(
     from parrot_core.analysis.ablation.matrix import load_matrix
     from parrot_core.analysis.ablation.plan import plan_ablation
     from parrot_core.analysis.ablation.table import ablation_grid, notes
-    from parrot_core.execution.runner import open_run
+    from parrot_core.execution.runs import open_run
     from parrot_core.recipe import load_recipe
 
     loaded = load_matrix(matrix)
@@ -167,7 +167,7 @@ def show(grid: Grid) -> None:
 
 def _models(lake: Lake, what: str) -> list[tuple[str, str]]:
     """The models that an argument names: itself, or those of a run that are published."""
-    from parrot_core.execution.runner import open_run
+    from parrot_core.execution.runs import open_run
 
     name, at, version = what.partition("@")
     if at:

@@ -163,7 +163,7 @@ def requests(
     """Requests that a run's stages sent to S3, and what they cost at the given prices."""
     from rich.table import Table
 
-    from parrot_core.execution.runner import open_run
+    from parrot_core.execution.runs import open_run
     from parrot_core.lake.lake import Lake
     from parrot_core.lake.requests import bill, requests_of
 

@@ -47,7 +47,7 @@ def prove(
     from parrot_core.analysis.asker_proof.proof import prove as measured
     from parrot_core.analysis.asker_proof.tables import proof_grids
     from parrot_core.analysis.likelihood.preference_accuracy import accuracy_grids
-    from parrot_core.execution.runner import open_run
+    from parrot_core.execution.runs import open_run
 
     opened = Lake(lake)
     run = open_run(opened, name)

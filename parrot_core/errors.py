@@ -24,7 +24,11 @@ class RecipeError(UserError):
     def __init__(self, source: str, problems: Sequence[str]) -> None:
         self.source = source
         self.problems = tuple(problems)
-        super().__init__(f"{source}: " + "; ".join(self.problems))
+        if len(self.problems) == 1:
+            super().__init__(f"{source}: {self.problems[0]}")
+        else:
+            many = "".join(f"\n  {problem}" for problem in self.problems)
+            super().__init__(f"{source}: {len(self.problems)} things to mend:{many}")
 
 
 class RecipeChanged(UserError):
@@ -53,6 +57,14 @@ class MissingVersion(UserError):
         self.published = tuple(published)
         have = ", ".join(self.published) or "none"
         super().__init__(f"'{name}' has no published version '{version}' (published: {have})")
+
+
+class RunStopped(ParrotError):
+    """The run was asked to stop: by a signal, or cancelled. What is done is kept."""
+
+    def __init__(self, message: str, exit_code: int = 130) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
 
 
 class MissingRun(UserError):

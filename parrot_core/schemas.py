@@ -81,9 +81,10 @@ CONVERSATIONS = _schema(
 )
 SEEDS = _schema(
     "seeds",
-    2,
+    3,
     [
         ("query", pa.string()),
+        ("system", pa.string()),  # a system prompt of its own; null where there is none
         ("topic", pa.string()),  # its commonest words; null where the recipe asked for no topics
     ],
 )
@@ -91,12 +92,13 @@ SEEDS = _schema(
 _DIALOGUE: list[pa.Field | tuple[str, pa.DataType]] = [
     ("messages", MESSAGES),
     ("provenance", PROVENANCE),  # one entry a message
+    ("thinking", pa.list_(pa.string())),  # one entry a message: what its model thought before it
     ("n_turns", pa.int32()),
-    ("end_reason", pa.string()),  # why the session ended, see dialogue.EndReason
+    ("end_reason", pa.string()),  # why the session ended, see synthesis.converse.Dialogue
     ("topic", pa.string()),  # of its seed
 ]
-DIALOGUES = _schema("dialogues", 2, _DIALOGUE)
-PARROT = _schema("parrot", 2, _DIALOGUE)
+DIALOGUES = _schema("dialogues", 3, _DIALOGUE)
+PARROT = _schema("parrot", 3, _DIALOGUE)
 
 CONTEXT_QUERIES = _schema(
     "context-queries",
@@ -133,13 +135,14 @@ PREFERENCES = _schema(
 )
 JUDGMENTS = _schema(
     "judgments",
-    1,
+    2,
     [
         ("subject", pa.string()),
         ("category", pa.string()),
         ("turn", pa.int32()),
         ("query", pa.string()),
         ("answer", pa.string()),
+        ("truncated", pa.bool_()),  # whether the answer was cut at the limit of tokens
         ("score", pa.float64()),  # 1–10
         ("judge_text", pa.string()),
         ("judge_model", pa.string()),
@@ -218,6 +221,8 @@ REASONS: dict[str, str] = {
     "request_refused": "the provider refused the request for good",
     "provider_error": "the provider kept failing at this request and answered others",
     "empty_response": "the engine wrote nothing",
+    "truncated": "an answer or a query was cut at the limit of tokens",
+    "control_token": "a text holds a control token of a chat template",
     # filter
     "flagged": "a reviewer flagged the session",
     "malformed": "a query that isn't a user's text: control tokens, role labels, no letters",

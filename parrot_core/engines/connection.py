@@ -10,6 +10,7 @@ import os
 import threading
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, TypeVar
 
 import httpx
@@ -39,6 +40,7 @@ from parrot_core.lake.run import Run
 from parrot_core.lake.spending import Spending
 from parrot_core.lake.workers import Workers
 from parrot_core.recipe import Engine, Limits, OpenAIEngine, VllmEngine
+from parrot_core.telemetry.stop_request import stop_request
 from parrot_core.telemetry.traffic import Traffic
 
 T = TypeVar("T")
@@ -63,11 +65,14 @@ class Engines:
         self._may_buy = asyncio.Event()  # lives on the background loop
         self._may_buy.set()
         self._held = ""
+        self._out: set[Callable[[], object]] = set()  # ends what waits, if asked to stop
+        self._stop = stop_request()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(
             target=self._loop.run_forever, name="parrot-engines", daemon=True
         )
         self._thread.start()
+        self._stop.listen(self._send_no_more)
 
     def journaled(
         self,
@@ -88,8 +93,14 @@ class Engines:
         return JournaledModel(name, connected, self, journal, shard, self._seed, suspects, counted)
 
     async def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """Await a coroutine on the background loop, from any other loop."""
-        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self._loop))
+        """Await a coroutine on the background loop, from any other loop.
+
+        Raises:
+            RunStopped: this process is to stop.
+        """
+        answer = asyncio.run_coroutine_threadsafe(work, self._loop)
+        with self._ended_by_stop(answer.cancel):
+            return await asyncio.wrap_future(answer)
 
     async def buy(self, work: Coroutine[Any, Any, T], purchase: Purchase) -> T:
         """Like :meth:`run`, but a request that is out is waited for, even by a cancelled caller.
@@ -97,11 +108,32 @@ class Engines:
         Such a caller gets the answer all the same, and must keep it before it ends.
         """
         answer = asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self._loop))
+        leave = partial(self._loop.call_soon_threadsafe, purchase.leave)
+        with self._ended_by_stop(leave):
+            try:
+                return await asyncio.shield(answer)
+            except asyncio.CancelledError:
+                leave()
+                return await answer
+
+    @contextmanager
+    def _ended_by_stop(self, leave: Callable[[], object]) -> Iterator[None]:
+        """When the process is to stop, what waits inside is ended by ``leave``."""
+        self._stop.check()
+        self._out.add(leave)
+        if self._stop.asked:
+            leave()
         try:
-            return await asyncio.shield(answer)
+            yield
         except asyncio.CancelledError:
-            self._loop.call_soon_threadsafe(purchase.leave)
-            return await answer
+            self._stop.check()
+            raise
+        finally:
+            self._out.discard(leave)
+
+    def _send_no_more(self) -> None:
+        for leave in tuple(self._out):
+            leave()
 
     def tell(self, listener: Callable[[str], None], news: str) -> None:
         """Call a function on the background loop, soon."""
@@ -208,6 +240,7 @@ class Engines:
 
     def close(self) -> None:
         """Stop the background loop; whatever was in flight is dropped."""
+        self._stop.unlisten(self._send_no_more)
         if self._holding is not None:
             self._holding.stop()
         if self._sharing is not None:
@@ -217,6 +250,7 @@ class Engines:
                 asyncio.run_coroutine_threadsafe(each.batches.close(), self._loop).result()
         for client in self._clients:
             asyncio.run_coroutine_threadsafe(client.close(), self._loop).result()
+        asyncio.run_coroutine_threadsafe(_cancel_all(), self._loop).result()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
@@ -257,6 +291,14 @@ def _client(address: str, key: str, settings: Engine) -> openai.AsyncOpenAI:
         timeout=timeout_s,
         http_client=openai.DefaultAioHttpClient(limits=no_limit, timeout=timeout_s),
     )
+
+
+async def _cancel_all() -> None:
+    """Cancel what still runs on this loop: its callers would wait for ever."""
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)
 
 
 def addresses_of(settings: OpenAIEngine) -> tuple[str, ...]:

@@ -1,7 +1,8 @@
 """Regeneration from a stage on: what earlier stages made is taken from an earlier run."""
 
-from parrot_core.errors import MissingVersion, UserError
-from parrot_core.execution.runner import open_run
+from parrot_core.errors import MissingVersion
+from parrot_core.execution.runs import open_run
+from parrot_core.execution.selection import checked_stage
 from parrot_core.lake.lake import Lake
 from parrot_core.lake.pins import is_unneeded
 from parrot_core.recipe import Recipe
@@ -19,9 +20,8 @@ def pinned_before(recipe: Recipe, stage: str, run: str) -> Recipe:
         MissingRun: the lake has no such run.
         MissingVersion: the run hasn't published what an earlier stage makes.
     """
+    checked_stage("--from", stage)
     names = [each.name for each in STAGES]
-    if stage not in names:
-        raise UserError(f"--from: no stage '{stage}'; there are: {', '.join(names)}")
     earlier = open_run(Lake(recipe.lake), run)
     pins = dict(recipe.inputs)
     before = STAGES[: names.index(stage)]

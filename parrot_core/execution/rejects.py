@@ -66,7 +66,7 @@ def refuse_nothing(run: Run, manifest: Manifest) -> None:
 class RejectWatch:
     """Watches the rejects of a stage while one of its shards is in work."""
 
-    def __init__(self, run: Run, stage: Stage, records: StageRecords) -> None:
+    def __init__(self, run: Run, stage: Stage) -> None:
         """Read what finished shards rejected, if the recipe limits this stage at all."""
         self._run = run
         self._stage = stage
@@ -75,6 +75,7 @@ class RejectWatch:
         self._planned = 0
         if self._share is None:
             return
+        records = StageRecords(run.lake.storage, run.name, stage.name)
         shards = (records.read_plan() or {}).get("shards", ())
         self._planned = sum(piece["rows"] for shard in shards for piece in shard["inputs"])
         for receipt in records.receipts([shard["index"] for shard in shards]).values():

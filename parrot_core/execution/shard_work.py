@@ -24,17 +24,19 @@ from parrot_core.lake.lake import Lake, version_folder
 from parrot_core.lake.leases import Lease
 from parrot_core.lake.manifest import Accounting, EngineUsage, FileEntry, Receipt, Usage
 from parrot_core.lake.run import Run
-from parrot_core.lake.run_records import StageRecords, utc_now
+from parrot_core.lake.run_records import utc_now
+from parrot_core.lake.shard_records import ShardRecords
 from parrot_core.lake.shard_writer import ParquetFiles, upload_verified
 from parrot_core.schemas import DATASETS, REASONS, REJECTS
 from parrot_core.stages.base import Row, ShardPlan, Slice, Stage
-from parrot_core.telemetry.timeline import Point, Timeline
+from parrot_core.telemetry.stop_request import stop_request
+from parrot_core.telemetry.timeline import Curve, Point, Timeline
 from parrot_core.telemetry.traffic import Traffic, landed, sum_traffic, traffic_in
 
 logger = logging.getLogger(__name__)
 
 PROGRESS_EVERY_S = 2.0
-HEARTBEAT_EVERY_S = 15.0
+HEARTBEAT_EVERY_S = 5.0
 LOCAL_JOURNAL_DELAY_S = 0.05
 REMOTE_JOURNAL_DELAY_S = 1.0
 
@@ -47,7 +49,7 @@ class LakeShardWork:
         run: Run,
         stage: Stage,
         plan: ShardPlan,
-        state: StageRecords,
+        records: ShardRecords,
         lease: Lease,
         engines: Engines | None,
         suspects: frozenset[str] = frozenset(),
@@ -60,15 +62,16 @@ class LakeShardWork:
         self.run = run
         self.plan = plan
         self._stage = stage
-        self._state = state
+        self._records = records
         self._lease = lease
+        self._stop = stop_request()
         self._engines = engines
         self._suspects = suspects
         storage = run.lake.storage
         local = storage.local_root is not None
         self.journal = Journal(
             storage,
-            state.journal_folder(plan.index),
+            records.journal_folder,
             LOCAL_JOURNAL_DELAY_S if local else REMOTE_JOURNAL_DELAY_S,
             lease,
         )
@@ -81,14 +84,15 @@ class LakeShardWork:
         self._model_files: tuple[FileEntry, ...] = ()
         self._rows_in = 0
         self._rejected: Counter[str] = Counter()
-        self._reject_watch = RejectWatch(run, stage, state)
+        self._reject_watch = RejectWatch(run, stage)
         self._metrics: dict[str, Any] = {}
         self._warnings: list[str] = []
         self._traffic: defaultdict[str, Traffic] = defaultdict(Traffic)
-        self._before = _traffic_before(state, plan.index) if lease.epoch > 1 else {}
+        self._before = _traffic_before(records) if lease.epoch > 1 else {}
         self._timeline = Timeline()
         self._began = time.monotonic()
-        self._progress = _Progress(self._write_progress, lease, self._engines_say)
+        curve = Curve() if stage.kind == "model" else None
+        self._progress = _Progress(self._write_progress, lease, self._engines_say, curve)
 
     def __enter__(self) -> "LakeShardWork":
         self._progress.start()
@@ -108,7 +112,9 @@ class LakeShardWork:
 
     def rows(self, columns: Sequence[str] | None = None) -> Iterator[Row]:
         """See :class:`parrot_core.stages.base.ShardWork`."""
-        return rows_of(self.run.lake, self.plan.inputs, columns)
+        for row in rows_of(self.run.lake, self.plan.inputs, columns):
+            self._may_go_on()
+            yield row
 
     def expect(self, units: int) -> None:
         """See :class:`parrot_core.stages.base.ShardWork`."""
@@ -116,7 +122,7 @@ class LakeShardWork:
 
     def emit(self, row: Row) -> None:
         """See :class:`parrot_core.stages.base.ShardWork`."""
-        self._lease.still_ours()
+        self._may_go_on()
         self._out.append(row)
 
     def reject(
@@ -147,7 +153,7 @@ class LakeShardWork:
 
     def progress(self, done: int, total: int | None = None, **figures: float) -> None:
         """See :class:`parrot_core.stages.base.ShardWork`."""
-        self._lease.still_ours()
+        self._may_go_on()
         self._progress.update(done, total, figures)
 
     def metric(self, name: str, value: object) -> None:
@@ -169,8 +175,7 @@ class LakeShardWork:
 
     def checkpoints(self) -> Checkpoints:
         """See :class:`parrot_core.stages.base.ShardWork`."""
-        folder = self._state.checkpoint_folder(self.plan.index)
-        lease = self._lease
+        folder, lease = self._records.checkpoint_folder, self._lease
         return Checkpoints(self.run.lake.storage, folder, lease.attempt, lease.check)
 
     def receipt(self, started_at: str) -> Receipt:
@@ -198,6 +203,10 @@ class LakeShardWork:
             started_at=started_at,
             ended_at=utc_now(),
         )
+
+    def _may_go_on(self) -> None:
+        self._stop.check()
+        self._lease.still_ours()
 
     def _files(self, kind: str, stage: Stage) -> ParquetFiles:
         schema = REJECTS
@@ -234,13 +243,15 @@ class LakeShardWork:
                 done=snapshot["done"],
                 answers=sum(each.answers for each in counted),
                 refusals=sum(each.refusals for each in counted),
+                errors=sum(each.failed_as("5xx", "4xx", "invalid") for each in counted),
+                timeouts=sum(each.failed_as("timeout", "connection") for each in counted),
+                usd=sum(each.usd for each in used.values()),
                 latency_s=sum(each.latency_s for each in counted),
                 tokens=sum(each.prompt_tokens + each.completion_tokens for each in used.values()),
             )
         )
         self._lease.check()
-        self._state.write_progress(
-            self.plan.index,
+        self._records.write_progress(
             {
                 "state": "running",
                 "worker": self._lease.worker,
@@ -265,9 +276,9 @@ class LakeShardWork:
         return {**self._engines.waiting(), **self._engines.paused()} if self._engines else {}
 
 
-def _traffic_before(state: StageRecords, shard: int) -> dict[str, Traffic]:
+def _traffic_before(records: ShardRecords) -> dict[str, Traffic]:
     """What earlier attempts counted, so that a shard's counters never fall."""
-    return landed(traffic_in(state.progress(shard).get("traffic")))
+    return landed(traffic_in(records.progress().get("traffic")))
 
 
 def rows_of(
@@ -289,6 +300,7 @@ class _Progress:
         write: Callable[[dict[str, Any]], None],
         lease: Lease,
         news: Callable[[], dict[str, str]],
+        curve: Curve | None,
     ) -> None:
         self._write = write
         self._news = news
@@ -296,6 +308,7 @@ class _Progress:
         self._tick_s = min(PROGRESS_EVERY_S, lease.renew_s)
         self._state: dict[str, Any] = {"started_at": utc_now(), "done": 0, "total": None}
         self._lock = threading.Lock()
+        self._curve = curve
         self._changed = True
         self._stop = threading.Event()
         self._thread = threading.Thread(
@@ -316,6 +329,8 @@ class _Progress:
         with self._lock:
             known = total if total is not None else self._state["total"]
             news: dict[str, Any] = {"done": done, "total": known, "figures": figures}
+            if figures and self._curve is not None:
+                self._curve.add(done, figures)
             if done > self._state["done"]:
                 news["advanced_at"] = utc_now()
             self._state = {**self._state, **news}
@@ -324,7 +339,8 @@ class _Progress:
     def _snapshot(self) -> dict[str, Any]:
         with self._lock:
             self._changed = False
-            return {**self._state, "updated_at": utc_now()}
+            curve = {} if self._curve is None else {"curve": self._curve.to_json()}
+            return {**self._state, **curve, "updated_at": utc_now()}
 
     def _loop(self) -> None:
         written = renewed = time.monotonic()

@@ -143,19 +143,19 @@ class BatchRecords:
         """Keys in a shard's journal; None for a shard that needs nothing from here."""
         if self._committed(shard):
             return None
-        top = self._state.claims(shard).top()
+        top = self._state.shard(shard).claims.top()
         if top is not None and not top.over and not top.holder.same_process(this_process()):
             return None
         return self._journaled(shard)
 
     def _committed(self, shard: int) -> bool:
-        if self._state.receipt(shard) is not None:
+        if self._state.shard(shard).receipt() is not None:
             return True
-        top = self._state.claims(shard).top()
+        top = self._state.shard(shard).claims.top()
         return top is not None and top.state == "committed"
 
     def _journaled(self, shard: int) -> frozenset[str]:
-        folder = self._state.journal_folder(shard)
+        folder = self._state.shard(shard).journal_folder
         return frozenset(entry.key for entry in read_entries(self._storage, folder))
 
     def _path(self, round: str, what: str) -> str:

@@ -219,7 +219,7 @@ class _Judge:
         key = (stage, shard)
         if key not in self._tops:
             records = StageRecords(self._lake.storage, self._name, stage)
-            self._tops[key] = records.claims(shard).top()
+            self._tops[key] = records.shard(shard).claims.top()
         return self._tops[key]
 
 

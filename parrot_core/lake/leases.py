@@ -187,24 +187,39 @@ class Lease:
         self._committed = True
 
 
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """A claim, and since when (by our own clock) it has not changed before our eyes."""
+
+    claim: Claim
+    since: float
+
+    def expired(self, now: float) -> bool:
+        """Whether its holder has been silent for its whole expiry time."""
+        return now - self.since >= self.claim.expiry_s
+
+
 def take(
     claims: Claims,
     attempt: str,
     holder: Holder,
     times: LeaseTimes,
+    seen: Watched | None = None,
+    *,
+    wait: bool = True,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Lease | Receipt:
     """Take the lease of the next epoch, or learn that the shard is committed.
 
     A lease that was released, or whose process has certainly ended, is taken over at once. Any
-    other is watched: it is taken over when it was not renewed for its whole expiry time.
+    other is watched: it is taken over when it was not renewed for its whole expiry time. ``seen``
+    is what a caller has watched of it already; without ``wait`` nothing more is watched.
 
     Raises:
         ShardHeld: the holder renewed its lease while we looked, or another was faster than we.
     """
-    watched: Claim | None = None
-    since = 0.0
+    watched, since = (seen.claim, seen.since) if seen is not None else (None, 0.0)
     while True:
         silent_s = clock() - since  # before we look: a pause of our own must not count as theirs
         top = claims.top() if watched is None else claims.since(watched)
@@ -223,9 +238,9 @@ def take(
                 return Lease(claims, claim, times.renew_s)
             watched = None  # a commit, or another who was faster: look again
             continue
-        if watched is None:
+        if watched is None and wait:
             watched, since = top, clock()
-        elif top != watched:
+        elif top != watched or not wait:
             raise ShardHeld(claims.place, top.holder.worker)
         sleep(times.poll_s)
 

@@ -30,13 +30,13 @@ class Quarantine:
     """The quarantine of one stage of one run: one small record a shard, in its folder."""
 
     def __init__(self, storage: Storage, run: str, stage: str) -> None:
-        """Nothing is read or written yet."""
         self._storage = storage
         self._folder = f"runs/{run}/{stage}/shards"
 
-    def held(self) -> dict[int, QuarantineRecord]:
-        """All shards in quarantine, from one listing."""
-        paths = [p for p in self._storage.list(self._folder) if p.endswith(f"/{FILE}")]
+    def held(self, files: Sequence[str] | None = None) -> dict[int, QuarantineRecord]:
+        """All shards in quarantine, from one listing: ``files``, or one of its own."""
+        listed = self._storage.list(self._folder) if files is None else files
+        paths = [path for path in listed if path.endswith(f"/{FILE}")]
         found = zip(paths, self._storage.read_jsons(paths), strict=True)
         records = {
             int(path.split("/")[-2]): QuarantineRecord.model_validate(data)

@@ -58,13 +58,13 @@ class Spending:
         """A journal goes only after the receipt has come: so it is read first."""
         if (stage, shard) in self._shards:
             return self._shards[stage, shard]
-        records = StageRecords(self._storage, self._run, stage)
+        records = StageRecords(self._storage, self._run, stage).shard(shard)
         try:
-            entries = read_entries(self._storage, records.journal_folder(shard))
+            entries = read_entries(self._storage, records.journal_folder)
             journaled = {entry.key: entry.usd for entry in entries}
         except FileNotFoundError:  # removed while we read: the receipt is there
             journaled = {}
-        receipt = records.receipt(shard)
+        receipt = records.receipt()
         if receipt is None:
             return sum(journaled.values())
         self._shards[stage, shard] = sum(used.usd for used in receipt.usage.values())

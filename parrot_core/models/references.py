@@ -57,7 +57,7 @@ def outside_models(recipe: Recipe) -> list[str]:
     """References of a recipe to models that no run makes, each once."""
     engines = [e.model for e in recipe.engines.values() if isinstance(e, VllmEngine)]
     references = [recipe.train_ask.base, recipe.train_sft.base, *engines]
-    return [ref for ref in dict.fromkeys(references) if not ref.startswith("lake:")]
+    return [ref for ref in dict.fromkeys(references) if ref and not ref.startswith("lake:")]
 
 
 def outside_model(ref: str, cache: Path | None = None) -> Path | str:

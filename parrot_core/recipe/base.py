@@ -9,17 +9,12 @@ OPERATIONAL: JsonDict = {"operational": True}
 SLUG = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
 Strategy = Literal["neglect", "hallucination", "misunderstanding"]
 STRATEGIES: tuple[Strategy, ...] = ("neglect", "hallucination", "misunderstanding")
-ModelRef = Annotated[
-    str,
-    Field(
-        min_length=1,
-        description=(
-            "A model: a Hugging Face id, a local folder, `lake:NAME` (this run's version) or "
-            "`lake:NAME@VERSION`, or `package://PACKAGE/FILE.gguf` (a GGUF file that an installed "
-            "Python package ships; converted once)."
-        ),
-    ),
-]
+MODEL_REF = (
+    "A model: a Hugging Face id, a local folder, `lake:NAME` (this run's version) or "
+    "`lake:NAME@VERSION`, or `package://PACKAGE/FILE.gguf` (a GGUF file that an installed "
+    "Python package ships; converted once)."
+)
+ModelRef = Annotated[str, Field(min_length=1, description=MODEL_REF)]
 
 
 class Model(BaseModel):

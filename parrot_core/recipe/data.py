@@ -109,8 +109,11 @@ class Ingest(Model):
     """
 
     sources: tuple[SourceEntry, ...] = Field(
-        min_length=1,
-        description="Where conversations come from: the `url` alone, or a mapping that says more.",
+        (),
+        description=(
+            "Where conversations come from: the `url` alone, or a mapping that says more. The "
+            "stage ingest needs one."
+        ),
     )
     limit: int | None = Field(
         None, ge=1, description="Read at most so many records of each file of a source."
@@ -224,7 +227,18 @@ class Seeds(Model):
 class Synthesize(Model):
     """The dialogue loop: answer, ask, answer … (paper §3.2)."""
 
-    asker: str = Field("asker", description="Engine that writes the user's turns (Parrot-Ask).")
+    asker: str = Field(
+        "asker",
+        description="Engine that writes the user's turns: Parrot-Ask, or any other model.",
+    )
+    role_play: bool = Field(
+        False,
+        description=(
+            "The asker is an instruct model that is told to play the user: it gets the "
+            "conversation as a transcript. Off, it gets the conversation itself, which a trained "
+            "asker's own template goes on with as the user."
+        ),
+    )
     answerer: str = Field("answerer", description="Engine that writes the assistant's turns.")
     max_turns: int = Field(10, ge=1, le=100, description="Turns a session (the paper: 10).")
     min_turns: int = Field(
@@ -232,6 +246,37 @@ class Synthesize(Model):
     )
     ask: Sampling = Field(Sampling(max_tokens=256), description="Sampling of queries.")
     answer: Sampling = Field(Sampling(max_tokens=1024), description="Sampling of responses.")
+    system: str | None = Field(
+        None,
+        min_length=1,
+        max_length=100_000,
+        description="System prompt of the answerer; the asker never sees it.",
+    )
+    system_column: str | None = Field(
+        None,
+        min_length=1,
+        description=(
+            "Column of the seeds that holds a system prompt of a session's own, e.g. system; "
+            "where it is empty, `system` holds."
+        ),
+    )
+    keep_system: bool = Field(
+        False,
+        description="Keep the system prompt in the data, as the first message of its dialogue.",
+    )
+    keep_truncated: bool = Field(
+        False,
+        description=(
+            "Keep an answer or a query that was cut at max_tokens; else it ends its session."
+        ),
+    )
+    control_tokens: Literal["defuse", "end"] = Field(
+        "defuse",
+        description=(
+            "A chat template's control token in an answer, such as <|im_end|>: defuse writes a "
+            "space into it, end ends the session before the answer. In a query it always does."
+        ),
+    )
     sessions_per_shard: int = Field(
         256, ge=1, le=100_000, description="Sessions a shard: the unit of retry."
     )

@@ -23,7 +23,11 @@ class Evaluate(Model):
         None, description="Only questions in this language (their field `language`, else en)."
     )
     subjects: dict[str, str] = Field(
-        description="What is compared: a name shown in the report, and the engine it runs on."
+        {},
+        description=(
+            "What is compared: a name shown in the report, and the engine it runs on. The stage "
+            "evaluate needs one."
+        ),
     )
     judge: str = Field("judge", description="Engine that scores the answers.")
     baseline: str | None = Field(

@@ -30,6 +30,9 @@ class CaPO(Model):
         STRATEGIES, description="Negatives to make (Table 6 compares them)."
     )
     sampling: Sampling = Field(Sampling(max_tokens=1024), description="Sampling of negatives.")
+    keep_truncated: bool = Field(
+        False, description="Make pairs of negatives that were cut at max_tokens, too."
+    )
     judge: str | None = Field(
         None,
         description=(

@@ -11,6 +11,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from parrot_core.recipe import OPERATIONAL, Recipe
+from parrot_core.recipe.loading import models_in
 
 HEADER = """# Recipe reference
 
@@ -32,15 +33,8 @@ def _models(model: type[BaseModel], seen: set[type[BaseModel]]) -> Iterator[type
     seen.add(model)
     yield model
     for info in model.model_fields.values():
-        for inner in _inner_models(info.annotation):
+        for inner in models_in(info.annotation):
             yield from _models(inner, seen)
-
-
-def _inner_models(annotation: Any) -> Iterator[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        yield annotation
-    for argument in get_args(annotation):
-        yield from _inner_models(argument)
 
 
 def _section(model: type[BaseModel]) -> str:

@@ -4,7 +4,14 @@ from typing import Literal
 
 from pydantic import Field
 
-from parrot_core.recipe.base import OPERATIONAL, STRATEGIES, Model, ModelRef, Strategy
+from parrot_core.recipe.base import (
+    MODEL_REF,
+    OPERATIONAL,
+    STRATEGIES,
+    Model,
+    ModelRef,
+    Strategy,
+)
 
 
 class Lora(Model):
@@ -29,6 +36,15 @@ class Devices(Model):
 class Training(Model):
     """What the three trainings share. Defaults are the paper's (§4.1.3)."""
 
+    template: str = Field(
+        "auto",
+        min_length=1,
+        description=(
+            "How turns are spelled. auto: by the tokenizer's own chat template, proved token by "
+            "token before anything is trained. A base model without one needs plain (headings and "
+            "the end-of-sequence token), chatml, llama3, or the path of a Jinja file."
+        ),
+    )
     max_length: int = Field(4096, ge=64, description="Tokens a sequence; longer ones are cut.")
     epochs: float = Field(3, gt=0, le=100, description="Passes over the data.")
     max_steps: int | None = Field(None, ge=1, description="Stop after so many optimiser steps.")
@@ -79,6 +95,14 @@ class Training(Model):
 class Supervised(Training):
     """What the two trainings on sessions share."""
 
+    long_sessions: Literal["windows", "cut"] = Field(
+        "windows",
+        description=(
+            "Sessions beyond max_length. windows: several sequences, each begins at a user turn, "
+            "every turn is learned once, with at least half of max_length for its history. cut: "
+            "the turns that fit from the start, the others are lost."
+        ),
+    )
     packing: bool = Field(
         False,
         description="Lay several sessions into one sequence, apart by their positions: no padding "
@@ -89,7 +113,7 @@ class Supervised(Training):
 class TrainAsk(Supervised):
     """Parrot-Ask: loss on the user's tokens only (paper §3.1)."""
 
-    base: ModelRef
+    base: ModelRef | None = Field(None, description=f"{MODEL_REF} The stage train-ask needs it.")
     learn_first_query: bool = Field(
         True, description="Whether the opening query counts towards the loss."
     )
@@ -103,7 +127,7 @@ class TrainAsk(Supervised):
 class TrainSft(Supervised):
     """Parrot-Chat SFT: loss on the assistant's tokens only (paper §3.2)."""
 
-    base: ModelRef
+    base: ModelRef | None = Field(None, description=f"{MODEL_REF} The stage train-sft needs it.")
     data: Literal["parrot", "conversations"] = Field(
         "parrot",
         description=(

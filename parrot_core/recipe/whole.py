@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterator
 from typing import Annotated, Any
 
-from pydantic import BaseModel, Field, model_validator
+from pydantic import BaseModel, Field
 
 from parrot_core.recipe.base import OPERATIONAL, SLUG, Model
 from parrot_core.recipe.data import Filter, Ingest, Seeds, Synthesize
@@ -61,6 +61,14 @@ class Recipe(Model):
     shards_at_once: int = Field(
         4, ge=1, le=256, json_schema_extra=OPERATIONAL, description="Shards in work at once."
     )
+    workers: int | dict[str, int] = Field(
+        1,
+        json_schema_extra=OPERATIONAL,
+        description=(
+            "Workers of each stage on Prefect's pools or on Ray, or of the stages named: "
+            "`{synthesize: 8}`. Each is a process of its own that pulls shards."
+        ),
+    )
     shard_retries: int = Field(
         1,
         ge=0,
@@ -101,36 +109,29 @@ class Recipe(Model):
             "{parrot-ask: 2026-11-15}. Stages that would make them are skipped."
         ),
     )
-    engines: dict[str, Engine] = Field(description="Engines by the name the stages use.")
-    ingest: Ingest
-    train_ask: TrainAsk
+    stages: tuple[str, ...] | None = Field(
+        None,
+        json_schema_extra=OPERATIONAL,
+        description=(
+            "The stages that a run makes unless it is told others; null makes all. Sections that "
+            "none of them reads may be left out."
+        ),
+    )
+    engines: dict[str, Engine] = Field({}, description="Engines by the name the stages use.")
+    ingest: Ingest = Ingest()
+    train_ask: TrainAsk = TrainAsk()
     seeds: Seeds = Seeds()
     synthesize: Synthesize = Synthesize()
     filter: Filter = Filter()
-    train_sft: TrainSft
+    train_sft: TrainSft = TrainSft()
     select: Select = Select()
     capo: CaPO = CaPO()
     train_dpo: TrainDpo = TrainDpo()
-    evaluate: Evaluate
+    evaluate: Evaluate = Evaluate()
 
-    @model_validator(mode="after")
-    def _engines_exist(self) -> "Recipe":
-        used = {
-            "synthesize.asker": self.synthesize.asker,
-            "synthesize.answerer": self.synthesize.answerer,
-            "capo.writer": self.capo.writer,
-            "evaluate.judge": self.evaluate.judge,
-            **{f"evaluate.subjects.{k}": v for k, v in self.evaluate.subjects.items()},
-        }
-        if self.select.judge is not None:
-            used["select.judge"] = self.select.judge
-        if self.capo.judge is not None:
-            used["capo.judge"] = self.capo.judge
-        for place, engine in used.items():
-            if engine not in self.engines:
-                have = ", ".join(sorted(self.engines)) or "none"
-                raise ValueError(f"{place} names engine '{engine}', but engines has: {have}")
-        return self
+    def workers_of(self, stage: str) -> int:
+        """How many workers a stage has."""
+        return self.workers if isinstance(self.workers, int) else self.workers.get(stage, 1)
 
     def canonical(self) -> dict[str, Any]:
         """The values that decide what a run produces: all but the operational ones."""

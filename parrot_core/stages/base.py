@@ -1,7 +1,7 @@
 """A stage turns published versions into one new version, shard by shard.
 
 A stage says how its work divides into shards and what happens to one shard. Planning, resuming,
-retrying, progress, accounting and publication are written once, in ``execution.runner``.
+retrying, progress, accounting and publication are written once, in ``execution``.
 """
 
 from abc import ABC, abstractmethod
@@ -14,6 +14,7 @@ from parrot_core.engines.types import ChatModel
 from parrot_core.lake.checkpoints import Checkpoints
 from parrot_core.lake.manifest import Receipt
 from parrot_core.lake.run import Run
+from parrot_core.recipe import Recipe
 
 Row = dict[str, Any]
 """One row of a dataset, as ``schemas`` lays it out."""
@@ -120,6 +121,10 @@ class Stage(ABC):
     unit: ClassVar[str] = "session"
     """What is counted: rows in = rows out + rejects holds in these units."""
 
+    def lacks(self, recipe: Recipe) -> str:
+        """The setting without which it can't run and which a recipe leaves out; mostly empty."""
+        return ""
+
     @abstractmethod
     def plan(self, run: Run) -> Sequence[ShardPlan]:
         """Divide the work into shards. Deterministic in the run's recipe and inputs."""
@@ -139,6 +144,10 @@ class Stage(ABC):
     def summarise(self, run: Run, receipts: Sequence[Receipt]) -> dict[str, Any] | None:
         """Metrics of the whole version; None sums what the shards reported."""
         return None
+
+    def warnings(self, run: Run, receipts: Sequence[Receipt]) -> Sequence[str]:
+        """What the reader of the whole version should know, beside what the shards warned of."""
+        return ()
 
     @abstractmethod
     def process(self, work: ShardWork) -> None:

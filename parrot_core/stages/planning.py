@@ -1,9 +1,18 @@
-"""How stages cut a published version into shards."""
+"""What stages share when they plan: shards of a published version, the models they read."""
 
 from collections.abc import Sequence
 
 from parrot_core.lake.run import Run
+from parrot_core.recipe import VllmEngine
 from parrot_core.stages.base import ShardPlan, Slice
+
+
+def own_models(run: Run, engines: Sequence[str]) -> tuple[str, ...]:
+    """The models of this run's versions that engines serve, each once."""
+    settings = [run.recipe.engines[name] for name in engines if name in run.recipe.engines]
+    models = [engine.model for engine in settings if isinstance(engine, VllmEngine)]
+    own = [model.removeprefix("lake:") for model in models if model.startswith("lake:")]
+    return tuple(dict.fromkeys(name for name in own if "@" not in name))
 
 
 def shards_of(run: Run, dataset: str, rows_per_shard: int) -> Sequence[ShardPlan]:

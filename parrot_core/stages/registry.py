@@ -1,6 +1,5 @@
 """The stages of the factory, in the order of the paper."""
 
-from parrot_core.errors import UserError
 from parrot_core.monitor.state import StageSpec
 from parrot_core.stages.base import Stage
 from parrot_core.stages.capo.stage import CapoStage, SelectStage
@@ -35,17 +34,3 @@ STAGE_SPECS = tuple(StageSpec(stage.name, stage.output, stage.kind) for stage in
 def stage_named(name: str) -> Stage:
     """The stage of that name; KeyError if there is none."""
     return {stage.name: stage for stage in STAGES}[name]
-
-
-def stages_until(last: str | None) -> tuple[Stage, ...]:
-    """The stages up to ``last``, that one included; all without it.
-
-    Raises:
-        UserError: no such stage.
-    """
-    names = [stage.name for stage in STAGES]
-    if last is None:
-        return STAGES
-    if last not in names:
-        raise UserError(f"--until: no stage '{last}'; there are: {', '.join(names)}")
-    return STAGES[: names.index(last) + 1]

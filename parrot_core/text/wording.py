@@ -1,6 +1,8 @@
 """Figures in a reader's words: counts, durations, dollars; one way for page and terminal."""
 
+import difflib
 import math
+from collections.abc import Iterable
 
 
 def count(value: float | None) -> str:
@@ -49,6 +51,11 @@ def dollars(value: float) -> str:
     return f"${value:,.4f}" if value < 10 else f"${value:,.2f}"
 
 
+def money(value: float) -> str:
+    """``$9.64``: an estimate, to the cent."""
+    return f"${value:,.2f}"
+
+
 def figure(value: float | None) -> str:
     """A loss, a margin, a score: three decimals, fewer when large."""
     if value is None:
@@ -67,3 +74,9 @@ def rate(per_second: float | None, unit: str) -> str:
         if value >= 1 or span == "h":
             return f"{value:.1f}/{span}" if not unit else f"{value:.1f} {unit}s/{span}"
     return ""
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """``; did you mean 'synthesize'?`` where one of the known words is like it; else nothing."""
+    like = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
+    return f"; did you mean '{like[0]}'?" if like else ""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from parrot_core.execution.runner import begin_run
+from parrot_core.execution.runs import begin_run
 from parrot_core.lake.batch_records import BatchRecords
 from parrot_core.lake.run import Run
 from parrot_core.stages.synthesis.stage import SynthesizeStage

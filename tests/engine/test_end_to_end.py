@@ -234,7 +234,7 @@ def test_a_killed_run_is_finished_by_the_same_command(tmp_path: Path) -> None:
 
 def pin_an_asker(folder: Path) -> None:
     """Publish a model version for the run to take instead of training one."""
-    from parrot_core.execution.runner import begin_run
+    from parrot_core.execution.runs import begin_run
     from tests.support.lakes.recipes import minimal_recipe
     from tests.support.lakes.toy_stages import ToyModelStage, drive
 

@@ -11,7 +11,7 @@ from dashboard.server import site_of
 from dashboard.version_cache import VersionPart
 from parrot_core.browse.index import RowFilter
 from parrot_core.errors import PartiallyFailed
-from parrot_core.execution.runner import begin_run, open_run
+from parrot_core.execution.runs import begin_run, open_run
 from parrot_core.lake.storage import Storage
 from parrot_core.models.references import resolve_model
 from parrot_core.stages.synthesis.stage import SynthesizeStage

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from parrot_core.errors import CorruptFile
-from parrot_core.execution.runner import begin_run
+from parrot_core.execution.runs import begin_run
 from parrot_core.lake.checkpoints import Checkpoints
 from parrot_core.lake.lake import Lake
 from parrot_core.lake.shard_writer import upload_verified

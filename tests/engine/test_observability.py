@@ -92,7 +92,7 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Seen:
 def test_every_line_is_json_and_those_of_a_shard_name_it(seen: Seen) -> None:
     assert {each["level"] for each in seen.lines} >= {"INFO", "DEBUG"}
     assert any("Prefect UI" in each["message"] for each in seen.lines)
-    ended = [each for each in seen.lines if each["logger"] == "parrot_core.execution.runner"]
+    ended = [each for each in seen.lines if each["logger"] == "parrot_core.execution.attempt"]
     assert [(each["run"], each["stage"]) for each in ended] == [("seen", "synthesize")] * 2
     assert {each["shard"] for each in ended} == {0, 1}
     published = [each for each in seen.lines if each["message"].startswith("synthesize: 2 of 2")]
@@ -109,7 +109,7 @@ def test_lines_about_requests_name_their_session(seen: Seen) -> None:
 
 
 def test_what_parrot_core_logs_is_in_the_logs_of_its_task_run(seen: Seen) -> None:
-    ours = [each for each in seen.logs if each["name"] == "parrot_core.execution.runner"]
+    ours = [each for each in seen.logs if each["name"] == "parrot_core.execution.attempt"]
     told = {(seen.tasks[each["task_run_id"]], each["message"].split(":")[0]) for each in ours}
     assert told == {
         ("synthesize-00000", "shard 0 of synthesize"),
@@ -156,5 +156,5 @@ def test_prefects_own_spans_of_flow_and_task_runs_are_in_the_same_trace(seen: Se
 def test_a_line_of_a_shard_leads_to_its_span(seen: Seen) -> None:
     shards = [each for each in seen.collector.spans if "parrot.attempt" in each.attributes]
     by_id = {each.id: each.attributes["parrot.shard"] for each in shards}
-    ended = [each for each in seen.lines if each["logger"] == "parrot_core.execution.runner"]
+    ended = [each for each in seen.lines if each["logger"] == "parrot_core.execution.attempt"]
     assert [by_id[each["span_id"]] for each in ended] == [each["shard"] for each in ended]

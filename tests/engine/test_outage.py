@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from parrot_core.engines.limits.limits import Budget
-from parrot_core.execution.runner import begin_run
+from parrot_core.execution.runs import begin_run
 from parrot_core.lake.run_records import StageRecords
 from parrot_core.monitor.reader import read_run
 from parrot_core.monitor.state import StageSpec
@@ -54,4 +54,4 @@ def test_an_outage_is_seen_from_outside_and_costs_no_attempt(tmp_path: Path) -> 
         outage.clear()
         done.join(60)
     assert run.lake.published("dataset", "dialogues", "test")
-    assert StageRecords(run.lake.storage, "test", "synthesize").failures(0) == []
+    assert StageRecords(run.lake.storage, "test", "synthesize").shard(0).failures() == []

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from parrot_core.engines.limits.limits import Budget
-from parrot_core.execution.runner import begin_run, plan_stage
+from parrot_core.execution.plans import plan_stage
+from parrot_core.execution.runs import begin_run
 from parrot_core.lake.run import Run
 from parrot_core.stages.synthesis.stage import SynthesizeStage
 from tests.support.lakes.recipes import minimal_recipe
@@ -34,7 +35,8 @@ from concurrent.futures import ThreadPoolExecutor
 from parrot_core.stages.synthesis.stage import SynthesizeStage
 from parrot_core.engines.types import BudgetReached
 from parrot_core.lake.lake import Lake
-from parrot_core.execution.runner import budget_of, open_run, open_stage
+from parrot_core.execution.runs import budget_of, open_run
+from parrot_core.execution.stage_worker import open_stage
 
 number, workers, lake = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
 run, stage = open_run(Lake(lake), "test"), SynthesizeStage()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from parrot_core.errors import PartiallyFailed, StorageError
-from parrot_core.execution.runner import begin_run
+from parrot_core.execution.runs import begin_run
 from parrot_core.lake import gc
 from parrot_core.lake.lake import Lake
 from parrot_core.lake.requests import counted, requests_of

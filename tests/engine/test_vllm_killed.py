@@ -14,7 +14,7 @@ from prefect.testing.utilities import prefect_test_harness
 from flows.stages import synthesize
 from parrot_core.engines.vllm import fleet as vllm_fleet
 from parrot_core.engines.vllm.server import VllmServer
-from parrot_core.execution.runner import begin_run
+from parrot_core.execution.runs import begin_run
 from parrot_core.lake.run import Run
 from parrot_core.lake.run_records import StageRecords
 from tests.support.lakes.recipes import minimal_recipe
@@ -38,7 +38,7 @@ class Started:
 
 def journaled(run: Run, lake: Path) -> set[str]:
     state = StageRecords(run.lake.storage, run.name, "synthesize")
-    files = run.lake.storage.list(state.journal_folder(0))
+    files = run.lake.storage.list(state.shard(0).journal_folder)
     keys: set[str] = set()
     for file in files:
         keys |= set(pl.read_parquet(lake / file)["key"])

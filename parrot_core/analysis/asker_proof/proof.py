@@ -19,7 +19,7 @@ from parrot_core.analysis.asker_proof.measures import (
     refusals,
     told_apart,
 )
-from parrot_core.analysis.asker_proof.writing import STAGE, role_play, write_queries
+from parrot_core.analysis.asker_proof.writing import STAGE, write_queries
 from parrot_core.analysis.likelihood.held_out_pairs import ModelName, learned_by
 from parrot_core.analysis.likelihood.likelihoods import LikelihoodRequest, Scorer, Scores, scores_of
 from parrot_core.analysis.statistics.reading import HELDOUT, HUMAN, VersionSessions
@@ -30,6 +30,7 @@ from parrot_core.errors import UserError
 from parrot_core.lake.run import Run
 from parrot_core.models.references import resolve_model
 from parrot_core.recipe import VllmEngine
+from parrot_core.stages.synthesis.role_play import role_play
 from parrot_core.telemetry.progress import SILENT, ProgressReporter
 
 ASKER = "parrot-ask"
@@ -93,7 +94,9 @@ def prove(run: Run, settings: ProofSettings, reporter: ProgressReporter = SILENT
 
 def _contexts(run: Run, bounds: Bounds) -> tuple[Drawn, str]:
     model = ModelName(ASKER, run.version_of(ASKER))
-    version = run.lake.manifest("model", model.name, model.version).inputs[HUMAN]
+    version = run.lake.manifest("model", model.name, model.version).inputs.get(HUMAN)
+    if version is None:
+        raise UserError(f"{model.name}@{model.version} was not trained here: nothing was held out")
     folder = run.work_dir / STAGE
     folder.mkdir(parents=True, exist_ok=True)
     learned = learned_by(run.lake, model, folder).sessions

@@ -7,37 +7,18 @@ from parrot_core.analysis.asker_proof.contexts import HeldOutContext
 from parrot_core.engines.connection import open_engines
 from parrot_core.engines.in_flight import in_flight
 from parrot_core.engines.limits.budget import Budget
-from parrot_core.engines.types import ChatModel, Message, RowError
+from parrot_core.engines.types import ChatModel, RowError
 from parrot_core.lake.journal import Journal
 from parrot_core.lake.run import Run
-from parrot_core.lake.run_records import StageRecords
+from parrot_core.lake.shard_records import ShardRecords
 from parrot_core.recipe import Sampling
+from parrot_core.stages.synthesis.role_play import role_play
 from parrot_core.telemetry.progress import SILENT, ProgressReporter
 
 STAGE = "prove"
 """Where the journal lies in the run's records, so that the run's budget counts what it cost."""
 _JOURNAL_DELAY_S = 0.2
 _AT_ONCE = 16
-
-_SPEAKERS = {"system": "System", "user": "User", "assistant": "Assistant"}
-ROLE_PLAY = """\
-You are playing the role of a user who talks with an AI assistant. The conversation so far:
-
-{transcript}
-
-Write the next message that the user sends to the assistant. Write only that message, in the \
-user's own words and language, with no introduction and no answer to it."""
-"""What an instruct model is told, after the paper's comparison with a ChatGPT that plays the user.
-
-As one message with a transcript: with the roles swapped in the chat itself a small model takes
-the assistant's answer for a request.
-"""
-
-
-def role_play(history: Sequence[Message]) -> list[Message]:
-    """The conversation as an instruct model sees it that is told to play the user."""
-    said = (f"{_SPEAKERS[message['role']]}: {message['content']}" for message in history)
-    return [{"role": "user", "content": ROLE_PLAY.format(transcript="\n\n".join(said))}]
 
 
 def write_queries(
@@ -60,7 +41,7 @@ def write_queries(
         EngineError: an engine can't be reached, or the budget is reached.
     """
     with open_engines(run, [asker, instruct], Budget(run.recipe.budget_usd), STAGE) as engines:
-        folder = StageRecords(run.lake.storage, run.name, STAGE).journal_folder(0)
+        folder = ShardRecords(run.lake.storage, run.name, STAGE, 0).journal_folder
         journal = Journal(run.lake.storage, folder, _JOURNAL_DELAY_S)
         models = [engines.journaled(name, journal, 0) for name in (asker, instruct)]
         try:

@@ -5,7 +5,7 @@ session costs as its history grows: the prompt of turn *t* holds all that was sa
 """
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -14,9 +14,10 @@ from parrot_core.analysis.forecast.trainings import TrainingForecast, training_f
 from parrot_core.benchmarks.benchmark import selected_benchmark
 from parrot_core.engines.limits.budget import cost_usd
 from parrot_core.engines.limits.prices import price_of
-from parrot_core.execution.runner import is_pinned, is_published
+from parrot_core.execution.runs import is_pinned, is_published
 from parrot_core.lake.run import Run
 from parrot_core.recipe import OpenAIEngine, Price, Strategy
+from parrot_core.stages.base import Stage
 from parrot_core.stages.registry import STAGES
 
 MESSAGE_TOKENS = 6.0
@@ -116,8 +117,8 @@ class Forecast:
         return {**plain, "totals": totals, "unpriced": self.unpriced}
 
 
-def forecast(run: Run, basis: Basis) -> Forecast:
-    """What is left to do of a run, stage by stage.
+def forecast(run: Run, basis: Basis, wanted: Sequence[Stage] = STAGES) -> Forecast:
+    """What is left to do of the wanted stages of a run, one by one.
 
     Raises:
         SourceError: the benchmark's questions can't be read.
@@ -125,13 +126,13 @@ def forecast(run: Run, basis: Basis) -> Forecast:
     seeds = _seeds(run)
     counted = _Counts(run, basis, seeds)
     stages = []
-    for stage in STAGES:
+    for stage in wanted:
         if is_published(run, stage):
             state = "pinned" if is_pinned(run, stage) else "published"
             stages.append(StageForecast(stage.name, state, (), 0.0))
         else:
             stages.append(_stage(run, basis, stage.name, counted))
-    trainings = tuple(training_forecasts(run, basis))
+    trainings = tuple(training_forecasts(run, basis, {stage.name for stage in wanted}))
     return Forecast(run.name, tuple(stages), basis, seeds, run.recipe.budget_usd, trainings)
 
 

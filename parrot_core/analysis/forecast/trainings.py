@@ -4,7 +4,7 @@ The same arithmetic for all three: how many examples, how long, how many passes;
 of ``training/estimate``. Each figure that is assumed says so in the :class:`Basis`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from parrot_core.analysis.forecast.basis import Basis
@@ -41,16 +41,19 @@ class TrainingForecast:
     hours: float | None
 
 
-def training_forecasts(run: Run, basis: Basis) -> Iterator[TrainingForecast]:
-    """The trainings that the run has yet to do, in order."""
+def training_forecasts(
+    run: Run, basis: Basis, wanted: Collection[str]
+) -> Iterator[TrainingForecast]:
+    """The trainings among the wanted stages that the run has yet to do, in order."""
     recipe = run.recipe
-    parts: tuple[tuple[str, str, Training, str], ...] = (
+    parts: tuple[tuple[str, str, Training, str | None], ...] = (
         ("train-ask", "parrot-ask", recipe.train_ask, recipe.train_ask.base),
         ("train-sft", "parrot-sft", recipe.train_sft, recipe.train_sft.base),
         ("train-dpo", "parrot-chat", recipe.train_dpo, "lake:parrot-sft"),
     )
     for stage, output, settings, base in parts:
-        if not run.lake.published("model", output, run.version_of(output)):
+        to_do = not run.lake.published("model", output, run.version_of(output))
+        if base and stage in wanted and to_do:
             yield _forecast(run, basis, stage, settings, base)
 
 

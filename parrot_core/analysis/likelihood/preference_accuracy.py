@@ -20,7 +20,7 @@ from parrot_core.analysis.likelihood.held_out_pairs import (
 )
 from parrot_core.analysis.likelihood.likelihoods import LikelihoodRequest, Scorer, Scores, scores_of
 from parrot_core.errors import UserError
-from parrot_core.execution.runner import work_folder
+from parrot_core.execution.runs import work_folder
 from parrot_core.lake.lake import Lake
 from parrot_core.models.references import model_cache
 from parrot_core.stages.evaluation.summary import Judged, summarise

@@ -18,7 +18,7 @@ from parrot_core.errors import UserError
 from parrot_core.judging.depends import DependenceVerdict, judge_dependence
 from parrot_core.lake.journal import Journal
 from parrot_core.lake.run import Run
-from parrot_core.lake.run_records import StageRecords
+from parrot_core.lake.shard_records import ShardRecords
 from parrot_core.recipe import Sampling
 
 STAGE = "statistics"
@@ -76,7 +76,7 @@ def judged(run: Run, engine: str, sessions: SessionSet, limit: int, seed: int) -
     questions = draw_questions(sessions, limit, seed)
     select = run.recipe.select
     with open_engines(run, [engine], Budget(run.recipe.budget_usd), STAGE) as engines:
-        folder = StageRecords(run.lake.storage, run.name, STAGE).journal_folder(0)
+        folder = ShardRecords(run.lake.storage, run.name, STAGE, 0).journal_folder
         journal = Journal(run.lake.storage, folder, _JOURNAL_DELAY_S)
         try:
             model = engines.journaled(engine, journal, 0)

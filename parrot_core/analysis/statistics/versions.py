@@ -18,7 +18,7 @@ from parrot_core.analysis.statistics.reading import (
 )
 from parrot_core.analysis.statistics.values import Statistics
 from parrot_core.errors import StorageError, UserError
-from parrot_core.execution.runner import open_run, work_folder
+from parrot_core.execution.runs import open_run, work_folder
 from parrot_core.lake.kept_statistics import all_kept, keep, read_kept
 from parrot_core.lake.lake import Lake
 from parrot_core.lake.run import Run

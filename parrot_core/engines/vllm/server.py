@@ -3,6 +3,7 @@
 import importlib.metadata
 import importlib.util
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -10,10 +11,12 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from parrot_core.engines.types import EngineDied, RunError
 from parrot_core.recipe import VllmEngine
+from parrot_core.telemetry.stop_request import stop_request
 
 POLL_S = 0.5
 STOP_TIMEOUT_S = 20.0
@@ -111,11 +114,12 @@ class VllmServer:
     def wait_until_ready(
         self,
         clock: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], None] = time.sleep,
+        sleep: Callable[[float], None] | None = None,
     ) -> None:
         """Return when the server answers.
 
         Raises:
+            RunStopped: this process is to stop.
             RunError: it ended, or took longer than the recipe's ``start_timeout_s``.
         """
         deadline = clock() + self._settings.start_timeout_s
@@ -125,7 +129,7 @@ class VllmServer:
             if clock() > deadline:
                 waited = f"{self._settings.start_timeout_s:.0f} s (start_timeout_s)"
                 raise RunError(f"vLLM did not serve '{self.name}' in {waited}; log: {self.log}")
-            sleep(POLL_S)
+            (sleep or stop_request().wait)(POLL_S)
 
     def check_alive(self) -> None:
         """Raise EngineDied when the process has ended."""
@@ -142,11 +146,12 @@ class VllmServer:
         """End the process and everything it started."""
         assert self._process.stdin is not None
         self._process.stdin.close()  # the guard sees this and ends the group
-        try:
-            self._process.wait(STOP_TIMEOUT_S)
-        except subprocess.TimeoutExpired:
-            os.killpg(self._process.pid, 9)
-            self._process.wait()
+        if not stop_request().asked:  # no time to lose then
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(STOP_TIMEOUT_S)
+        with suppress(ProcessLookupError):  # a guard that was killed has ended nobody
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
 
     def _healthy(self) -> bool:
         try:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from parrot_core.engines.types import ChatModel, Completion, Message
+from parrot_core.judging.asking import complete_thinking
 from parrot_core.judging.prompts import PromptSet, prompts_for
 from parrot_core.recipe import Sampling, Strategy
 from parrot_core.stages.base import Row
@@ -78,7 +79,8 @@ async def neglect(
         EngineError: see :meth:`ChatModel.complete`.
     """
     prompts = prompts_for(query.language)
-    alone: list[Message] = [{"role": "user", "content": query.query}]
+    system = [message for message in query.history[:1] if message["role"] == "system"]
+    alone: list[Message] = [*system, {"role": "user", "content": query.query}]
     completion = await writer.complete(alone, sampling, sample=f"{query.id}/neglect/answer")
     return Negative(completion.text.strip(), None, None, prompts.prompt_set, completion)
 
@@ -158,7 +160,8 @@ async def _guess(
 ) -> str | None:
     short = _shortened(sampling, GUESS_TOKENS)
     for attempt in range(2):
-        completion = await writer.complete(
+        completion = await complete_thinking(
+            writer,
             prompts.guess.messages(query=query.query),
             short,
             sample=f"{query.id}/hallucination/guess/{attempt}",
@@ -178,7 +181,8 @@ async def _pick(
     prompts: PromptSet,
 ) -> str | None:
     numbered = "\n".join(f"{number}. {text}" for number, text in enumerate(passages, 1))
-    completion = await writer.complete(
+    completion = await complete_thinking(
+        writer,
         prompts.pick.messages(passages=numbered, query=query.query),
         _shortened(sampling, PICK_TOKENS),
         sample=f"{query.id}/misunderstanding/pick",

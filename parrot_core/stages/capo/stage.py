@@ -3,7 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from parrot_core.engines.in_flight import in_flight
@@ -16,6 +16,7 @@ from parrot_core.stages.base import Row, ShardPlan, ShardWork, Stage
 from parrot_core.stages.capo.gates import chosen_problem, negative_problem
 from parrot_core.stages.capo.negatives import NEGATIVES, ContextQuery, Negative
 from parrot_core.stages.capo.select import SelectStage
+from parrot_core.stages.fitness import fit_text, is_truncated, truncation_warnings
 from parrot_core.stages.planning import shards_of
 
 __all__ = ["CapoStage", "SelectStage"]
@@ -32,7 +33,7 @@ class CapoStage(Stage):
     the judge prefers the chosen answer over both orders together.
 
     Metrics: ``asked``, ``pairs``, ``yield`` (pairs of those asked), ``truncated`` (negatives that
-    reached the longest completion) and ``seeded_passages`` (misunderstandings whose passage the
+    were cut at the limit of tokens) and ``seeded_passages`` (misunderstandings whose passage the
     seed chose), each by strategy; ``rejected`` by strategy and reason.
     """
 
@@ -67,6 +68,13 @@ class CapoStage(Stage):
         for name, counts in pairing.counts.items():
             work.metric(name, dict(counts))
         work.metric("rejected", {name: dict(counts) for name, counts in pairing.rejected.items()})
+
+    def warnings(self, run: Run, receipts: Sequence[Receipt]) -> Sequence[str]:
+        """Too many negatives that were cut at the limit of tokens."""
+        cut = sum(sum(receipt.metrics.get("truncated", {}).values()) for receipt in receipts)
+        total = sum(receipt.accounting.rows_in for receipt in receipts)
+        sampling = {"capo.sampling": run.recipe.capo.sampling}
+        return truncation_warnings({"capo.sampling": cut}, sampling, total, self.unit)
 
     def summarise(self, run: Run, receipts: Sequence[Receipt]) -> dict[str, Any] | None:
         """Sum the shards' counts and add the yield."""
@@ -128,17 +136,14 @@ class _Pairing:
         """Emit the pair or reject it."""
         outcome = self._outcomes[query.id, strategy]
         self.counts["asked"][strategy] += 1
+        self.counts["truncated"][strategy] += _is_cut(outcome)
         pair_id = f"{query.id}:{strategy}"
         if isinstance(outcome, _Refusal):
             self.rejected[strategy][outcome.reason] += 1
             original = _original(query, strategy, outcome.negative)
             self._work.reject(pair_id, [query.id], outcome.reason, original, outcome.detail)
             return
-        completion = outcome.negative.completion
         self.counts["pairs"][strategy] += 1
-        self.counts["truncated"][strategy] += (
-            completion is not None and completion.finish_reason == "length"
-        )
         self.counts["seeded_passages"][strategy] += outcome.negative.evidence_by == "seed"
         self._work.emit(_row(pair_id, query, strategy, outcome))
 
@@ -151,6 +156,10 @@ class _Pairing:
         negative: Negative | None = None
         try:
             negative = await NEGATIVES[strategy](query, writer, self._settings.sampling, seed)
+            if negative.completion is not None:
+                keep = self._settings.keep_truncated
+                text = fit_text(negative.completion, keep_truncated=keep, empty="negative_empty")
+                negative = replace(negative, text=text)
             problem = negative_problem(negative.text, query.response)
             if problem:
                 return _Refusal(problem, "", negative)
@@ -178,6 +187,14 @@ class _Pairing:
         if comparison.winner != "first":
             return _Refusal("negative_as_good", said, negative)
         return _Pair(negative, comparison.texts)
+
+
+def _is_cut(outcome: _Pair | _Refusal) -> bool:
+    """Whether the negative reached the limit of tokens, be it kept or refused for it."""
+    if isinstance(outcome, _Refusal) and outcome.reason == "truncated":
+        return True
+    completion = outcome.negative.completion if outcome.negative else None
+    return completion is not None and is_truncated(completion)
 
 
 def _row(pair_id: str, query: ContextQuery, strategy: Strategy, pair: _Pair) -> Row:

@@ -1,5 +1,6 @@
 """The files in a zip or tar archive, one after the other, as they stream by."""
 
+import errno
 import io
 import lzma
 import tarfile
@@ -81,7 +82,9 @@ def zip_members(raw: IO[bytes], passed: Counter[str]) -> Iterator[Member]:
     """
     try:
         archive = zipfile.ZipFile(raw)
-    except _DAMAGE as error:
+    except (*_DAMAGE, NotImplementedError, ValueError, OSError) as error:
+        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
+            raise  # storage, not the file
         raise DamageError(f"a zip archive that is cut off or damaged ({error})") from None
     with archive:
         for info in archive.infolist()[:_MOST_MEMBERS]:
@@ -94,7 +97,7 @@ def zip_members(raw: IO[bytes], passed: Counter[str]) -> Iterator[Member]:
             else:
                 try:
                     stream = archive.open(info)
-                except (NotImplementedError, RuntimeError, OSError, *_DAMAGE) as error:
+                except (NotImplementedError, RuntimeError, ValueError, *_DAMAGE) as error:
                     yield Member(info.filename, None, f"it can't be unpacked ({error})")
                     continue
                 with stream:
@@ -118,7 +121,7 @@ def tar_members(chunks: Iterator[bytes], passed: Counter[str]) -> Iterator[Membe
                 elif (stream := archive.extractfile(info)) is not None:
                     name = info.name.removeprefix("./")
                     yield Member(name, as_stream(_read(stream)))
-    except _DAMAGE as error:
+    except (*_DAMAGE, ValueError) as error:
         raise DamageError(f"a tar archive that is cut off or damaged ({error})") from None
 
 
@@ -126,7 +129,7 @@ def _read(stream: IO[bytes]) -> Iterator[bytes]:
     try:
         while chunk := stream.read(1 << 20):
             yield chunk
-    except _DAMAGE as error:
+    except (*_DAMAGE, ValueError) as error:
         raise DamageError(f"cut off or damaged in its archive ({error})") from None
 
 

@@ -47,7 +47,7 @@ class OpenSource:
         self,
         url: str,
         container: Container,
-        layout: str | None = None,
+        layout: str | Layout | None = None,
         reading: Reading = USUAL,
         member: str = "",
     ) -> None:
@@ -120,13 +120,16 @@ class OpenSource:
         """A record's messages, or why they can't be read."""
         return self.layout.read(record, self.reading)
 
-    def _recognise(self, named: str | None) -> tuple[Iterator[object], Layout]:
+    def _recognise(self, named: str | Layout | None) -> tuple[Iterator[object], Layout]:
         stream = self._until_damage(self._container.records())
         peeked = list(islice(stream, _PEEKED_RECORDS))
         found = [record for record in peeked if not isinstance(record, BadRecord)]
         if self.warnings and not found:
             raise SourceError(f"{self.warnings[0]}; it holds no whole record")
-        layout = LAYOUTS[named] if named else most_likely(found)
+        if isinstance(named, Layout):
+            layout: Layout | None = named
+        else:
+            layout = LAYOUTS[named] if named else most_likely(found)
         if layout is None or (found and not any(map(layout.looks_like, found))):
             if not peeked:
                 return stream, LAYOUTS["sharegpt"]
@@ -158,11 +161,12 @@ def _unknown(found: Sequence[object], wanted: Layout | None) -> str:
         what, wanted = "lines that aren't JSON", wanted or LAYOUTS["openai_messages"]
     else:
         what = shape(found[0]) if isinstance(found[0], (dict, list)) else describe(found[0])
-    layout = wanted or nearest(found[0])
-    which = "expected records as" if wanted else "expected a known layout, the nearest being"
+    if wanted:
+        return f"found {what}, expected records as {wanted.expected} ({wanted.name})"
+    near = nearest(found[0])
     return (
-        f"found {what}, {which} {layout.expected} ({layout.name}); all are in docs/sources.md: "
-        f"{', '.join(LAYOUTS)}"
+        f"found {what}, expected a known layout, the nearest being {near.expected} ({near.name}); "
+        f"docs/sources.md has them all: {', '.join(LAYOUTS)}"
     )
 
 
@@ -175,7 +179,7 @@ class UnreadableMember:
 
 
 def open_source(
-    url: str, layout: str | None = None, reading: Reading = USUAL, *, member: str = ""
+    url: str, layout: str | Layout | None = None, reading: Reading = USUAL, *, member: str = ""
 ) -> OpenSource:
     """Open the only document of a file of conversations, or one member of an archive.
 
@@ -194,7 +198,7 @@ def open_source(
 
 def open_documents(
     url: str,
-    layout: str | None = None,
+    layout: str | Layout | None = None,
     reading: Reading = USUAL,
     passed: Counter[str] | None = None,
 ) -> Iterator[OpenSource | UnreadableMember]:
@@ -250,7 +254,7 @@ def readable_documents(url: str, faults: list[str]) -> Iterator[OpenSource]:
 
 
 def _opened(
-    url: str, container: Container, layout: str | None, reading: Reading, member: str = ""
+    url: str, container: Container, layout: str | Layout | None, reading: Reading, member: str = ""
 ) -> OpenSource:
     try:
         return OpenSource(url, container, layout, reading, member)
@@ -260,7 +264,7 @@ def _opened(
 
 
 def _of_archive(
-    url: str, archive: Archive, layout: str | None, reading: Reading, passed: Counter[str]
+    url: str, archive: Archive, layout: str | Layout | None, reading: Reading, passed: Counter[str]
 ) -> Iterator[OpenSource | UnreadableMember]:
     try:
         for member in archive.members(passed):

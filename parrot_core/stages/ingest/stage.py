@@ -10,7 +10,7 @@ from typing import Any, ClassVar, TypeAlias
 from parrot_core.errors import SourceError
 from parrot_core.lake.manifest import Receipt
 from parrot_core.lake.run import Run
-from parrot_core.recipe import Ingest
+from parrot_core.recipe import Ingest, Recipe
 from parrot_core.stages.base import ShardPlan, ShardWork, Stage
 from parrot_core.stages.ingest.clean import Messages, clean_texts
 from parrot_core.stages.ingest.containers import EmptySource
@@ -74,6 +74,10 @@ class IngestStage(Stage):
             more = f" (and {len(others):,} more can't be read)" if others else ""
             raise SourceError(f"{first}{more}")
         return [ShardPlan(index, params=asdict(file)) for index, file in enumerate(files)]
+
+    def lacks(self, recipe: Recipe) -> str:
+        """Sources."""
+        return "" if recipe.ingest.sources else "ingest.sources"
 
     def rows_per_file(self, run: Run) -> int:
         """As the recipe says."""

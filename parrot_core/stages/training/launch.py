@@ -6,7 +6,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -17,6 +16,7 @@ from parrot_core.errors import MissingPackage, TrainingFailed
 from parrot_core.models.references import child_environment
 from parrot_core.stages.training.ending import WATCH_PARENT
 from parrot_core.stages.training.job import TrainingJob, load_job
+from parrot_core.telemetry.stop_request import stop_request
 
 Figures = dict[str, Any]
 """One line of the progress file: a phase, or a step with its figures."""
@@ -32,7 +32,7 @@ def run_training(
     on_progress: OnProgress,
     *,
     worker: Sequence[str] = WORKER,
-    sleep: Callable[[float], None] = time.sleep,
+    sleep: Callable[[float], None] | None = None,
 ) -> Figures:
     """Train in a process of its own, and follow it to its end.
 
@@ -49,6 +49,7 @@ def run_training(
         The contents of ``metrics.json``.
 
     Raises:
+        RunStopped: this process is to stop; the newest checkpoint is kept.
         TrainingFailed: the process ended without a model; says why and where its log is.
         MissingPackage: the recipe asks for a package that isn't installed.
     """
@@ -61,7 +62,7 @@ def run_training(
             for left in job.folder.glob(pattern):
                 left.unlink()
         with _process(job, worker) as process:
-            status = _follow(job, process, on_progress, sleep)
+            status = _follow(job, process, on_progress, sleep or stop_request().wait)
         if status != 0 or not job.metrics_file.exists():
             raise TrainingFailed(explain(job, status))
     figures: Figures = json.loads(job.metrics_file.read_text(encoding="utf-8"))

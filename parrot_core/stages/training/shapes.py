@@ -62,11 +62,11 @@ def _of_lake(ref: str, run: Run) -> Shape | None:
             if entry.path.endswith("/config.json"):
                 return parse_shape(run.lake.storage.read_json(f"{folder}/{entry.path}"))
     begun_from = {
-        "parrot-ask": run.recipe.train_ask.base,
-        "parrot-sft": run.recipe.train_sft.base,
+        "parrot-ask": run.recipe.train_ask.base or "",
+        "parrot-sft": run.recipe.train_sft.base or "",
         "parrot-chat": "lake:parrot-sft",
     }
-    return shape_of(begun_from[name], run) if name in begun_from else None
+    return shape_of(begun_from[name], run) if begun_from.get(name) else None
 
 
 def _config_file(ref: str) -> Path | None:

@@ -11,7 +11,7 @@ from openai.resources.batches import AsyncBatches
 
 from parrot_core.engines.batch.orders import BatchOrders
 from parrot_core.engines.batch.rounds import Rounds
-from parrot_core.execution.runner import begin_run
+from parrot_core.execution.runs import begin_run
 from parrot_core.lake.batch_records import BatchRecords
 from parrot_core.lake.journal import Journal
 from parrot_core.stages.synthesis.stage import SynthesizeStage

@@ -5,7 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from parrot_core.engines.limits.limits import Budget
-from parrot_core.execution.runner import begin_run, open_stage, unfinished
+from parrot_core.execution.plans import unfinished
+from parrot_core.execution.runs import begin_run
+from parrot_core.execution.stage_worker import open_stage
 from parrot_core.lake.manifest import Manifest
 from parrot_core.lake.run import Run
 from parrot_core.recipe import Recipe

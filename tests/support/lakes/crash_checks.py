@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from parrot_core.execution.runner import open_run
+from parrot_core.execution.runs import open_run
 from parrot_core.lake import gc
 from parrot_core.lake.lake import Lake
 from parrot_core.lake.manifest import Manifest

@@ -18,7 +18,9 @@ from typing import Any
 from parrot_core.engines.limits.limits import Budget
 from parrot_core.errors import LeaseLost, PartiallyFailed, ShardHeld
 from parrot_core.execution import shard_work
-from parrot_core.execution.runner import open_run, open_stage, unfinished
+from parrot_core.execution.plans import unfinished
+from parrot_core.execution.runs import open_run
+from parrot_core.execution.stage_worker import open_stage
 from parrot_core.lake.lake import Lake
 from parrot_core.lake.leases import LeaseTimes
 from parrot_core.lake.storage import Storage

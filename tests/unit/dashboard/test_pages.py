@@ -10,7 +10,7 @@ from dashboard.row_preview import labels, preview
 from dashboard.shard_grid import CELL, COLUMNS, moved, shard_at, shard_grid
 from dashboard.version_cache import VersionCache
 from dashboard.watch import StateWatcher
-from parrot_core.execution.runner import begin_run
+from parrot_core.execution.runs import begin_run
 from parrot_core.lake.lake import Lake
 from parrot_core.monitor import ShardState, StageSpec
 from tests.support.lakes.published import dialogue, publish

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from parrot_core.errors import PartiallyFailed
-from parrot_core.execution.runner import plan_stage
+from parrot_core.execution.plans import plan_stage
 from parrot_core.lake.manifest import Manifest
 from parrot_core.lake.run import Run
 from parrot_core.lake.run_records import StageRecords
@@ -79,7 +79,9 @@ def check_accounts(run: Run, manifest: Manifest) -> None:
         assert all(message["content"] for message in row["messages"]), "an error is no answer"
 
     state = StageRecords(run.lake.storage, run.name, "synthesize")
-    shards = [state.receipt(shard.index) for shard in plan_stage(run, SynthesizeStage()).shards]
+    shards = [
+        state.shard(shard.index).receipt() for shard in plan_stage(run, SynthesizeStage()).shards
+    ]
     for receipt in shards:
         assert receipt is not None
         mine = receipt.accounting

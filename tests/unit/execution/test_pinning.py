@@ -5,7 +5,7 @@ import pytest
 
 from parrot_core.errors import MissingRun, MissingVersion, UserError
 from parrot_core.execution.pinning import pinned_before
-from parrot_core.execution.runner import begin_run, is_pinned, is_published
+from parrot_core.execution.runs import begin_run, is_pinned, is_published
 from parrot_core.lake.lake import Lake
 from parrot_core.monitor.reader import read_run
 from parrot_core.stages.registry import STAGE_SPECS, STAGES

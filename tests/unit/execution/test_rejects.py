@@ -4,8 +4,10 @@ from typing import Any
 import pytest
 
 from parrot_core.errors import UserError
+from parrot_core.execution.attempt import run_shard
+from parrot_core.execution.plans import plan_stage
 from parrot_core.execution.rejects import NothingCameOut, TooManyRejects
-from parrot_core.execution.runner import begin_run, plan_stage, run_shard
+from parrot_core.execution.runs import begin_run
 from parrot_core.lake.run import Run
 from parrot_core.lake.run_records import StageRecords
 from parrot_core.stages.base import ShardWork
@@ -64,7 +66,7 @@ def test_a_stage_stops_while_it_goes_once_too_large_a_share_is_rejected(tmp_path
     with pytest.raises(TooManyRejects, match=r"rejects \d+ of \d+ sessions, .* = 0\.2"):
         drive(run, stage)
     assert stage.processed == [0]  # the next shard isn't begun
-    assert StageRecords(run.lake.storage, "test", "seeds").failures(0)[0]["counts"] is False
+    assert StageRecords(run.lake.storage, "test", "seeds").shard(0).failures()[0]["counts"] is False
     assert drive(begun(tmp_path, max_reject_share={"seeds": 1}), stage).accounting.rows_out == 300
 
 

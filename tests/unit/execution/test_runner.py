@@ -18,14 +18,11 @@ from parrot_core.errors import (
     ShardHeld,
     VersionConflict,
 )
-from parrot_core.execution.runner import (
-    begin_run,
-    open_run,
-    open_stage,
-    plan_stage,
-    publish_stage,
-    run_shard,
-)
+from parrot_core.execution.attempt import run_shard
+from parrot_core.execution.plans import plan_stage
+from parrot_core.execution.publication import publish_stage
+from parrot_core.execution.runs import begin_run, open_run
+from parrot_core.execution.stage_worker import open_stage
 from parrot_core.lake.lake import Lake
 from parrot_core.lake.leases import Lease, LeaseTimes
 from parrot_core.lake.run_records import StageRecords
@@ -124,7 +121,7 @@ def test_a_shard_that_a_live_worker_has_in_work_is_not_begun_and_its_worker_name
     thread.join()
     assert run_shard(run, second, shard, None, "second", FAST) == outcome[0]
     assert (slow.processed, second.processed) == ([0], [])
-    assert StageRecords(run.lake.storage, "test", "seeds").failures(0) == []
+    assert StageRecords(run.lake.storage, "test", "seeds").shard(0).failures() == []
 
 
 def test_a_worker_that_was_superseded_gets_its_successors_receipt_and_records_nothing(
@@ -155,7 +152,7 @@ def test_a_commit_whose_receipt_was_not_filed_is_not_done_again(tmp_path: Path) 
     run.lake.storage.delete(["runs/test/seeds/shards/00000/receipt.json"])
     assert drive(run, stage).accounting.rows_out == 1
     assert stage.processed == [0]
-    assert StageRecords(run.lake.storage, "test", "seeds").receipt(0) == first
+    assert StageRecords(run.lake.storage, "test", "seeds").shard(0).receipt() == first
 
 
 def test_what_losing_attempts_left_is_not_in_the_folder_of_a_published_version(

@@ -1,7 +1,7 @@
 from pathlib import Path
 
 from flows.picker import offering, open_runs
-from parrot_core.execution.runner import begin_run
+from parrot_core.execution.runs import begin_run
 from parrot_core.lake.lake import Lake
 from parrot_core.stages.registry import STAGE_SPECS
 from tests.support.lakes.finished_run import publish

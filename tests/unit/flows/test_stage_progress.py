@@ -12,21 +12,21 @@ import pytest
 
 from flows import stages
 from parrot_core.errors import StorageError
-from parrot_core.execution.runner import OpenStage, begin_run
+from parrot_core.execution.runs import begin_run
+from parrot_core.execution.stage_worker import OpenStage
 from parrot_core.stages.registry import stage_named
 from tests.support.lakes.recipes import minimal_recipe
 from tests.support.lakes.run_log import RunLog
 
 
 def watch(folder: Path, monkeypatch: pytest.MonkeyPatch, looks: int) -> None:
-    """Watch a stage whose only shard is in work at so many looks."""
-    left = iter([{"shard"}] * looks)
-    monkeypatch.setattr(
-        stages, "wait", lambda futures, timeout: SimpleNamespace(not_done=next(left, set()))
-    )
+    """Look so many times at a stage in work."""
+    monkeypatch.setattr(stages, "ARTIFACT_EVERY_S", 0.0)
     run = begin_run(minimal_recipe(str(folder / "lake")))
     opened = SimpleNamespace(run=run, stage=stage_named("seeds"))
-    stages._wait_showing_progress(cast(OpenStage, opened), [])
+    look = stages._Watch(cast(OpenStage, opened))
+    for _ in range(looks):
+        look()
 
 
 def test_a_lake_that_cannot_be_read_for_a_look(

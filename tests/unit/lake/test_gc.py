@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from parrot_core.errors import StorageError
-from parrot_core.execution.runner import begin_run, run_shard
+from parrot_core.execution.attempt import run_shard
+from parrot_core.execution.runs import begin_run
 from parrot_core.lake import gc
 from parrot_core.lake.holder import Holder, this_process
 from parrot_core.lake.lake import Lake
@@ -36,7 +37,7 @@ def run(tmp_path: Path) -> Run:
 
 def hold(run: Run, shard: int, attempt: str, holder: Holder = ELSEWHERE) -> Lease:
     state = StageRecords(run.lake.storage, run.name, "seeds")
-    lease = take(state.claims(shard), attempt, holder, LeaseTimes(expiry_s=60, renew_s=15))
+    lease = take(state.shard(shard).claims, attempt, holder, LeaseTimes(expiry_s=60, renew_s=15))
     assert isinstance(lease, Lease)
     return lease
 
@@ -83,10 +84,10 @@ def test_a_lease_that_nobody_has_ended_keeps_its_files_however_old(run: Run) -> 
     hold(run, 0, "aaaaaaaaaaaa")
     run.lake.storage.write_bytes(f"datasets/seeds/test/{LOSER}", b"may yet be committed")
     assert found(run.lake, hours=1000) == {}
-    superseded = StageRecords(run.lake.storage, "test", "seeds").claims(0).read(1)
+    superseded = StageRecords(run.lake.storage, "test", "seeds").shard(0).claims.read(1)
     assert superseded is not None
     successor = superseded.model_copy(update={"number": 2, "attempt": "b" * 12})
-    StageRecords(run.lake.storage, "test", "seeds").claims(0).put(successor)
+    StageRecords(run.lake.storage, "test", "seeds").shard(0).claims.put(successor)
     assert found(run.lake, hours=1000) == {f"datasets/seeds/test/{LOSER}": gc.WHY_LOST}
 
 
@@ -108,7 +109,7 @@ def test_a_run_in_which_something_was_just_written_is_left_alone(run: Run) -> No
 def test_without_grace_a_lease_that_is_being_renewed_still_protects_its_run(run: Run) -> None:
     drive(run, SeedStage())
     state = StageRecords(run.lake.storage, run.name, "synthesize")
-    take(state.claims(0), "c" * 12, ELSEWHERE, LeaseTimes(expiry_s=60, renew_s=15))
+    take(state.shard(0).claims, "c" * 12, ELSEWHERE, LeaseTimes(expiry_s=60, renew_s=15))
     run.lake.storage.write_bytes(f"datasets/seeds/test/{LOSER}", b"x")
     zero = timedelta(0)
     assert gc.collect(run.lake, zero, later(0)).live_runs == ("test",)
@@ -122,7 +123,7 @@ def test_one_live_run_does_not_protect_another(tmp_path: Path) -> None:
         drive(run, SeedStage(1))
         run.lake.storage.write_bytes(f"datasets/seeds/{name}/{LOSER}", b"x")
     state = StageRecords(run.lake.storage, "new", "synthesize")
-    take(state.claims(0), "c" * 12, ELSEWHERE, LeaseTimes(expiry_s=60, renew_s=15))
+    take(state.shard(0).claims, "c" * 12, ELSEWHERE, LeaseTimes(expiry_s=60, renew_s=15))
     assert found(run.lake, timedelta(0), 0) == {f"datasets/seeds/old/{LOSER}": gc.WHY_LOST}
 
 
@@ -171,7 +172,7 @@ def test_a_shard_that_is_committed_while_garbage_is_sought_loses_nothing(
 
     def slow_listing(self: Any, prefix: str) -> Any:
         listed = files(self, prefix)
-        if StageRecords(run.lake.storage, "test", "seeds").receipt(0) is None:
+        if StageRecords(run.lake.storage, "test", "seeds").shard(0).receipt() is None:
             run_shard(run, stage, stage.plan(run)[0], None)
         return listed
 

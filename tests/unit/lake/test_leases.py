@@ -60,7 +60,7 @@ def claims(tmp_path: Path) -> Claims:
 
 
 def taken(claims: Claims, attempt: str, clock: Clock, holder: Holder = ELSEWHERE) -> Lease:
-    lease = take(claims, attempt, holder, TIMES, clock, clock.sleep)
+    lease = take(claims, attempt, holder, TIMES, clock=clock, sleep=clock.sleep)
     assert isinstance(lease, Lease)
     return lease
 
@@ -78,7 +78,7 @@ def test_a_live_holder_is_named_as_soon_as_it_renews(claims: Claims, clock: Cloc
     lease = taken(claims, "a1", clock)
     clock.events = {15: lease.renew}
     with pytest.raises(ShardHeld, match=r"run 'r', shard 3 of 's' is in work at far:1"):
-        take(claims, "a2", this_process(), TIMES, clock, clock.sleep)
+        take(claims, "a2", this_process(), TIMES, clock=clock, sleep=clock.sleep)
     assert clock.now == 15
 
 
@@ -95,7 +95,7 @@ def test_the_holders_own_expiry_counts_whatever_the_observer_was_told(
 ) -> None:
     taken(claims, "a1", clock)
     hasty = LeaseTimes(expiry_s=2, renew_s=1, poll_s=1)
-    take(claims, "a2", ELSEWHERE, hasty, clock, clock.sleep)
+    take(claims, "a2", ELSEWHERE, hasty, clock=clock, sleep=clock.sleep)
     assert clock.now == TIMES.expiry_s
 
 
@@ -142,7 +142,7 @@ def test_a_pause_of_the_observer_is_not_taken_for_silence_of_the_holder(
 
     monkeypatch.setattr(Claims, "since", paused_after_reading)
     with pytest.raises(ShardHeld):
-        take(claims, "a2", ELSEWHERE, TIMES, clock, clock.sleep)
+        take(claims, "a2", ELSEWHERE, TIMES, clock=clock, sleep=clock.sleep)
 
 
 def test_a_superseded_holder_can_neither_renew_nor_commit_nor_release(
@@ -175,7 +175,7 @@ def test_an_observer_gets_the_receipt_that_is_committed_before_its_eyes(
 ) -> None:
     lease = taken(claims, "a1", clock)
     clock.events = {7: lambda: lease.commit(receipt(lease))}
-    assert take(claims, "a2", ELSEWHERE, TIMES, clock, clock.sleep) == receipt(lease)
+    assert take(claims, "a2", ELSEWHERE, TIMES, clock=clock, sleep=clock.sleep) == receipt(lease)
     assert clock.now == 7
 
 
@@ -209,7 +209,7 @@ def test_whatever_workers_do_in_whatever_order_one_receipt_stands_and_is_the_cur
     newest = 0
     for worker, action in actions:
         if action == "t" and worker not in leases:
-            got = take(claims, f"w{worker}", ELSEWHERE, TIMES, clock, clock.sleep)
+            got = take(claims, f"w{worker}", ELSEWHERE, TIMES, clock=clock, sleep=clock.sleep)
             assert isinstance(got, Lease) == (not committed)
             if isinstance(got, Lease):
                 assert got.epoch > newest

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from parrot_cli.launch import run_recipe
+from parrot_cli.launch import StageChoice, run_recipe
 from parrot_core.engines.limits.limits import Limiter
 from parrot_core.errors import RunPaused
-from parrot_core.execution.runner import begin_run, wait_while_paused
+from parrot_core.execution.runs import begin_run
+from parrot_core.execution.stage_worker import wait_while_paused
 from parrot_core.lake.pauses import Pauses
 from parrot_core.lake.storage import Storage
 from parrot_core.recipe import Limits
@@ -53,7 +54,7 @@ def test_a_paused_run_is_not_begun_again_until_it_is_resumed(tmp_path: Path) -> 
     run = begin_run(recipe)
     Pauses(run.lake.storage, run.name).pause("ann", NOW)
     with pytest.raises(RunPaused, match="parrot resume test"):
-        run_recipe(recipe, None, None, quiet=True)
+        run_recipe(recipe, None, StageChoice(), quiet=True)
 
 
 async def _held_request(limiter: Limiter) -> None:

@@ -7,8 +7,10 @@ from hypothesis import strategies as st
 
 from parrot_core.engines.limits.limits import Budget
 from parrot_core.errors import PartiallyFailed, ShardQuarantined, StorageError
-from parrot_core.execution.attempts import pardon_all
-from parrot_core.execution.runner import begin_run, open_stage, plan_stage, run_shard
+from parrot_core.execution.attempt import run_shard
+from parrot_core.execution.plans import plan_stage
+from parrot_core.execution.runs import begin_run, release_quarantine
+from parrot_core.execution.stage_worker import open_stage
 from parrot_core.lake.holder import this_process
 from parrot_core.lake.leases import Lease, LeaseTimes, take
 from parrot_core.lake.quarantine import Quarantine
@@ -67,13 +69,13 @@ def test_a_pardoned_shard_is_tried_as_often_as_a_new_one(tmp_path: Path) -> None
     run, stage = begun(tmp_path)
     for _ in range(3):
         failed(run, stage)
-    assert pardon_all(run, [stage]) == {"seeds": [1]}
-    assert pardon_all(run, [stage]) == {}
+    assert release_quarantine(run, [stage]) == {"seeds": [1]}
+    assert release_quarantine(run, [stage]) == {}
     stage.processed = []
     for _ in range(3):
         failed(run, stage)
     assert stage.processed == [1, 1]
-    pardon_all(run, [stage])
+    release_quarantine(run, [stage])
     stage.failing = set()
     assert drive(run, stage).accounting.rows_out == 3
 
@@ -85,11 +87,11 @@ def test_a_worker_killed_in_mid_shard_counts_as_an_attempt(tmp_path: Path) -> No
     gone = this_process("gone").model_copy(update={"started": 1})  # of our PID, but another
 
     def killed(shard: int) -> None:
-        assert isinstance(take(records.claims(shard), "a", gone, LeaseTimes()), Lease)
+        assert isinstance(take(records.shard(shard).claims, "a", gone, LeaseTimes()), Lease)
 
     killed(0)
     run_shard(run, stage, shard, None)
-    assert [each["error_type"] for each in records.failures(0)] == ["WorkerLost"]
+    assert [each["error_type"] for each in records.shard(0).failures()] == ["WorkerLost"]
 
     killed(2)
     stage.failing, stage.processed = {2}, []
@@ -129,7 +131,7 @@ def test_the_state_of_a_run_shows_its_quarantine(tmp_path: Path) -> None:
     assert shown()[1] == (1, "failed", False)
     failed(run, stage)
     assert shown()[1] == (1, "failed", True)
-    pardon_all(run, [stage])
+    release_quarantine(run, [stage])
     assert shown()[1] == (1, "failed", False)
 
 

@@ -2,7 +2,8 @@ import asyncio
 from pathlib import Path
 
 from parrot_core.engines.limits.limits import Budget
-from parrot_core.execution.runner import open_stage, unfinished
+from parrot_core.execution.plans import unfinished
+from parrot_core.execution.stage_worker import open_stage
 from parrot_core.lake.journal import Entry, Journal
 from parrot_core.lake.run_records import StageRecords
 from parrot_core.lake.spending import Spending
@@ -31,7 +32,7 @@ def test_what_is_journaled_committed_and_published_counts_once(tmp_path: Path) -
             receipt = opened.run_shard(first)
             paid = sum(used.usd for used in receipt.usage.values())
             assert abs(spending.total() - paid) < 1e-9
-            folder = StageRecords(storage, "test", "synthesize").journal_folder(second.index)
+            folder = StageRecords(storage, "test", "synthesize").shard(second.index).journal_folder
             asyncio.run(journal(folder, storage, [entry("a", 1.5), entry("b", 0.25)]))
             asyncio.run(journal(folder, storage, [entry("a", 1.5)]))  # bought by two attempts
             assert abs(spending.total() - paid - 1.75) < 1e-9

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from parrot_core.execution.runner import begin_run
+from parrot_core.execution.runs import begin_run
 from parrot_core.lake.manifest import Manifest
 from parrot_core.lake.run import Run
 from parrot_core.lake.verify import manifests, verify_version

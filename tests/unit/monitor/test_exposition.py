@@ -8,12 +8,13 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from parrot_core.execution.runner import ask_for, open_run
+from parrot_core.execution.runs import ask_for, open_run
 from parrot_core.lake.lake import Lake
 from parrot_core.lake.manifest import EngineUsage
 from parrot_core.monitor import StageSpec
 from parrot_core.monitor.exposition import RunCollector
-from parrot_core.stages.registry import STAGE_SPECS, stages_until
+from parrot_core.stages.registry import STAGE_SPECS
+from parrot_core.stages.registry import STAGES as ALL_STAGES
 from tests.support.lakes.finished_run import (
     NOW,
     RECIPE,
@@ -53,7 +54,7 @@ def test_a_run_that_ended_where_it_was_to_is_done_and_looked_at_again(tmp_path: 
     lake = Lake(str(tmp_path))
     begin(lake, recipe=minimal_recipe(lake.url).model_dump(mode="json"))
     run = open_run(lake, RUN)
-    ask_for(run, stages_until("ingest"))
+    ask_for(run, ALL_STAGES[:1])
     publish(lake, "ingest")
     later = NOW + timedelta(hours=1)
     collector = RunCollector(lake, STAGES, lambda: later)

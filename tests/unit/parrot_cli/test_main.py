@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import yaml
 
-from parrot_core.execution.runner import begin_run
+from parrot_core.execution.runs import begin_run
 from parrot_core.lake.lake import Lake
 from parrot_core.stages.registry import STAGE_SPECS
 from tests.support.lakes.finished_run import full_run, publish
@@ -127,7 +127,7 @@ def test_a_run_that_was_to_end_after_a_stage_says_so(parrot: Any, tmp_path: Path
     assert "done until assemble" in parrot("status", "--lake", lake).out
     told = parrot("status", begun.name, "--lake", lake).out
     assert f"{begun.name} done until assemble" in told
-    assert f"`parrot retry {begun.name}` goes on with the rest" in told
+    assert f"`parrot retry {begun.name} --rest` goes on with the rest" in told
     one = json.loads(parrot("status", begun.name, "--lake", lake, "--json").out)
     assert (one["status"], one["until"]) == ("done", "assemble")
 

@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 from parrot_cli.main import app
 from parrot_cli.upkeep import grace_in, size
 from parrot_core.errors import UserError
-from parrot_core.execution.runner import begin_run
+from parrot_core.execution.runs import begin_run
 from tests.support.lakes.recipes import minimal_recipe
 from tests.support.lakes.toy_stages import SeedStage, drive
 

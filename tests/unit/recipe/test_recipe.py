@@ -1,7 +1,10 @@
+import tempfile
 from pathlib import Path
 
 import pytest
 import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 
 from parrot_core.errors import RecipeError
 from parrot_core.recipe import Filter, Recipe, load_recipe, overridden, parse_recipe
@@ -42,11 +45,10 @@ def test_paper_yaml_holds_the_papers_numbers() -> None:
         ("synthesize.max_turns=0", r"synthesize.max_turns: .* \(given: 0\)"),
         ("synthesize.min_turns=50", "min_turns 50 is above max_turns 10"),
         ("synthesize.asker=nobody", "synthesize.asker names engine 'nobody'"),
-        ("sythesize.max_turns=3", "sythesize: Extra inputs are not permitted"),
+        ("sythesize.max_turns=3", "--set: sythesize: no such setting; did you mean 'synthesize'"),
         ("filter.rules=[shrt]", r"filter.rules.0: .*'short'"),
         ("train_dpo.beta=-1", "train_dpo.beta"),
         ("engines.judge.kind=magic", "engines.judge: .*'magic'"),
-        ("ingest.sources=[]", "ingest.sources"),
     ],
 )
 def test_a_wrong_value_is_one_line_that_names_it(tmp_path: Path, change: str, problem: str) -> None:
@@ -57,12 +59,36 @@ def test_a_wrong_value_is_one_line_that_names_it(tmp_path: Path, change: str, pr
     assert "\n" not in str(error.value)
 
 
+def test_all_mistakes_of_a_file_are_told_at_once_each_with_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "recipe.yaml"
+    path.write_text(
+        "name: x\nseed: -1\nengines:\n  api: {kind: openai, model: m, base_ur: x}\n"
+        "filter:\n  rules:\n    - short\n    - shrt\ncapo: {writer: apo}\n"
+    )
+    with pytest.raises(RecipeError) as error:
+        load_recipe(path, ("ingest.min_turns=0",))
+    first, *rest = str(error.value).splitlines()
+    assert first.endswith("recipe.yaml: 5 things to mend:")
+    wanted = ("--set: ingest.min_turns: ", "line 2: seed: ", "line 4: engines.api.base_ur: no such")
+    wanted += ("line 8: filter.rules.1: ", "line 9: capo.writer names engine 'apo'")
+    assert all(line.strip().startswith(each) for line, each in zip(rest, wanted, strict=True))
+    assert [place for place, line in enumerate(rest) if "did you mean" in line] == [2, 3, 4]
+
+
+@given(text=st.text(max_size=80))
+def test_whatever_a_file_holds_is_a_recipe_or_a_recipe_error(text: str) -> None:
+    path = Path(tempfile.gettempdir()) / "any-recipe.yaml"
+    path.write_text(text, encoding="utf-8", errors="replace")
+    with pytest.raises(RecipeError):
+        load_recipe(path)
+
+
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
         ("a: [", "line 2: not valid YAML"),
         ("- 1", "expected a mapping"),
-        ("name: x", "engines: Field required"),
+        ("seed: 1", "name: Field required"),
         (b"\xff\xfe\x00", "can't be read"),
     ],
 )

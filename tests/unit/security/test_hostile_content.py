@@ -10,7 +10,7 @@ from rich.console import Console
 
 from parrot_cli.run_view import render_status
 from parrot_core.errors import ParrotError, StorageError, UserError
-from parrot_core.execution.runner import begin_run, open_run
+from parrot_core.execution.runs import begin_run, open_run
 from parrot_core.lake.lake import Lake
 from parrot_core.lake.storage import Storage
 from parrot_core.monitor.reader import read_run

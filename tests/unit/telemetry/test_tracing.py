@@ -12,7 +12,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import StatusCode
 
 from parrot_core.errors import PartiallyFailed
-from parrot_core.execution.runner import begin_run
+from parrot_core.execution.runs import begin_run
 from parrot_core.stages.synthesis.stage import SynthesizeStage
 from parrot_core.telemetry import tracing
 from parrot_core.telemetry.execution_context import in_context

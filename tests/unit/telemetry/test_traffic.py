@@ -16,7 +16,7 @@ PATIENT: dict[str, Any] = {"concurrency": 4, "max_retries": 3, "max_pause_s": 60
 
 
 def recorded(run: Any, shard: int) -> dict[str, Traffic]:
-    receipt = StageRecords(run.lake.storage, run.name, "synthesize").receipt(shard)
+    receipt = StageRecords(run.lake.storage, run.name, "synthesize").shard(shard).receipt()
     assert receipt is not None
     return dict(receipt.traffic)
 
@@ -67,7 +67,9 @@ def test_what_a_failed_attempt_met_is_counted_at_once_and_kept(tmp_path: Path) -
         with pytest.raises(PartiallyFailed):
             drive(run, SynthesizeStage())
         records = StageRecords(run.lake.storage, run.name, "synthesize")
-        before = sum_traffic(traffic_in(records.progress(n).get("traffic")) for n in range(2))
+        before = sum_traffic(
+            traffic_in(records.shard(n).progress().get("traffic")) for n in range(2)
+        )
         failed = len(api.requests) - 8
         assert sum(each.failures.get("5xx", 0) for each in before.values()) == failed >= 1
         api.behaviour = echo_turns

@@ -14,9 +14,10 @@ from parrot_core.analysis.asker_proof.measures import (
 )
 from parrot_core.analysis.asker_proof.proof import likelihoods
 from parrot_core.analysis.asker_proof.tables import proof_grids
-from parrot_core.analysis.asker_proof.writing import ask_both, role_play
+from parrot_core.analysis.asker_proof.writing import ask_both
 from parrot_core.engines.types import ProviderError
 from parrot_core.recipe import Filter, Sampling
+from parrot_core.stages.synthesis.role_play import role_play
 from tests.support.lakes.scripted_model import ScriptedModel
 
 HISTORY = (

@@ -16,7 +16,7 @@ from parrot_core.analysis.statistics.judge import (
     judged,
 )
 from parrot_core.analysis.statistics.reading import open_sessions
-from parrot_core.execution.runner import begin_run
+from parrot_core.execution.runs import begin_run
 from parrot_core.judging.depends import DependenceVerdict
 from parrot_core.lake.spending import Spending
 from parrot_core.recipe import Sampling

@@ -13,7 +13,9 @@ from parrot_core.engines.limits.limits import Budget
 from parrot_core.engines.types import BudgetReached, KeyRefused, RunError
 from parrot_core.errors import BatchesOpen, PartiallyFailed
 from parrot_core.execution import shard_work
-from parrot_core.execution.runner import begin_run, budget_of, open_stage, unfinished
+from parrot_core.execution.plans import unfinished
+from parrot_core.execution.runs import begin_run, budget_of
+from parrot_core.execution.stage_worker import open_stage
 from parrot_core.lake.batch_records import BatchRecords
 from parrot_core.lake.manifest import Manifest
 from parrot_core.lake.run import Run

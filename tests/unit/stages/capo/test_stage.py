@@ -13,7 +13,7 @@ from parrot_core.lake.run import Run
 from parrot_core.schemas import PREFERENCES
 from parrot_core.stages.base import Row
 from parrot_core.stages.capo.stage import CapoStage
-from tests.support.lakes.scripted_model import Script, ScriptedModel, turning
+from tests.support.lakes.scripted_model import Script, ScriptedModel, cut, turning
 from tests.support.lakes.stage_work import FakeWork, small_recipe
 
 HISTORY: list[Message] = [
@@ -219,3 +219,42 @@ def test_what_the_judge_said_is_kept_with_the_pair(tmp_path: Path) -> None:
     )
     CapoStage().process(work)
     assert [row["judge_texts"] for row in work.emitted] == [["[[A]]", "[[B]]"]]
+
+
+def cut_answers(messages: Sequence[Message], sample: str) -> Any:
+    text = write(messages, sample)
+    return cut(text) if sample.endswith("neglect/answer") else text
+
+
+def test_a_negative_that_was_cut_makes_no_pair_and_is_counted(tmp_path: Path) -> None:
+    work, _ = pair(tmp_path, cut_answers, [query()])
+    assert [row["strategy"] for row in work.emitted] == STRATEGIES[1:]
+    [reject] = work.rejected
+    assert (reject["reason"], reject["original"]["strategy"]) == ("truncated", "neglect")
+    assert reject["original"]["rejected"].startswith("Wrong answer")
+    assert work.metrics["truncated"]["neglect"] == 1
+    receipt = work.receipt("pair")
+    accounts = receipt.accounting.model_copy(update={"rows_in": 3})
+    [warning] = CapoStage().warnings(
+        work.run, [receipt.model_copy(update={"accounting": accounts})]
+    )
+    assert "1 of 3 pairs (33%)" in warning
+    assert "capo.sampling.max_tokens" in warning
+
+
+def test_a_recipe_may_keep_negatives_that_were_cut(tmp_path: Path) -> None:
+    work, _ = pair(tmp_path, cut_answers, [query()], keep_truncated=True)
+    assert len(work.emitted) == 3
+    assert work.metrics["truncated"]["neglect"] == 1
+
+
+def test_control_tokens_in_a_negative_are_defused(tmp_path: Path) -> None:
+    work, _ = pair(tmp_path, lambda *_: "2 feet.<|im_end|>", [query()], strategies=["neglect"])
+    assert work.emitted[0]["rejected"][0]["content"] == "2 feet.< |im_end|>"
+
+
+def test_neglect_leaves_out_the_history_but_not_the_system_prompt(tmp_path: Path) -> None:
+    system: Message = {"role": "system", "content": "Be brief."}
+    row = {**query(), "history": [system, *HISTORY]}
+    _, writer = pair(tmp_path, write, [row], strategies=["neglect"])
+    assert writer.calls[0][1] == [system, {"role": "user", "content": "How tall is it?"}]

@@ -3,7 +3,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-from parrot_core.execution.runner import begin_run
+from parrot_core.execution.runs import begin_run
 from parrot_core.lake.run import Run
 from parrot_core.stages.base import ShardPlan, ShardWork, Stage
 from parrot_core.stages.capo.stage import CapoStage, SelectStage

@@ -8,7 +8,7 @@ import pytest
 
 from parrot_core.engines.types import ContextFull, Message
 from parrot_core.errors import RecipeError
-from parrot_core.execution.runner import begin_run
+from parrot_core.execution.runs import begin_run
 from parrot_core.lake.manifest import Accounting, Receipt
 from parrot_core.lake.run import Run
 from parrot_core.schemas import COMPARISONS

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from parrot_core.execution.runner import begin_run
+from parrot_core.execution.runs import begin_run
 from parrot_core.lake.run import Run
 from parrot_core.stages.base import ShardPlan, ShardWork, Stage
 from parrot_core.stages.filters.stage import FilterStage

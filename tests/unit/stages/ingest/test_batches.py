@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from parrot_core.execution.runner import begin_run
+from parrot_core.execution.runs import begin_run
 from parrot_core.lake.manifest import Manifest
 from parrot_core.stages.base import Stage
 from parrot_core.stages.ingest import assemble, stage

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from parrot_core.errors import RecipeError, SourceError
-from parrot_core.execution.runner import begin_run
+from parrot_core.execution.runs import begin_run
 from parrot_core.lake.lake import Lake
 from parrot_core.lake.run import Run
 from parrot_core.schemas import RECORDS

@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from parrot_core.execution.runner import begin_run
+from parrot_core.execution.runs import begin_run
 from parrot_core.stages.training.summary import downsampled, training_summary
 from tests.support.lakes.recipes import minimal_recipe
 from tests.support.lakes.toy_stages import ToyModelStage, drive

@@ -1,0 +1,80 @@
+"""How a flow run is stopped: by a signal, or because Prefect says that it is cancelled or gone."""
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from parrot_core.errors import RunStopped
+from parrot_core.telemetry.stop_request import stop_request
+
+HARD_STOP_S = 13.0
+"""A process that was asked to stop is gone after so long, whatever hangs."""
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+ON_POOLS = "PREFECT__FLOW_RUN_ID"
+"""Set where Prefect has started the process: its own handler tells a cancellation from a crash."""
+
+
+@contextmanager
+def stopping_on_signals() -> Iterator[None]:
+    """Let SIGINT and SIGTERM ask this process to stop; a second one ends it at once.
+
+    Nested uses are one. Where Prefect started the process its own handlers stay.
+    """
+    if threading.current_thread() is not threading.main_thread() or os.environ.get(ON_POOLS):
+        yield
+        return
+    before = {number: signal.signal(number, _on_signal) for number in SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _on_signal(number: int, _: FrameType | None) -> None:
+    code = 128 + number
+    if stop_request().asked:
+        os._exit(code)
+    _say("stopping: keeping what is in flight, press again to stop at once")
+    threading.Thread(target=_end_soon, args=(code,), name="parrot-stop", daemon=True).start()
+    name = signal.Signals(number).name
+    stop_request().ask(
+        RunStopped(f"stopped by {name}; the same command goes on where it stopped", code)
+    )
+
+
+def _end_soon(code: int) -> None:
+    time.sleep(HARD_STOP_S)
+    _say("stopping took too long: ended; what was in flight is not kept")
+    os._exit(code)
+
+
+def _say(what: str) -> None:
+    os.write(2, f"\n{what}\n".encode())
+
+
+def look_for_cancellation() -> None:
+    """Ask the process to stop if Prefect has cancelled or deleted the flow run that we are in."""
+    import httpx
+    from prefect.client.orchestration import get_client
+    from prefect.context import FlowRunContext
+    from prefect.exceptions import ObjectNotFound, PrefectException
+
+    context = FlowRunContext.get()
+    if context is None or context.flow_run is None:
+        return
+    try:
+        with get_client(sync_client=True) as client:
+            found = client.read_flow_run(context.flow_run.id)
+    except ObjectNotFound:
+        stop_request().ask(RunStopped("its flow run was deleted in Prefect"))
+        return
+    except (httpx.HTTPError, PrefectException, OSError):
+        return  # a server that is away cancels nothing
+    if found.state is not None and (found.state.is_cancelling() or found.state.is_cancelled()):
+        stop_request().ask(RunStopped("its flow run was cancelled in Prefect"))

@@ -1,0 +1,212 @@
+"""One attempt at one shard: take its lease, let the stage work, commit; record what went wrong."""
+
+import logging
+import traceback
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+from parrot_core.engines.connection import Engines
+from parrot_core.engines.types import RequestFails, RunError
+from parrot_core.errors import (
+    LeaseLost,
+    RunStopped,
+    ShardQuarantined,
+    UserError,
+)
+from parrot_core.execution.shard_work import LakeShardWork
+from parrot_core.lake.holder import this_process
+from parrot_core.lake.leases import DEFAULT_TIMES, Lease, LeaseTimes, Watched, take
+from parrot_core.lake.manifest import Receipt
+from parrot_core.lake.run import Run
+from parrot_core.lake.run_records import utc_now
+from parrot_core.lake.shard_records import ShardRecords
+from parrot_core.stages.base import ShardPlan, Stage
+from parrot_core.telemetry.execution_context import in_context
+from parrot_core.telemetry.tracing import span
+
+logger = logging.getLogger(__name__)
+
+
+def run_shard(
+    run: Run,
+    stage: Stage,
+    shard: ShardPlan,
+    engines: Engines | None,
+    worker: str | None = None,
+    times: LeaseTimes = DEFAULT_TIMES,
+    watched: Watched | None = None,
+    *,
+    wait: bool = True,
+) -> Receipt:
+    """Do one shard, or return the receipt of an attempt that did it.
+
+    A failure is recorded in the lake with its traceback, then raised.
+
+    Args:
+        run: the run that the shard belongs to.
+        stage: what is done to it.
+        shard: its plan.
+        engines: those that the stage asked for.
+        worker: who works, for people; this process when left out.
+        times: of the lease.
+        watched: what is known of its present holder, if somebody has watched it.
+        wait: find out whether a holder who seems to be at it still is; else it is passed over.
+
+    Raises:
+        ShardHeld: another worker is at it.
+        LeaseLost: another took it over from us, and has not finished yet.
+        ShardQuarantined: it has failed ``max_attempts`` times.
+        RunStopped: this process is to stop. Nothing is recorded against the shard.
+    """
+    records = ShardRecords(run.lake.storage, run.name, stage.name, shard.index)
+    with in_context(run.name, stage.name, shard.index):
+        done = records.receipt()
+        if done is not None:
+            return done
+        _refuse(records)
+        attempt, holder = uuid.uuid4().hex[:12], this_process(worker)
+        taken = take(records.claims, attempt, holder, times, watched, wait=wait)
+        try:
+            done = (
+                taken
+                if isinstance(taken, Receipt)
+                else _traced(_Attempt(run, stage, shard, records, taken), engines)
+            )
+        except LeaseLost:
+            top = records.claims.top()
+            if top is None or top.receipt is None:
+                raise
+            done = top.receipt  # the work of whoever took over stands
+        records.file_receipt(done)
+        return done
+
+
+def _traced(attempt: "_Attempt", engines: Engines | None) -> Receipt:
+    stage, shard = attempt.stage.name, attempt.shard.index
+    with span(f"{stage} {shard}", {"parrot.attempt": attempt.lease.attempt}) as made:
+        done = attempt.work(engines)
+        accounts = done.accounting
+        logger.info(
+            "shard %d of %s: %d %ss in, %d out, %d rejected",
+            *(shard, stage, accounts.rows_in, accounts.unit),
+            *(accounts.rows_out, accounts.rows_rejected),
+        )
+        made.set_attribute("parrot.rows_in", accounts.rows_in)
+        made.set_attribute("parrot.rows_out", accounts.rows_out)
+        made.set_attribute("parrot.rows_rejected", accounts.rows_rejected)
+        return done
+
+
+class _Attempt:
+    """An attempt that holds the shard's lease."""
+
+    def __init__(
+        self, run: Run, stage: Stage, shard: ShardPlan, records: ShardRecords, lease: Lease
+    ) -> None:
+        self.run = run
+        self.stage = stage
+        self.shard = shard
+        self.records = records
+        self.lease = lease
+
+    def work(self, engines: Engines | None) -> Receipt:
+        """Do the shard and commit it."""
+        started = utc_now()
+        try:
+            self._record_lost()
+            suspects = self._suspects() if self.lease.epoch > 1 else frozenset()
+            with LakeShardWork(
+                self.run, self.stage, self.shard, self.records, self.lease, engines, suspects
+            ) as work:
+                self.stage.process(work)
+                receipt = work.receipt(started)
+                receipt.accounting.close(f"{self.stage.name} shard {self.shard.index}")
+            self.lease.commit(receipt)
+            return receipt
+        except (ShardQuarantined, RunStopped):
+            raise
+        except Exception as error:
+            self.lease.check()  # what a worker that was superseded ran into concerns nobody
+            logger.warning("shard %d of %s: %s", self.shard.index, self.stage.name, error)
+            self._record(started, error)
+            raise
+        finally:
+            self.lease.release()
+
+    def _suspects(self) -> frozenset[str]:
+        """Keys of the requests with which earlier attempts ended."""
+        failures = self.records.failures()
+        return frozenset(each["request_key"] for each in failures if "request_key" in each)
+
+    def _record(self, started: str, error: Exception) -> None:
+        """Keep the error that ended the attempt.
+
+        One that stops the whole run (no money, a key refused) or that the user must mend first
+        doesn't count against the shard.
+        """
+        about = {"request_key": error.request_key} if isinstance(error, RequestFails) else {}
+        self._keep(
+            {
+                **about,
+                **failure_of(error, self.lease.worker),
+                "started_at": started,
+                "counts": not isinstance(error, RunError | UserError),
+            }
+        )
+
+    def _record_lost(self) -> None:
+        """If the attempt before this one ended without a word, record that: a shard may be what
+        kills its workers, by its memory for instance. It counts only if the shard got no further.
+
+        Raises:
+            ShardQuarantined: that was one attempt too many.
+        """
+        epoch = self.lease.epoch
+        before = self.records.claims.read(epoch - 1) if epoch > 1 else None
+        if before is None or before.state != "held":
+            return
+        progress = progress_mark(self.records.progress())
+        known = max((each.get("progress", 0) for each in self.records.failures()), default=0)
+        self._keep(
+            {
+                "state": "failed",
+                "error_type": "WorkerLost",
+                "message": f"its worker {before.holder.worker} was killed, or silent for too long",
+                "traceback": "",
+                "worker": before.holder.worker,
+                "ended_at": utc_now(),
+                "progress": progress,
+                "counts": progress <= known,
+            }
+        )
+        _refuse(self.records)
+
+    def _keep(self, failure: dict[str, Any]) -> None:
+        self.records.record_failure(failure)
+        if failure["counts"]:
+            self.records.judge(self.run.recipe.max_attempts, utc_now())
+
+
+def failure_of(error: BaseException, worker: str) -> dict[str, Any]:
+    """An error as the lake keeps it, with its traceback."""
+    return {
+        "state": "failed",
+        "error_type": type(error).__name__,
+        "message": str(error) or type(error).__name__,
+        "traceback": "".join(traceback.format_exception(error)),
+        "worker": worker,
+        "ended_at": utc_now(),
+    }
+
+
+def progress_mark(progress: Mapping[str, Any]) -> int:
+    """How far a shard's progress record says it is: units done and answers bought."""
+    bought = sum(int(used.get("requests", 0)) for used in progress.get("usage", {}).values())
+    return int(progress.get("done") or 0) + bought
+
+
+def _refuse(records: ShardRecords) -> None:
+    record = records.quarantine()
+    if record is not None:
+        raise ShardQuarantined(records.place, record.attempts, record.error)

@@ -1,0 +1,213 @@
+"""A worker of one stage: it opens the stage's engines once and pulls shards until none is left.
+
+Any number of workers may work on a stage at once, each in a process of its own, on any machine.
+All of it is safe to call again, from another process or machine, at any time.
+"""
+
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+from parrot_core.engines.connection import Engines, open_engines
+from parrot_core.engines.limits.budget import Budget
+from parrot_core.engines.types import RunError
+from parrot_core.errors import LeaseLost, RunStopped, ShardHeld
+from parrot_core.execution.attempt import run_shard
+from parrot_core.execution.plans import StagePlan, plan_stage, unfinished
+from parrot_core.execution.publication import publish_stage
+from parrot_core.execution.shard_queue import LOOK_EVERY_S, Pulled, ShardQueue
+from parrot_core.lake.leases import DEFAULT_TIMES, LeaseTimes, Watched
+from parrot_core.lake.manifest import Manifest, Receipt
+from parrot_core.lake.pauses import Pauses
+from parrot_core.lake.presence import WORKING, Presence
+from parrot_core.lake.run import Run
+from parrot_core.stages.base import ShardPlan, Stage
+from parrot_core.telemetry.stop_request import GRACE_S, stop_request
+
+logger = logging.getLogger(__name__)
+
+PAUSE_POLL_S = 2.0
+
+
+class Handle(Protocol):
+    """Work on a shard that was handed to a thread: a future."""
+
+    def add_done_callback(self, fn: Callable[..., None], /) -> None:
+        """Call ``fn`` when the work has ended, however it did."""
+        ...
+
+
+class OpenStage:
+    """One stage of one run, planned, with its engines up."""
+
+    def __init__(
+        self,
+        run: Run,
+        stage: Stage,
+        plan: StagePlan,
+        engines: Engines | None,
+        times: LeaseTimes = DEFAULT_TIMES,
+    ) -> None:
+        """See :func:`open_stage`."""
+        self.run = run
+        self.stage = stage
+        self.plan = plan
+        self._engines = engines
+        self._times = times
+        self._stopped: RunError | None = None
+        self._held: set[int] = set()  # shards at which another worker was faster
+
+    @property
+    def stopped(self) -> bool:
+        """Whether an error that concerns the whole run has ended the stage."""
+        return self._stopped is not None
+
+    def run_shard(
+        self, shard: ShardPlan, watched: Watched | None = None, *, wait: bool = True
+    ) -> Receipt:
+        """Do one shard; after an error that concerns the whole run, no further one is begun.
+
+        ``watched`` and ``wait``: see :func:`~parrot_core.execution.attempt.run_shard`.
+
+        Raises:
+            ShardHeld: another worker is at it; it is no failure.
+        """
+        if self._stopped is not None:
+            raise self._stopped
+        wait_while_paused(self.run)
+        try:
+            return run_shard(
+                self.run,
+                self.stage,
+                shard,
+                self._engines,
+                times=self._times,
+                watched=watched,
+                wait=wait,
+            )
+        except RunError as error:
+            self._stopped = error
+            raise
+        except (ShardHeld, LeaseLost):
+            self._held.add(shard.index)
+            raise
+
+    def work_through(
+        self,
+        submit: Callable[[Pulled], Handle],
+        only: Collection[int] | None = None,
+        on_tick: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Pull shards, some at once, until none is left that this worker can do.
+
+        What becomes of a shard is in the lake. One that failed here is not pulled again by this
+        worker; one that another worker holds is waited for.
+
+        Args:
+            submit: begins to work on a shard in a thread; it calls :meth:`run_shard`.
+            only: the numbers of the shards to do; all when left out.
+            on_tick: called every second or so.
+
+        Raises:
+            RunStopped: this process is to stop; what was in flight has ended or was given up.
+        """
+        shards = ShardQueue(self.run, self.plan, only)
+        ended: queue.SimpleQueue[int] = queue.SimpleQueue()
+        wake = threading.Event()
+        at_work: dict[int, Pulled] = {}
+        stop = stop_request()
+        stop.listen(wake.set)
+        try:
+            while True:
+                wake.clear()
+                stop.check()
+                while not ended.empty():
+                    pulled = at_work.pop(ended.get())
+                    if pulled.shard.index in self._held:
+                        self._held.discard(pulled.shard.index)
+                        shards.passed_over(pulled.shard)
+                while len(at_work) < self.run.recipe.shards_at_once and not self.stopped:
+                    found = shards.pull()
+                    if found is None:
+                        break
+                    index = found.shard.index
+                    at_work[index] = found
+                    submit(found).add_done_callback(_noting(index, ended, wake))
+                if not at_work and (self.stopped or not shards.waits):
+                    return
+                wake.wait(LOOK_EVERY_S)
+                on_tick()
+        except RunStopped:
+            _drain(at_work, ended)
+            raise
+        except BaseException as error:  # Prefect's signal of a cancelled flow run is one
+            stop.ask(RunStopped(f"stopped: {error!r}"))
+            _drain(at_work, ended)
+            stop.reset()
+            raise
+        finally:
+            stop.unlisten(wake.set)
+
+    def publish(self) -> Manifest:
+        """Publish the version.
+
+        Raises:
+            RunError: the one that stopped the stage.
+            PartiallyFailed: some shards failed; the others are kept.
+        """
+        if self._stopped is not None:
+            raise self._stopped
+        return publish_stage(self.run, self.stage, self.plan)
+
+
+def _noting(
+    index: int, ended: "queue.SimpleQueue[int]", wake: threading.Event
+) -> Callable[..., None]:
+    def note(_: object) -> None:
+        ended.put(index)
+        wake.set()
+
+    return note
+
+
+def _drain(at_work: dict[int, Pulled], ended: "queue.SimpleQueue[int]") -> None:
+    """Wait a little for what is in flight."""
+    until = time.monotonic() + GRACE_S
+    while at_work and (left := until - time.monotonic()) > 0:
+        try:
+            at_work.pop(ended.get(timeout=left), None)
+        except queue.Empty:
+            return
+
+
+def wait_while_paused(run: Run, sleep: Callable[[float], None] | None = None) -> None:
+    """Return when the run isn't paused (any more): no shard is begun before.
+
+    Raises:
+        RunStopped: this process is to stop.
+    """
+    pauses, wait = Pauses(run.lake.storage, run.name), sleep or stop_request().wait
+    while pauses.read() is not None:
+        wait(PAUSE_POLL_S)
+
+
+@contextmanager
+def open_stage(
+    run: Run, stage: Stage, budget: Budget, times: LeaseTimes = DEFAULT_TIMES
+) -> Iterator[OpenStage]:
+    """Plan a stage and bring up the engines it needs, if a shard is left to do."""
+    with Presence(run.lake.storage, run.name, stage.name) as presence:
+        plan = plan_stage(run, stage)
+        names = stage.engines(run)
+        if names and unfinished(run, plan):
+            presence.does("starting engines " + ", ".join(dict.fromkeys(names)))
+            with open_engines(run, names, budget, stage.name) as engines:
+                presence.does(WORKING)
+                yield OpenStage(run, stage, plan, engines, times)
+        else:
+            presence.does(WORKING)
+            yield OpenStage(run, stage, plan, None, times)

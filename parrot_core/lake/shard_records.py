@@ -1,0 +1,91 @@
+"""What the lake keeps of one shard of a stage: claims, progress, failed attempts, receipt."""
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any
+
+from parrot_core.lake.leases import Claims
+from parrot_core.lake.manifest import Receipt
+from parrot_core.lake.quarantine import Quarantine, QuarantineRecord
+from parrot_core.lake.storage import Storage, to_json
+
+
+class ShardRecords:
+    """The records of one shard; whoever works on it opens them once and hands them down."""
+
+    def __init__(self, storage: Storage, run: str, stage: str, index: int) -> None:
+        self._storage = storage
+        self._quarantine = Quarantine(storage, run, stage)
+        self.index = index
+        self.place = f"run '{run}', shard {index} of '{stage}'"
+        self.folder = f"runs/{run}/{stage}/shards/{index:05d}"
+
+    @property
+    def journal_folder(self) -> str:
+        """Folder of the journal of completions."""
+        return f"{self.folder}/journal"
+
+    @property
+    def checkpoint_folder(self) -> str:
+        """Folder of the checkpoints of a shard that trains."""
+        return f"{self.folder}/checkpoints"
+
+    @cached_property
+    def claims(self) -> Claims:
+        """The leases on the shard, and the commit that ends them."""
+        return Claims(self._storage, f"{self.folder}/claims", self.place)
+
+    def receipt(self) -> Receipt | None:
+        """The receipt, if an attempt was committed."""
+        try:
+            data = self._storage.read_json(f"{self.folder}/receipt.json")
+        except FileNotFoundError:
+            return None
+        return Receipt.model_validate(data)
+
+    def file_receipt(self, receipt: Receipt) -> None:
+        """Keep a committed receipt where one listing finds all of them; then the journal can go.
+
+        The commit is the claim; this copy may be missing after a kill, and is written again.
+        """
+        self._storage.put_if_absent(
+            f"{self.folder}/receipt.json", to_json(receipt.model_dump(mode="json"))
+        )
+        self._storage.delete(self._storage.list(self.journal_folder))
+
+    def write_progress(self, progress: dict[str, Any]) -> None:
+        """Say how far the shard is."""
+        self._storage.write_json(f"{self.folder}/progress.json", progress)
+
+    def progress(self) -> dict[str, Any]:
+        """How far the last attempt was when it last said so; empty before the first."""
+        try:
+            return self._storage.read_json(f"{self.folder}/progress.json")
+        except FileNotFoundError:
+            return {}
+
+    def record_failure(self, failure: dict[str, Any]) -> None:
+        """Keep the error of an attempt beside the earlier ones."""
+        number = len(self._attempts()) + 1
+        while True:
+            path = f"{self.folder}/attempt-{number}.json"
+            if self._storage.put_if_absent(path, to_json({"attempt": number, **failure})):
+                return
+            number += 1
+
+    def failures(self) -> list[dict[str, Any]]:
+        """Errors of earlier attempts, oldest first."""
+        return [self._storage.read_json(path) for path in self._attempts()]
+
+    def quarantine(self) -> QuarantineRecord | None:
+        """Why runs leave the shard alone; None if they don't."""
+        return self._quarantine.of(self.index)
+
+    def judge(self, max_attempts: int, now: str) -> None:
+        """Put the shard into quarantine if too many of its attempts have failed."""
+        self._quarantine.judge(self.index, self.failures(), max_attempts, now)
+
+    def _attempts(self) -> Sequence[str]:
+        paths = self._storage.list(self.folder)
+        found = [path for path in paths if path.startswith(f"{self.folder}/attempt-")]
+        return sorted(found, key=lambda p: int(p.removesuffix(".json").rsplit("-", 1)[1]))
