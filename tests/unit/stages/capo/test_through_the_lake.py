@@ -88,4 +88,4 @@ def test_pairs_lead_back_to_their_session_and_both_accounts_close(tmp_path: Path
         assert queries[row["source_ids"][0]]["source_ids"][0].startswith("s")
         assert row["prompt"][-1] == {"role": "user", "content": "Why does it have a tail?"}
         assert row["chosen"] != row["rejected"]
-    assert pairs.usage["answerer"].requests == 5 * (1 + 2 + 2)
+    assert pairs.usage["answerer"].requests == 5 * (1 + 2)  # a misunderstanding costs nothing here
