@@ -147,7 +147,7 @@ def test_a_file_of_which_nothing_can_be_taken_publishes_nothing(tmp_path: Path) 
     with pytest.raises(ParrotError, match="none of 1 records can be taken as preferences"):
         import_files(lake, [write(tmp_path, pair)], "preferences", "mine")
     assert not lake.versions()
-    with pytest.raises(UserError, match='found {"a": a number}, expected records as'):
+    with pytest.raises(UserError, match=r'found \{"a": a number\}, expected records as'):
         import_files(lake, [write(tmp_path, {"a": 1})], "preferences", "mine")
     with pytest.raises(UserError, match=r"--as dialogs: .*did you mean 'dialogues'"):
         import_files(lake, ["x"], "dialogs", "mine")
