@@ -14,10 +14,10 @@ from rich.console import Console
 from rich.table import Table
 
 from flows import logs
+from parrot_cli import check as check_cli
 from parrot_cli import control, measure, operate, prove
 from parrot_cli import data as data_cli
 from parrot_cli import lake as lake_cli
-from parrot_cli import check as check_cli
 from parrot_cli import preview as preview_cli
 from parrot_cli import reports as reports_cli
 from parrot_cli.options import (

@@ -1,4 +1,4 @@
-"""Ask before paying: one tiny real request to each API, with the parameters that its work will have.
+"""Ask before paying: one tiny real request to each API, with the parameters of the real ones.
 
 A run asks before the first shard of a stage, and once only; ``parrot check`` asks for all engines
 of a recipe. What is refused then would be refused row by row.
@@ -41,11 +41,14 @@ def ask_before_paying(run: Run, stage: Stage, engines: Engines) -> None:
         return
     journal = Journal(run.lake.storage, checks_folder(run.name, stage.name), 0.0)
 
-    async def ask_all() -> None:
-        await asyncio.gather(*(_ask_once(engines, use, journal) for use in uses))
+    async def ask_all() -> list[BaseException | None]:
+        asked = (_ask_once(engines, use, journal) for use in uses)
+        return await asyncio.gather(*asked, return_exceptions=True)
 
     try:
-        asyncio.run(ask_all())
+        for error in asyncio.run(ask_all()):
+            if error is not None:
+                raise error
     finally:
         journal.close()
 
@@ -61,7 +64,7 @@ async def _ask_once(engines: Engines, use: EngineUse, journal: Journal) -> None:
         key=asked.key,
         sample=asked.sample,
         engine=use.engine,
-        model=engines.model_of(use.engine),
+        model=engines.connected(use.engine).model,
         text=answer.text,
         finish_reason=answer.finish_reason,
         prompt_tokens=answer.prompt_tokens or 0,
@@ -85,7 +88,7 @@ async def _asked(engines: Engines, use: EngineUse) -> SmallAnswer | None:
     except ContentFiltered as error:
         logger.warning("engine '%s' was asked a greeting: %s", use.engine, error)
         return None
-    except RowError as error:
+    except (RowError, EveryRequestRefused) as error:
         raise EveryRequestRefused(f"{error}. It was asked as in {use.setting}") from None
     if is_used_up(asked.answer.text, asked.answer.finish_reason) and not use.short:
         words = used_up_words(asked.body, use.sampling.max_tokens)
@@ -171,9 +174,7 @@ def _ways(run: Run, only: Sequence[str]) -> dict[tuple[str, Sampling], list[Engi
     """The different ways in which APIs are asked, each with the settings that ask so."""
     uses = [use for stage in STAGES for use in stage.uses(run) if use.engine in run.recipe.engines]
     used = {use.engine for use in uses}
-    uses += [
-        EngineUse(name, UNUSED, Sampling()) for name in run.recipe.engines if name not in used
-    ]
+    uses += [EngineUse(name, UNUSED, Sampling()) for name in run.recipe.engines if name not in used]
     ways: dict[tuple[str, Sampling], list[EngineUse]] = {}
     for use in _of_apis(run, uses):
         if not only or use.engine in only:

@@ -207,7 +207,7 @@ def open_stage(
         if names and unfinished(run, plan):
             presence.does("starting engines " + ", ".join(dict.fromkeys(names)))
             with open_engines(run, names, budget, stage.name) as engines:
-            ask_before_paying(run, stage, engines)
+                ask_before_paying(run, stage, engines)
                 presence.does(WORKING)
                 yield OpenStage(run, stage, plan, engines, times)
         else:

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from parrot_core.engines.limits.budget import Budget
-from parrot_core.engines.types import EveryRequestRefused, KeyRefused
+from parrot_core.engines.types import BudgetReached, EveryRequestRefused, KeyRefused
 from parrot_core.execution.engine_checks import EngineCheck, check_engines
 from parrot_core.execution.selection import run_to_be
 from parrot_core.lake.run import Run
@@ -12,7 +12,7 @@ from parrot_core.lake.spending import Spending
 from parrot_core.stages.synthesis.stage import SynthesizeStage
 from tests.support.lakes.recipes import minimal_recipe
 from tests.support.lakes.toy_stages import SEEDS, drive, synthesis
-from tests.support.servers.fake_api import Reply, echo_turns, serving
+from tests.support.servers.fake_api import Reply, completion_json, echo_turns, serving
 
 Body = dict[str, Any]
 
@@ -25,6 +25,11 @@ def asking_first(folder: Path, base_url: str, **changes: Any) -> Run:
 
 def is_check(body: Body) -> bool:
     return [message["content"] for message in body["messages"]] == ["Hi"]
+
+
+def tokens_of(body: Body) -> int:
+    usage = completion_json(body, echo_turns(0, body))["usage"]
+    return int(usage["total_tokens"])
 
 
 def refusing(parameter: str) -> Any:
@@ -56,7 +61,7 @@ def test_each_api_is_asked_a_word_with_the_stages_own_parameters_before_any_row(
 def test_a_run_that_is_resumed_asks_no_second_time(tmp_path: Path) -> None:
     with serving() as api:
         run = asking_first(tmp_path, api.base_url, budget_usd=2)
-        with pytest.raises(Exception, match="budget"):
+        with pytest.raises(BudgetReached):
             drive(run, SynthesizeStage(), Budget(2))
         assert sum(map(is_check, api.requests)) == 2
         drive(run, SynthesizeStage(), Budget(None))
@@ -70,12 +75,13 @@ def test_what_was_asked_first_counts_against_the_budget(tmp_path: Path) -> None:
             drive(run, SynthesizeStage())
     assert Spending(run.lake.storage, run.name).total() == 0
     with serving() as api:
-        run = asking_first(tmp_path / "paid", api.base_url, budget_usd=0.5)
-        with pytest.raises(Exception, match="budget"):
-            drive(run, SynthesizeStage(), Budget(0.5))
-        checks = sum(map(is_check, api.requests))
-    assert checks == 2
-    assert Spending(run.lake.storage, run.name).total() > 0
+        run = asking_first(tmp_path / "paid", api.base_url, budget_usd=1.5)
+        with pytest.raises(BudgetReached):
+            drive(run, SynthesizeStage(), Budget(1.5))
+        rows = [body for body in api.requests if not is_check(body)]
+    assert len(api.requests) - len(rows) == 2
+    paid = 0.01 * sum(tokens_of(body) for body in api.requests)
+    assert Spending(run.lake.storage, run.name).total() == pytest.approx(paid)
 
 
 def test_a_refused_parameter_stops_the_run_before_any_row_and_names_what_mends_it(
@@ -117,7 +123,9 @@ def test_a_provider_that_is_busy_is_waited_for(tmp_path: Path) -> None:
         return Reply(status=429) if number <= 3 else echo_turns(number, body)
 
     with serving(busy) as api:
-        run = asking_first(tmp_path, api.base_url)
+        engine = {"kind": "openai", "model": "m", "base_url": api.base_url, "api_key_env": None}
+        engines = {"asker": engine, "answerer": engine, "judge": engine}
+        run = asking_first(tmp_path, api.base_url, engines=engines)
         assert drive(run, SynthesizeStage()).accounting.rows_out == SEEDS
 
 
@@ -152,7 +160,9 @@ def test_a_key_that_is_refused_is_shown(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setenv("SOME_KEY", "sk-secret")
     engine = {"kind": "openai", "model": "m", "api_key_env": "SOME_KEY"}
     with serving(lambda *_: Reply(status=401, error={"message": "bad key sk-secret"})) as api:
-        engines = dict.fromkeys(("asker", "answerer", "judge"), {**engine, "base_url": api.base_url})
+        engines = {
+            name: {**engine, "base_url": api.base_url} for name in ("asker", "answerer", "judge")
+        }
         [first, *_] = checked(api.base_url, engines=engines)
     assert "sk-secret" not in first.error
     assert first.exit_code == KeyRefused.exit_code
