@@ -211,6 +211,14 @@ class Seeds(Model):
             "20 K from ShareGPT and 20 K from UltraChat)."
         ),
     )
+    from_training: bool = Field(
+        False,
+        description=(
+            "Sessions that train the asker may give their opening query as a seed, too: more "
+            "seeds and more sessions to train on than with a part set aside. Their opening "
+            "queries then may not train (train_ask.learn_first_query: false)."
+        ),
+    )
     topics: int = Field(
         0,
         ge=0,
