@@ -9,6 +9,7 @@ from rich.console import Console
 from parrot_cli.options import DEFAULT_LAKE, AsJson, LakeHere
 from parrot_core.errors import UserError
 from parrot_core.lake.lake import Lake
+from parrot_core.text.wording import plural
 
 out = Console()
 
@@ -87,6 +88,59 @@ def stats(
     out.print(statistics.render(found))
     for file in filter(None, (html, output)):
         out.print(f"written: {file.absolute()}", markup=False, soft_wrap=True)
+
+
+def import_(
+    what: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="WHAT...",
+            help="Files, folders, patterns or URLs; or one model: a folder or Hugging Face id.",
+        ),
+    ],
+    kind: Annotated[
+        str,
+        typer.Option(
+            "--as",
+            metavar="NAME",
+            help="conversations, dialogues, parrot, seeds, preferences; "
+            "or parrot-ask, parrot-sft, parrot-chat.",
+        ),
+    ],
+    version: Annotated[
+        str, typer.Option("--name", metavar="VERSION", help="Name of the version.")
+    ] = "imported",
+    lake: LakeHere = DEFAULT_LAKE,
+    as_json: AsJson = False,
+) -> None:
+    """Publish what you have as a version that runs can start from.
+
+    Records in any layout that ingest reads, pairs as prompt, chosen and rejected.
+    """
+    from parrot_cli.progress_bar import bar
+    from parrot_core.interchange.imported.publishing import MODELS, import_files, import_model
+
+    opened = Lake(lake)
+    if kind in MODELS:
+        if len(what) != 1:
+            raise UserError(f"--as {kind}: one model at a time")
+        manifest = import_model(opened, what[0], kind, version)
+    else:
+        with bar(Console(stderr=True, quiet=as_json)) as reporter:
+            manifest = import_files(opened, what, kind, version, reporter)
+    if as_json:
+        out.print_json(data=manifest.model_dump(mode="json"))
+        return
+    accounts = manifest.accounting
+    said = f"published {kind}@{version}"
+    if manifest.kind == "dataset":
+        rejected = ", ".join(f"{n:,} {why}" for why, n in accounts.rejected.items())
+        said += f": {plural(accounts.rows_in, accounts.unit)} read, {accounts.rows_out:,} taken, "
+        said += f"{accounts.rows_rejected:,} rejected" + (f" ({rejected})" if rejected else "")
+    out.print(said, markup=False, soft_wrap=True)
+    for warning in manifest.warnings:
+        out.print(warning, markup=False, style="yellow", soft_wrap=True)
+    out.print(f"In a recipe: inputs: {{{kind}: {version}}}", markup=False, soft_wrap=True)
 
 
 def export(

@@ -19,6 +19,7 @@ from parrot_core.analysis.results.findings import training_facts
 from parrot_core.errors import ParrotError
 from parrot_core.monitor import RunReader, RunState, StageSpec, StageState
 from parrot_core.monitor.reader import LakeState
+from parrot_core.monitor.state import status_words
 from parrot_core.text.sanitise import one_line
 from parrot_core.text.wording import (
     count,
@@ -40,16 +41,22 @@ WIDEST = 116
 
 _MARKS = {
     "waiting": ("·", "dim"),
+    "starting": ("▷", "cyan"),
     "running": ("▶", "cyan"),
+    "stalled": ("?", "yellow"),
     "paused": ("‖", "yellow"),
+    "budget_reached": ("$", "yellow"),
+    "partially_failed": ("✗", "red"),
     "failed": ("✗", "red"),
+    "cancelled": ("■", "yellow"),
     "done": ("✓", "green"),
     "pinned": ("✓", "green dim"),
     "skipped": ("–", "dim"),
 }
 
 
-_STYLES = {"done": "green", "failed": "red", "stalled": "yellow", "paused": "yellow"}
+_STYLES = {status: style for status, (_, style) in _MARKS.items()}
+FAILED = ("failed", "partially_failed")
 
 
 def utc_now() -> datetime:
@@ -186,7 +193,7 @@ def render_live(state: RunState) -> RenderableType:
             Text(_amount(stage)),
             Text(_speed(stage)),
             Text(_time(stage)),
-            Text(_remark(stage), "red" if stage.status == "failed" else "dim"),
+            Text(_remark(stage), "red" if stage.failed else "dim"),
         )
     return table
 
@@ -199,11 +206,15 @@ def render_status(state: RunState) -> RenderableType:
             state.status_text,
             _STYLES.get(state.status, "cyan"),
         ),
-        f" · {duration(state.seconds)} · {count(state.tokens)} tokens · {dollars(state.usd)}",
+        (f" · {plural(state.failed, 'failed shard')}" if state.failed else "", "red"),
+        f" · {duration(state.seconds)} · {count(state.tokens)} tokens · {_spent(state)}",
     )
     parts: list[RenderableType] = [head, render_live(state)]
     if state.header.pause:
         told = f"{state.header.pause}. `parrot resume {state.name}` lets it go on."
+        parts.append(Text(one_line(told, 400), "yellow"))
+    if state.header.stop:
+        told = f"Stopped: {state.header.stop}. `parrot retry {state.name}` goes on."
         parts.append(Text(one_line(told, 400), "yellow"))
     if state.status == "stalled" and state.updated_at is not None:
         silent = duration((state.read_at - state.updated_at).total_seconds())
@@ -225,6 +236,9 @@ def render_status(state: RunState) -> RenderableType:
         if stage.pause
     ]
     for stage in state.stages:
+        if stage.failure is not None:
+            what = f"{stage.failure.error_type}: {one_line(stage.failure.message, 300)}"
+            parts.append(Text(f"{stage.name}: {what}", "red"))
         for shard in stage.having("failed"):
             if shard.last_error is not None:
                 error = shard.last_error
@@ -232,7 +246,7 @@ def render_status(state: RunState) -> RenderableType:
                 tries = plural(shard.attempts, "attempt")
                 tries += ", in quarantine" if shard.quarantined else ""
                 parts.append(Text(f"{stage.name} shard {shard.index} ({tries}): {what}", "red"))
-    if any(stage.status == "failed" for stage in state.stages):
+    if any(stage.status in FAILED for stage in state.stages):
         parts.append(Text(f"`parrot retry {state.name}` runs only what failed or is missing."))
     if any(shard.quarantined for stage in state.stages for shard in stage.shards):
         parts.append(
@@ -244,18 +258,21 @@ def render_status(state: RunState) -> RenderableType:
 
 
 def _phase(stage: StageState) -> str:
-    if stage.status == "waiting":
-        return "starting" if stage.planned_at is not None else "waiting"
     if stage.status in ("done", "pinned"):
         how = f"taken from {stage.version}" if stage.status == "pinned" else "done"
         return ", ".join(filter(None, (how, _amount(stage), _time(stage))))
-    if stage.status == "failed":
+    if stage.status in FAILED:
         return f"failed ({len(stage.having('failed'))} of {plural(len(stage.shards), 'shard')})"
-    return stage.status
+    return status_words(stage.status)
+
+
+def _spent(state: RunState) -> str:
+    budget = state.header.budget_usd
+    return dollars(state.usd) + (f" of ${budget:,.2f}" if budget is not None else "")
 
 
 def _bar(stage: StageState) -> RenderableType:
-    if stage.status in ("waiting", "skipped"):
+    if stage.status in ("waiting", "starting", "skipped"):
         return ProgressBar(total=1, completed=0, width=12)
     if stage.percent is None:
         return ProgressBar(total=None, width=12, pulse=True)
@@ -289,12 +306,16 @@ def _remark(stage: StageState) -> str:
     """What matters most about a stage now, in a few words."""
     if stage.status == "skipped":
         return "not asked for"
+    if stage.status == "starting":
+        return f"{one_line(stage.doing, 80)} …"
     if stage.status == "waiting":
-        return "starting …" if stage.planned_at is not None else ""
+        return ""
     failed = stage.having("failed")
     if failed and failed[-1].last_error is not None:
         error = failed[-1].last_error
         return f"shard {failed[-1].index}: {error.error_type}: {one_line(error.message)}"
+    if stage.failure is not None:
+        return f"{stage.failure.error_type}: {one_line(stage.failure.message)}"
     if stage.pause:
         return one_line(stage.pause, 120)
     if stage.published and stage.kind == "model":
@@ -304,10 +325,12 @@ def _remark(stage: StageState) -> str:
     parts = []
     if stage.status == "running":
         stalled = len(stage.having("stalled"))
-        parts.append(f"{plural(stalled, 'shard')} silent for a minute" if stalled else "")
+        parts.append(f"{plural(stalled, 'shard')} silent" if stalled else "")
         parts.append(f"loss {figure(stage.figures['loss'])}" if "loss" in stage.figures else "")
         parts += [f"{engine}: {one_line(what, 100)}" for engine, what in stage.waiting.items()]
     parts.append(f"{count(stage.rejects)} rejected" if stage.rejects else "")
+    cut = stage.truncated_share
+    parts.append(f"{cut:.0%} cut at max_tokens" if cut else "")
     parts.append(f"{short_count(stage.tokens)} tokens" if stage.tokens else "")
     parts.append(dollars(stage.usd) if stage.usd else "")
     return ", ".join(filter(None, parts))

@@ -51,6 +51,11 @@ def dollars(value: float) -> str:
     return f"${value:,.4f}" if value < 10 else f"${value:,.2f}"
 
 
+def money(value: float) -> str:
+    """``$9.64``: an estimate, to the cent."""
+    return f"${value:,.2f}"
+
+
 def figure(value: float | None) -> str:
     """A loss, a margin, a score: three decimals, fewer when large."""
     if value is None:

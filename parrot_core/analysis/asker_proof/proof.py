@@ -94,7 +94,9 @@ def prove(run: Run, settings: ProofSettings, reporter: ProgressReporter = SILENT
 
 def _contexts(run: Run, bounds: Bounds) -> tuple[Drawn, str]:
     model = ModelName(ASKER, run.version_of(ASKER))
-    version = run.lake.manifest("model", model.name, model.version).inputs[HUMAN]
+    version = run.lake.manifest("model", model.name, model.version).inputs.get(HUMAN)
+    if version is None:
+        raise UserError(f"{model.name}@{model.version} was not trained here: nothing was held out")
     folder = run.work_dir / STAGE
     folder.mkdir(parents=True, exist_ok=True)
     learned = learned_by(run.lake, model, folder).sessions

@@ -1,0 +1,1 @@
+"""What one has already, as published versions: dialogues, pairs, openings, models."""
