@@ -64,7 +64,8 @@ def test_a_signal_amid_synthesis_keeps_what_is_in_flight_and_the_same_command_go
         assert all(top is None or top.state == "released" or top.receipt for top in tops)
         assert all(records.shard(n).failures() == [] for n in range(SEEDS // 3))
         stopped = Stops(storage, "stopped").read()
-        assert stopped is not None and number.name in stopped[0]
+        assert stopped is not None
+        assert number.name in stopped[0]
 
         again = cli.start(*arguments)
         assert again.wait() == 0, again.shown[-3000:]
