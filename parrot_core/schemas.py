@@ -108,7 +108,7 @@ CONTEXT_QUERIES = _schema(
         ("history", MESSAGES),
         ("query", pa.string()),
         ("response", pa.string()),
-        ("rule", pa.string()),  # the cue that the rules saw
+        ("rule", pa.string()),  # the kind of its surest cue
         ("judge_verdict", pa.bool_()),  # null when no judge was asked
         ("judge_text", pa.string()),
     ],
