@@ -28,8 +28,9 @@ from parrot_core.lake.run_records import utc_now
 from parrot_core.lake.shard_records import ShardRecords
 from parrot_core.lake.shard_writer import ParquetFiles, upload_verified
 from parrot_core.lake.storage import Storage
-from parrot_core.schemas import DATASETS, REASONS, REJECTS
+from parrot_core.schemas import DATASETS, REJECTS
 from parrot_core.stages.base import Row, ShardPlan, Slice, Stage
+from parrot_core.stages.reasons import REASONS
 from parrot_core.telemetry.stop_request import stop_request
 from parrot_core.telemetry.timeline import Curve, Point, Timeline
 from parrot_core.telemetry.traffic import Traffic, landed, sum_traffic, traffic_in
@@ -128,7 +129,7 @@ class LakeShardWork:
     ) -> None:
         """See :class:`parrot_core.stages.base.ShardWork`."""
         if reason not in REASONS:
-            raise ValueError(f"'{reason}' is not a reason of schemas.REASONS")
+            raise ValueError(f"'{reason}' is not a reason of stages.reasons.REASONS")
         self._rejected[reason] += 1
         self._rejects.append(
             {

@@ -80,7 +80,7 @@ class ShardWork(Protocol):
     def reject(
         self, id: str, source_ids: Sequence[str], reason: str, original: object, detail: str = ""
     ) -> None:
-        """Put a unit aside, with the original and a reason from ``schemas.REASONS``."""
+        """Put a unit aside, with the original and a reason from ``stages.reasons.REASONS``."""
         ...
 
     def engine(self, name: str) -> ChatModel:
