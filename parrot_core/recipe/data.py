@@ -158,7 +158,7 @@ class Ingest(Model):
         1, ge=1, description="Fewest characters of a session, all messages together."
     )
     rules: tuple[str, ...] = Field(
-        ("html_to_markdown", "interface", "personal_data"),
+        ("html_to_markdown", "markdown_escapes", "interface", "personal_data"),
         description=(
             "Rules that change texts, in order, by their names in docs/cleaning.md. Odd "
             "characters, control tokens and stray whitespace are always mended."
@@ -209,6 +209,14 @@ class Seeds(Model):
             "Most seeds of each source, by a pattern of source names such as 'ultrachat*'; a "
             "source that no pattern fits gives none. Empty: no matter from which (the paper: "
             "20 K from ShareGPT and 20 K from UltraChat)."
+        ),
+    )
+    from_training: bool = Field(
+        False,
+        description=(
+            "Sessions that train the asker may give their opening query as a seed, too: more "
+            "seeds and more sessions to train on than with a part set aside. Their opening "
+            "queries then may not train (train_ask.learn_first_query: false)."
         ),
     )
     topics: int = Field(
