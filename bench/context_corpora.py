@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 from real_follow_ups import records
 
+from parrot_core.context.labelled import Half, labelled_queries
 from parrot_core.engines.types import Message
 
 DATA = Path(__file__).with_name("context")
@@ -85,12 +86,11 @@ def cast(folder: Path) -> Iterator[Labelled]:
 
 def own() -> Iterator[Labelled]:
     """The queries written and labelled for the project; the half `dev` is for training."""
-    for label in _lines("labelled.jsonl"):
-        part: Part = "train" if label["half"] == "dev" else "held out"
-        history = tuple(message["content"] for message in label["history"])
-        yield Labelled(
-            "own", part, label["language"], label["query"], history, label["depends"], label["kind"]
-        )
+    halves: tuple[tuple[Half, Part], ...] = (("dev", "train"), ("test", "held out"))
+    for half, part in halves:
+        for one in labelled_queries(half):
+            history = tuple(message["content"] for message in one.history)
+            yield Labelled("own", part, one.language, one.query, history, one.depends, one.kind)
 
 
 def written(histories: Sequence[tuple[str, ...]], seed: int) -> Iterator[Labelled]:

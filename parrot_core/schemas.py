@@ -102,12 +102,13 @@ PARROT = _schema("parrot", 3, _DIALOGUE)
 
 CONTEXT_QUERIES = _schema(
     "context-queries",
-    1,
+    2,
     [
         ("turn", pa.int32()),  # 1 is the opening query, so always ≥ 2 here
         ("history", MESSAGES),
         ("query", pa.string()),
         ("response", pa.string()),
+        ("response_finish_reason", pa.string()),  # null where nobody generated it
         ("rule", pa.string()),  # the kind of its surest cue
         ("judge_verdict", pa.bool_()),  # null when no judge was asked
         ("judge_text", pa.string()),
@@ -115,18 +116,17 @@ CONTEXT_QUERIES = _schema(
 )
 PREFERENCES = _schema(
     "preferences",
-    2,
+    3,
     [
-        ("strategy", pa.string()),  # neglect | hallucination | misunderstanding
+        ("strategy", pa.string()),  # a file in stages/capo/strategies
         ("turn", pa.int32()),
         ("prompt", MESSAGES),
         ("chosen", MESSAGES),
         ("rejected", MESSAGES),
-        ("evidence", pa.string()),  # hallucination: the guess; misunderstanding: the passage
-        (
-            "evidence_by",
-            pa.string(),
-        ),  # writer, or seed: drawn where the writer's choice is unreadable
+        ("chosen_finish_reason", pa.string()),  # `length`: cut, so that its end is no end
+        ("rejected_finish_reason", pa.string()),
+        ("evidence", pa.string()),  # the guess, the passage, or one referent → the other
+        ("evidence_by", pa.string()),  # who chose it: the writer, or the seed
         ("prompt_set", pa.string()),  # version of the instructions that wrote the negative
         ("model", pa.string()),
         ("request_key", pa.string()),
@@ -194,22 +194,14 @@ REJECTS = pa.schema(
 
 REASONS: dict[str, str] = {
     # ingest
+    "unreadable_file": "a file of a source that can't be read, whole",
     "malformed_record": "not an object with an id and a list of messages",
     "no_turns": "a record without any message",
-    "empty_turns": "no message with text is left after cleaning",
-    "no_user_turn": "no user query is left after cleaning",
-    "no_response": "no query of the session was answered",
     "role_order": "speakers out of order in a way that can't be mended",
-    "too_few_turns": "fewer turns than the recipe's minimum",
-    "message_too_long": "a message longer than the recipe's maximum",
     "language": "a language that the recipe doesn't keep",
-    "session_too_short": "fewer characters than the recipe's minimum",
     "duplicate": "the same content as another row",
     "near_duplicate": "nearly the same content as another row that is kept",
     "contaminated": "a query that is a question of the benchmark, or holds one",
-    "refusal": "an answer refuses, and the recipe keeps none such",
-    "other_vendor": "an answer speaks as another vendor's model, and the recipe keeps none such",
-    "code_only": "the session opens with pasted code and no request",
     # seeds
     "query_too_short": "the opening query is shorter than the recipe's minimum",
     "query_too_long": "the opening query is longer than the recipe's maximum",
@@ -234,12 +226,19 @@ REASONS: dict[str, str] = {
     "collapse": "turn after turn without a new word, or an answer in a loop",
     "copied": "a query that many sessions share almost word for word",
     "sensitive": "a query on a sensitive topic",
+    "refusal": "an answer refuses",
     # select
     "self_contained": "no cue that the query depends on its context",
     "judge_disagreed": "the judge says that the query stands alone",
     "over_limit": "more than the recipe asked for",
     # capo
-    "chosen_unusable": "the chosen answer is empty or a refusal",
+    "chosen_unusable": "the chosen answer is empty, refuses, asks back or repeats the query",
+    "chosen_unconfirmed": "the answer to the completed query says something else",
+    "not_dependent": "completed from its history the query stays as it is",
+    "evidence_unreadable": "the writer's guess or choice of a passage can't be read",
+    "evidence_fits": "what the negative would be about may be what was meant",
+    "no_other_matter": "the history has nothing else that the negative could be about",
+    "negative_asks_back": "the negative asks what was meant, which is no error",
     "negative_equals_chosen": "the negative says the same as the chosen answer",
     "negative_empty": "the writer produced no negative",
     "negative_as_good": "a judge finds the negative as good as the chosen answer, or better",
@@ -247,4 +246,4 @@ REASONS: dict[str, str] = {
     "no_answer": "the subject produced no answer to this turn",
     "unparsable_verdict": "the judge's text holds no readable score or verdict",
 }
-"""Why a row was rejected: the closed list. A stage can't reject for a reason that isn't here."""
+"""Why a row was rejected; ``stages.reasons`` adds what rules declare themselves."""

@@ -48,6 +48,7 @@ def test_paper_yaml_holds_the_papers_numbers() -> None:
         ("sythesize.max_turns=3", "--set: sythesize: no such setting; did you mean 'synthesize'"),
         ("filter.rules=[shrt]", r"filter.rules.0: .*'short'"),
         ("train_dpo.beta=-1", "train_dpo.beta"),
+        ("seeds.from_training=true", "expected train_ask.learn_first_query: false"),
         ("engines.judge.kind=magic", "engines.judge: .*'magic'"),
     ],
 )
@@ -99,6 +100,14 @@ def test_a_file_that_is_no_recipe_is_one_line(
     path.write_bytes(text if isinstance(text, bytes) else f"{text}\n".encode())
     with pytest.raises(RecipeError, match=problem):
         load_recipe(path)
+
+
+def test_a_limit_that_fills_the_whole_context_is_refused() -> None:
+    small = {"kind": "vllm", "model": "m", "max_model_len": 1024}
+    with pytest.raises(
+        RecipeError, match=r"synthesize\.answer\.max_tokens is 1,024, but the whole"
+    ):
+        minimal_recipe("l", engines=dict.fromkeys(("asker", "answerer", "judge"), small))
 
 
 def test_the_fingerprint_ignores_what_does_not_change_the_output() -> None:
