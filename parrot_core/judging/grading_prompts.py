@@ -78,7 +78,8 @@ class Short:
     name = "short-2"
     _TASK = (
         "Grade the assistant's last answer in this conversation from 1 (useless) to 10 "
-        "(excellent). A good answer is correct, complete and clear, and takes up what was said before."
+        "(excellent). A good answer is correct, complete and clear, and takes up what was said "
+        "before."
     )
     _WITH_REFERENCE = "Hold it against the reference: what contradicts the reference is wrong."
     _FORM = "Reply with only the grade in double square brackets, like [[N]]."
