@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from parrot_core.benchmarks.benchmark import Question, selected_benchmark
-from parrot_core.benchmarks.judge_prompts import selected_prompt
 from parrot_core.engines.in_flight import in_flight
 from parrot_core.engines.types import ChatModel, Message, RowError
 from parrot_core.errors import SourceError
@@ -17,6 +16,7 @@ from parrot_core.lake.manifest import Receipt
 from parrot_core.lake.run import Run
 from parrot_core.recipe import Recipe
 from parrot_core.stages.base import EngineUse, Row, ShardPlan, ShardWork, Stage
+from parrot_core.stages.evaluation.judge_prompts import selected_prompt
 from parrot_core.stages.evaluation.summary import Judged, summarise
 from parrot_core.stages.fitness import Unfit, fit_text, is_truncated, truncation_warnings
 from parrot_core.stages.planning import own_models
