@@ -5,15 +5,16 @@ from itertools import groupby
 from nicegui import ui
 
 from dashboard.site import Site
-from dashboard.widgets import block, heading, in_thread, line, read
+from dashboard.widgets import block, heading, in_thread, line, read, title
 from parrot_core.lake.manifest import Manifest
 from parrot_core.text.wording import count, dollars
 
-HEAD = ("version", "rows", "rejects", "size", "cost", "published (UTC)", "")
+HEAD = ("version", "rows", "rejects", "size", "cost", "published (UTC)", "read")
 
 
 async def data_page(site: Site) -> None:
     """Build the page."""
+    title("Data")
     heading("Data")
     with block("shelves"):
         waiting = line("Reading the lake …", "soft")
@@ -41,9 +42,9 @@ def _dataset(name: str, versions: list[Manifest]) -> None:
         heading(name, 2)
         with block("scroll"), block("grid", "table"):
             with block("", "thead"), block("", "tr"):
-                for title in HEAD:
-                    with block("n" if title in HEAD[1:5] else "", "th"):
-                        ui.label(title)
+                for name in HEAD:
+                    with block("n" if name in HEAD[1:5] else "", "th"):
+                        ui.label(name)
             with block("", "tbody"):
                 for manifest in versions:
                     _version(manifest)

@@ -7,7 +7,7 @@ from nicegui import ui
 from dashboard.evaluation_panel import evaluation_panel
 from dashboard.site import Site
 from dashboard.statistics_panel import MEASURED, statistics_panel
-from dashboard.widgets import block, body, chart, facts, heading, line, read, section, table
+from dashboard.widgets import block, body, chart, facts, heading, line, read, section, table, title
 from parrot_core.analysis.results.findings import rule_facts, training_facts
 from parrot_core.monitor import StageState
 from parrot_core.report.charts import Series
@@ -27,6 +27,7 @@ FIRST_CURVES = ("loss", "rewards/margins", "rewards/accuracies")
 
 async def quality_page(site: Site, run: str) -> None:
     """Build the page."""
+    title("Quality", run)
     with block("row head"):
         ui.link(run, f"/run/{run}").classes("crumb")
         heading("Quality")
@@ -126,7 +127,7 @@ def _counts(values: Mapping[str, object]) -> None:
             rows.append((name, ", ".join(f"{k} {_value(v)}" for k, v in value.items()) or "none"))
         elif not isinstance(value, int | float):
             rows.append((name, one_line(value, 120)))
-    table(("", ""), rows[: 2 * MOST_ROWS], frozenset({1}))
+    table(("what", "number"), rows[: 2 * MOST_ROWS], frozenset({1}))
 
 
 def _value(value: object) -> str:

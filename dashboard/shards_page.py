@@ -12,7 +12,18 @@ from dashboard.questions import Question, retry_failed, retry_group, retry_shard
 from dashboard.retry import ask
 from dashboard.shard_grid import moved, shard_at, shard_grid
 from dashboard.site import Site
-from dashboard.widgets import block, body, chip, facts, heading, in_thread, line, redraw, title
+from dashboard.widgets import (
+    block,
+    body,
+    button,
+    chip,
+    facts,
+    heading,
+    in_thread,
+    line,
+    redraw,
+    title,
+)
 from parrot_core.errors import ParrotError
 from parrot_core.monitor import RunState, ShardFailure, ShardState, StageState
 from parrot_core.monitor.failures import FailureGroup, failure_groups
@@ -103,7 +114,7 @@ class _ShardsPage:
             may_retry = stage.failed - stage.quarantined
             missing = sum(s.status != "done" for s in self._shards)
             if may_retry:
-                self._offer(f"Retry {may_retry} failed …", retry_failed, "unelevated")
+                self._offer(f"Retry {may_retry} failed …", retry_failed, "solid")
             if missing and missing != may_retry:
                 every = partial(_retry_missing, shards=())
                 self._offer(f"Retry {missing} missing …", every, "outline")
@@ -116,7 +127,7 @@ class _ShardsPage:
                 asked = question(self._state, [self._stage_state])
                 ask(self._dialog, self._site, self._state.header, asked)
 
-        ui.button(said, on_click=opened).props(f"{kind} no-caps")
+        button(said, opened, kind)
 
     def _ask_group(self, group: FailureGroup) -> None:
         if self._state is not None:
