@@ -8,6 +8,7 @@ from markupsafe import Markup
 from nicegui import ui
 
 from dashboard.browse_page import browse_page
+from dashboard.compare_page import compare_page
 from dashboard.data_page import data_page
 from dashboard.preferences import prefer, preference
 from dashboard.quality_page import quality_page
@@ -44,6 +45,7 @@ PAGES: dict[str, Page] = {
     "/": runs_page,
     "/run/{run}": run_page,
     "/run/{run}/{stage}": shards_page,
+    "/compare": compare_page,
     "/data": data_page,
     "/data/{dataset}/{version}": browse_page,
     "/data/{dataset}/{version}/{position}": row_page,
@@ -64,6 +66,7 @@ def frame(site: Site) -> None:
         with ui.element("nav").props('aria-label="Pages"'):
             ui.link("Runs", "/")
             ui.link("Data", "/data")
+            ui.link("Compare", "/compare")
         _prefect(site)
         ui.label(site.lake.url).classes("lake mono").props('title="The lake"')
         if site.actions is None:

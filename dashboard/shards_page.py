@@ -8,6 +8,7 @@ from nicegui import ui
 from nicegui.events import GenericEventArguments
 
 from dashboard.failures_panel import FailuresPanel
+from dashboard.live_tail_panel import LiveTailPanel
 from dashboard.questions import Question, retry_failed, retry_group, retry_shards
 from dashboard.retry import ask
 from dashboard.shard_grid import moved, shard_at, shard_grid
@@ -68,6 +69,7 @@ class _ShardsPage:
             self._grid.on("click", self._click, js_handler=ON_CLICK)
             self._grid.on("keydown", self._arrow, js_handler=ON_ARROW)
         self._failures = FailuresPanel(site, run, self._ask_group)
+        self._tail_panel = LiveTailPanel(site, run, stage)
         self._detail = block("detail")
         self._tail = body("", "log mono")
         self._tail.set_visibility(False)
@@ -91,6 +93,7 @@ class _ShardsPage:
         self._count(state)
         self._draw()
         self._show_detail()
+        await self._tail_panel.look(state)
         if site.actions is not None:
             said = await in_thread(lambda: site.actions.tail(run) if site.actions else "")
             self._tail.set_visibility(bool(said))
