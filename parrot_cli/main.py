@@ -17,12 +17,21 @@ from flows import logs
 from parrot_cli import control, measure, operate, prove
 from parrot_cli import data as data_cli
 from parrot_cli import lake as lake_cli
+from parrot_cli import preview as preview_cli
 from parrot_cli import reports as reports_cli
-from parrot_cli.options import DEFAULT_LAKE, AsJson, LakeHere
+from parrot_cli.options import (
+    DEFAULT_LAKE,
+    AsJson,
+    LakeHere,
+    LakeUrl,
+    Overrides,
+    RecipePath,
+    recipe_from,
+)
 from parrot_core.errors import ParrotError, StorageError, UserError
 from parrot_core.lake.lake import Lake
 from parrot_core.monitor import RunState
-from parrot_core.recipe import Recipe, load_recipe, overridden
+from parrot_core.recipe import overridden
 
 app = typer.Typer(
     name="parrot",
@@ -37,19 +46,7 @@ app.add_typer(server_app, name="server")
 out = Console()
 err = Console(stderr=True, highlight=False)
 
-RecipePath = Annotated[Path, typer.Argument(help="The recipe, a YAML file.")]
 RunName = Annotated[str, typer.Argument(help="Name of a run.")]
-LakeUrl = Annotated[
-    str | None,
-    typer.Option(
-        "--lake", envvar="PARROT_LAKE", help="The lake: a path or URL. Default: the recipe's."
-    ),
-]
-Overrides = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="KEY.PATH=VALUE", help="Override a value of the recipe."),
-]
-
 OnlyStages = Annotated[
     list[str] | None,
     typer.Option("--only", metavar="STAGE", help="Only this stage; may be repeated."),
@@ -101,7 +98,7 @@ def run(
     from parrot_core.execution.pinning import pinned_before
     from parrot_core.execution.selection import run_to_be, selected
 
-    loaded = _recipe(recipe, lake, overrides)
+    loaded = recipe_from(recipe, lake, overrides)
     choice = StageChoice(tuple(only or ()), from_stage, until)
     if with_run is not None:
         if from_stage is None and not only:
@@ -181,7 +178,7 @@ def plan(
     from parrot_core.analysis.forecast.requests import forecast
     from parrot_core.execution.selection import check_selection, run_to_be, selected
 
-    planned = run_to_be(_recipe(recipe, lake, overrides), name)
+    planned = run_to_be(recipe_from(recipe, lake, overrides), name)
     wanted = selected(planned, only or (), from_stage, until)
     check_selection(planned, wanted)
     found = forecast(planned, measured(planned, sample) if sample else Basis(), wanted)
@@ -236,7 +233,7 @@ def _list_runs(states: Sequence[RunState], lake: str) -> None:
 @app.command()
 def validate(recipe: RecipePath, overrides: Overrides = None, as_json: AsJson = False) -> None:
     """Check a recipe and print it with every default filled in."""
-    loaded = _recipe(recipe, None, overrides)
+    loaded = recipe_from(recipe, None, overrides)
     if as_json:
         out.print_json(data=loaded.model_dump(mode="json"))
     else:
@@ -256,7 +253,7 @@ def fetch(recipe: RecipePath, overrides: Overrides = None) -> None:
     """Get the models that a recipe starts from, so that a run doesn't wait for them."""
     from parrot_core.models.references import fetch_model, outside_models
 
-    for reference in outside_models(_recipe(recipe, None, overrides)):
+    for reference in outside_models(recipe_from(recipe, None, overrides)):
         with err.status(f"Getting {reference} …"):
             place = fetch_model(reference)
         err.print(f"{reference} → {place}", markup=False)
@@ -280,6 +277,7 @@ def server_stop() -> None:
 
 
 # What a run needs comes first in the help.
+preview_cli.register(app)
 lake_cli.register(app)
 app.command("stats")(data_cli.stats)
 app.command("import")(data_cli.import_)
@@ -317,11 +315,6 @@ def _tell(what: str) -> None:
         logs.COMMAND.error("%s", what.removeprefix("error: "))
     else:
         err.print(what, markup=False, soft_wrap=True)
-
-
-def _recipe(path: Path, lake: str | None, overrides: list[str] | None) -> Recipe:
-    changes = tuple(overrides or ())
-    return load_recipe(path, (*changes, f"lake={json.dumps(lake)}") if lake else changes)
 
 
 def _finish(lake: Lake, name: str, report: str, as_json: bool) -> None:

@@ -102,12 +102,13 @@ PARROT = _schema("parrot", 3, _DIALOGUE)
 
 CONTEXT_QUERIES = _schema(
     "context-queries",
-    1,
+    2,
     [
         ("turn", pa.int32()),  # 1 is the opening query, so always ≥ 2 here
         ("history", MESSAGES),
         ("query", pa.string()),
         ("response", pa.string()),
+        ("response_finish_reason", pa.string()),  # null where nobody generated it
         ("rule", pa.string()),  # the cue that the rules saw
         ("judge_verdict", pa.bool_()),  # null when no judge was asked
         ("judge_text", pa.string()),
@@ -115,18 +116,17 @@ CONTEXT_QUERIES = _schema(
 )
 PREFERENCES = _schema(
     "preferences",
-    2,
+    3,
     [
-        ("strategy", pa.string()),  # neglect | hallucination | misunderstanding
+        ("strategy", pa.string()),  # a file in stages/capo/strategies
         ("turn", pa.int32()),
         ("prompt", MESSAGES),
         ("chosen", MESSAGES),
         ("rejected", MESSAGES),
-        ("evidence", pa.string()),  # hallucination: the guess; misunderstanding: the passage
-        (
-            "evidence_by",
-            pa.string(),
-        ),  # writer, or seed: drawn where the writer's choice is unreadable
+        ("chosen_finish_reason", pa.string()),  # `length`: cut, so that its end is no end
+        ("rejected_finish_reason", pa.string()),
+        ("evidence", pa.string()),  # the guess, the passage, or one referent → the other
+        ("evidence_by", pa.string()),  # who chose it: the writer, or the seed
         ("prompt_set", pa.string()),  # version of the instructions that wrote the negative
         ("model", pa.string()),
         ("request_key", pa.string()),
@@ -194,6 +194,7 @@ REJECTS = pa.schema(
 
 REASONS: dict[str, str] = {
     # ingest
+    "unreadable_file": "a file of a source that can't be read, whole",
     "malformed_record": "not an object with an id and a list of messages",
     "no_turns": "a record without any message",
     "empty_turns": "no message with text is left after cleaning",
@@ -239,7 +240,13 @@ REASONS: dict[str, str] = {
     "judge_disagreed": "the judge says that the query stands alone",
     "over_limit": "more than the recipe asked for",
     # capo
-    "chosen_unusable": "the chosen answer is empty or a refusal",
+    "chosen_unusable": "the chosen answer is empty, refuses, asks back or repeats the query",
+    "chosen_unconfirmed": "the answer to the completed query says something else",
+    "not_dependent": "completed from its history the query stays as it is",
+    "evidence_unreadable": "the writer's guess or choice of a passage can't be read",
+    "evidence_fits": "what the negative would be about may be what was meant",
+    "no_other_matter": "the history has nothing else that the negative could be about",
+    "negative_asks_back": "the negative asks what was meant, which is no error",
     "negative_equals_chosen": "the negative says the same as the chosen answer",
     "negative_empty": "the writer produced no negative",
     "negative_as_good": "a judge finds the negative as good as the chosen answer, or better",

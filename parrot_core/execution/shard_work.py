@@ -6,7 +6,7 @@ import shutil
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from contextvars import copy_context
 from dataclasses import asdict
@@ -20,7 +20,7 @@ from parrot_core.engines.journaled import JournaledModel
 from parrot_core.errors import LeaseLost, StorageError
 from parrot_core.execution.rejects import RejectWatch
 from parrot_core.lake.checkpoints import Checkpoints
-from parrot_core.lake.journal import Journal
+from parrot_core.lake.journal import Entry, Journal, preview_folder
 from parrot_core.lake.lake import Lake, version_folder
 from parrot_core.lake.leases import Lease
 from parrot_core.lake.live_tail import LiveTail
@@ -29,6 +29,7 @@ from parrot_core.lake.run import Run
 from parrot_core.lake.run_records import utc_now
 from parrot_core.lake.shard_records import ShardRecords
 from parrot_core.lake.shard_writer import ParquetFiles, upload_verified
+from parrot_core.lake.storage import Storage
 from parrot_core.schemas import DATASETS, REASONS, REJECTS
 from parrot_core.stages.base import Row, ShardPlan, Slice, Stage
 from parrot_core.telemetry.stop_request import stop_request
@@ -54,12 +55,10 @@ class LakeShardWork:
         records: ShardRecords,
         lease: Lease,
         engines: Engines | None,
-        suspects: frozenset[str] = frozenset(),
     ) -> None:
         """Load the shard's journal; nothing else is touched until the stage asks.
 
         The lease must be ours already: what its last holder bought is in the journal then.
-        ``suspects``: see :meth:`parrot_core.engines.connection.Engines.journaled`.
         """
         self.run = run
         self.plan = plan
@@ -68,14 +67,13 @@ class LakeShardWork:
         self._lease = lease
         self._stop = stop_request()
         self._engines = engines
-        self._suspects = suspects
         storage = run.lake.storage
-        local = storage.local_root is not None
         self.journal = Journal(
             storage,
             records.journal_folder,
-            LOCAL_JOURNAL_DELAY_S if local else REMOTE_JOURNAL_DELAY_S,
+            journal_delay(storage),
             lease,
+            preview_folder(run.recipe.name, stage.name),
         )
         self._scratch = run.work_dir / "shards" / f"{stage.name}-{plan.index:05d}"
         shutil.rmtree(self._scratch, ignore_errors=True)  # of an attempt that was killed
@@ -153,9 +151,7 @@ class LakeShardWork:
         """See :class:`parrot_core.stages.base.ShardWork`."""
         if self._engines is None:
             raise RuntimeError(f"stage '{self._stage.name}' didn't ask for engine '{name}'")
-        return self._engines.journaled(
-            name, self.journal, self.plan.index, self._suspects, self._traffic[name]
-        )
+        return self._engines.journaled(name, self.journal, self.plan.index, self._traffic[name])
 
     def progress(self, done: int, total: int | None = None, **figures: float) -> None:
         """See :class:`parrot_core.stages.base.ShardWork`."""
@@ -201,7 +197,7 @@ class LakeShardWork:
             ),
             files=files,
             reject_files=self._rejects.finish(),
-            usage=self._usage(),
+            usage=usage_of(self.journal.entries()),
             traffic=self._traffic_so_far(),
             metrics=self._metrics,
             warnings=tuple(self._warnings),
@@ -227,21 +223,8 @@ class LakeShardWork:
             self._scratch,
         )
 
-    def _usage(self) -> Usage:
-        total: Usage = {}
-        for entry in self.journal.entries():
-            used = EngineUsage(
-                model=entry.model,
-                requests=1,
-                prompt_tokens=entry.prompt_tokens,
-                completion_tokens=entry.completion_tokens,
-                usd=entry.usd,
-            )
-            total[entry.engine] = total[entry.engine].plus(used) if entry.engine in total else used
-        return total
-
     def _write_progress(self, snapshot: dict[str, Any]) -> None:
-        used = self._usage()
+        used = usage_of(self.journal.entries())
         counted = list(self._traffic.copy().values())
         self._timeline.add(
             Point(
@@ -286,6 +269,28 @@ class LakeShardWork:
 def _traffic_before(records: ShardRecords) -> dict[str, Traffic]:
     """What earlier attempts counted, so that a shard's counters never fall."""
     return landed(traffic_in(records.progress().get("traffic")))
+
+
+def journal_delay(storage: Storage) -> float:
+    """Seconds that completions wait for others, to share a write."""
+    return LOCAL_JOURNAL_DELAY_S if storage.local_root is not None else REMOTE_JOURNAL_DELAY_S
+
+
+def usage_of(entries: Iterable[Entry]) -> Usage:
+    """What completions took, by engine."""
+    total: Usage = {}
+    for entry in entries:
+        if entry.refused is not None and not entry.usd:
+            continue
+        used = EngineUsage(
+            model=entry.model,
+            requests=1,
+            prompt_tokens=entry.prompt_tokens,
+            completion_tokens=entry.completion_tokens,
+            usd=entry.usd,
+        )
+        total[entry.engine] = total[entry.engine].plus(used) if entry.engine in total else used
+    return total
 
 
 def rows_of(

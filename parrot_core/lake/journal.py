@@ -8,13 +8,13 @@ receipt, which holds the same completions inside its rows, is written.
 import asyncio
 import io
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from parrot_core.errors import StorageError
+from parrot_core.errors import ParrotError, StorageError
 from parrot_core.lake.leases import Lease
 from parrot_core.lake.storage import Storage
 
@@ -30,13 +30,24 @@ SCHEMA = pa.schema(
         ("completion_tokens", pa.int64()),
         ("usd", pa.float64()),
         ("created_at", pa.string()),
+        ("thinking", pa.string()),
+        ("refused", pa.string()),  # the reason of a refusal; null for a completion
+        ("detail", pa.string()),
     ]
 )
 
 
+_UNWRITABLE = (pa.ArrowException, ValueError, TypeError, OverflowError)
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One completion as the journal keeps it; ``key`` is the canonical request's SHA-256."""
+    """One completion, or one refusal, as the journal keeps it.
+
+    ``key`` is the canonical request's SHA-256. A request that was refused for good is not asked
+    again either: ``refused`` is the reason, one of ``schemas.REASONS``, and ``detail`` has the
+    provider's words.
+    """
 
     key: str
     sample: str
@@ -48,6 +59,36 @@ class Entry:
     completion_tokens: int
     usd: float
     created_at: str
+    thinking: str | None = None
+    refused: str | None = None
+    detail: str | None = None
+
+
+class UnwritableEntry(ParrotError):
+    """An entry that no file can hold; those beside it are written."""
+
+
+def _table(entries: Sequence[Entry]) -> tuple[pa.Table, dict[int, str]]:
+    """Entries as a table, and why those that no table can hold are missing, by their place."""
+    rows = [asdict(entry) for entry in entries]
+    try:
+        return pa.Table.from_pylist(rows, schema=SCHEMA), {}
+    except _UNWRITABLE as error:
+        if len(rows) == 1:
+            return SCHEMA.empty_table(), {0: str(error)}
+    parts: list[pa.Table] = []
+    bad: dict[int, str] = {}
+    for place, entry in enumerate(entries):
+        part, why = _table([entry])
+        parts.append(part)
+        if why:
+            bad[place] = why[0]
+    return pa.concat_tables(parts), bad
+
+
+def preview_folder(recipe: str, stage: str) -> str:
+    """Folder of what `parrot preview` bought for a stage; runs of the recipe take it from there."""
+    return f"previews/{recipe}/{stage}"
 
 
 def read_entries(storage: Storage, folder: str) -> Iterator[Entry]:
@@ -67,7 +108,12 @@ class Journal:
     """Completions of one shard. Used from one event loop; writes happen in a thread."""
 
     def __init__(
-        self, storage: Storage, folder: str, delay: float, lease: Lease | None = None
+        self,
+        storage: Storage,
+        folder: str,
+        delay: float,
+        lease: Lease | None = None,
+        previews: str | None = None,
     ) -> None:
         """Load what earlier attempts bought.
 
@@ -80,11 +126,15 @@ class Journal:
             folder: where this shard's journal lives.
             delay: seconds to wait for more completions before a write.
             lease: asked before each write, so that a worker that was superseded writes nothing.
+            previews: folder of completions that were bought before the run.
         """
         self._storage = storage
         self._folder = folder
         self._delay = delay
         self._entries = {entry.key: entry for entry in read_entries(storage, folder)}
+        self._previewed = {
+            entry.key: entry for entry in (read_entries(storage, previews) if previews else ())
+        }
         self.replayed = len(self._entries)
         self._waiting: list[tuple[Entry, asyncio.Future[None]]] = []
         self._failed: list[Entry] = []
@@ -105,12 +155,15 @@ class Journal:
         """
         if self._lease is not None:
             self._lease.still_ours()
+        if key in self._previewed and key not in self._entries:
+            self._entries[key] = self._previewed[key]  # the shard uses it, and so it is counted
         return self._entries.get(key)
 
     async def record(self, entry: Entry) -> None:
         """Keep a completion; returns when it is durable.
 
         Raises:
+            UnwritableEntry: it can't be kept, whenever it is tried.
             StorageError: it could not be written; nothing may depend on it then.
             LeaseLost: another worker has taken the shard over.
         """
@@ -136,20 +189,27 @@ class Journal:
             await asyncio.sleep(self._delay)
             batch = list(self._waiting)  # stays in line until written: see close
             try:
-                await asyncio.to_thread(self._write, [entry for entry, _ in batch])
+                bad = await asyncio.to_thread(self._write, [entry for entry, _ in batch])
             except Exception as error:
                 self._failed += [entry for entry, _ in batch]
                 for _, done in batch:
                     if not done.done():
                         done.set_exception(error)
             else:
-                for _, done in batch:
-                    if not done.done():
+                for place, (_, done) in enumerate(batch):
+                    if done.done():
+                        continue
+                    if place in bad:
+                        done.set_exception(UnwritableEntry(bad[place]))
+                    else:
                         done.set_result(None)
             del self._waiting[: len(batch)]
 
-    def _write(self, entries: list[Entry]) -> None:
-        table = pa.Table.from_pylist([asdict(entry) for entry in entries], schema=SCHEMA)
+    def _write(self, entries: list[Entry]) -> dict[int, str]:
+        """Write all entries that can be; returns why others can't, by their place."""
+        table, bad = _table(entries)
+        if not len(table):
+            return bad
         buffer = io.BytesIO()
         pq.write_table(table, buffer, compression="zstd")
         if self._lease is not None:
@@ -157,3 +217,4 @@ class Journal:
         path = f"{self._folder}/{self._writer_id}-{self._written:06d}.parquet"
         self._written += 1
         self._storage.write_bytes(path, buffer.getvalue())
+        return bad

@@ -6,6 +6,7 @@ addresses) don't change what a run produces, so a run may be resumed with other 
 """
 
 from parrot_core.recipe.base import (
+    ALL_STRATEGIES,
     OPERATIONAL,
     SLUG,
     STRATEGIES,
@@ -15,14 +16,11 @@ from parrot_core.recipe.base import (
     Strategy,
 )
 from parrot_core.recipe.data import (
-    CleaningRule,
     Filter,
     FilterRule,
     Ingest,
-    LayoutName,
     NearDuplicates,
     Seeds,
-    SessionCheck,
     Source,
     Synthesize,
 )
@@ -49,19 +47,18 @@ from parrot_core.recipe.training import (
 from parrot_core.recipe.whole import Recipe, Traces, differences
 
 __all__ = [
+    "ALL_STRATEGIES",
     "OPERATIONAL",
     "SLUG",
     "STRATEGIES",
     "BatchSettings",
     "CaPO",
-    "CleaningRule",
     "Devices",
     "Engine",
     "Evaluate",
     "Filter",
     "FilterRule",
     "Ingest",
-    "LayoutName",
     "Limits",
     "Lora",
     "Model",
@@ -73,7 +70,6 @@ __all__ = [
     "Sampling",
     "Seeds",
     "Select",
-    "SessionCheck",
     "Source",
     "Strategy",
     "Supervised",

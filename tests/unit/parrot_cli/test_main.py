@@ -138,7 +138,7 @@ def test_an_unexpected_error_is_one_line_with_the_traceback_in_a_file(
     def broken(*_: object) -> None:
         raise ZeroDivisionError("surprise")
 
-    monkeypatch.setattr("parrot_cli.main.load_recipe", broken)
+    monkeypatch.setattr("parrot_cli.main.recipe_from", broken)
     outcome = parrot("validate", "x.yaml")
     assert outcome.code == 1
     assert outcome.err.startswith("error: ZeroDivisionError: surprise (a bug, most likely;")
