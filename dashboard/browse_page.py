@@ -15,6 +15,7 @@ from dashboard.result_set import MARKS, SAMPLED, ResultSet, VersionPart, Wanted
 from dashboard.row_preview import LABELS, labels, preview_column, snippet
 from dashboard.site import Site
 from dashboard.widgets import block, button, heading, in_thread, line, read, title
+from dashboard.words import in_words
 from parrot_core.browse.index import Index
 from parrot_core.browse.query import Query
 from parrot_core.browse.search import MOST_HITS
@@ -117,10 +118,10 @@ class _BrowsePage:
                 names = {name: short(name) for name in runs}
                 _select("run", names, wanted.place.version, self._other_run)
             for column in ordered[:MOST_FILTERS]:
-                options = {"": f"any {column}"}
+                options = {"": "any"}
                 options |= {v: f"{short(v)} ({count(n)})" for v, n in choices[column].items()}
                 chosen = wanted.equal.get(column, "")
-                _select(column, options, chosen, partial(self._chose, column))
+                _select(in_words(column), options, chosen, partial(self._chose, column))
             if wanted.place.part == "rows":
                 marks = {"": "any mark or none", **{each: each for each in MARKS}}
                 marks |= {"any": "marked", "none": "not marked"}
@@ -139,7 +140,7 @@ class _BrowsePage:
     def _choose_columns(self, index: Index) -> None:
         known = [name for name in LABELS if name in index.columns or name == "flags"]
         ui.select(
-            known,
+            {name: in_words(name) for name in known},
             value=[name for name in self._shown_columns() if name in known],
             label="columns",
             multiple=True,

@@ -41,7 +41,7 @@ async def compare_page(site: Site, args: PageArguments) -> None:
             label="runs, the first is compared with",
             multiple=True,
             on_change=lambda event: choose(event.value),
-        ).props("dense outlined options-dense use-chips").classes("wide")
+        ).props("dense outlined options-dense").classes("wide")
     if len(names) < 2:
         line("Choose two runs or more.", "soft")
         return
@@ -71,7 +71,11 @@ def _side_by_side(states: Sequence[RunState]) -> None:
             ("work", *(duration(state.seconds) for state in states)),
         ]
         for stages in zip(*(state.stages for state in states), strict=True):
-            made = [count(s.rows_out) if s.published and s.counted else "–" for s in stages]
+            if stages[0].kind != "dataset":
+                continue
+            made = [
+                count(s.rows_out) if s.published and s.kind == "dataset" else "–" for s in stages
+            ]
             rows.append((f"{stages[0].output}, rows", *made))
         head = ("what", *(state.name for state in states))
         table(head, rows, frozenset(range(1, len(head))))

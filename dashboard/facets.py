@@ -10,6 +10,7 @@ from dashboard.result_set import ResultSet, Wanted
 from dashboard.row_preview import LABELS
 from dashboard.site import Site
 from dashboard.widgets import block, heading
+from dashboard.words import in_words
 from parrot_core.browse.index import Index
 from parrot_core.browse.lengths import BOUNDS, CHARS
 from parrot_core.text.sanitise import one_line
@@ -17,13 +18,7 @@ from parrot_core.text.wording import count, short_count
 
 MOST_FACETS = 9
 MOST_BARS = 10
-NAMES = {
-    "n_turns": "turns",
-    CHARS: "characters",
-    "end_reason": "why it ended",
-    "filter": "what the filter said",
-    "truncated": "an answer cut off",
-}
+FIRST = ("n_turns", "truncated", "filter", "end_reason")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +42,8 @@ class Facet:
 def facets(site: Site, wanted: Wanted, found: ResultSet) -> list[Facet]:
     """All distributions of a result set; reads the lengths of the texts, once a version."""
     index = site.version_cache.with_lengths(wanted.place).among(found.positions)
-    values = index.choices()
-    ordered = sorted(values, key=lambda name: (name not in NAMES, name not in LABELS, name))
+    values = {name: counts for name, counts in index.choices().items() if name != CHARS}
+    ordered = sorted(values, key=lambda name: (name not in FIRST, name not in LABELS, name))
     made = [_facet(name, values[name], wanted) for name in ordered[: MOST_FACETS - 1]]
     return [_lengths(index, wanted), *made]
 
@@ -58,7 +53,7 @@ def show_facets(found: Sequence[Facet], ask: Callable[[Wanted], object]) -> None
     with block("facets"):
         for facet in found:
             with block("facet"):
-                heading(facet.title, 3)
+                heading(facet.title, 2)
                 most = max((bar.rows for bar in facet.bars), default=1)
                 for bar in facet.bars:
                     _bar(bar, most, ask)
@@ -85,7 +80,7 @@ def _facet(name: str, values: dict[str, int], wanted: Wanted) -> Facet:
         chosen = wanted.equal.get(name) == value
         asked = wanted.with_equal(name, "" if chosen else value)
         bars.append(Bar(one_line(value, 32), rows, asked, chosen))
-    return Facet(NAMES.get(name, name.replace("_", " ")), tuple(bars))
+    return Facet(in_words(name), tuple(bars))
 
 
 def _lengths(index: Index, wanted: Wanted) -> Facet:
@@ -103,4 +98,4 @@ def _lengths(index: Index, wanted: Wanted) -> Facet:
         label = f"{short_count(low)} to {short_count(high)}" if high else f"from {short_count(low)}"
         if rows:
             bars.append(Bar(label, rows, asked, chosen))
-    return Facet(NAMES[CHARS], tuple(bars))
+    return Facet(in_words(CHARS), tuple(bars))

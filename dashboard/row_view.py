@@ -9,6 +9,7 @@ from dashboard.result_set import VersionPart
 from dashboard.site import Site
 from dashboard.widgets import block, body, chip, facts, heading, line
 from dashboard.word_difference import marked_differences
+from dashboard.words import in_words
 from parrot_core.browse.index import LISTS, TEXTS
 from parrot_core.lake.row_lookup import Row
 from parrot_core.schemas import REASONS
@@ -52,7 +53,7 @@ def row_facts(row: Row) -> None:
         if name not in NOT_FACTS and value is not None and not isinstance(value, list | dict)
     }
     plain |= {name: ", ".join(row[name]) for name in sorted(LISTS) if row.get(name)}
-    facts({name: value for name, value in plain.items() if len(str(value)) <= 160})
+    facts({in_words(name): value for name, value in plain.items() if len(str(value)) <= 160})
 
 
 def siblings_of(site: Site, place: VersionPart, row: Row) -> list[Row]:

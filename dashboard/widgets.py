@@ -118,7 +118,9 @@ def table(
     marked: frozenset[int] = frozenset(),
 ) -> None:
     """A small table of texts; the columns in ``numbers`` stand to the right, rows can stand out."""
-    with block("scroll"), block("grid", "table"):
+    scroll = block("scroll").props('tabindex=0 role="group"')
+    scroll.props["aria-label"] = f"Table by {head[0]}"
+    with scroll, block("grid", "table"):
         with block("", "thead"), block("", "tr"):
             for position, name in enumerate(head):
                 with block("n" if position in numbers else "", "th"):
