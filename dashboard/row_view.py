@@ -12,7 +12,7 @@ from dashboard.word_difference import marked_differences
 from dashboard.words import in_words
 from parrot_core.browse.index import LISTS, TEXTS
 from parrot_core.lake.row_lookup import Row
-from parrot_core.schemas import REASONS
+from parrot_core.stages.reasons import REASONS
 from parrot_core.text.sanitise import CLIP
 
 NOT_FACTS = TEXTS | {"id", "source_ids", "baseline_answer"}

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from flows import logs
+from parrot_cli import check as check_cli
 from parrot_cli import control, measure, operate, prove
 from parrot_cli import data as data_cli
 from parrot_cli import lake as lake_cli
@@ -277,6 +278,7 @@ def server_stop() -> None:
 
 
 # What a run needs comes first in the help.
+check_cli.register(app)
 preview_cli.register(app)
 lake_cli.register(app)
 app.command("stats")(data_cli.stats)
