@@ -234,11 +234,15 @@ def _list_runs(states: Sequence[RunState], lake: str) -> None:
 @app.command()
 def validate(recipe: RecipePath, overrides: Overrides = None, as_json: AsJson = False) -> None:
     """Check a recipe and print it with every default filled in."""
+    from parrot_core.engines.shaping import request_lines
+
     loaded = recipe_from(recipe, None, overrides)
     if as_json:
         out.print_json(data=loaded.model_dump(mode="json"))
     else:
         out.print(f"{recipe}: valid. Run '{loaded.name}', fingerprint {loaded.fingerprint()[:12]}")
+        for line in request_lines(loaded):
+            out.print(line, markup=False, highlight=False)
 
 
 @app.command()
