@@ -1,9 +1,5 @@
 """What a run or a version came to, for the terminal: accounts, losses, scores, samples."""
 
-import json
-from collections.abc import Sequence
-from typing import Any
-
 from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
 from rich.panel import Panel
@@ -13,13 +9,12 @@ from rich.text import Text
 
 from parrot_core.analysis.results.findings import Findings, gather_more
 from parrot_core.analysis.results.samples import PairGroup, Said, SampledDialogue
-from parrot_core.analysis.results.scores import Scores, short_model
+from parrot_core.analysis.results.scores import Scores
 from parrot_core.lake.lake import Lake
-from parrot_core.lake.manifest import Manifest
 from parrot_core.monitor import RunState
 from parrot_core.report.html_report import FIGURE_WORDS, STRATEGY_WORDS, TRAINING_WORDS
 from parrot_core.text.sanitise import one_line, sanitise
-from parrot_core.text.wording import count, dollars, duration, figure, plural
+from parrot_core.text.wording import count, figure, plural
 
 MESSAGE_CHARS = 400
 """Characters shown of one message."""
@@ -41,59 +36,6 @@ def render_summary(console: Console, lake: Lake, state: RunState, report: str) -
     for stage, warning in found.warnings:
         console.print(Text(f"{stage}: {one_line(warning, 300)}", "yellow"))
     console.print(Text.assemble("Report: ", (one_line(report, 2000), "bold")), soft_wrap=True)
-
-
-def render_version(
-    manifest: Manifest, url: str, sample: Sequence[dict[str, Any]]
-) -> RenderableType:
-    """A version: its accounts, inputs, usage and metrics, and rows if there are any."""
-    facts = Table.grid(padding=(0, 2))
-    facts.add_column(style="dim", no_wrap=True)
-    facts.add_column(overflow="fold")
-    accounts = manifest.accounting
-    rejected = ", ".join(f"{why} {count(n)}" for why, n in accounts.rejected.items())
-    megabytes = sum(entry.bytes for entry in manifest.files) / 1e6
-    lines: list[tuple[str, str]] = [
-        ("folder", url),
-        ("published", f"{manifest.created_at} by {manifest.stage} of run {manifest.run}"),
-        ("files", f"{plural(len(manifest.files), 'file')}, {megabytes:,.1f} MB"),
-        (
-            "accounts",
-            f"{plural(accounts.rows_in, accounts.unit)} in = {count(accounts.rows_out)} out + "
-            f"{count(accounts.rows_rejected)} rejected" + (f" ({rejected})" if rejected else ""),
-        ),
-        ("inputs", ", ".join(f"{n}@{v}" for n, v in manifest.inputs.items()) or "none"),
-        ("time", duration(manifest.seconds)),
-        ("recipe", f"{manifest.fingerprint.recipe[:12]}, code {manifest.fingerprint.code}"),
-    ]
-    for engine, used in manifest.usage.items():
-        took = f"{count(used.prompt_tokens)} + {count(used.completion_tokens)} tokens"
-        cost = f"{plural(used.requests, 'request')}, {took}, {dollars(used.usd)}"
-        lines.append((f"engine {engine}", f"{short_model(used.model)}: {cost}"))
-    for name, value in manifest.metrics.items():
-        if name == "examples" and isinstance(value, dict):
-            lines += _examples(value)
-            continue
-        lines.append((name, one_line(json.dumps(value, ensure_ascii=False), 240)))
-    lines += [("warning", warning) for warning in manifest.warnings]
-    for name, text in lines:
-        facts.add_row(Text(one_line(name, 40)), Text(one_line(text, 600)))
-    title = Text(f"{manifest.kind} {manifest.name}@{manifest.version}", "bold")
-    rows = [
-        Panel(Text(sanitise(json.dumps(row, ensure_ascii=False, indent=1, default=str))))
-        for row in sample
-    ]
-    return Group(title, facts, *rows)
-
-
-def _examples(by_rule: dict[str, Any]) -> list[tuple[str, str]]:
-    """One line a cleaning rule: its first example, before and after."""
-    lines: list[tuple[str, str]] = []
-    for rule, examples in by_rule.items():
-        for example in examples[:1]:
-            before, after = (one_line(str(example.get(k, "")), 200) for k in ("before", "after"))
-            lines.append((rule, f"{before} → {after}" if after else before))
-    return lines
 
 
 def _stages(found: Findings) -> Table:

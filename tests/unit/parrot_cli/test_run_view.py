@@ -8,13 +8,10 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from parrot_cli.run_view import (
-    LiveProgress,
-    PlainProgress,
-    render_status,
-    render_summary,
-    render_version,
-)
+from parrot_cli.run_view import LiveProgress, PlainProgress
+from parrot_cli.status_view import render_status
+from parrot_cli.summary import render_summary
+from parrot_cli.version_view import render_version
 from parrot_core.lake.lake import Lake
 from parrot_core.monitor import read_run
 from tests.support.lakes.finished_run import (
