@@ -1,5 +1,6 @@
 """Tables that cut nothing: too wide for the terminal, a row becomes lines of names and values."""
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -81,7 +82,13 @@ class FittedTable:
                 width=widths[place],
             )
         for cells, style in self.rows:
-            table.add_row(*(cells[place] for place in shown), style=style)
+            fitted = (
+                _by_clauses(cells[place], widths[place])
+                if self.columns[place].prose
+                else cells[place]
+                for place in shown
+            )
+            table.add_row(*fitted, style=style)
         return table
 
     def _stacked(self, shown: Sequence[int], width: int) -> Iterable[Text]:
@@ -95,6 +102,14 @@ class FittedTable:
                 if cells[p].plain
             ]
             yield from flowed(named, width, INDENT)
+
+
+def _by_clauses(text: Text, width: int) -> Text:
+    """Prose broken after a comma or the like where it can be: a figure stays with its unit."""
+    if text.cell_len <= width:
+        return text
+    clauses = [Text(clause, text.style) for clause in re.split(r"(?<=[,;:.]) ", text.plain)]
+    return Text("\n").join(flowed(clauses, width, between=" "))
 
 
 def flowed(
