@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
@@ -31,6 +32,32 @@ def start_detached(command: Sequence[str], log: IO[bytes]) -> "subprocess.Popen[
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What ``parrot retry`` is to do of a run."""
+
+    run: str
+    stage: str = ""  # empty: everything that is missing
+    shards: tuple[int, ...] = ()  # of the stage; empty: all of it that are missing
+    settings: Mapping[str, float] = field(default_factory=dict)  # by dotted path
+    quarantined: bool = False  # release those in quarantine first
+    rest: bool = False  # go on with stages that nobody has asked for yet, too
+
+    @property
+    def words(self) -> list[str]:
+        """The words behind ``parrot``, as a person would type them, but for the lake."""
+        chosen = [f"{self.stage}:{index}" for index in self.shards]
+        chosen = chosen or ([self.stage] if self.stage else [])
+        changed = [f"{path}={json.dumps(value)}" for path, value in self.settings.items()]
+        return [
+            *("retry", self.run),
+            *(["--rest"] if self.rest else []),
+            *(word for each in chosen for word in ("--shard", each)),
+            *(["--quarantined"] if self.quarantined else []),
+            *(word for each in changed for word in ("--set", each)),
+        ]
+
+
 class Actions:
     """Retries, pauses and resumes runs of one lake."""
 
@@ -49,54 +76,25 @@ class Actions:
         """Let a paused run go on."""
         Pauses(self._lake.storage, run).resume()
 
-    def retry(
-        self,
-        run: str,
-        stage: str,
-        shards: Sequence[int],
-        settings: Mapping[str, float],
-        rest: bool = False,
-    ) -> None:
-        """Start ``parrot retry`` for some shards of a stage, or for all that is missing of a run.
-
-        Args:
-            run: its name.
-            stage: of the shards; empty for everything that is missing.
-            shards: empty for all of the stage's that are missing.
-            settings: operational settings of the recipe to change, by their dotted path.
-            rest: go on with stages that nobody has asked for yet, too.
+    def retry(self, work: Work) -> None:
+        """Start ``parrot retry``; a pause of the run is lifted first.
 
         Raises:
             UserError: a retry that was started here still runs.
         """
         with self._lock:
-            if self.running(run):
-                raise UserError(f"a retry of '{run}' that was started here still runs")
-            log = self._log(run)
+            if self.running(work.run):
+                raise UserError(f"a retry of '{work.run}' that was started here still runs")
+            self.resume(work.run)
+            log = self._log(work.run)
             log.parent.mkdir(parents=True, exist_ok=True)
             with log.open("wb") as file:
-                command = self.command(run, stage, shards, settings, rest)
-                self._running[run] = self._start(command, file)
+                self._running[work.run] = self._start(self.command(work), file)
 
-    def command(
-        self,
-        run: str,
-        stage: str,
-        shards: Sequence[int],
-        settings: Mapping[str, float],
-        rest: bool = False,
-    ) -> list[str]:
+    def command(self, work: Work) -> list[str]:
         """The command that a retry is."""
         parrot = [sys.executable, "-c", "from parrot_cli.main import main; main()"]
-        chosen = [f"{stage}:{index}" for index in shards] or ([stage] if stage else [])
-        changed = [f"{path}={json.dumps(value)}" for path, value in settings.items()]
-        return [
-            *parrot,
-            *("retry", run, "--lake", self._lake.url),
-            *(["--rest"] if rest else []),
-            *(word for each in chosen for word in ("--shard", each)),
-            *(word for each in changed for word in ("--set", each)),
-        ]
+        return [*parrot, *work.words, "--lake", self._lake.url]
 
     def running(self, run: str) -> bool:
         """Whether a retry that was started here still runs."""

@@ -18,6 +18,7 @@ STRATEGIES = {
     "neglect": "ignores the conversation",
     "hallucination": "answers a guess at what was meant",
     "misunderstanding": "answers about another passage",
+    "wrong_referent": "answers about something else in the conversation",
 }
 
 

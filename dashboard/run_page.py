@@ -1,230 +1,235 @@
-"""One run as the pipeline's picture, each stage with its bar, and how it went over time."""
+"""One run as the pipeline's picture: its stages, what failed, what it will come to, how it goes."""
 
+from collections.abc import Mapping
 from functools import partial
 
 from nicegui import ui
 
-from dashboard.retry import ask_retry
+from dashboard.failures_panel import FailuresPanel
+from dashboard.questions import Question, go_on, raise_budget, retry_failed, retry_group
+from dashboard.retry import ask
+from dashboard.run_charts import RunCharts
 from dashboard.site import Site
-from dashboard.widgets import Bar, act, block, chart, chip, heading, in_thread, line, redraw
+from dashboard.stage_rows import StageRow, failed_words
+from dashboard.widgets import act, block, body, chip, heading, in_thread, line, redraw, title
 from parrot_core.errors import ParrotError
-from parrot_core.monitor import RunState, StageState
-from parrot_core.monitor.over_time import Moment, over_time
-from parrot_core.report.charts import Series
+from parrot_core.monitor import RunState
+from parrot_core.monitor.failures import FailureGroup, failure_groups
+from parrot_core.monitor.outlook import Expected, Outlook, Pace, outlook, pace
 from parrot_core.report.pipeline_picture import pipeline_picture
 from parrot_core.text.sanitise import one_line
-from parrot_core.text.wording import count, dollars, duration, plural, rate, short_count
+from parrot_core.text.wording import count, dollars, duration, money, plural, short_count
 
 CHARTS_EVERY_S = 4.0
 
 
-class _StageRow:
-    """One stage of the table."""
-
-    def __init__(self, run: str, stage: StageState) -> None:
-        with block("stage"):
-            with block("who"):
-                ui.link(stage.name, f"/run/{run}/{stage.name}").classes("name")
-                line(f"→ {stage.output}", "soft small")
-            with block("how"):
-                self._bar = Bar()
-                with block("row small soft"):
-                    self._amount = line("", "grow")
-                    self._speed = line("")
-                    self._time = line("")
-            self._chip = chip("waiting")
-            with block("sums small"):
-                self._rejects = line("")
-                self._tokens = line("")
-                self._usd = line("")
-            self._remark = line("", "remark small")
-
-    def show(self, stage: StageState) -> None:
-        """Show the stage as it is."""
-        starting = stage.status == "waiting" and stage.planned_at is not None
-        pinned = f"from {one_line(stage.version, 30)}" if stage.status == "pinned" else stage.status
-        self._chip.set_text("starting" if starting else pinned)
-        self._chip.classes(replace=f"chip {stage.status}")
-        waiting = stage.status in ("waiting", "skipped")
-        self._bar.show(0.0 if waiting else stage.percent, stage.status)
-        self._amount.set_text(_amount(stage))
-        self._speed.set_text(rate(stage.rate, "") if stage.status == "running" else "")
-        left = stage.eta_s if stage.status == "running" else None
-        took = duration(stage.seconds) if stage.seconds else ""
-        self._time.set_text(f"{duration(left)} left" if left is not None else took)
-        counts = stage.counted and not waiting
-        self._rejects.set_text(f"{count(stage.rejects)} rejects" if counts else "")
-        self._tokens.set_text(f"{short_count(stage.tokens)} tokens" if stage.tokens else "")
-        self._usd.set_text(dollars(stage.usd) if stage.usage else "")
-        remark = _remark(stage)
-        self._remark.set_text(remark)
-        self._remark.set_visibility(bool(remark))
-        self._remark.classes(replace=f"remark small {stage.status}")
-
-
 async def run_page(site: Site, run: str) -> None:
     """Build the page."""
-    with block("row head"):
-        heading(run)
-        status = chip("waiting", "reading …")
-        block("grow")
-        buttons = block("row")
-    pause = line("", "note")
-    pause.set_visibility(False)
-    described = line("", "soft", limit=600)
-    picture = ui.html("", sanitize=False).classes("picture scroll")
-    sums = block("cards")
-    table = block("stages card", "section")
-    with block("card", "section") as over:
-        heading("Over time", 2)
-        charts = block("charts")
+    title(run)
     page = _RunPage(site, run)
-
-    def tell(state: RunState) -> None:
-        unknown = state.header.created_at is None and not any(s.published for s in state.stages)
-        for element in (status, buttons, picture, sums, table):
-            element.set_visibility(not unknown)
-        if unknown:
-            described.set_text(f"The lake holds no run '{one_line(run)}'.")
-            return
-        status.set_text(state.status_text)
-        status.classes(replace=f"chip {state.status}")
-        pause.set_text(one_line(state.header.pause, 300))
-        pause.set_visibility(bool(state.header.pause))
-        described.set_text(one_line(state.header.description, 600))
-        redraw(picture, pipeline_picture(state.stages))
-        page.sums(sums, state)
-        page.stages(table, state)
-        page.buttons(buttons, state)
-
-    async def show() -> None:
-        try:
-            tell(await in_thread(lambda: site.watch.run(run)))
-        except (ParrotError, OSError) as error:
-            described.set_text(one_line(error, 600))
-            return
-        if not page.looked:
-            await draw()
-
-    async def draw() -> None:
-        moments = await in_thread(lambda: page.moments())
-        over.set_visibility(bool(moments))
-        page.charts(charts, moments)
-
     if (seen := site.watch.seen(run)) is not None:
-        tell(seen)
-    ui.timer(1.0, show, immediate=seen is None)
-    ui.timer(CHARTS_EVERY_S, draw, immediate=False)
+        page.show(seen)
+    ui.timer(1.0, page.look, immediate=seen is None)
+    ui.timer(CHARTS_EVERY_S, page.draw, immediate=False)
+    ui.timer(0.05, page.draw, once=True)
 
 
 class _RunPage:
-    """What the page has shown, so that only what changes is sent."""
+    """The page, and what it has shown, so that only what changes is sent."""
 
     def __init__(self, site: Site, run: str) -> None:
         self._site = site
         self._run = run
-        self._rows: dict[str, _StageRow] = {}
-        self._sums: dict[str, str] = {}
+        self._rows: dict[str, StageRow] = {}
+        self._sums: dict[str, tuple[str, str]] = {}
         self._offered: tuple[object, ...] = ()
-        self._drawn: tuple[Moment, ...] = ()
-        self._busy = ""
+        self._expected: Mapping[str, Expected] = {}
+        self._pace: Pace | None = None
+        self._state: RunState | None = None
+        with block("row head"):
+            heading(run)
+            self._status = chip("waiting", "reading …")
+            self._failed = line("", "chip failed")
+            self._failed.set_visibility(False)
+            block("grow")
+            self._buttons = block("row wrap")
+        self._pause = line("", "note")
+        self._pause.set_visibility(False)
+        self._warning = line("", "note", limit=400).props('role="status"')
+        self._warning.set_visibility(False)
+        self._described = line("", "soft", limit=600)
+        self._picture = ui.html("", sanitize=False).classes("picture scroll")
+        self._picture.props('tabindex=0 role="group" aria-label="The pipeline"')
+        self._cards = block("cards")
+        self._failures = FailuresPanel(site, run, self._ask_group)
+        self._table = block("stages card", "section")
+        self._tail = body("", "log mono").props('role="log" tabindex=0 aria-label="Command"')
+        self._tail.set_visibility(False)
+        self._charts = RunCharts(site, run)
         self._dialog = block("")
-        self.looked = False  # for what went on over time
 
-    def sums(self, place: ui.element, state: RunState) -> None:
+    async def look(self) -> None:
+        """Read the run and show it."""
+        try:
+            state = await in_thread(lambda: self._site.watch.run(self._run))
+        except (ParrotError, OSError) as error:
+            self._described.set_text(one_line(error, 600))
+            return
+        self.show(state)
+        actions = self._site.actions
+        if actions is not None:
+            said = await in_thread(lambda: actions.tail(self._run))
+            self._tail.set_visibility(bool(said))
+            self._tail.set_text(said[-4000:])
+
+    async def draw(self) -> None:
+        """Draw the charts, and reckon what is left."""
+        if self._state is None:
+            return
+        try:
+            await self._charts.show(self._state)
+            if not self._state.final:
+                self._expected = await in_thread(lambda: self._site.forecasts.of(self._run))
+        except (ParrotError, OSError) as error:
+            self._described.set_text(one_line(error, 600))
+            return
+        stage = self._charts.stage
+        working = stage is not None and stage.status in ("running", "paused")
+        self._pace = pace(stage, self._charts.moments) if stage and working else None
+        self.show(self._state)
+
+    def show(self, state: RunState) -> None:
+        """Show the run as it is."""
+        self._state = state
+        unknown = state.header.created_at is None and not any(s.published for s in state.stages)
+        parts = (self._status, self._buttons, self._picture, self._cards, self._table)
+        for element in parts:
+            element.set_visibility(not unknown)
+        if unknown:
+            self._described.set_text(f"The lake holds no run '{one_line(self._run)}'.")
+            return
+        self._status.set_text(state.status_text)
+        self._status.classes(replace=f"chip {state.status}")
+        self._failed.set_text(failed_words(state.failed, state.quarantined))
+        self._failed.set_visibility(bool(state.failed))
+        stop = f"stopped: {state.header.stop}" if state.status == "cancelled" else ""
+        self._pause.set_text(one_line(state.header.pause or stop, 300))
+        self._pause.set_visibility(bool(state.header.pause or stop))
+        self._described.set_text(one_line(state.header.description, 600))
+        redraw(self._picture, pipeline_picture(state.stages))
+        found = outlook(state, self._expected)
+        self._warn(found)
+        self._show_sums(state, found)
+        self._failures.show(failure_groups(state.own_stages))
+        self._show_stages(state)
+        self._show_buttons(state)
+
+    def _warn(self, found: Outlook) -> None:
+        self._warning.set_visibility(found.over_budget)
+        if found.over_budget and found.usd_total is not None and found.budget_usd is not None:
+            self._warning.set_text(
+                f"At this rate the run comes to {money(found.usd_total)}, its budget "
+                f"is ${found.budget_usd:,.2f}: it will stop there."
+            )
+
+    def _show_sums(self, state: RunState, found: Outlook) -> None:
         """The run's sums, in large."""
-        budget = state.header.recipe.get("budget_usd")
-        own = state.own_stages
-        spent = dollars(state.usd)
-        found = {
-            "stages done": f"{sum(s.published for s in own)} of {len(own)}",
-            "of work": duration(state.seconds),
-            "tokens": short_count(state.tokens),
-            "rejects": count(sum(s.rejects for s in own)),
-            f"of a budget of ${budget:,.2f}" if budget else "spent": spent,
+        own, spent = state.own_stages, dollars(state.usd)
+        budget = found.budget_usd
+        sums = {
+            "stages done": (f"{sum(s.published for s in own)} of {len(own)}", ""),
+            "of work": (duration(state.seconds), ""),
+            "tokens": (short_count(state.tokens), ""),
+            "rejects": (count(sum(s.rejects for s in own)), ""),
+            f"of a budget of ${budget:,.2f}" if budget is not None else "spent": (spent, ""),
         }
-        if found != self._sums:
-            self._sums = found
-            place.clear()
-            with place:
-                for name, value in found.items():
-                    with block("sum"):
-                        line(value, "value")
-                        line(name, "soft small")
+        if state.failed:
+            sums["shards failed"] = (count(state.failed), "alarmed")
+        if found.seconds_left is not None and found.usd_total is not None:
+            later = len(found.unknown)
+            without = f", {plural(later, 'stage')} not counted" if later else ""
+            if found.seconds_left:
+                sums[f"left, about{without}"] = (duration(found.seconds_left), "")
+            if found.usd_total:
+                tone = "alarmed" if found.over_budget else ""
+                sums["in all, at this rate"] = (money(found.usd_total), tone)
+        if self._pace is not None:
+            sums |= _pace_sums(self._pace)
+        if sums == self._sums:
+            return
+        self._sums = sums
+        self._cards.clear()
+        with self._cards:
+            for name, (value, tone) in sums.items():
+                with block("sum"):
+                    line(value, f"value {tone}")
+                    line(name, "soft small")
 
-    def stages(self, place: ui.element, state: RunState) -> None:
-        """The stages, each on its line."""
+    def _show_stages(self, state: RunState) -> None:
         if not self._rows:
-            with place:
+            with self._table:
                 heading("Stages", 2)
-                self._rows = {s.name: _StageRow(self._run, s) for s in state.stages}
+                self._rows = {s.name: StageRow(self._run, s) for s in state.stages}
         for stage in state.stages:
             self._rows[stage.name].show(stage)
-        began = [s for s in state.own_stages if s.usage or s.status in ("running", "paused")]
-        self._busy = began[-1].name if began else ""
 
-    def buttons(self, place: ui.element, state: RunState) -> None:
-        """What can be done now."""
-        failed = any(stage.status == "failed" for stage in state.stages)
-        offered = (state.status_text, bool(state.header.pause), failed)
+    def _show_buttons(self, state: RunState) -> None:
+        """What can be done now; a button never offers what would do nothing."""
+        may_retry = state.failed - state.quarantined
+        paused = bool(state.header.pause)
+        offered = (state.status_text, paused, may_retry, state.attended)
         if offered == self._offered:
             return
         self._offered = offered
-        place.clear()
-        with place:
+        self._buttons.clear()
+        with self._buttons:
             ui.link("Quality", f"/quality/{self._run}").classes("button")
-            actions = self._site.actions
-            if actions is None:
+            ui.link("Compare", f"/compare?runs={self._run}").classes("button")
+            if self._site.actions is None:
                 return
-            if state.header.pause:
-                ui.button("Resume", on_click=self._resume).props("unelevated no-caps")
-            elif state.status not in ("done",):
-                ui.button("Pause", on_click=self._pause).props("outline no-caps")
-            if not state.final:
-                ask = partial(
-                    ask_retry, self._dialog, self._site, state.header, "", [], bool(state.until)
-                )
-                what = "Go on with the rest …" if state.until else "Retry what is missing …"
-                ui.button(what, on_click=lambda: ask()).props(
-                    "unelevated no-caps" if failed else "outline no-caps"
-                )
+            if state.attended:
+                if paused:
+                    ui.button("Resume", on_click=self._resume).props("unelevated no-caps")
+                else:
+                    ui.button("Pause", on_click=self._pause_run).props("outline no-caps")
+            elif not state.final:
+                self._offer(state)
 
-    def moments(self) -> tuple[Moment, ...]:
-        """How the stage that asks engines now, or did so last, went over time."""
-        self.looked = True
-        if not self._busy:
-            return ()
-        stage = self._site.watch.stage(self._run, self._busy)
-        return over_time(stage.shards) if stage is not None else ()
+    def _offer(self, state: RunState) -> None:
+        """What a run that nobody is at can be asked for."""
+        failed = [s for s in state.own_stages if s.failed - s.quarantined]
+        broke = any(shard.out_of_money for s in state.own_stages for shard in s.shards)
+        if broke:
+            self._button(raise_budget(state, self._expected), "unelevated")
+        if failed:
+            self._button(retry_failed(state, failed), "unelevated")
+        if not broke:
+            self._button(go_on(state, self._expected), "outline" if failed else "unelevated")
 
-    def charts(self, place: ui.element, moments: tuple[Moment, ...]) -> None:
-        """Throughput, refusals, latency."""
-        if moments == self._drawn or not moments:
+    def _button(self, question: Question, kind: str) -> None:
+        ui.button(question.button, on_click=partial(self._ask, question.button)).props(
+            f"{kind} no-caps"
+        )
+
+    def _ask(self, button: str) -> None:
+        """Ask with the figures of now: the button may have stood there for a while."""
+        state = self._state
+        if state is None:
             return
-        self._drawn = moments
-        place.clear()
-        with place:
-            line(f"Stage {self._busy}, all its workers together.", "soft small")
-            with block("plots"):
-                chart(
-                    [Series("units", tuple((m.at_s, m.done * 60) for m in moments))],
-                    "Done a minute",
-                    "seconds",
-                )
-                chart(
-                    [
-                        Series("answers", tuple((m.at_s, m.answers * 60) for m in moments), 2),
-                        Series("429", tuple((m.at_s, m.refusals * 60) for m in moments), 3),
-                    ],
-                    "Requests a minute",
-                    "seconds",
-                )
-                latency = tuple((m.at_s, m.latency_s) for m in moments if m.latency_s is not None)
-                chart([Series("latency", latency, 4)], "Seconds an answer", "seconds")
-                tokens = tuple((m.at_s, m.tokens) for m in moments)
-                chart([Series("tokens", tokens, 1)], "Tokens a second", "seconds")
+        failed = [s for s in state.own_stages if s.failed - s.quarantined]
+        if button.startswith("Retry") and failed:
+            question = retry_failed(state, failed)
+        elif button.startswith("Raise"):
+            question = raise_budget(state, self._expected)
+        else:
+            question = go_on(state, self._expected)
+        ask(self._dialog, self._site, state.header, question)
 
-    def _pause(self) -> None:
+    def _ask_group(self, group: FailureGroup) -> None:
+        if self._state is not None:
+            ask(self._dialog, self._site, self._state.header, retry_group(self._state, group))
+
+    def _pause_run(self) -> None:
         actions = self._site.actions
         assert actions is not None
         act(lambda: actions.pause(self._run), "Paused: nothing new is begun or bought.")
@@ -237,29 +242,14 @@ class _RunPage:
         self._site.watch.forget(self._run)
 
 
-def _amount(stage: StageState) -> str:
-    unit = stage.unit or "unit"
-    if stage.published:
-        return "trained" if stage.kind == "model" else plural(stage.rows_out, unit)
-    if stage.total:
-        return f"{count(stage.done)} of {plural(stage.total, unit)}"
-    return count(stage.done) if stage.done else ""
-
-
-def _remark(stage: StageState) -> str:
-    """What matters most about a stage now."""
-    if stage.status == "pinned":
-        return ""
-    if stage.status == "skipped":
-        return "not asked for"
-    failed = stage.having("failed")
-    if failed and failed[-1].last_error is not None:
-        error = failed[-1].last_error
-        return f"shard {failed[-1].index}: {error.error_type}: {one_line(error.message, 300)}"
-    if stage.pause:
-        return one_line(stage.pause, 300)
-    told = [f"{engine}: {one_line(what, 120)}" for engine, what in stage.waiting.items()]
-    stalled = len(stage.having("stalled"))
-    told += [f"{plural(stalled, 'shard')} silent for a minute"] if stalled else []
-    told += [one_line(warning, 200) for warning in stage.warnings[:2]]
-    return " · ".join(told)
+def _pace_sums(now: Pace) -> dict[str, tuple[str, str]]:
+    found = {}
+    if now.usd_per_hour:
+        found["an hour, now"] = (money(now.usd_per_hour), "")
+    if now.tokens_per_s:
+        found["tokens a second, now"] = (short_count(now.tokens_per_s), "")
+    if now.truncated is not None:
+        found["of answers cut off"] = (f"{now.truncated:.1%}", "")
+    if now.rejected is not None:
+        found["rejected so far"] = (f"{now.rejected:.1%}", "")
+    return found

@@ -6,7 +6,8 @@ from functools import partial
 from nicegui import ui
 
 from dashboard.site import Site
-from dashboard.widgets import Bar, block, body, chip, heading, in_thread, line
+from dashboard.stage_rows import failed_words
+from dashboard.widgets import Bar, block, body, chip, heading, in_thread, line, title
 from parrot_core.errors import ParrotError
 from parrot_core.monitor import RunState
 from parrot_core.text.sanitise import one_line
@@ -24,9 +25,11 @@ class _RunRow:
             with block("row"):
                 line(name, "name")
                 self._chip = chip("waiting")
+                self._failed = line("", "chip failed")
+                self._failed.set_visibility(False)
                 self._where = line("", "soft grow")
                 self._age = line("", "soft")
-            self._bar = Bar()
+            self._bar = Bar(f"Progress of {name}")
             with block("row soft small"):
                 self._said = line("", "grow")
                 self._cost = line("")
@@ -37,6 +40,8 @@ class _RunRow:
         finished = sum(stage.published for stage in own)
         self._chip.set_text(state.status_text)
         self._chip.classes(replace=f"chip {state.status}")
+        self._failed.set_text(failed_words(state.failed, state.quarantined))
+        self._failed.set_visibility(bool(state.failed))
         busy = next((s for s in own if not s.published and (s.planned_at or s.shards)), None)
         self._where.set_text(_where(state) if busy is None else f"at {busy.name}")
         begun = state.header.created_at
@@ -48,9 +53,9 @@ class _RunRow:
             or f"{finished} of {len(own)} stages · {duration(state.seconds)} of work · "
             f"{short_count(state.tokens)} tokens · {count(sum(s.rejects for s in own))} rejects"
         )
-        budget = state.header.recipe.get("budget_usd")
+        budget = state.header.budget_usd
         self._cost.set_text(
-            dollars(state.usd) + (f" of ${budget:,.2f}" if isinstance(budget, int | float) else "")
+            dollars(state.usd) + (f" of ${budget:,.2f}" if budget is not None else "")
         )
 
     def fail(self, error: Exception) -> None:
@@ -62,6 +67,7 @@ class _RunRow:
 
 def runs_page(site: Site) -> None:
     """Build the page."""
+    title("Runs")
     heading("Runs")
     note = line("Reading the lake …", "soft")
     listing = block("plain", "ul")

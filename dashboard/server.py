@@ -17,6 +17,7 @@ from starlette.middleware.gzip import GZipMiddleware
 
 from dashboard.access import Guard, Secret, is_loopback, secret_for
 from dashboard.actions import Actions
+from dashboard.forecasts import Forecasts
 from dashboard.frame import ICON, frame
 from dashboard.site import Site
 from dashboard.version_cache import VersionCache
@@ -37,7 +38,7 @@ def site_of(lake_url: str, *, read_only: bool) -> Site:
     lake = Lake(lake_url)
     specs = [StageSpec(stage.name, stage.output, stage.kind) for stage in STAGES]
     actions = None if read_only else Actions(lake)
-    return Site(lake, StateWatcher(lake, specs), VersionCache(lake), actions)
+    return Site(lake, StateWatcher(lake, specs), VersionCache(lake), Forecasts(lake), actions)
 
 
 def application(site: Site, secret: Secret, host: str, port: int) -> Guard:

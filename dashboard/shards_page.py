@@ -1,19 +1,22 @@
 """The shards of one stage: a grid by state, one shard in detail, and retries."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from nicegui import ui
 from nicegui.events import GenericEventArguments
 
-from dashboard.retry import ask_retry
+from dashboard.failures_panel import FailuresPanel
+from dashboard.questions import Question, retry_failed, retry_group, retry_shards
+from dashboard.retry import ask
 from dashboard.shard_grid import moved, shard_at, shard_grid
 from dashboard.site import Site
-from dashboard.widgets import block, body, chip, facts, heading, in_thread, line, redraw
+from dashboard.widgets import block, body, chip, facts, heading, in_thread, line, redraw, title
 from parrot_core.errors import ParrotError
-from parrot_core.monitor import RunHeader, ShardFailure, ShardState, StageState
-from parrot_core.monitor.state import ShardStatus
+from parrot_core.monitor import RunState, ShardFailure, ShardState, StageState
+from parrot_core.monitor.failures import FailureGroup, failure_groups
+from parrot_core.monitor.shard_state import ShardStatus
 from parrot_core.text.sanitise import one_line
 from parrot_core.text.wording import count, dollars, duration, plural, rate
 
@@ -38,7 +41,9 @@ class _ShardsPage:
         self._shards: Sequence[ShardState] = ()
         self._counted: Counter[ShardStatus] = Counter()
         self._shown: ShardState | None = None
-        self._header: RunHeader | None = None
+        self._state: RunState | None = None
+        self._stage_state: StageState | None = None
+        title(stage, run)
         with block("row head"):
             ui.link(run, f"/run/{run}").classes("crumb")
             heading(stage)
@@ -51,6 +56,7 @@ class _ShardsPage:
             self._grid.props('tabindex=0 aria-label="Shards; the arrow keys move"')
             self._grid.on("click", self._click, js_handler=ON_CLICK)
             self._grid.on("keydown", self._arrow, js_handler=ON_ARROW)
+        self._failures = FailuresPanel(site, run, self._ask_group)
         self._detail = block("detail")
         self._tail = body("", "log mono")
         self._tail.set_visibility(False)
@@ -61,24 +67,25 @@ class _ShardsPage:
         site, run, stage = self._site, self._run, self._stage
         try:
             state = await in_thread(lambda: site.watch.stage(run, stage))
-            header = self._header = (await in_thread(lambda: site.watch.run(run))).header
+            self._state = await in_thread(lambda: site.watch.run(run))
         except (ParrotError, OSError) as error:
             self._note.set_text(one_line(error, 600))
             return
         if state is None:
             self._note.set_text(f"There is no stage '{one_line(stage)}'.")
             return
-        self._shards = state.shards
+        self._shards, self._stage_state = state.shards, state
         self._note.set_text(_summary(state))
-        self._count(header)
+        self._failures.show(failure_groups([state]))
+        self._count(state)
         self._draw()
-        self._show_detail(header)
+        self._show_detail()
         if site.actions is not None:
             said = await in_thread(lambda: site.actions.tail(run) if site.actions else "")
             self._tail.set_visibility(bool(said))
             self._tail.set_text(said[-4000:])
 
-    def _count(self, header: RunHeader) -> None:
+    def _count(self, stage: StageState) -> None:
         counted = Counter(shard.status for shard in self._shards)
         if counted == self._counted:
             return
@@ -87,26 +94,39 @@ class _ShardsPage:
         with self._chips:
             for status, number in counted.most_common():
                 chip(status, f"{number:,} {status}")
+            if stage.quarantined:
+                chip("failed", f"{stage.quarantined:,} of these in quarantine")
         self._buttons.clear()
         if self._site.actions is None:
             return
         with self._buttons:
-            failed = [s.index for s in self._shards if s.status == "failed"]
+            may_retry = stage.failed - stage.quarantined
             missing = sum(s.status != "done" for s in self._shards)
-            if failed:
-                self._offer(f"Retry {len(failed)} failed …", header, failed, "unelevated")
-            if missing and missing != len(failed):
-                self._offer(f"Retry {missing} missing …", header, [], "outline")
+            if may_retry:
+                self._offer(f"Retry {may_retry} failed …", retry_failed, "unelevated")
+            if missing and missing != may_retry:
+                every = partial(_retry_missing, shards=())
+                self._offer(f"Retry {missing} missing …", every, "outline")
 
-    def _offer(self, said: str, header: RunHeader, shards: Sequence[int], kind: str) -> None:
-        """A button that asks before it runs these again."""
-        ask = partial(ask_retry, self._dialog, self._site, header, self._stage, shards)
-        ui.button(said, on_click=lambda: ask()).props(f"{kind} no-caps")
+    def _offer(self, said: str, question: "Asks", kind: str) -> None:
+        """A button that asks, with the figures of then, before it runs anything."""
+
+        def opened() -> None:
+            if self._state is not None and self._stage_state is not None:
+                asked = question(self._state, [self._stage_state])
+                ask(self._dialog, self._site, self._state.header, asked)
+
+        ui.button(said, on_click=opened).props(f"{kind} no-caps")
+
+    def _ask_group(self, group: FailureGroup) -> None:
+        if self._state is not None:
+            asked = retry_group(self._state, group)
+            ask(self._dialog, self._site, self._state.header, asked)
 
     def _draw(self) -> None:
         redraw(self._grid, shard_grid(self._shards, self._chosen))
 
-    def _show_detail(self, header: RunHeader | None) -> None:
+    def _show_detail(self) -> None:
         if self._chosen is None or self._chosen >= len(self._shards):
             return
         shard = self._shards[self._chosen]
@@ -119,8 +139,12 @@ class _ShardsPage:
                 heading(f"Shard {shard.index}", 2)
                 chip(shard.status)
                 block("grow")
-                if self._site.actions is not None and header and shard.status != "done":
-                    self._offer("Retry this shard …", header, [shard.index], "outline")
+                if shard.quarantined:
+                    chip("failed", "in quarantine")
+                if self._site.actions is not None and shard.status != "done":
+                    this = partial(_retry_missing, shards=(shard.index,))
+                    said = "Release and retry …" if shard.quarantined else "Retry this shard …"
+                    self._offer(said, this, "outline")
             facts(_facts(shard))
             for failure in reversed(shard.failures):
                 _attempt(failure)
@@ -137,8 +161,17 @@ class _ShardsPage:
             return
         self._chosen = position
         self._draw()
-        self._show_detail(self._header)
+        self._show_detail()
         ui.navigate.history.replace(f"/run/{self._run}/{self._stage}?shard={position}")
+
+
+Asks = Callable[[RunState, Sequence[StageState]], Question]
+
+
+def _retry_missing(
+    state: RunState, stages: Sequence[StageState], shards: Sequence[int]
+) -> Question:
+    return retry_shards(state, stages[0], shards)
 
 
 def _summary(state: StageState) -> str:

@@ -4,6 +4,7 @@ done."""
 from dataclasses import dataclass
 
 from dashboard.actions import Actions
+from dashboard.forecasts import Forecasts
 from dashboard.version_cache import VersionCache
 from dashboard.watch import StateWatcher
 from parrot_core.lake.lake import Lake
@@ -16,4 +17,5 @@ class Site:
     lake: Lake
     watch: StateWatcher
     version_cache: VersionCache
+    forecasts: Forecasts
     actions: Actions | None  # None: read-only

@@ -36,6 +36,11 @@ def chip(status: str, text: str = "") -> ui.label:
     return ui.label(text or status).classes(f"chip {status}")
 
 
+def title(*parts: str) -> None:
+    """Name the page, for tabs and screen readers."""
+    ui.page_title(" · ".join([*(one_line(part, 80) for part in parts), "Parrot Factory"]))
+
+
 def heading(text: str, level: int = 1) -> Element:
     """A heading that screen readers find."""
     with block(tag=f"h{level}") as element:
@@ -77,9 +82,10 @@ def chart(series: Sequence[Series], title: str, x_label: str, *, whole_steps: bo
 class Bar:
     """A progress bar that moves."""
 
-    def __init__(self) -> None:
-        """At zero."""
+    def __init__(self, name: str) -> None:
+        """At zero; ``name`` is for screen readers."""
         with block("bar").props('role="progressbar" aria-valuemin=0 aria-valuemax=100') as outer:
+            outer.props["aria-label"] = one_line(name, 120)
             self._inner = block("fill")
         self._outer = outer
         self._shown: tuple[float | None, str] = (-1.0, "")

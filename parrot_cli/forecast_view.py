@@ -5,6 +5,7 @@ from rich.text import Text
 
 from parrot_cli.tables import Column, FittedTable, figures
 from parrot_core.analysis.forecast.requests import Forecast, StageForecast
+from parrot_core.stages.fitness import MOST_TRUNCATED
 from parrot_core.text.sanitise import one_line
 from parrot_core.text.wording import count, dollars, plural, short_count
 
@@ -13,6 +14,7 @@ _WORDS = {
     "follow_up": "tokens of a follow-up query",
     "answer": "tokens of an answer",
     "goes_on": "a session goes on after a turn",
+    "truncated": "sessions with a text cut at max_tokens",
     "kept": "sessions kept by the filter",
     "cues": "follow-ups with a cue",
     "confirmed": "cues that the judge confirms",
@@ -110,6 +112,9 @@ def _verdict(found: Forecast) -> list[Text]:
         lines.append(Text(text, "green" if enough else "yellow"))
     elif found.usd:
         lines.append(Text("There is no budget_usd: nothing stops this run at a cost.", "yellow"))
+    if found.basis.truncated.value > MOST_TRUNCATED:
+        text = "raise synthesize.answer.max_tokens or ask.max_tokens, or let models write less."
+        lines.append(Text(f"Many sessions end at a text that is cut: {text}", "yellow"))
     lines += _trainings_verdict(found)
     others = sum(stage.hours is None for stage in found.stages)
     if others:

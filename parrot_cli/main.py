@@ -10,7 +10,19 @@ from typing import Annotated, Any
 import typer
 
 from flows import logs
-from parrot_cli import control, data, lake, measure, operate, prove, recipes, reports, runs, server
+from parrot_cli import (
+    control,
+    data,
+    lake,
+    measure,
+    operate,
+    preview,
+    prove,
+    recipes,
+    reports,
+    runs,
+    server,
+)
 from parrot_cli.console import err
 from parrot_core import __version__
 from parrot_core.errors import ParrotError
@@ -26,6 +38,7 @@ COMMANDS: dict[str, tuple[Callable[..., Any], ...]] = {
     "Run": (
         recipes.init,
         runs.plan,
+        preview.preview,
         runs.run,
         runs.retry,
         control.pause,

@@ -98,7 +98,8 @@ def retry(
     if stage is not None:
         choice = StageChoice(only=(stage,), shards=indices)
     if quarantined:
-        for name_of, pardoned in release_quarantine(begun, STAGES).items():
+        of_it = [each for each in STAGES if stage in (None, each.name)]
+        for name_of, pardoned in release_quarantine(begun, of_it, indices).items():
             err.print(f"{name_of}: out of quarantine: shards {', '.join(map(str, pardoned))}")
     finish = run_recipe(recipe, name, choice, quiet=as_json)
     _finish(finish.run.lake, name, finish.report, as_json)

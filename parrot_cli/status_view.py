@@ -13,8 +13,9 @@ from rich.text import Text
 from parrot_cli.tables import Column, FittedTable, figures
 from parrot_cli.version_view import is_unpriced
 from parrot_core.monitor import RunState, StageState
+from parrot_core.monitor.shard_state import EngineTotals
 from parrot_core.monitor.stage_facts import training_facts
-from parrot_core.monitor.state import EngineTotals
+from parrot_core.monitor.state import status_words
 from parrot_core.text.sanitise import one_line
 from parrot_core.text.wording import (
     count,
@@ -31,14 +32,20 @@ BAR = 12
 """Columns of a stage's bar."""
 _MARKS = {
     "waiting": ("·", "dim"),
+    "starting": ("▷", "cyan"),
     "running": ("▶", "cyan"),
+    "stalled": ("?", "yellow"),
     "paused": ("‖", "yellow"),
+    "budget_reached": ("$", "yellow"),
+    "partially_failed": ("✗", "red"),
     "failed": ("✗", "red"),
+    "cancelled": ("■", "yellow"),
     "done": ("✓", "green"),
     "pinned": ("✓", "green dim"),
     "skipped": ("–", "dim"),
 }
-_STYLES = {"done": "green", "failed": "red", "stalled": "yellow", "paused": "yellow"}
+_STYLES = {status: style for status, (_, style) in _MARKS.items()}
+FAILED = ("failed", "partially_failed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +67,7 @@ class StageLines:
                     cell.align("left" if place < 3 else "right", width)
                     line.append_text(cell).append(" ")
             remark = remark_of(stage)
-            style = "red" if stage.status == "failed" else "dim"
+            style = "red" if stage.failed or stage.failure is not None else "dim"
             if line.cell_len + len(remark) <= options.max_width:
                 yield line.append(remark, style)
                 continue
@@ -81,7 +88,7 @@ class StageLines:
 
 
 def _bar(stage: StageState) -> Text:
-    percent = 0.0 if stage.status in ("waiting", "skipped") else stage.percent or 0.0
+    percent = 0.0 if stage.status in ("waiting", "starting", "skipped") else stage.percent or 0.0
     filled = round(BAR * percent / 100)
     style = "green" if percent >= 100 else "cyan"
     return Text.assemble(("━" * filled, style), ("━" * (BAR - filled), "bright_black"))
@@ -90,6 +97,11 @@ def _bar(stage: StageState) -> Text:
 def cost_of_run(state: RunState) -> str:
     """Dollars of its own stages, and of which engines the price isn't known."""
     return cost_of(state, [used for stage in state.own_stages for used in stage.usage.items()])
+
+
+def _spent(state: RunState) -> str:
+    budget = state.header.budget_usd
+    return cost_of_run(state) + (f" of ${budget:,.2f}" if budget is not None else "")
 
 
 def cost_of(state: RunState, usage: Iterable[tuple[str, EngineTotals]]) -> str:
@@ -147,11 +159,15 @@ def render_status(state: RunState) -> RenderableType:
             state.status_text,
             _STYLES.get(state.status, "cyan"),
         ),
-        f" · {duration(state.seconds)} · {count(state.tokens)} tokens · {cost_of_run(state)}",
+        (f" · {plural(state.failed, 'failed shard')}" if state.failed else "", "red"),
+        f" · {duration(state.seconds)} · {count(state.tokens)} tokens · {_spent(state)}",
     )
     parts: list[RenderableType] = [head, StageLines(state)]
     if state.header.pause:
         told = f"{state.header.pause}. `parrot resume {state.name}` lets it go on."
+        parts.append(Text(one_line(told, 400), "yellow"))
+    if state.header.stop:
+        told = f"Stopped: {state.header.stop}. `parrot retry {state.name}` goes on."
         parts.append(Text(one_line(told, 400), "yellow"))
     if state.status == "stalled" and state.updated_at is not None:
         silent = duration((state.read_at - state.updated_at).total_seconds())
@@ -173,6 +189,9 @@ def render_status(state: RunState) -> RenderableType:
         if stage.pause
     ]
     for stage in state.stages:
+        if stage.failure is not None:
+            what = f"{stage.failure.error_type}: {one_line(stage.failure.message, 300)}"
+            parts.append(Text(f"{stage.name}: {what}", "red"))
         for shard in stage.having("failed"):
             if shard.last_error is not None:
                 error = shard.last_error
@@ -180,7 +199,7 @@ def render_status(state: RunState) -> RenderableType:
                 tries = plural(shard.attempts, "attempt")
                 tries += ", in quarantine" if shard.quarantined else ""
                 parts.append(Text(f"{stage.name} shard {shard.index} ({tries}): {what}", "red"))
-    if any(stage.status == "failed" for stage in state.stages):
+    if any(stage.status in FAILED for stage in state.stages):
         parts.append(Text(f"`parrot retry {state.name}` runs only what failed or is missing."))
     if any(shard.quarantined for stage in state.stages for shard in stage.shards):
         parts.append(
@@ -193,14 +212,12 @@ def render_status(state: RunState) -> RenderableType:
 
 def phase_of(stage: StageState) -> str:
     """Its state in words, for a line of a log."""
-    if stage.status == "waiting":
-        return "starting" if stage.planned_at is not None else "waiting"
     if stage.status in ("done", "pinned"):
         how = f"taken from {stage.version}" if stage.status == "pinned" else "done"
         return ", ".join(filter(None, (how, amount_of(stage), time_of(stage))))
-    if stage.status == "failed":
+    if stage.status in FAILED:
         return f"failed ({len(stage.having('failed'))} of {plural(len(stage.shards), 'shard')})"
-    return stage.status
+    return status_words(stage.status)
 
 
 def amount_of(stage: StageState) -> str:
@@ -233,12 +250,16 @@ def remark_of(stage: StageState) -> str:
     """What matters most about a stage now, in a few words."""
     if stage.status == "skipped":
         return "not asked for"
+    if stage.status == "starting":
+        return f"{one_line(stage.doing, 80)} …"
     if stage.status == "waiting":
-        return "starting …" if stage.planned_at is not None else ""
+        return ""
     failed = stage.having("failed")
     if failed and failed[-1].last_error is not None:
         error = failed[-1].last_error
         return f"shard {failed[-1].index}: {error.error_type}: {one_line(error.message)}"
+    if stage.failure is not None:
+        return f"{stage.failure.error_type}: {one_line(stage.failure.message)}"
     if stage.pause:
         return one_line(stage.pause, 120)
     if stage.published and stage.kind == "model":
@@ -248,10 +269,12 @@ def remark_of(stage: StageState) -> str:
     parts = []
     if stage.status == "running":
         stalled = len(stage.having("stalled"))
-        parts.append(f"{plural(stalled, 'shard')} silent for a minute" if stalled else "")
+        parts.append(f"{plural(stalled, 'shard')} silent" if stalled else "")
         parts.append(f"loss {figure(stage.figures['loss'])}" if "loss" in stage.figures else "")
         parts += [f"{engine}: {one_line(what, 100)}" for engine, what in stage.waiting.items()]
     parts.append(f"{count(stage.rejects)} rejected" if stage.rejects else "")
+    cut = stage.truncated_share
+    parts.append(f"{cut:.0%} cut at max_tokens" if cut else "")
     parts.append(f"{short_count(stage.tokens)} tokens" if stage.tokens else "")
     parts.append(dollars(stage.usd) if stage.usd else "")
     return ", ".join(filter(None, parts))

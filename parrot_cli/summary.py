@@ -109,7 +109,7 @@ def _print_next(console: Console, lake: Lake, state: RunState, report: str) -> N
 def _next_steps(state: RunState) -> Iterator[tuple[str, str]]:
     yield "Read it", "parrot dashboard --open"
     if state.name == "demo":
-        yield "Your data", "parrot init mine.yaml --from data-only --source YOUR_CHATS.jsonl"
+        yield "Your data", "parrot init --from data-only --source YOUR_CHATS.jsonl"
         yield "The real run", "parrot plan paper"
     elif state.until:
         yield "Go on", f"parrot retry {state.name} --rest"

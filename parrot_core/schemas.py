@@ -81,9 +81,10 @@ CONVERSATIONS = _schema(
 )
 SEEDS = _schema(
     "seeds",
-    2,
+    3,
     [
         ("query", pa.string()),
+        ("system", pa.string()),  # a system prompt of its own; null where there is none
         ("topic", pa.string()),  # its commonest words; null where the recipe asked for no topics
     ],
 )
@@ -91,21 +92,23 @@ SEEDS = _schema(
 _DIALOGUE: list[pa.Field | tuple[str, pa.DataType]] = [
     ("messages", MESSAGES),
     ("provenance", PROVENANCE),  # one entry a message
+    ("thinking", pa.list_(pa.string())),  # one entry a message: what its model thought before it
     ("n_turns", pa.int32()),
-    ("end_reason", pa.string()),  # why the session ended, see dialogue.EndReason
+    ("end_reason", pa.string()),  # why the session ended, see synthesis.converse.Dialogue
     ("topic", pa.string()),  # of its seed
 ]
-DIALOGUES = _schema("dialogues", 2, _DIALOGUE)
-PARROT = _schema("parrot", 2, _DIALOGUE)
+DIALOGUES = _schema("dialogues", 3, _DIALOGUE)
+PARROT = _schema("parrot", 3, _DIALOGUE)
 
 CONTEXT_QUERIES = _schema(
     "context-queries",
-    1,
+    2,
     [
         ("turn", pa.int32()),  # 1 is the opening query, so always ≥ 2 here
         ("history", MESSAGES),
         ("query", pa.string()),
         ("response", pa.string()),
+        ("response_finish_reason", pa.string()),  # null where nobody generated it
         ("rule", pa.string()),  # the cue that the rules saw
         ("judge_verdict", pa.bool_()),  # null when no judge was asked
         ("judge_text", pa.string()),
@@ -113,18 +116,17 @@ CONTEXT_QUERIES = _schema(
 )
 PREFERENCES = _schema(
     "preferences",
-    2,
+    3,
     [
-        ("strategy", pa.string()),  # neglect | hallucination | misunderstanding
+        ("strategy", pa.string()),  # a file in stages/capo/strategies
         ("turn", pa.int32()),
         ("prompt", MESSAGES),
         ("chosen", MESSAGES),
         ("rejected", MESSAGES),
-        ("evidence", pa.string()),  # hallucination: the guess; misunderstanding: the passage
-        (
-            "evidence_by",
-            pa.string(),
-        ),  # writer, or seed: drawn where the writer's choice is unreadable
+        ("chosen_finish_reason", pa.string()),  # `length`: cut, so that its end is no end
+        ("rejected_finish_reason", pa.string()),
+        ("evidence", pa.string()),  # the guess, the passage, or one referent → the other
+        ("evidence_by", pa.string()),  # who chose it: the writer, or the seed
         ("prompt_set", pa.string()),  # version of the instructions that wrote the negative
         ("model", pa.string()),
         ("request_key", pa.string()),
@@ -133,13 +135,14 @@ PREFERENCES = _schema(
 )
 JUDGMENTS = _schema(
     "judgments",
-    1,
+    2,
     [
         ("subject", pa.string()),
         ("category", pa.string()),
         ("turn", pa.int32()),
         ("query", pa.string()),
         ("answer", pa.string()),
+        ("truncated", pa.bool_()),  # whether the answer was cut at the limit of tokens
         ("score", pa.float64()),  # 1–10
         ("judge_text", pa.string()),
         ("judge_model", pa.string()),
@@ -217,6 +220,8 @@ REASONS: dict[str, str] = {
     "request_refused": "the provider refused the request for good",
     "provider_error": "the provider kept failing at this request and answered others",
     "empty_response": "the engine wrote nothing",
+    "truncated": "an answer or a query was cut at the limit of tokens",
+    "control_token": "a text holds a control token of a chat template",
     # filter
     "flagged": "a reviewer flagged the session",
     "malformed": "a query that isn't a user's text: control tokens, role labels, no letters",
@@ -234,7 +239,13 @@ REASONS: dict[str, str] = {
     "judge_disagreed": "the judge says that the query stands alone",
     "over_limit": "more than the recipe asked for",
     # capo
-    "chosen_unusable": "the chosen answer is empty or a refusal",
+    "chosen_unusable": "the chosen answer is empty, refuses, asks back or repeats the query",
+    "chosen_unconfirmed": "the answer to the completed query says something else",
+    "not_dependent": "completed from its history the query stays as it is",
+    "evidence_unreadable": "the writer's guess or choice of a passage can't be read",
+    "evidence_fits": "what the negative would be about may be what was meant",
+    "no_other_matter": "the history has nothing else that the negative could be about",
+    "negative_asks_back": "the negative asks what was meant, which is no error",
     "negative_equals_chosen": "the negative says the same as the chosen answer",
     "negative_empty": "the writer produced no negative",
     "negative_as_good": "a judge finds the negative as good as the chosen answer, or better",

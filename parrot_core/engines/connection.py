@@ -363,10 +363,13 @@ def check_reachable(name: str, settings: OpenAIEngine) -> None:
 
 
 @contextmanager
-def open_engines(run: Run, names: Sequence[str], budget: Budget, stage: str) -> Iterator[Engines]:
+def open_engines(
+    run: Run, names: Sequence[str], budget: Budget, stage: str, *, alone: bool = False
+) -> Iterator[Engines]:
     """Start and connect the engines of a stage; close them at the end.
 
-    Engines that serve the same model with the same settings share one vLLM process.
+    Engines that serve the same model with the same settings share one vLLM process. What is done
+    ``alone``, before a run or beside it, shares no limits with its workers, and orders no batches.
     """
     check_prices(run.recipe, names)
     traces = run.recipe.traces
@@ -379,7 +382,7 @@ def open_engines(run: Run, names: Sequence[str], budget: Budget, stage: str) -> 
         start_servers(run, local, models, servers)
         for server in all_of(servers):
             server.wait_until_ready()
-        records = BatchRecords(run.lake.storage, run.name, stage)
+        records = None if alone else BatchRecords(run.lake.storage, run.name, stage)
         together: dict[str, list[Limits]] = {}
         for name, settings in wanted.items():
             together.setdefault(limit_name(name, settings), []).append(settings.limits)
@@ -387,8 +390,9 @@ def open_engines(run: Run, names: Sequence[str], budget: Budget, stage: str) -> 
             mine = servers[server_key(settings)] if isinstance(settings, VllmEngine) else []
             limits = strictest(together[limit_name(name, settings)])
             engines.connect(name, settings, models[name], mine, limits, records)
-        engines.share(run)
-        engines.hold(run)
+        if not alone:
+            engines.share(run)
+            engines.hold(run)
         yield engines
     finally:
         for server in all_of(servers):

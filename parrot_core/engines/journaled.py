@@ -151,7 +151,9 @@ class JournaledModel:
                 for probe in purchase.probes:
                     await self._keep(probe, f"{sample}/probe/{utc_now()}")
             asked.set_attribute("parrot.latency_s", purchase.latency_s)
-        return self._entry(key, sample, answer, usd)
+        entry = self._entry(key, sample, answer, usd)
+        self._traffic.truncated += entry.finish_reason == "length"
+        return entry
 
     async def _keep(self, probe: Probe, sample: str) -> None:
         """Journal a probe: nobody needs its answer again, but it was paid for."""

@@ -48,6 +48,7 @@ class Completion:
     engine: str  # name in the recipe
     model: str
     request_key: str  # SHA-256 of the canonical request
+    thinking: str | None = None  # None: the model showed none
 
 
 class ChatModel(Protocol):
@@ -118,6 +119,12 @@ class ContentFiltered(RowError):
     """The provider won't complete this content."""
 
     reason = "content_filter"
+
+
+class LimitUsedUp(RowError):
+    """The limit of tokens was used up before the answer began, mostly by thinking."""
+
+    reason = "truncated"
 
 
 class RequestRefused(RowError):

@@ -102,7 +102,10 @@ def _manifest(run: Run, stage: Stage, plan: StagePlan, receipts: list[Receipt]) 
         usage=add_usage([receipt.usage for receipt in receipts]),
         seconds=_seconds(plan.created_at, max(r.ended_at for r in receipts)) if receipts else 0.0,
         metrics=stage.summarise(run, receipts) or metrics,
-        warnings=tuple(warning for receipt in receipts for warning in receipt.warnings),
+        warnings=(
+            *stage.warnings(run, receipts),
+            *(warning for receipt in receipts for warning in receipt.warnings),
+        ),
     )
 
 

@@ -4,7 +4,7 @@ import hashlib
 import os
 import re
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from parrot_core.errors import MissingRun, RecipeChanged, UserError
 from parrot_core.execution.rejects import check_stage_names
 from parrot_core.lake.lake import Lake
 from parrot_core.lake.pins import is_unneeded
+from parrot_core.lake.recipe_in_force import RecipeInForce
 from parrot_core.lake.requested_stages import RequestedStages
 from parrot_core.lake.run import Run
 from parrot_core.lake.run_records import StageRecords, run_file, utc_now
@@ -66,6 +67,8 @@ def begin_run(
         if before.fingerprint() != recipe.fingerprint():
             changed = list(differences(before.canonical(), recipe.canonical()))
             raise RecipeChanged(run_name, changed)
+        in_force = RecipeInForce(lake.storage, run_name)
+        in_force.note(recipe.model_dump(mode="json"), record["recipe"])
         if alone is not None:
             asked.extend(alone)
     return Run(run_name, recipe, lake, work_folder(lake, run_name), _stages_in(record))
@@ -138,12 +141,18 @@ def budget_of(run: Run) -> Budget:
     return Budget(run.recipe.budget_usd)
 
 
-def release_quarantine(run: Run, stages: Iterable[Stage]) -> dict[str, list[int]]:
-    """Let a run try its shards in quarantine again; returns their numbers by stage."""
+def release_quarantine(
+    run: Run, stages: Iterable[Stage], only: Collection[int] = ()
+) -> dict[str, list[int]]:
+    """Let a run try its shards in quarantine again; returns their numbers by stage.
+
+    With ``only``, just shards of these numbers.
+    """
     released = {}
     for stage in stages:
         quarantine = StageRecords(run.lake.storage, run.name, stage.name).quarantine
-        for shard in (held := sorted(quarantine.held())):
+        held = sorted(shard for shard in quarantine.held() if not only or shard in only)
+        for shard in held:
             quarantine.pardon(shard)
         if held:
             released[stage.name] = held

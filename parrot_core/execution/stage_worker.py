@@ -23,6 +23,7 @@ from parrot_core.execution.shard_queue import LOOK_EVERY_S, Pulled, ShardQueue
 from parrot_core.lake.leases import DEFAULT_TIMES, LeaseTimes, Watched
 from parrot_core.lake.manifest import Manifest, Receipt
 from parrot_core.lake.pauses import Pauses
+from parrot_core.lake.presence import WORKING, Presence
 from parrot_core.lake.run import Run
 from parrot_core.stages.base import ShardPlan, Stage
 from parrot_core.telemetry.stop_request import GRACE_S, stop_request
@@ -199,10 +200,14 @@ def open_stage(
     run: Run, stage: Stage, budget: Budget, times: LeaseTimes = DEFAULT_TIMES
 ) -> Iterator[OpenStage]:
     """Plan a stage and bring up the engines it needs, if a shard is left to do."""
-    plan = plan_stage(run, stage)
-    names = stage.engines(run)
-    if names and unfinished(run, plan):
-        with open_engines(run, names, budget, stage.name) as engines:
-            yield OpenStage(run, stage, plan, engines, times)
-    else:
-        yield OpenStage(run, stage, plan, None, times)
+    with Presence(run.lake.storage, run.name, stage.name) as presence:
+        plan = plan_stage(run, stage)
+        names = stage.engines(run)
+        if names and unfinished(run, plan):
+            presence.does("starting engines " + ", ".join(dict.fromkeys(names)))
+            with open_engines(run, names, budget, stage.name) as engines:
+                presence.does(WORKING)
+                yield OpenStage(run, stage, plan, engines, times)
+        else:
+            presence.does(WORKING)
+            yield OpenStage(run, stage, plan, None, times)

@@ -50,6 +50,11 @@ class Entry:
     created_at: str
 
 
+def preview_folder(recipe: str, stage: str) -> str:
+    """Folder of what `parrot preview` bought for a stage; runs of the recipe take it from there."""
+    return f"previews/{recipe}/{stage}"
+
+
 def read_entries(storage: Storage, folder: str) -> Iterator[Entry]:
     """Yield the entries of all journal files in a folder."""
     paths = storage.list(folder)
@@ -67,7 +72,12 @@ class Journal:
     """Completions of one shard. Used from one event loop; writes happen in a thread."""
 
     def __init__(
-        self, storage: Storage, folder: str, delay: float, lease: Lease | None = None
+        self,
+        storage: Storage,
+        folder: str,
+        delay: float,
+        lease: Lease | None = None,
+        previews: str | None = None,
     ) -> None:
         """Load what earlier attempts bought.
 
@@ -80,11 +90,15 @@ class Journal:
             folder: where this shard's journal lives.
             delay: seconds to wait for more completions before a write.
             lease: asked before each write, so that a worker that was superseded writes nothing.
+            previews: folder of completions that were bought before the run.
         """
         self._storage = storage
         self._folder = folder
         self._delay = delay
         self._entries = {entry.key: entry for entry in read_entries(storage, folder)}
+        self._previewed = {
+            entry.key: entry for entry in (read_entries(storage, previews) if previews else ())
+        }
         self.replayed = len(self._entries)
         self._waiting: list[tuple[Entry, asyncio.Future[None]]] = []
         self._failed: list[Entry] = []
@@ -105,6 +119,8 @@ class Journal:
         """
         if self._lease is not None:
             self._lease.still_ours()
+        if key in self._previewed and key not in self._entries:
+            self._entries[key] = self._previewed[key]  # the shard uses it, and so it is counted
         return self._entries.get(key)
 
     async def record(self, entry: Entry) -> None:

@@ -1,12 +1,10 @@
 """What a run looks like from outside, read from the lake alone."""
 
 from parrot_core.monitor.reader import LakeState, ReadableStorage, RunReader, list_runs, read_run
+from parrot_core.monitor.shard_state import EngineTotals, ShardFailure, ShardState, StageWorker
 from parrot_core.monitor.state import (
-    EngineTotals,
     RunHeader,
     RunState,
-    ShardFailure,
-    ShardState,
     StageSpec,
     StageState,
 )
@@ -22,6 +20,7 @@ __all__ = [
     "ShardState",
     "StageSpec",
     "StageState",
+    "StageWorker",
     "list_runs",
     "read_run",
 ]

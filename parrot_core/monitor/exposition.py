@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from itertools import accumulate
+from typing import get_args
 
 from prometheus_client.core import (
     CounterMetricFamily,
@@ -19,12 +20,14 @@ from prometheus_client.core import (
 from prometheus_client.registry import Collector
 
 from parrot_core.monitor.reader import LakeState, RunReader, list_runs
-from parrot_core.monitor.state import RunState, StageSpec, StageState
+from parrot_core.monitor.shard_state import ShardStatus
+from parrot_core.monitor.state import RunState, RunStatus, StageSpec, StageState
 from parrot_core.telemetry.traffic import FAILURE_KINDS, LATENCY_BOUNDS_S, Traffic
 
 logger = logging.getLogger(__name__)
 
-STATES = ("waiting", "running", "stalled", "paused", "failed", "done")
+STATES: tuple[str, ...] = get_args(RunStatus)
+SHARD_STATES: tuple[str, ...] = get_args(ShardStatus)
 Family = GaugeMetricFamily | CounterMetricFamily | HistogramMetricFamily
 
 
@@ -113,9 +116,8 @@ def _run_families(runs: Sequence[RunState]) -> Iterator[Family]:
         for each in STATES:
             state.add_metric([run.name, each], float(run.status == each))
         spent.add_metric([run.name], run.usd)
-        cap = run.header.recipe.get("budget_usd")
-        if isinstance(cap, int | float):
-            budget.add_metric([run.name], float(cap))
+        if (cap := run.header.budget_usd) is not None:
+            budget.add_metric([run.name], cap)
         if run.updated_at and run.status != "done":
             silent.add_metric([run.name], (run.read_at - run.updated_at).total_seconds())
         if (late := seconds_behind(run)) is not None:
@@ -161,7 +163,7 @@ def _stage_families(runs: Sequence[RunState]) -> Iterator[Family]:
             for family, value in ((total, stage.total), (rate, stage.rate), (eta, stage.eta_s)):
                 if value is not None:
                     family.add_metric(names, float(value))
-            for each in STATES:
+            for each in SHARD_STATES:
                 shards.add_metric([*names, each], float(_shards_in(stage, each)))
             for reason, count in stage.rejected.items():
                 rejects.add_metric([*names, reason], float(count))

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 
-from parrot_core.monitor.state import EngineTotals
+from parrot_core.monitor.shard_state import EngineTotals, ShardFailure
 
 
 def fingerprint_in(value: object) -> str:
@@ -47,6 +47,27 @@ def pause_in(record: Mapping[str, object] | None) -> str:
     since = str(record.get("since") or "")[:19].replace("T", " ")
     why = f": {record['reason']}" if record.get("reason") else ""
     return f"paused by {record.get('by') or 'somebody'} since {since} UTC{why}"
+
+
+def stop_in(record: Mapping[str, object] | None) -> str:
+    """Why a run was stopped (``lake/stops``); empty while it goes on."""
+    return "" if record is None else str(record.get("reason") or "stopped")
+
+
+def failure_in(record: Mapping[str, object] | None, attempt: int = 1) -> ShardFailure | None:
+    """What ended an attempt at a shard, or a whole stage."""
+    if record is None:
+        return None
+    number = record.get("attempt")
+    return ShardFailure(
+        attempt=number if isinstance(number, int) else attempt,
+        error_type=str(record.get("error_type") or "Error"),
+        message=str(record.get("message") or ""),
+        traceback=str(record.get("traceback") or ""),
+        worker=str(record.get("worker") or ""),
+        started_at=time_in(record.get("started_at")),
+        ended_at=time_in(record.get("ended_at")),
+    )
 
 
 def counts_in(value: object) -> dict[str, int]:

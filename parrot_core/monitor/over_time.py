@@ -5,25 +5,28 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from parrot_core.monitor.state import ShardState
+from parrot_core.monitor.shard_state import ShardState
 
 BUCKETS = 60
 
 Numbers = np.ndarray[tuple[int], np.dtype[np.float64]]
 Line = Mapping[str, Sequence[float]]
 
-_COUNTERS = ("done", "answers", "refusals", "latency_s", "tokens")
+_COUNTERS = ("done", "answers", "refusals", "latency_s", "tokens", "errors", "timeouts", "usd")
 
 
 @dataclass(frozen=True, slots=True)
 class Moment:
     """What happened in one span of time: rates a second, seconds an answer."""
 
-    at_s: float  # middle of the span, since the stage's first attempt
+    at: float  # middle of the span, seconds since 1970
     done: float
     answers: float
     refusals: float
     tokens: float
+    errors: float  # 5xx, and answers that are none
+    timeouts: float  # and connections that broke
+    usd: float
     latency_s: float | None  # mean; None where nothing was answered
 
 
@@ -51,11 +54,14 @@ def over_time(shards: Sequence[ShardState], buckets: int = BUCKETS) -> tuple[Mom
     grown = {name: np.diff(total) for name, total in totals.items()}
     return tuple(
         Moment(
-            at_s=(number + 0.5) * width,
+            at=first + (number + 0.5) * width,
             done=max(0.0, float(grown["done"][number])) / width,
             answers=float(grown["answers"][number]) / width,
             refusals=float(grown["refusals"][number]) / width,
             tokens=float(grown["tokens"][number]) / width,
+            errors=float(grown["errors"][number]) / width,
+            timeouts=float(grown["timeouts"][number]) / width,
+            usd=float(grown["usd"][number]) / width,
             latency_s=_mean(grown["latency_s"][number], grown["answers"][number]),
         )
         for number in range(buckets)

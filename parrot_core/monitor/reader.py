@@ -8,31 +8,30 @@ from typing import Any, Protocol
 
 from parrot_core.errors import DamagedRecord, MissingRun
 from parrot_core.lake.pins import all_pins
+from parrot_core.lake.recipe_in_force import recipe_in_force_file
 from parrot_core.monitor.fields import (
     asked_in,
     counts_in,
+    failure_in,
     fingerprint_in,
     pause_in,
+    stop_in,
     sum_counts,
     sum_usage,
     time_in,
     usage_in,
 )
-from parrot_core.monitor.shard_records import STALLED_AFTER_S, done_shard, ended, open_shard
+from parrot_core.monitor.shard_records import done_shard, ended, open_shard
+from parrot_core.monitor.shard_state import ShardFailure, ShardState, ShardStatus, StageWorker
 from parrot_core.monitor.state import (
     RunHeader,
     RunState,
-    RunStatus,
-    ShardFailure,
-    ShardState,
-    ShardStatus,
     StageSpec,
     StageState,
     StageStatus,
 )
-
-SETTLED_AFTER_S = 10.0
-"""A stage with failed and waiting shards, none in work, counts as failed after so long."""
+from parrot_core.monitor.statuses import ENDED, run_status, stage_status
+from parrot_core.monitor.workers import WorkersSeen
 
 Json = dict[str, Any]
 Interval = tuple[datetime, datetime]
@@ -117,21 +116,21 @@ class RunReader:
         self._final: dict[str, Json] = {}
         self._fresh: dict[str, Json | None] = {}  # what this look has read already
         self._done: dict[str, ShardState] = {}
+        self._workers = WorkersSeen(lake.storage)
 
     def read(self, now: datetime) -> RunState:
         """The run as it is at ``now``; a run that has not begun is all waiting."""
         header = header_of(self._run, _read(self._storage, f"runs/{self._run}/run.json") or {})
         pause = pause_in(_read(self._storage, f"runs/{self._run}/pause.json"))
         asked = asked_in(_read(self._storage, f"runs/{self._run}/asked.json"))
-        header = replace(header, pause=pause, asked=asked)
+        in_force = (_read(self._storage, recipe_in_force_file(self._run)) or {}).get("recipe") or {}
+        stop = stop_in(_read(self._storage, f"runs/{self._run}/stopped.json"))
+        header = replace(header, pause=pause, asked=asked, in_force=in_force, stop=stop)
         files = frozenset(self._storage.list(f"runs/{self._run}")) if self._all_shards else None
         stages = tuple(self._stage(spec, header, files, now) for spec in self._stages)
         times = [stage.updated_at for stage in stages if stage.updated_at]
         updated = max(times, default=header.created_at)
-        status = _run_status(stages, updated, now)
-        if pause and status not in ("done", "failed"):
-            status = "paused"
-        return RunState(header, status, stages, now, updated)
+        return RunState(header, run_status(header, stages, updated, now), stages, now, updated)
 
     def _once(self, path: str) -> Json | None:
         if path not in self._final and (data := _read(self._storage, path)) is not None:
@@ -172,9 +171,12 @@ class RunReader:
         shards = tuple(self._judged(f"{folder}/shards", shard, files) for shard in shards)
         if manifest is not None:
             return _published(spec, "done", version, manifest, shards)
-        if not plan and not header.wants(spec.name):
+        workers = self._workers.at(self._run, spec.name, files, now)
+        ended = f"{folder}/failure.json"
+        failure = failure_in(_read(self._storage, ended) if ended in files else None)
+        if not plan and not workers and not failure and not header.wants(spec.name):
             return StageState(*spec, "skipped", version)
-        return _in_work(spec, version, plan, shards, now)
+        return _in_work(spec, version, plan, shards, workers, failure, now)
 
     def _shard(
         self, spec: StageSpec, plan: Json, files: frozenset[str], now: datetime
@@ -215,17 +217,9 @@ class RunReader:
     def _failures(self, below: str, files: frozenset[str]) -> Iterable[ShardFailure]:
         number = 1
         while f"{below}/attempt-{number}.json" in files:
-            data = self._once(f"{below}/attempt-{number}.json")
-            if data is not None:
-                yield ShardFailure(
-                    attempt=int(data.get("attempt") or number),
-                    error_type=str(data.get("error_type") or "Error"),
-                    message=str(data.get("message") or ""),
-                    traceback=str(data.get("traceback") or ""),
-                    worker=str(data.get("worker") or ""),
-                    started_at=time_in(data.get("started_at")),
-                    ended_at=time_in(data.get("ended_at")),
-                )
+            found = failure_in(self._once(f"{below}/attempt-{number}.json"), number)
+            if found is not None:
+                yield found
             number += 1
 
 
@@ -262,15 +256,22 @@ def _published(
 
 
 def _in_work(
-    spec: StageSpec, version: str, plan: Json, shards: tuple[ShardState, ...], now: datetime
+    spec: StageSpec,
+    version: str,
+    plan: Json,
+    shards: tuple[ShardState, ...],
+    workers: tuple[StageWorker, ...],
+    failure: ShardFailure | None,
+    now: datetime,
 ) -> StageState:
-    status = _stage_status(shards, now)
+    status = stage_status(shards, workers, failure, now)
     planned = time_in(plan.get("created_at"))
     done = sum(shard.done for shard in shards)
     totals = [shard.total for shard in shards]
     total = sum(t for t in totals if t) if totals and all(totals) else None
     rate = _rate(shards) if status == "running" else None
     left = total - done if total is not None else None
+    heard = [s.updated_at for s in shards] + [w.updated_at for w in workers]
     newest = max(
         shards, key=lambda s: s.updated_at or datetime.min.replace(tzinfo=UTC), default=None
     )
@@ -278,7 +279,7 @@ def _in_work(
         *spec,
         status,
         version,
-        unit=str(plan.get("unit") or ""),
+        unit="step" if spec.kind == "model" else str(plan.get("unit") or ""),
         done=done,
         total=total,
         rate=rate,
@@ -292,41 +293,11 @@ def _in_work(
         inputs=plan.get("inputs") or {},
         warnings=tuple(dict.fromkeys(w for shard in shards for w in shard.warnings)),
         shards=shards,
+        workers=workers,
+        failure=failure if status in ENDED else None,
         planned_at=planned,
-        updated_at=max((s.updated_at for s in shards if s.updated_at), default=planned),
+        updated_at=max((t for t in (*heard, planned) if t is not None), default=None),
     )
-
-
-def _stage_status(shards: Sequence[ShardState], now: datetime) -> StageStatus:
-    having = {shard.status for shard in shards}
-    if having <= {"waiting"}:
-        return "waiting"
-    running = [shard for shard in shards if shard.status == "running"]
-    if running and all(shard.paused for shard in running):
-        return "paused"
-    if having & {"running", "stalled"}:
-        return "running"
-    if "failed" not in having:
-        return "paused" if "paused" in having else "running"
-    if "waiting" not in having:
-        return "failed"
-    last = max((s.updated_at for s in shards if s.updated_at), default=None)
-    settled = last is None or (now - last).total_seconds() > SETTLED_AFTER_S
-    return "failed" if settled else "running"
-
-
-def _run_status(stages: Sequence[StageState], updated: datetime | None, now: datetime) -> RunStatus:
-    having = {stage.status for stage in stages}
-    if having <= {"done", "pinned", "skipped"}:
-        return "done"
-    if "failed" in having:
-        return "failed"
-    if "paused" in having and "running" not in having:
-        return "paused"
-    if having <= {"waiting", "pinned", "skipped"} and not any(stage.planned_at for stage in stages):
-        return "waiting"
-    silent = updated is None or (now - updated).total_seconds() > STALLED_AFTER_S
-    return "stalled" if silent else "running"
 
 
 def _rate(shards: Sequence[ShardState]) -> float | None:

@@ -12,10 +12,10 @@ from parrot_core.monitor.fields import (
     usage_in,
     words_in,
 )
-from parrot_core.monitor.state import ShardFailure, ShardState, ShardStatus
+from parrot_core.monitor.shard_state import ShardFailure, ShardState, ShardStatus
 from parrot_core.telemetry.traffic import landed, traffic_in
 
-STALLED_AFTER_S = 60.0
+STALLED_AFTER_S = 20.0
 """A shard that has not written its progress for so long is called stalled."""
 
 PAUSES = ("BudgetReached", "LeftOpen")
@@ -53,6 +53,7 @@ def done_shard(
         warnings=tuple(map(str, receipt.get("warnings") or ())),
         failures=failures,
         timeline=(progress or {}).get("timeline") or {},
+        curve=(progress or {}).get("curve") or {},
     )
 
 
@@ -83,7 +84,7 @@ def open_shard(
         started_at=started,
         updated_at=updated,
         advanced_at=time_in(progress.get("advanced_at")),
-        rejected=counts_in(progress.get("rejected")),
+        rejected={} if over else counts_in(progress.get("rejected")),  # tried again: judged again
         usage=usage_in(progress.get("usage")),
         traffic=traffic if status == "running" else landed(traffic),
         figures=figures_in(progress.get("figures")),
@@ -92,6 +93,7 @@ def open_shard(
         paused=words_in(progress.get("paused")),
         failures=failures,
         timeline=progress.get("timeline") or {},
+        curve=progress.get("curve") or {},
     )
 
 

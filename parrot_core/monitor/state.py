@@ -1,16 +1,40 @@
 """The state of a run as values: frozen, complete, and ready to be shown or sent as JSON."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any, Literal, NamedTuple
 
+from parrot_core.monitor.shard_state import (
+    EngineTotals,
+    ShardFailure,
+    ShardState,
+    ShardStatus,
+    StageWorker,
+)
 from parrot_core.telemetry.traffic import Traffic, sum_traffic
 
-ShardStatus = Literal["waiting", "running", "stalled", "paused", "failed", "done"]
-StageStatus = Literal["waiting", "running", "paused", "failed", "done", "pinned", "skipped"]
-RunStatus = Literal["waiting", "running", "stalled", "paused", "failed", "done"]
+RunStatus = Literal[
+    "waiting",
+    "starting",
+    "running",
+    "stalled",
+    "paused",
+    "budget_reached",
+    "partially_failed",
+    "failed",
+    "cancelled",
+    "done",
+]
+"""What a run can be; page, terminal, metrics and report know no other states (``statuses``)."""
+
+StageStatus = RunStatus | Literal["pinned", "skipped"]
 Kind = Literal["dataset", "model"]
+
+
+def status_words(status: str) -> str:
+    """A status as people read it: ``partially failed``."""
+    return status.replace("_", " ")
 
 
 class StageSpec(NamedTuple):
@@ -19,83 +43,6 @@ class StageSpec(NamedTuple):
     name: str
     output: str
     kind: Kind
-
-
-@dataclass(frozen=True, slots=True)
-class EngineTotals:
-    """Tokens, requests and dollars that one engine took."""
-
-    model: str = ""
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    requests: int = 0
-    usd: float = 0.0
-
-    @property
-    def tokens(self) -> int:
-        """Prompt and completion tokens together."""
-        return self.prompt_tokens + self.completion_tokens
-
-    def __add__(self, other: "EngineTotals") -> "EngineTotals":
-        """The sum, under this one's model."""
-        return EngineTotals(
-            self.model or other.model,
-            self.prompt_tokens + other.prompt_tokens,
-            self.completion_tokens + other.completion_tokens,
-            self.requests + other.requests,
-            self.usd + other.usd,
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class ShardFailure:
-    """One failed attempt at a shard."""
-
-    attempt: int
-    error_type: str
-    message: str
-    traceback: str = ""
-    worker: str = ""
-    started_at: datetime | None = None
-    ended_at: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class ShardState:
-    """One shard: how far it is, how fast, what it took and why it failed.
-
-    ``done`` and ``total`` count what the stage reports as progress (sessions, optimiser steps);
-    ``rows_in`` and ``rows_out`` are the accounting's units and known once the shard is done.
-    """
-
-    index: int
-    status: ShardStatus
-    done: int = 0
-    total: int | None = None
-    seconds: float = 0.0
-    attempts: int = 0
-    worker: str = ""
-    started_at: datetime | None = None
-    updated_at: datetime | None = None
-    advanced_at: datetime | None = None  # when a unit was last done
-    rows_in: int = 0
-    rows_out: int = 0
-    rejected: Mapping[str, int] = field(default_factory=dict)
-    usage: Mapping[str, EngineTotals] = field(default_factory=dict)
-    traffic: Mapping[str, Traffic] = field(default_factory=dict)  # of all attempts, by engine
-    figures: Mapping[str, float] = field(default_factory=dict)
-    warnings: tuple[str, ...] = ()
-    waiting: Mapping[str, str] = field(default_factory=dict)  # engine → what it waits for
-    paused: Mapping[str, str] = field(default_factory=dict)  # engine → why it stands still
-    failures: tuple[ShardFailure, ...] = ()
-    quarantined: bool = False  # failed too often: runs leave it alone
-    timeline: Mapping[str, Sequence[float]] = field(default_factory=dict)
-    """Counters of the latest attempt since ``started_at``, as ``timeline.Timeline`` keeps them."""
-
-    @property
-    def last_error(self) -> ShardFailure | None:
-        """The latest failed attempt, also of a shard that has recovered since."""
-        return self.failures[-1] if self.failures else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +70,8 @@ class StageState:
     inputs: Mapping[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     shards: tuple[ShardState, ...] = ()
+    workers: tuple[StageWorker, ...] = ()
+    failure: ShardFailure | None = None  # what ended the stage as a whole, before a plan even
     planned_at: datetime | None = None  # until published; its engines may still be starting
     updated_at: datetime | None = None
     published: bool = False
@@ -169,6 +118,19 @@ class StageState:
         return sum(self.rejected.values())
 
     @property
+    def truncated_share(self) -> float | None:
+        """Share of the units with a text that was cut at the limit of tokens, where it is known."""
+        if self.published:
+            counts = self.metrics.get("truncated")
+            if not isinstance(counts, Mapping) or not self.rows_in:
+                return None
+            numbers = [count for count in counts.values() if isinstance(count, int)]
+            return sum(numbers) / self.rows_in
+        seen = [shard for shard in self.shards if "truncated" in shard.figures and shard.done]
+        cut = sum(shard.figures["truncated"] for shard in seen)
+        return cut / sum(shard.done for shard in seen) if seen else None
+
+    @property
     def traffic(self) -> Mapping[str, Traffic]:
         """Requests by engine; in flight are those of shards in work, as these last said."""
         return sum_traffic(shard.traffic for shard in self.shards)
@@ -185,6 +147,28 @@ class StageState:
         done = [shard.advanced_at for shard in self.shards if shard.advanced_at]
         begun = [shard.started_at for shard in running if shard.started_at]
         return max((*done, *([min(begun)] if begun else [])), default=None)
+
+    @property
+    def failed(self) -> int:
+        """Shards that failed, those in quarantine among them."""
+        return len(self.having("failed"))
+
+    @property
+    def quarantined(self) -> int:
+        """Shards that failed so often that runs leave them alone."""
+        return sum(shard.quarantined for shard in self.having("failed"))
+
+    @property
+    def attended(self) -> bool:
+        """Whether a worker is at it now."""
+        if self.workers:
+            return any(each.alive for each in self.workers)
+        return bool(self.having("running"))
+
+    @property
+    def doing(self) -> str:
+        """What the workers do before any shard is begun, such as starting engines."""
+        return next((each.doing for each in self.workers if each.alive), "")
 
     @property
     def counted(self) -> bool:
@@ -214,11 +198,20 @@ class RunHeader:
     asked: tuple[str, ...] | None = None  # stages last asked for (``--until``); None: all of it
     damage: str = ""  # why its record can't be read; then only the name is known
     pause: str = ""  # who paused it, since when and why; empty while it may work
+    stop: str = ""  # why it was stopped: a signal, or cancelled; empty while it goes on
+    in_force: Mapping[str, Any] = field(default_factory=dict)  # its recipe with later overrides
 
     @property
     def description(self) -> str:
         """The recipe's line for people."""
         return str(self.recipe.get("description") or "")
+
+    @property
+    def budget_usd(self) -> float | None:
+        """Dollars that the run may spend, after overrides; None without a bound."""
+        budget = (self.in_force or self.recipe).get("budget_usd")
+        known = isinstance(budget, int | float) and not isinstance(budget, bool)
+        return float(budget) if known and budget is not None else None
 
     @property
     def seed(self) -> int:
@@ -278,7 +271,24 @@ class RunState:
     @property
     def status_text(self) -> str:
         """The status in words: a run that ended where it was meant to says where."""
-        return f"done until {self.until}" if self.status == "done" and self.until else self.status
+        if self.status == "done" and self.until:
+            return f"done until {self.until}"
+        return status_words(self.status)
+
+    @property
+    def failed(self) -> int:
+        """Shards that failed, in all stages that this run makes."""
+        return sum(stage.failed for stage in self.own_stages)
+
+    @property
+    def quarantined(self) -> int:
+        """Those of them that runs leave alone until a person says otherwise."""
+        return sum(stage.quarantined for stage in self.own_stages)
+
+    @property
+    def attended(self) -> bool:
+        """Whether a worker is at it now: only then can a pause hold anything."""
+        return any(stage.attended for stage in self.own_stages)
 
     @property
     def final(self) -> bool:
@@ -304,10 +314,10 @@ class RunState:
         assert isinstance(plain, dict)
         plain |= {"name": self.name, "status_text": self.status_text, "until": self.until or None}
         plain |= {"seconds": self.seconds}
-        plain |= {"usd": self.usd, "tokens": self.tokens}
+        plain |= {"usd": self.usd, "tokens": self.tokens, "budget_usd": self.header.budget_usd}
         for data, stage in zip(plain["stages"], self.stages, strict=True):
             for shard in data["shards"]:
-                del shard["timeline"]  # to be drawn, not to be read
+                del shard["timeline"], shard["curve"]  # to be drawn, not to be read
             data |= {"percent": stage.percent, "usd": stage.usd, "tokens": stage.tokens}
         return plain
 

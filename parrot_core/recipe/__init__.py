@@ -6,6 +6,7 @@ addresses) don't change what a run produces, so a run may be resumed with other 
 """
 
 from parrot_core.recipe.base import (
+    ALL_STRATEGIES,
     OPERATIONAL,
     SLUG,
     STRATEGIES,
@@ -49,6 +50,7 @@ from parrot_core.recipe.training import (
 from parrot_core.recipe.whole import Recipe, Traces, differences
 
 __all__ = [
+    "ALL_STRATEGIES",
     "OPERATIONAL",
     "SLUG",
     "STRATEGIES",

@@ -1,14 +1,34 @@
 """What all parts of a recipe share: the strict base, references to models, sampling."""
 
-from typing import Annotated, Literal
+from importlib.resources import files
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic.config import JsonDict
 
 OPERATIONAL: JsonDict = {"operational": True}
 SLUG = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
-Strategy = Literal["neglect", "hallucination", "misunderstanding"]
+ALL_STRATEGIES = tuple(
+    sorted(
+        file.name.removesuffix(".py")
+        for file in files("parrot_core.stages.capo").joinpath("strategies").iterdir()
+        if file.name.endswith(".py") and not file.name.startswith("_")
+    )
+)
+"""The strategies of negatives there are: the files of that folder."""
+
+
+def _known_strategy(name: str) -> str:
+    if name not in ALL_STRATEGIES:
+        raise ValueError(f"unknown strategy '{name}'; expected one of {', '.join(ALL_STRATEGIES)}")
+    return name
+
+
+Strategy = Annotated[
+    str, AfterValidator(_known_strategy), Field(json_schema_extra={"enum": list(ALL_STRATEGIES)})
+]
 STRATEGIES: tuple[Strategy, ...] = ("neglect", "hallucination", "misunderstanding")
+"""The paper's (§3.3), in its order."""
 MODEL_REF = (
     "A model: a Hugging Face id, a local folder, `lake:NAME` (this run's version) or "
     "`lake:NAME@VERSION`, or `package://PACKAGE/FILE.gguf` (a GGUF file that an installed "

@@ -208,6 +208,37 @@ class Synthesize(Model):
     )
     ask: Sampling = Field(Sampling(max_tokens=256), description="Sampling of queries.")
     answer: Sampling = Field(Sampling(max_tokens=1024), description="Sampling of responses.")
+    system: str | None = Field(
+        None,
+        min_length=1,
+        max_length=100_000,
+        description="System prompt of the answerer; the asker never sees it.",
+    )
+    system_column: str | None = Field(
+        None,
+        min_length=1,
+        description=(
+            "Column of the seeds that holds a system prompt of a session's own, e.g. system; "
+            "where it is empty, `system` holds."
+        ),
+    )
+    keep_system: bool = Field(
+        False,
+        description="Keep the system prompt in the data, as the first message of its dialogue.",
+    )
+    keep_truncated: bool = Field(
+        False,
+        description=(
+            "Keep an answer or a query that was cut at max_tokens; else it ends its session."
+        ),
+    )
+    control_tokens: Literal["defuse", "end"] = Field(
+        "defuse",
+        description=(
+            "A chat template's control token in an answer, such as <|im_end|>: defuse writes a "
+            "space into it, end ends the session before the answer. In a query it always does."
+        ),
+    )
     sessions_per_shard: int = Field(
         256, ge=1, le=100_000, description="Sessions a shard: the unit of retry."
     )

@@ -1,8 +1,17 @@
 """Settings of the stages that make preference pairs: select, capo."""
 
+from typing import Literal
+
 from pydantic import Field
 
-from parrot_core.recipe.base import OPERATIONAL, STRATEGIES, Model, Sampling, Strategy
+from parrot_core.recipe.base import (
+    ALL_STRATEGIES,
+    OPERATIONAL,
+    STRATEGIES,
+    Model,
+    Sampling,
+    Strategy,
+)
 
 
 class Select(Model):
@@ -10,6 +19,26 @@ class Select(Model):
 
     judge: str | None = Field(
         "judge", description="Engine that confirms the rules' verdict; null uses rules alone."
+    )
+    proof_queries: int = Field(
+        40,
+        ge=0,
+        le=200,
+        description=(
+            "Before it is believed the judge is asked about so many queries of known label, half "
+            "of them dependent; agreement (Cohen's κ) and share of yes are in the manifest. 0 "
+            "asks none."
+        ),
+    )
+    min_kappa: float = Field(
+        0.2,
+        ge=-1,
+        le=1,
+        description="Agreement below which the judge is not to be believed; 0.2 is slight.",
+    )
+    weak_judge: Literal["warn", "stop"] = Field(
+        "warn",
+        description="What to do with a judge below min_kappa, such as one that says yes to all.",
     )
     limit: int = Field(10_000, ge=1, description="Most queries to select (the paper: 10 K).")
     min_history_turns: int = Field(1, ge=1, description="Fewest turns before the query.")
@@ -27,9 +56,25 @@ class CaPO(Model):
 
     writer: str = Field("answerer", description="Engine that writes the negatives.")
     strategies: tuple[Strategy, ...] = Field(
-        STRATEGIES, description="Negatives to make (Table 6 compares them)."
+        STRATEGIES,
+        min_length=1,
+        description=(
+            "Negatives to make, the paper's three unless said otherwise (Table 6 compares them); "
+            f"there are {', '.join(ALL_STRATEGIES)}."
+        ),
+    )
+    oracle: bool = Field(
+        False,
+        description=(
+            "Complete each query from its history first (two calls more a query): one that stays "
+            "as it is doesn't depend on the history, and a chosen answer must share words with "
+            "the answer to the completed query. The paper doesn't."
+        ),
     )
     sampling: Sampling = Field(Sampling(max_tokens=1024), description="Sampling of negatives.")
+    keep_truncated: bool = Field(
+        False, description="Make pairs of negatives that were cut at max_tokens, too."
+    )
     judge: str | None = Field(
         None,
         description=(

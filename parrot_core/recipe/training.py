@@ -36,6 +36,15 @@ class Devices(Model):
 class Training(Model):
     """What the three trainings share. Defaults are the paper's (§4.1.3)."""
 
+    template: str = Field(
+        "auto",
+        min_length=1,
+        description=(
+            "How turns are spelled. auto: by the tokenizer's own chat template, proved token by "
+            "token before anything is trained. A base model without one needs plain (headings and "
+            "the end-of-sequence token), chatml, llama3, or the path of a Jinja file."
+        ),
+    )
     max_length: int = Field(4096, ge=64, description="Tokens a sequence; longer ones are cut.")
     epochs: float = Field(3, gt=0, le=100, description="Passes over the data.")
     max_steps: int | None = Field(None, ge=1, description="Stop after so many optimiser steps.")
@@ -86,6 +95,14 @@ class Training(Model):
 class Supervised(Training):
     """What the two trainings on sessions share."""
 
+    long_sessions: Literal["windows", "cut"] = Field(
+        "windows",
+        description=(
+            "Sessions beyond max_length. windows: several sequences, each begins at a user turn, "
+            "every turn is learned once, with at least half of max_length for its history. cut: "
+            "the turns that fit from the start, the others are lost."
+        ),
+    )
     packing: bool = Field(
         False,
         description="Lay several sessions into one sequence, apart by their positions: no padding "

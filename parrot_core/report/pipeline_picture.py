@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from markupsafe import Markup
 
 from parrot_core.monitor.stage_facts import training_facts
-from parrot_core.monitor.state import StageState
-from parrot_core.text.wording import count, duration
+from parrot_core.monitor.state import StageState, status_words
+from parrot_core.text.wording import count, duration, plural
 
 _PLACES: dict[str, tuple[int, int]] = {
     "ingest": (0, 1),
@@ -37,6 +37,9 @@ _ARROWS = (
     ("capo", "train-dpo"),
     ("train-dpo", "evaluate"),
 )
+
+WIDEST = 11
+"""Characters of a headline that a node has room for."""
 
 _NODE_W, _NODE_H, _PITCH_X, _PITCH_Y, _EDGE = 124, 108, 146, 66, 4
 
@@ -84,20 +87,22 @@ def _arrow(start: tuple[int, int], end: tuple[int, int]) -> Markup:
 
 def _node(stage: StageState, x: int, y: int) -> Markup:
     return Markup(
-        '<g class="node {status}"><title>{name}: {status}</title>'
+        '<g class="node {status}"><title>{name}: {words}</title>'
         '<rect x="{x}" y="{y}" width="{w}" height="{h}" rx="9"/>'
         '<circle class="state" cx="{cx}" cy="{cy}" r="4.5"/>'
         '<text class="name" x="{tx}" y="{y1}">{name}</text>'
         '<text class="out" x="{tx}" y="{y2}">→ {output}</text>'
         '<text class="count" x="{tx}" y="{y3}">{headline}</text>'
-        '<text class="small" x="{tx}" y="{y4}">{remark}</text>'
+        '<text class="{tone}" x="{tx}" y="{y4}">{remark}</text>'
         '<text class="small" x="{tx}" y="{y5}">{time}</text></g>'
     ).format(
         status=stage.status,
+        words=status_words(stage.status),
         name=stage.name,
         output=stage.output,
         headline=_headline(stage),
         remark=_remark(stage),
+        tone="small alarm" if stage.failed else "small",
         time=f"from {stage.version}"[:19] if stage.status == "pinned" else _time(stage),
         x=x,
         y=y,
@@ -120,14 +125,17 @@ def _headline(stage: StageState) -> str:
     if stage.published:
         before, after = _heldout_loss(stage)
         return f"{before:.2f} → {after:.2f}" if before and after else "trained"
-    if stage.status in ("running", "failed") and stage.total:
-        return f"{count(stage.done)} of {count(stage.total)}"
-    return stage.status
+    if stage.done and stage.total:
+        amount = f"{count(stage.done)} of {count(stage.total)}"
+        return amount if len(amount) <= WIDEST else f"{stage.percent or 0.0:.0f} %"
+    return status_words(stage.status)
 
 
 def _remark(stage: StageState) -> str:
     if stage.published and stage.kind == "model":
         return "held-out loss" if all(_heldout_loss(stage)) else ""
+    if stage.failed:
+        return f"{plural(stage.failed, 'shard')} failed"
     return f"{count(stage.rejects)} rejected" if stage.rejects else ""
 
 

@@ -145,6 +145,10 @@ class Stage(ABC):
         """Metrics of the whole version; None sums what the shards reported."""
         return None
 
+    def warnings(self, run: Run, receipts: Sequence[Receipt]) -> Sequence[str]:
+        """What the reader of the whole version should know, beside what the shards warned of."""
+        return ()
+
     @abstractmethod
     def process(self, work: ShardWork) -> None:
         """Do one shard."""

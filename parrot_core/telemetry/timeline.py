@@ -20,6 +20,9 @@ class Point:
     refusals: float = 0.0
     latency_s: float = 0.0
     tokens: float = 0.0
+    errors: float = 0.0  # 5xx, and answers that are none
+    timeouts: float = 0.0  # and connections that broke
+    usd: float = 0.0
 
 
 class Timeline:
@@ -46,6 +49,39 @@ class Timeline:
     def to_json(self) -> dict[str, list[float]]:
         """One list a counter, as progress records keep it."""
         return {
-            name: [round(getattr(point, name), 3) for point in self._points]
+            name: [round(getattr(point, name), 6) for point in self._points]
             for name in Point.__dataclass_fields__
         }
+
+
+class Curve:
+    """Figures of a work that counts steps, such as a loss by optimiser step; as evenly thinned."""
+
+    def __init__(self, most: int = 4 * POINTS) -> None:
+        """Empty; ``most`` is even and at least 4."""
+        self._most = most
+        self._every = 1
+        self._points: list[tuple[int, dict[str, float]]] = []
+
+    def add(self, step: int, figures: dict[str, float]) -> None:
+        """Add the figures of a step; a step that was there before, as after a resume, is replaced.
+
+        Steps between two that are kept are left out.
+        """
+        points = self._points
+        while points and points[-1][0] >= step:
+            points.pop()
+        if len(points) > 1 and step - points[-2][0] < self._every:
+            points.pop()
+        points.append((step, dict(figures)))
+        if len(points) > self._most:
+            self._points = points[::2]
+            self._every *= 2
+
+    def to_json(self) -> dict[str, list[float | None]]:
+        """One list a figure beside the list ``step``, as progress records keep it."""
+        names = dict.fromkeys(name for _, figures in self._points for name in figures)
+        columns: dict[str, list[float | None]] = {"step": [float(step) for step, _ in self._points]}
+        for name in names:
+            columns[name] = [figures.get(name) for _, figures in self._points]
+        return columns if names else {}

@@ -16,6 +16,7 @@ class Traffic:
     """Counters of one engine. One thread writes; others may look."""
 
     answers: int = 0
+    truncated: int = 0  # answers that were cut off at their limit of tokens
     in_flight: int = 0
     failures: dict[str, int] = field(default_factory=dict)
     """Tries that failed and were worth another one, by ``FAILURE_KINDS``."""
@@ -37,11 +38,16 @@ class Traffic:
         """429s: times that the provider was busy."""
         return self.failures.get("429", 0)
 
+    def failed_as(self, *kinds: str) -> int:
+        """Tries that failed in one of these ways."""
+        return sum(self.failures.get(kind, 0) for kind in kinds)
+
     def __add__(self, other: "Traffic") -> "Traffic":
         """Both together."""
         kinds = dict.fromkeys((*self.failures, *other.failures))
         return Traffic(
             self.answers + other.answers,
+            self.truncated + other.truncated,
             self.in_flight + other.in_flight,
             {kind: self.failures.get(kind, 0) + other.failures.get(kind, 0) for kind in kinds},
             self.latency_s + other.latency_s,
@@ -74,6 +80,7 @@ def _read(item: Mapping[str, object]) -> Traffic:
     failures, latencies = item.get("failures"), item.get("latencies")
     read = Traffic(
         int(str(item.get("answers") or 0)),
+        int(str(item.get("truncated") or 0)),
         int(str(item.get("in_flight") or 0)),
         {str(k): int(v) for k, v in failures.items()} if isinstance(failures, dict) else {},
         float(str(item.get("latency_s") or 0.0)),

@@ -9,27 +9,42 @@ import re
 
 _TOKEN = re.compile(
     r"""
-      <\|[\w\ -]{1,40}\|>                                # ChatML, Llama 3, Phi, GPT
-    | <\uff5c[\w\ \u2581-]{1,40}\uff5c>                  # DeepSeek
-    | </?(?:s|bos|eos|pad|unk|mask)>                     # Llama, Gemma, most tokenizers
+      <\|(?=\S)[\w\ \u2581.:/-]{1,40}(?<=\S)\|>          # ChatML, Qwen, Llama 3, Phi, GPT, GLM
+    | <\uff5c[\w\ \u2581-]{1,40}\uff5c>                  # DeepSeek, Hunyuan
+    | <\|(?:turn|channel|think|image|audio|tool(?:_call|_response)?)>       # Gemma 4
+    | <(?:turn|channel|think|image|audio|tool(?:_call|_response)?)\|>
+    | </?(?:start|end)_of_(?:turn|image)>                # Gemma
+    | <unused\d{1,5}>
+    | </?(?:s|bos|eos|pad|unk|mask|sop|eop)>             # Llama, Gemma, GLM, most tokenizers
+    | <(?:BOS|EOS|PAD|UNK)_TOKEN>                        # Command
+    | <(?:SPECIAL|extra_id|reserved)_\d{1,4}>            # Nemotron, Baichuan
+    | <seed:\w{1,20}>                                    # Seed
     | <</?SYS>>                                          # Llama 2
-    | \[/?(?:INST|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS|SYSTEM_PROMPT)\]   # Llama 2, Mistral
-    | </?(?:start|end)_of_turn>                          # Gemma
+    | \[/?(?:INST|THINK|AVAILABLE_TOOLS|SYSTEM_PROMPT)\]                    # Llama 2, Mistral
+    | \[/?(?:TOOL_(?:CALLS|RESULTS|CONTENT)|CALL_ID|MODEL_SETTINGS)\]
+    | \[(?:BOS|EOS|EOT|gMASK)\]                          # Kimi, GLM
+    | \[\|\w{1,20}\|\]                                   # Exaone
+    | \]~!?b[\[\]] | \[e~\[                              # MiniMax
     | </?(?:repo_name|reponame|file_sep|filename|gh_stars|empty_output)>     # SmolLM2, StarCoder
-    | <(?:issue|jupyter)_\w{1,20}>
+    | <(?:issue|jupyter|fim)_\w{1,20}>
     """,
     re.VERBOSE,
 )
+_OPENERS = ("<", "[", "]~")
 
 
 def find_control_token(text: str) -> str | None:
     """The first control token in a text."""
-    match = _TOKEN.search(text) if "<" in text or "[" in text else None
+    match = _TOKEN.search(text) if _may_hold_one(text) else None
     return match[0] if match else None
 
 
 def defuse_control_tokens(text: str) -> str:
     """The text with a space inside each control token, so that none is left."""
-    if "<" not in text and "[" not in text:
+    if not _may_hold_one(text):
         return text
     return _TOKEN.sub(lambda match: f"{match[0][0]} {match[0][1:]}", text)
+
+
+def _may_hold_one(text: str) -> bool:
+    return any(opener in text for opener in _OPENERS)

@@ -59,6 +59,11 @@ def spent(usd: float, unpriced: Sequence[str]) -> str:
     return f"{dollars(usd)}, {unknown}" if usd else unknown
 
 
+def money(value: float) -> str:
+    """``$9.64``: an estimate, to the cent."""
+    return f"${value:,.2f}"
+
+
 def figure(value: float | None) -> str:
     """A loss, a margin, a score: three decimals, fewer when large."""
     if value is None:

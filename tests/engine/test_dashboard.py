@@ -164,7 +164,7 @@ def test_a_run_is_paused_and_resumed_by_a_click(scene: Scene) -> None:
     assert len(scene.api.requests) == asked
     assert scene.worker.is_alive()
     page.get_by_role("button", name="Resume").click()
-    expect(page.locator(".note")).to_be_hidden()
+    expect(page.locator(".note", has_text="paused by")).to_be_hidden()
 
 
 def test_a_failed_shard_opens_with_its_error_and_is_retried_after_a_question(scene: Scene) -> None:
@@ -175,6 +175,7 @@ def test_a_failed_shard_opens_with_its_error_and_is_retried_after_a_question(sce
     page.locator(".shard-grid").click(position={"x": 22, "y": 7})
     expect(page.get_by_role("heading", name="Shard 1")).to_be_visible()
     expect(page.get_by_text("HTTP 500").first).to_be_visible()
+    expect(page.locator(".failures")).to_contain_text("1 shard of synthesize")
     page.locator(".shard-grid").focus()
     page.keyboard.press("ArrowLeft")
     expect(page.get_by_role("heading", name="Shard 0")).to_be_visible()
@@ -184,8 +185,11 @@ def test_a_failed_shard_opens_with_its_error_and_is_retried_after_a_question(sce
     page.get_by_role("button", name="Retry 1 failed").click()
     page.get_by_text("Change limits").click()
     page.get_by_label("engines.answerer.limits.concurrency").fill("3")
-    page.get_by_role("button", name="Retry", exact=True).click()
-    expect(page.get_by_text("Retrying shard 1 of synthesize.")).to_be_visible()
+    dialog = page.locator(".dialog")
+    expect(dialog).to_contain_text("1 failed shard of synthesize; later stages are left alone.")
+    expect(dialog).to_contain_text("parrot retry test --shard synthesize:1")
+    page.get_by_role("button", name="Start", exact=True).click()
+    expect(page.get_by_text("Started.")).to_be_visible()
 
 
 def test_a_hostile_dialogue_is_shown_as_text_and_does_nothing(scene: Scene) -> None:

@@ -34,6 +34,9 @@ class Basis:
     goes_on: SourcedFigure = SourcedFigure(
         0.969, "assumed: chance of a next turn; Parrot-40K has 8.7 turns of 10"
     )
+    truncated: SourcedFigure = SourcedFigure(
+        0.0, "assumed: texts end before max_tokens; `parrot preview` shows it"
+    )
     kept: SourcedFigure = SourcedFigure(0.9, "assumed: share of sessions that the filter keeps")
     cues: SourcedFigure = SourcedFigure(
         0.3, "assumed: share of follow-ups with a cue for the judge"
@@ -112,6 +115,10 @@ def _from_messages(
         follow_up=_mean(asked, manifest, basis.follow_up),
         answer=_mean(answered, manifest, basis.answer),
     )
+    cut, sessions = (manifest.metrics.get("truncated") or {}), manifest.accounting.rows_in
+    if turns and sessions and isinstance(cut, dict):
+        share = sum(int(count) for count in cut.values()) / sessions
+        basis = replace(basis, truncated=_measured(share, manifest))
     if turns and went_on + ended:
         basis = replace(basis, goes_on=_measured(went_on / (went_on + ended), manifest))
     return basis

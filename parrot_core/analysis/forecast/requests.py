@@ -186,23 +186,31 @@ class _Counts:
             yield Load(settings.judge, asked, asked * DEPENDS_TOKENS, asked * 4)
 
     def capo(self) -> Iterator[Load]:
-        """One request for neglect, two for each of the others."""
+        """One request for neglect, two for each of the others, one to complete a query."""
         settings, basis = self._recipe.capo, self._basis
         confirmed = 1.0 if self._recipe.select.judge is None else basis.confirmed.value
         queries = min(self._recipe.select.limit, self._cued() * confirmed)
         answer = min(basis.answer.value, settings.sampling.max_tokens)
         query = basis.follow_up.value
+        history = self._recipe.synthesize.max_turns / 2 * (query + answer)
+        completed = Load("", 2, history + 2 * query + 150, answer + query)
+        if settings.oracle:
+            yield Load(
+                settings.writer,
+                2 * queries,
+                queries * completed.prompt_tokens,
+                queries * completed.completion_tokens,
+            )
         each: dict[Strategy, Load] = {
             "neglect": Load("", 1, query + 12, answer),
             "hallucination": Load("", 2, 2 * query + 200, answer + 20),
             "misunderstanding": Load("", 2, 2 * query + PICK_TOKENS + 200, answer + 4),
         }
         for strategy in settings.strategies:
-            load = each[strategy]
+            load = each.get(strategy, completed)
             tokens = (queries * load.prompt_tokens, queries * load.completion_tokens)
             yield Load(settings.writer, queries * load.requests, *tokens)
             if settings.judge is not None:
-                history = self._recipe.synthesize.max_turns / 2 * (query + answer)
                 read = history + 2 * answer + PAIR_TOKENS
                 yield Load(settings.judge, 2 * queries, 2 * queries * read, 2 * queries * 4)
 

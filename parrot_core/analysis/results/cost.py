@@ -1,6 +1,7 @@
 """What a run's engines took, over all stages that the run ran itself."""
 
-from parrot_core.monitor.state import EngineTotals, RunState
+from parrot_core.monitor.shard_state import EngineTotals
+from parrot_core.monitor.state import RunState
 
 
 def by_engine(state: RunState) -> dict[str, EngineTotals]:

@@ -101,7 +101,8 @@ def _load(folder: Path) -> _Asker:
     tokenizer = AutoTokenizer.from_pretrained(folder)
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
     model.train(False)
-    markup = markup_of(tokenizer, "user")
+    # An untrained base model may have no template; its turns are then spelled with headings.
+    markup = markup_of(tokenizer, "user", "auto" if tokenizer.chat_template else "plain")
     # A Parrot-Ask's own template; with it, any other model can be asked for a user's turn too.
     tokenizer.chat_template = chat_template(markup, "user")
     turn = markup.turns["user"]

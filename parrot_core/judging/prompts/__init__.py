@@ -58,6 +58,7 @@ class PromptSet(BaseModel):
     hallucinate: Prompt
     pick: Prompt
     misunderstand: Prompt
+    rewrite: Prompt
 
     def transcript(self, history: Sequence[Message]) -> str:
         """The history as lines "User: …" and "Assistant: …"; system messages are left out."""

@@ -7,21 +7,60 @@ from parrot_core.text.refusals import refuses
 
 _HAN = r"\u3400-\u9fff"
 _WORD = re.compile(rf"[{_HAN}]|[^\W{_HAN}]+")
+_OPENING_CHARS = 300
+_ASKS_BACK = re.compile(
+    r"""
+      \b(?:could|can|would)\ you\ (?:please\ |kindly\ )?
+        (?:clarify|specify|elaborate|explain\ what|tell\ me\ (?:what|which|more)
+          |(?:provide|give|share)\ (?:me\ )?(?:with\ )?(?:some\ |a\ bit\ )?
+            (?:more|the|additional|further))
+    | \bplease\ (?:clarify|specify|(?:provide|give|share)\ (?:me\ )?(?:with\ )?
+        (?:some\ |the\ )?(?:more|additional|further|full)\ (?:context|information|details?))
+    | \bwhat\ (?:exactly\ )?(?:do|are|did)\ you\ (?:mean|referring|talking|asking)
+    | \b(?:which|what)\b[^.?!\n]{0,40}\bare\ you\ (?:referring|talking|asking)
+    | \b(?:don't|do\ not|doesn't|lack|without|need|not)\ (?:have\ )?
+        (?:enough|any|sufficient|more)\ context
+    | \b(?:unclear|not\ (?:sure|clear|certain))\ (?:what|which|who)\b[^.\n]{0,30}\byou
+    | (?:请|能否|可以|您能|你能)[^。？\n]{0,8}(?:说明|澄清|具体说|提供更多|告诉我.{0,6}(?:哪|什么))
+    | (?:您|你)(?:是?指|说)的(?:是)?(?:什么|哪)
+    """,
+    re.IGNORECASE | re.VERBOSE,
+)
 
 
-def chosen_problem(chosen: str) -> str | None:
-    """Return ``chosen_unusable`` if an answer is empty or refuses, else None."""
-    return "chosen_unusable" if not chosen.strip() or refuses(chosen) else None
+def chosen_problem(chosen: str, query: str) -> str:
+    """What is wrong with a chosen answer, in words; empty when nothing is."""
+    if not chosen.strip():
+        return "the answer in the session is empty"
+    if refuses(chosen):
+        return "the answer in the session is a refusal"
+    if asks_back(chosen):
+        return "the answer in the session asks what is meant"
+    if normalise(chosen) == normalise(query):
+        return "the answer in the session repeats the query"
+    return ""
+
+
+def asks_back(answer: str) -> bool:
+    """Whether an answer asks what was meant instead of answering.
+
+    That is what a good assistant does without the history: no error, and nothing to learn from.
+    """
+    opening = answer.strip()[:_OPENING_CHARS]
+    return bool(_ASKS_BACK.search(opening))
 
 
 def negative_problem(negative: str, chosen: str) -> str | None:
     """Return why a negative can't stand against the chosen answer, or None.
 
-    ``negative_empty``: nothing was written. ``negative_equals_chosen``: after normalisation (case,
+    ``negative_empty``: nothing was written. ``negative_asks_back``: it asks what was meant.
+    ``negative_equals_chosen``: after normalisation (case,
     punctuation, spacing, Unicode form) one of them is the other, or contains it word for word.
     """
     if not negative.strip():
         return "negative_empty"
+    if asks_back(negative):
+        return "negative_asks_back"
     left, right = normalise(negative), normalise(chosen)
     return "negative_equals_chosen" if left in right or right in left else None
 

@@ -9,10 +9,11 @@ from typing import ClassVar
 
 from parrot_core.context import Cue, detect, rules_language
 from parrot_core.engines.in_flight import in_flight
-from parrot_core.engines.types import Message, RowError
+from parrot_core.engines.types import Message, RowError, RunError
 from parrot_core.judging.depends import DependenceVerdict, judge_dependence
 from parrot_core.lake.run import Run
 from parrot_core.stages.base import Row, ShardPlan, ShardWork, Stage
+from parrot_core.stages.capo.judge_proof import prove_judge
 from parrot_core.stages.planning import shards_of
 
 
@@ -20,16 +21,18 @@ class SelectStage(Stage):
     """Sessions to context-dependent queries: rules first, then an LLM judge (paper §3.3).
 
     The unit is a query of turn 2 or later. One without a cue is ``self_contained``. One with a cue
-    goes before the judge, if the recipe names one: a no is ``judge_disagreed``; a reply that can't
-    be read, twice, leaves ``judge_verdict`` null, and the rule's word stands. Rule, verdict and
-    the judge's text are stored with each query that is kept.
+    goes before the judge, if the recipe names one: a no is ``judge_disagreed``, a reply that can't
+    be read, twice, is ``unparsable_verdict``. Rule, verdict and the judge's text are stored with
+    each query that is kept. Before the judge is believed, the first shard asks it about queries of
+    known label (:mod:`.judge_proof`); by recipe a judge that fails stops the run.
 
     The recipe's limit is shared out over the shards when the stage is planned, by their number of
     queries. Within a shard candidates are looked at in the order of a hash of seed and id, so
     that the choice leans to no part of the data, and the judge is asked for no more of them than
     may still be needed; what is left is ``over_limit``.
 
-    Metrics: ``cues`` (queries by the rule that saw them), ``judge`` (yes, no, unreadable).
+    Metrics: ``cues`` (queries by the rule that saw them), ``judge`` (yes, no, unreadable) and
+    ``judge_proof`` (κ, share of yes).
     """
 
     name: ClassVar[str] = "select"
@@ -78,6 +81,8 @@ class SelectStage(Stage):
             else:
                 candidates.append(_Candidate(unit, cues[0]))
         done = len(follow_ups) - len(candidates)
+        if work.plan.index == 0:
+            _prove_judge(work)
         choice = _Choice(work, int(work.plan.params["quota"]), done, len(follow_ups))
         asyncio.run(choice.make(candidates))
         for candidate in candidates:
@@ -97,11 +102,14 @@ class FollowUp:
     history: tuple[Message, ...]
     query: str
     response: str
+    finish_reason: str | None = None  # of the response; None where nobody generated it
 
 
 def follow_ups_of(session: Row) -> Iterator[FollowUp]:
     """Yield the answered queries of a session from its second turn on."""
     messages: list[Message] = session["messages"]
+    known = session.get("provenance") or [None] * len(messages)
+    origins = [origin["finish_reason"] if origin else None for origin in known]
     turn = 0
     for index, message in enumerate(messages[:-1]):
         answer = messages[index + 1]
@@ -117,6 +125,7 @@ def follow_ups_of(session: Row) -> Iterator[FollowUp]:
                 history=tuple(messages[:index]),
                 query=message["content"],
                 response=answer["content"],
+                finish_reason=origins[index + 1],
             )
 
 
@@ -201,11 +210,30 @@ class _Choice:
     def _take(self, candidate: _Candidate, verdict: DependenceVerdict) -> None:
         word = {True: "yes", False: "no", None: "unreadable"}[verdict.depends]
         self.verdicts[word] += 1
-        if verdict.depends is False:
-            detail = f"rule '{candidate.cue.kind}'; judge: {verdict.text}"
-            self._refused[candidate.unit.id] = ("judge_disagreed", detail)
-        else:
+        if verdict.depends:
             self._kept[candidate.unit.id] = verdict
+            return
+        reason = "unparsable_verdict" if verdict.depends is None else "judge_disagreed"
+        detail = f"rule '{candidate.cue.kind}'; judge: {verdict.text}"
+        self._refused[candidate.unit.id] = (reason, detail)
+
+
+def _prove_judge(work: ShardWork) -> None:
+    """Ask the judge what is known already, and say how it fared.
+
+    Raises:
+        RunError: the recipe wants a weak judge to stop the run, and this one is.
+    """
+    settings = work.run.recipe.select
+    if settings.judge is None or not settings.proof_queries:
+        return
+    judge = work.engine(settings.judge)
+    proof = asyncio.run(prove_judge(judge, settings, work.run.recipe.seed))
+    work.metric("judge_proof", proof.as_json())
+    if proof.kappa < settings.min_kappa:
+        work.warn(f"select.judge: {proof.sentence(settings.min_kappa)}")
+        if settings.weak_judge == "stop":
+            raise RunError(f"select.judge '{settings.judge}': {proof.sentence(settings.min_kappa)}")
 
 
 def _row(candidate: _Candidate, verdict: DependenceVerdict | None) -> Row:
@@ -218,6 +246,7 @@ def _row(candidate: _Candidate, verdict: DependenceVerdict | None) -> Row:
         "history": list(unit.history),
         "query": unit.query,
         "response": unit.response,
+        "response_finish_reason": unit.finish_reason,
         "rule": candidate.cue.kind,
         "judge_verdict": verdict.depends if verdict else None,
         "judge_text": verdict.text if verdict else None,

@@ -3,7 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from parrot_core.engines.in_flight import in_flight
@@ -14,13 +14,24 @@ from parrot_core.lake.run import Run
 from parrot_core.recipe import Strategy
 from parrot_core.stages.base import Row, ShardPlan, ShardWork, Stage
 from parrot_core.stages.capo.gates import chosen_problem, negative_problem
-from parrot_core.stages.capo.negatives import NEGATIVES, ContextQuery, Negative
+from parrot_core.stages.capo.negatives import ContextQuery, Negative, content_words
+from parrot_core.stages.capo.rewriting import rewrite
 from parrot_core.stages.capo.select import SelectStage
+from parrot_core.stages.capo.strategies import NEGATIVES
+from parrot_core.stages.fitness import fit_text, is_truncated, truncation_warnings
 from parrot_core.stages.planning import shards_of
 
 __all__ = ["CapoStage", "SelectStage"]
 
-_COUNTED = ("asked", "pairs", "truncated", "seeded_passages")
+_COUNTED = (
+    "asked",
+    "pairs",
+    "truncated",
+    "asked_back",
+    "chosen_words",
+    "rejected_words",
+    "chosen_longer",
+)
 
 
 class CapoStage(Stage):
@@ -31,9 +42,10 @@ class CapoStage(Stage):
     wrong with one strategy rejects that pair alone. With ``capo.judge`` a negative stands only if
     the judge prefers the chosen answer over both orders together.
 
-    Metrics: ``asked``, ``pairs``, ``yield`` (pairs of those asked), ``truncated`` (negatives that
-    reached the longest completion) and ``seeded_passages`` (misunderstandings whose passage the
-    seed chose), each by strategy; ``rejected`` by strategy and reason.
+    Metrics, each by strategy: ``asked``, ``pairs``, ``yield`` (pairs of those asked), ``truncated``
+    (negatives that were cut at the limit of tokens), ``asked_back`` (that asked what was meant),
+    ``shares`` of both, ``words`` (mean of chosen and rejected answers) and ``chosen_longer`` (share
+    of the pairs: far from a half, length alone tells the sides apart); ``rejected`` by reason.
     """
 
     name: ClassVar[str] = "capo"
@@ -68,6 +80,13 @@ class CapoStage(Stage):
             work.metric(name, dict(counts))
         work.metric("rejected", {name: dict(counts) for name, counts in pairing.rejected.items()})
 
+    def warnings(self, run: Run, receipts: Sequence[Receipt]) -> Sequence[str]:
+        """Too many negatives that were cut at the limit of tokens."""
+        cut = sum(sum(receipt.metrics.get("truncated", {}).values()) for receipt in receipts)
+        total = sum(receipt.accounting.rows_in for receipt in receipts)
+        sampling = {"capo.sampling": run.recipe.capo.sampling}
+        return truncation_warnings({"capo.sampling": cut}, sampling, total, self.unit)
+
     def summarise(self, run: Run, receipts: Sequence[Receipt]) -> dict[str, Any] | None:
         """Sum the shards' counts and add the yield."""
         strategies = run.recipe.capo.strategies
@@ -84,12 +103,29 @@ class CapoStage(Stage):
         for receipt in receipts:
             for strategy, counts in receipt.metrics.get("rejected", {}).items():
                 rejected[strategy].update(counts)
-        shares = {
-            strategy: round(summed["pairs"][strategy] / asked, 4) if asked else None
-            for strategy, asked in summed["asked"].items()
-        }
         reasons = {strategy: dict(counts) for strategy, counts in rejected.items()}
-        return {**summed, "yield": shares, "rejected": reasons}
+        asked, pairs = summed["asked"], summed["pairs"]
+        counts = {name: summed[name] for name in ("asked", "pairs", "truncated", "asked_back")}
+        return {
+            **counts,
+            "yield": _shares(pairs, asked),
+            "shares": {name: _shares(summed[name], asked) for name in ("truncated", "asked_back")},
+            "words": {
+                side: _shares(summed[f"{side}_words"], pairs, 1) for side in ("chosen", "rejected")
+            },
+            "chosen_longer": _shares(summed["chosen_longer"], pairs),
+            "rejected": reasons,
+        }
+
+
+def _shares(
+    part: dict[str, int], whole: dict[str, int], digits: int = 4
+) -> dict[str, float | None]:
+    """Of each strategy; None of nothing."""
+    return {
+        strategy: round(part[strategy] / number, digits) if number else None
+        for strategy, number in whole.items()
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,37 +156,64 @@ class _Pairing:
 
     async def pair(self, query: ContextQuery) -> None:
         """Find out what each strategy gives for one query."""
+        refusal = await self._chosen_refused(query)
         for strategy in self._settings.strategies:
-            self._outcomes[query.id, strategy] = await self._outcome(query, strategy)
+            outcome = refusal or await self._outcome(query, strategy)
+            self._outcomes[query.id, strategy] = outcome
             self._work.progress(len(self._outcomes), self.total)
 
     def report(self, query: ContextQuery, strategy: Strategy) -> None:
         """Emit the pair or reject it."""
         outcome = self._outcomes[query.id, strategy]
         self.counts["asked"][strategy] += 1
+        self.counts["truncated"][strategy] += _is_cut(outcome)
         pair_id = f"{query.id}:{strategy}"
         if isinstance(outcome, _Refusal):
             self.rejected[strategy][outcome.reason] += 1
+            self.counts["asked_back"][strategy] += outcome.reason == "negative_asks_back"
             original = _original(query, strategy, outcome.negative)
             self._work.reject(pair_id, [query.id], outcome.reason, original, outcome.detail)
             return
-        completion = outcome.negative.completion
         self.counts["pairs"][strategy] += 1
-        self.counts["truncated"][strategy] += (
-            completion is not None and completion.finish_reason == "length"
-        )
-        self.counts["seeded_passages"][strategy] += outcome.negative.evidence_by == "seed"
+        sides = {"chosen": query.response, "rejected": outcome.negative.text}
+        words = {side: len(text.split()) for side, text in sides.items()}
+        for side, number in words.items():
+            self.counts[f"{side}_words"][strategy] += number
+        self.counts["chosen_longer"][strategy] += words["chosen"] > words["rejected"]
         self._work.emit(_row(pair_id, query, strategy, outcome))
 
-    async def _outcome(self, query: ContextQuery, strategy: Strategy) -> _Pair | _Refusal:
-        problem = chosen_problem(query.response)
+    async def _chosen_refused(self, query: ContextQuery) -> _Refusal | None:
+        """Why no pair can be made of a query's chosen answer, whatever the strategy."""
+        problem = chosen_problem(query.response, query.query)
+        if not problem and query.response_cut and not self._settings.keep_truncated:
+            problem = "the answer in the session was cut at the limit of tokens"
         if problem:
-            return _Refusal(problem, "the answer in the session is empty or a refusal")
+            return _Refusal("chosen_unusable", problem)
+        if not self._settings.oracle:
+            return None
+        writer = self._work.engine(self._settings.writer)
+        try:
+            complete = await rewrite(query, writer, self._settings.sampling)
+            asked: list[Message] = [{"role": "user", "content": complete.text}]
+            name = f"{query.id}/oracle"
+            answer = await writer.complete(asked, self._settings.sampling, sample=name)
+        except RowError as error:
+            return _Refusal(error.reason, str(error))
+        said = content_words(answer.text) - content_words(query.query)
+        if said and not said & content_words(query.response):
+            detail = f"to '{complete.text}' the writer answers: {answer.text[:200]}"
+            return _Refusal("chosen_unconfirmed", detail)
+        return None
+
+    async def _outcome(self, query: ContextQuery, strategy: Strategy) -> _Pair | _Refusal:
         writer = self._work.engine(self._settings.writer)
         seed = self._work.run.recipe.seed
         negative: Negative | None = None
         try:
             negative = await NEGATIVES[strategy](query, writer, self._settings.sampling, seed)
+            keep = self._settings.keep_truncated
+            text = fit_text(negative.completion, keep_truncated=keep, empty="negative_empty")
+            negative = replace(negative, text=text)
             problem = negative_problem(negative.text, query.response)
             if problem:
                 return _Refusal(problem, "", negative)
@@ -180,6 +243,13 @@ class _Pairing:
         return _Pair(negative, comparison.texts)
 
 
+def _is_cut(outcome: _Pair | _Refusal) -> bool:
+    """Whether the negative reached the limit of tokens, be it kept or refused for it."""
+    if isinstance(outcome, _Refusal) and outcome.reason == "truncated":
+        return True
+    return outcome.negative is not None and is_truncated(outcome.negative.completion)
+
+
 def _row(pair_id: str, query: ContextQuery, strategy: Strategy, pair: _Pair) -> Row:
     negative = pair.negative
     return {
@@ -191,11 +261,13 @@ def _row(pair_id: str, query: ContextQuery, strategy: Strategy, pair: _Pair) -> 
         "prompt": [*query.history, {"role": "user", "content": query.query}],
         "chosen": [{"role": "assistant", "content": query.response}],
         "rejected": [{"role": "assistant", "content": negative.text}],
+        "chosen_finish_reason": "length" if query.response_cut else "stop",
+        "rejected_finish_reason": negative.completion.finish_reason,
         "evidence": negative.evidence,
         "evidence_by": negative.evidence_by,
         "prompt_set": negative.prompt_set,
-        "model": negative.completion.model if negative.completion else None,
-        "request_key": negative.completion.request_key if negative.completion else None,
+        "model": negative.completion.model,
+        "request_key": negative.completion.request_key,
         "judge_texts": list(pair.judge_texts) if pair.judge_texts else None,
     }
 

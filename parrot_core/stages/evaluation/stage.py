@@ -1,6 +1,7 @@
 """The stage ``evaluate``: subjects answer a multi-turn benchmark, a judge scores every answer."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -15,6 +16,7 @@ from parrot_core.lake.run import Run
 from parrot_core.recipe import Recipe
 from parrot_core.stages.base import Row, ShardPlan, ShardWork, Stage
 from parrot_core.stages.evaluation.summary import Judged, summarise
+from parrot_core.stages.fitness import Unfit, fit_text, is_truncated, truncation_warnings
 from parrot_core.stages.planning import own_models
 
 
@@ -28,7 +30,8 @@ class EvaluateStage(Stage):
     same.
 
     A row's id is ``<subject>/<question id>/t<turn>``, its source the question. Metrics of the
-    version: ``subjects`` (means, counts and 95 % intervals: see ``summary``), ``judge_prompt``.
+    version: ``subjects`` (means, counts and 95 % intervals: see ``summary``), ``judge_prompt``,
+    ``truncated`` (answers by subject that were cut at the limit of tokens; they are judged, too).
     """
 
     name: ClassVar[str] = "evaluate"
@@ -87,20 +90,34 @@ class EvaluateStage(Stage):
         for session in sessions:
             exam.report(session)
         work.metric("scores", exam.scores)
+        cut = sum(turn.truncated for session in sessions for turn in session.turns)
+        work.metric("truncated", {exam.subject: cut})
 
     def summarise(self, run: Run, receipts: Sequence[Receipt]) -> dict[str, Any] | None:
         """Means by subject, turn and category over all shards."""
         judged = [Judged(*score) for receipt in receipts for score in receipt.metrics["scores"]]
         summaries = summarise(judged, run.recipe.seed)
+        truncated: Counter[str] = Counter()
+        for receipt in receipts:
+            truncated.update(receipt.metrics["truncated"])
         return {
             "judge_prompt": JUDGE_PROMPT,
+            "truncated": dict(truncated),
             "subjects": {summary.subject: summary.to_json() for summary in summaries},
         }
+
+    def warnings(self, run: Run, receipts: Sequence[Receipt]) -> Sequence[str]:
+        """Too many answers that were cut at the limit of tokens: they are judged as they are."""
+        cut = sum(sum(receipt.metrics["truncated"].values()) for receipt in receipts)
+        total = sum(receipt.accounting.rows_in for receipt in receipts)
+        sampling = {"evaluate.answer": run.recipe.evaluate.answer}
+        return truncation_warnings({"evaluate.answer": cut}, sampling, total, self.unit)
 
 
 @dataclass(slots=True)
 class _Turn:
     answer: str | None = None
+    truncated: bool = False
     score: float | None = None
     judge_text: str | None = None
     reason: str | None = None
@@ -119,7 +136,7 @@ class _Exam:
     def __init__(self, work: ShardWork, subject: str) -> None:
         settings = work.run.recipe.evaluate
         self._work = work
-        self._subject = subject
+        self.subject = subject
         self._settings = settings
         self._done = 0
         self.total = 0
@@ -138,7 +155,7 @@ class _Exam:
         """Ask turn by turn; once there is no answer, the turns behind it go without."""
         question = session.question
         conversation: list[Message] = []
-        subject = self._work.engine(self._settings.subjects[self._subject])
+        subject = self._work.engine(self._settings.subjects[self.subject])
         for number, query in enumerate(question.turns, 1):
             conversation.append({"role": "user", "content": query})
             turn = await self._one_answer(question, number, conversation, subject)
@@ -165,10 +182,11 @@ class _Exam:
             completion = await subject.complete(conversation, self._settings.answer, sample=sample)
         except RowError as error:
             return _Turn(reason=error.reason, detail=str(error))
-        answer = completion.text.strip()
-        if not answer:
-            return _Turn(reason="no_answer", detail="the answer is empty")
-        return _Turn(answer=answer)
+        try:
+            answer = fit_text(completion, keep_truncated=True, empty="no_answer")
+        except Unfit as error:
+            return _Turn(reason=error.reason, detail=f"the answer is {error}")
+        return _Turn(answer=answer, truncated=is_truncated(completion))
 
     async def _judge(
         self, question: Question, place: int, turn: _Turn, conversation: Sequence[Message]
@@ -199,11 +217,12 @@ class _Exam:
                 "id": self._id(question, number),
                 "source_ids": [question.question_id],
                 "language": None,
-                "subject": self._subject,
+                "subject": self.subject,
                 "category": question.category,
                 "turn": number,
                 "query": question.turns[number - 1],
                 "answer": turn.answer,
+                "truncated": turn.truncated,
                 "score": turn.score,
                 "judge_text": turn.judge_text,
                 "judge_model": model,
@@ -225,4 +244,4 @@ class _Exam:
             )
 
     def _id(self, question: Question, turn: int) -> str:
-        return f"{self._subject}/{question.question_id}/t{turn}"
+        return f"{self.subject}/{question.question_id}/t{turn}"

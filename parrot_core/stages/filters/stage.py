@@ -67,7 +67,7 @@ class FilterStage(Stage):
         turns: Counter[str] = Counter(turns_in=0, turns_out=0)
         for place, row in enumerate(work.rows()):
             work.expect(1)
-            turns["turns_in"] += len(row["messages"]) // 2
+            turns["turns_in"] += len(row["messages"]) // 2  # a system message makes none
             kept, failure = _good_turns(row["messages"], copies.get(place, {}), settings)
             if row["id"] in flagged:
                 work.reject(row["id"], [row["id"]], "flagged", row, f"export {settings.flagged}")
@@ -92,14 +92,20 @@ def _flagged(run: Run) -> frozenset[str]:
 
 
 def turns_of(messages: Sequence[Message], copies: Copies) -> Iterator[Turn]:
-    """The turns of a session as the rules see them, in order."""
-    for start in range(0, len(messages) - 1, 2):
+    """The turns of a session as the rules see them, in order; a system prompt is none of them."""
+    said = messages[leading(messages) :]
+    for start in range(0, len(said) - 1, 2):
         yield Turn(
-            query=messages[start]["content"],
-            earlier=messages[:start],
-            response=messages[start + 1]["content"],
+            query=said[start]["content"],
+            earlier=said[:start],
+            response=said[start + 1]["content"],
             copies=copies.get(start // 2, 0),
         )
+
+
+def leading(messages: Sequence[Message]) -> int:
+    """How many messages stand before the first query: a system prompt, or none."""
+    return int(bool(messages) and messages[0]["role"] == "system")
 
 
 def _copied(run: Run, dialogues: DatasetVersion) -> dict[int, list[tuple[int, int]]]:
@@ -107,7 +113,8 @@ def _copied(run: Run, dialogues: DatasetVersion) -> dict[int, list[tuple[int, in
     places: list[tuple[int, int]] = []
     with QueryCopies(run.work_dir / "filter") as queries:
         for row, dialogue in enumerate(dialogues.rows(["messages"])):
-            for turn, message in enumerate(dialogue["messages"][2::2], start=1):
+            said = dialogue["messages"][leading(dialogue["messages"]) :]
+            for turn, message in enumerate(said[2::2], start=1):
                 if queries.add(row, message["content"]):
                     places.append((row, turn))
         counts = queries.counts().tolist()
@@ -130,11 +137,13 @@ def _good_turns(
 
 
 def _first_turns(row: Row, turns: int, failure: tuple[str, str] | None) -> Row:
+    kept = leading(row["messages"]) + 2 * turns
     return {
         **row,
         "source_ids": [row["id"]],
-        "messages": row["messages"][: 2 * turns],
-        "provenance": (row["provenance"] or [])[: 2 * turns],
+        "messages": row["messages"][:kept],
+        "provenance": (row["provenance"] or [])[:kept],
+        "thinking": (row.get("thinking") or [])[:kept],
         "n_turns": turns,
         "end_reason": f"filter:{failure[0]}" if failure else row["end_reason"],
     }

@@ -8,29 +8,32 @@ from dataclasses import dataclass
 from typing import Literal
 
 from parrot_core.engines.types import Completion, Message, RowError
+from parrot_core.stages.fitness import ControlTokens, fit_text
+from parrot_core.text.control_tokens import defuse_control_tokens
 
 Speak = Callable[[list[Message], int], Awaitable[Completion]]
 """Writes the next message, given the conversation so far and the number of the turn it is for."""
-
-EndReason = Literal[
-    "max_turns",
-    "empty_query",
-    "repeated_query",
-    "empty_response",
-    "context_full",
-    "content_filter",
-    "request_refused",
-    "provider_error",
-]
+Speaker = Literal["ask", "answer"]
 
 
 @dataclass(frozen=True, slots=True)
 class Dialogue:
-    """A finished session: every query in it has its response."""
+    """A finished session: every query in it has its response.
+
+    Attributes:
+        messages: the conversation.
+        completions: one a message; None for the seed, which a human wrote.
+        end_reason: ``max_turns``, ``empty_query``, ``repeated_query``, or a reason of
+            ``schemas.REASONS`` why a completion was refused or unfit.
+        detail: more about that, in words.
+        ended_by: who couldn't go on; None if the session is complete.
+    """
 
     messages: list[Message]
-    completions: list[Completion | None]  # one a message; None for the seed, which a human wrote
+    completions: list[Completion | None]
     end_reason: str
+    detail: str = ""
+    ended_by: Speaker | None = None
 
     @property
     def n_turns(self) -> int:
@@ -38,44 +41,58 @@ class Dialogue:
         return len(self.messages) // 2
 
 
-async def converse(opening: str, ask: Speak, answer: Speak, max_turns: int) -> Dialogue:
+async def converse(
+    opening: str,
+    ask: Speak,
+    answer: Speak,
+    max_turns: int,
+    *,
+    keep_truncated: bool = False,
+    control_tokens: ControlTokens = "defuse",
+) -> Dialogue:
     """Let asker and answerer talk until ``max_turns``, or until one of them can't go on.
 
     A query that stays without a response is dropped, so that a dialogue always ends with an
-    answer. Errors that concern more than this session propagate.
+    answer. A completion that isn't fit to train on ends the session before it. Errors that concern
+    more than this session propagate.
 
     Args:
-        opening: the first query.
+        opening: the first query; control tokens in it are defused.
         ask: writes the next query; the conversation it gets ends with a response.
         answer: writes the response; the conversation it gets ends with a query.
         max_turns: turns after which the session is complete.
+        keep_truncated: let the session go on after a text that was cut at the limit of tokens.
+        control_tokens: what to do with one in a response. In a query it always ends the session:
+            an asker that writes one has lost the thread.
     """
     messages: list[Message] = []
     completions: list[Completion | None] = []
-    query, asked = opening, None
+    query, asked = defuse_control_tokens(opening), None
     asked_before: set[str] = set()
     for turn in range(1, max_turns + 1):
         asked_before.add(_normalised(query))
         conversation: list[Message] = [*messages, {"role": "user", "content": query}]
         try:
             response = await answer(conversation, turn)
+            text = fit_text(response, keep_truncated=keep_truncated, control_tokens=control_tokens)
         except RowError as error:
-            return Dialogue(messages, completions, error.reason)
-        if not response.text:
-            return Dialogue(messages, completions, "empty_response")
-        messages = [*conversation, {"role": "assistant", "content": response.text}]
+            detail = f"the answer of turn {turn}: {error}"
+            return Dialogue(messages, completions, error.reason, detail, "answer")
+        messages = [*conversation, {"role": "assistant", "content": text}]
         completions += [asked, response]
         if turn == max_turns:
             break
         try:
             asked = await ask(list(messages), turn + 1)
+            query = fit_text(
+                asked, keep_truncated=keep_truncated, control_tokens="end", empty="empty_query"
+            )
         except RowError as error:
-            return Dialogue(messages, completions, error.reason)
-        query = asked.text
-        if not query:
-            return Dialogue(messages, completions, "empty_query")
+            detail = f"the query of turn {turn + 1}: {error}"
+            return Dialogue(messages, completions, error.reason, detail, "ask")
         if _normalised(query) in asked_before:
-            return Dialogue(messages, completions, "repeated_query")
+            detail = f"the query of turn {turn + 1} was asked before"
+            return Dialogue(messages, completions, "repeated_query", detail, "ask")
     return Dialogue(messages, completions, "max_turns")
 
 

@@ -1,21 +1,30 @@
 """The synthesis stage: seeds in, dialogues between Parrot-Ask and an answering model out."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from parrot_core.engines.in_flight import in_flight
 from parrot_core.engines.types import ChatModel, Completion, Message
+from parrot_core.errors import UserError
+from parrot_core.lake.manifest import Receipt
 from parrot_core.lake.run import Run
+from parrot_core.recipe import Synthesize
 from parrot_core.schemas import REASONS
 from parrot_core.stages.base import Row, ShardPlan, ShardWork, Stage
+from parrot_core.stages.fitness import is_truncated, truncation_warnings
 from parrot_core.stages.planning import own_models, shards_of
-from parrot_core.stages.synthesis.converse import Dialogue, converse
+from parrot_core.stages.synthesis.converse import Dialogue, Speaker, converse
 from parrot_core.stages.synthesis.role_play import role_play
 
 
 class SynthesizeStage(Stage):
-    """Parrot-40K's making: up to ``max_turns`` turns a seed (paper §3.2)."""
+    """Parrot-40K's making: up to ``max_turns`` turns a seed (paper §3.2).
+
+    Metrics: ``turns``, ``end_reasons`` (sessions by why they ended), ``truncated`` (sessions in
+    which an ``answer`` or a query, ``ask``, was cut at the limit of tokens).
+    """
 
     name: ClassVar[str] = "synthesize"
     output: ClassVar[str] = "dialogues"
@@ -23,8 +32,18 @@ class SynthesizeStage(Stage):
     unit: ClassVar[str] = "session"
 
     def plan(self, run: Run) -> Sequence[ShardPlan]:
-        """Cut the seeds into shards of ``sessions_per_shard``."""
-        return shards_of(run, "seeds", run.recipe.synthesize.sessions_per_shard)
+        """Cut the seeds into shards of ``sessions_per_shard``.
+
+        Raises:
+            UserError: the seeds have no such column of system prompts.
+        """
+        settings = run.recipe.synthesize
+        if (column := settings.system_column) is not None:
+            row = next(run.lake.dataset("seeds", run.version_of("seeds")).rows(), None)
+            if row is not None and column not in row:
+                have = ", ".join(row)
+                raise UserError(f"synthesize.system_column: seeds have no '{column}', but {have}")
+        return shards_of(run, "seeds", settings.sessions_per_shard)
 
     def reads(self, run: Run) -> Sequence[str]:
         """The seeds, and what models of this lake the engines serve: Parrot-Ask, if it asks."""
@@ -38,6 +57,17 @@ class SynthesizeStage(Stage):
         """Hold the shard's conversations, ``sessions_in_flight`` at a time."""
         asyncio.run(_Sessions(work).run())
 
+    def warnings(self, run: Run, receipts: Sequence[Receipt]) -> Sequence[str]:
+        """Too many sessions with a text that was cut at the limit of tokens."""
+        settings = run.recipe.synthesize
+        sampling = {"synthesize.answer": settings.answer, "synthesize.ask": settings.ask}
+        truncated: Counter[str] = Counter()
+        for receipt in receipts:
+            for speaker, count in receipt.metrics.get("truncated", {}).items():
+                truncated[f"synthesize.{speaker}"] += count
+        total = sum(receipt.accounting.rows_in for receipt in receipts)
+        return truncation_warnings(truncated, sampling, total, self.unit)
+
 
 class _Sessions:
     """The sessions of one shard."""
@@ -49,58 +79,107 @@ class _Sessions:
         self._answerer: ChatModel = work.engine(self._settings.answerer)
         self._done = 0
         self._turns = 0
+        self._end_reasons: Counter[str] = Counter()
+        self._truncated: Counter[str] = Counter()  # sessions by who wrote the cut text
+        self._with_truncation = 0  # sessions
 
     async def run(self) -> None:
         self._work.progress(0, self._work.plan.rows)
         await in_flight(self._work.rows(), self._settings.sessions_in_flight, self._one)
         self._work.metric("turns", self._turns)
+        self._work.metric("end_reasons", dict(self._end_reasons.most_common()))
+        self._work.metric("truncated", dict(self._truncated))
 
     async def _one(self, seed: Row) -> None:
         self._work.expect(1)
         session = f"{seed['id']}"
+        settings = self._settings
+        prompt = system_prompt(settings, seed)
+        before: list[Message] = [{"role": "system", "content": prompt}] if prompt else []
 
         async def ask(messages: list[Message], turn: int) -> Completion:
             sample = f"{session}/t{turn}/ask"
-            if self._settings.role_play:
+            if settings.role_play:
                 messages = role_play(messages)
-            return await self._asker.complete(messages, self._settings.ask, sample=sample)
+            return await self._asker.complete(messages, settings.ask, sample=sample)
 
         async def answer(messages: list[Message], turn: int) -> Completion:
             sample = f"{session}/t{turn}/answer"
-            return await self._answerer.complete(messages, self._settings.answer, sample=sample)
+            talk = [*before, *messages]
+            return await self._answerer.complete(talk, settings.answer, sample=sample)
 
-        dialogue = await converse(seed["query"], ask, answer, self._settings.max_turns)
-        self._keep(seed, dialogue)
+        dialogue = await converse(
+            seed["query"],
+            ask,
+            answer,
+            settings.max_turns,
+            keep_truncated=settings.keep_truncated,
+            control_tokens=settings.control_tokens,
+        )
+        self._keep(seed, dialogue, prompt if settings.keep_system else None)
 
-    def _keep(self, seed: Row, dialogue: Dialogue) -> None:
-        row = dialogue_row(seed, dialogue)
-        if dialogue.n_turns >= self._settings.min_turns:
+    def _keep(self, seed: Row, dialogue: Dialogue, system: str | None) -> None:
+        row = dialogue_row(seed, dialogue, system)
+        least = self._settings.min_turns
+        if dialogue.n_turns >= least:
             self._work.emit(row)
             self._turns += dialogue.n_turns
         else:
             why = dialogue.end_reason
             reason = why if why in REASONS else "ended_too_early"
-            detail = f"{why} after {dialogue.n_turns} of at least {self._settings.min_turns} turns"
+            detail = f"{why} after {dialogue.n_turns} of at least {least} turns; {dialogue.detail}"
+            if why == "truncated" and dialogue.ended_by is not None:
+                setting = f"synthesize.{dialogue.ended_by}.max_tokens"
+                detail += f" ({setting} = {self._limit_of(dialogue.ended_by)})"
             self._work.reject(row["id"], row["source_ids"], reason, {**seed, **row}, detail)
         self._done += 1
-        self._work.progress(self._done, self._work.plan.rows, turns=self._turns)
+        self._end_reasons[dialogue.end_reason] += 1
+        truncated = truncated_by(dialogue)
+        self._truncated.update(truncated)
+        self._with_truncation += bool(truncated)
+        self._work.progress(
+            self._done, self._work.plan.rows, turns=self._turns, truncated=self._with_truncation
+        )
+
+    def _limit_of(self, speaker: Speaker) -> int:
+        return (self._settings.ask if speaker == "ask" else self._settings.answer).max_tokens
 
 
-def dialogue_row(seed: Row, dialogue: Dialogue) -> Row:
-    """A dialogue as ``schemas.DIALOGUES`` lays it out."""
+def system_prompt(settings: Synthesize, seed: Row) -> str | None:
+    """The system prompt that a session's answerer gets: the seed's own, else the recipe's."""
+    own = seed.get(settings.system_column) if settings.system_column is not None else None
+    return str(own).strip() or settings.system if own is not None else settings.system
+
+
+def truncated_by(dialogue: Dialogue) -> set[Speaker]:
+    """Who wrote a text that was cut at the limit of tokens, be it kept or the session's end."""
+    found: set[Speaker] = set()
+    for place, completion in enumerate(dialogue.completions):
+        if completion is not None and is_truncated(completion):
+            found.add("answer" if place % 2 else "ask")
+    if dialogue.end_reason == "truncated" and dialogue.ended_by is not None:
+        found.add(dialogue.ended_by)
+    return found
+
+
+def dialogue_row(seed: Row, dialogue: Dialogue, system: str | None = None) -> Row:
+    """A dialogue as ``schemas.DIALOGUES`` lays it out; ``system`` is its first message then."""
+    messages: list[Message] = [{"role": "system", "content": system}] if system else []
+    completions: list[Completion | None] = [*([None] * len(messages)), *dialogue.completions]
     return {
         "id": seed["id"],
         "source_ids": [seed["id"]],
         "language": seed["language"],
-        "messages": dialogue.messages,
-        "provenance": [_provenance(completion) for completion in dialogue.completions],
+        "messages": [*messages, *dialogue.messages],
+        "provenance": [_provenance(completion) for completion in completions],
+        "thinking": [each.thinking if each else None for each in completions],
         "n_turns": dialogue.n_turns,
         "end_reason": dialogue.end_reason,
         "topic": seed.get("topic"),  # seeds of before it was kept have none
     }
 
 
-def _provenance(completion: Completion | None) -> dict[str, str | int | None]:
+def _provenance(completion: Completion | None) -> dict[str, Any]:
     if completion is None:
         return {}
     return {

@@ -1,13 +1,23 @@
 """Fit conversations into a sequence: cut at turns, never inside one, and count what was cut."""
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 from parrot_core.engines.types import Message
 
+
+class TrainingMessage(Message, total=False):
+    """A message of an example, and what the chat template has to know of it."""
+
+    learn: bool  # false: it carries no loss
+    cut: bool  # a limit stopped its writer, so that its end is none
+
+
+M = TypeVar("M", bound=Message)
 Length = Callable[[Sequence[Message]], int]
 """Tokens of a rendered conversation; grows with every message."""
 
@@ -17,49 +27,41 @@ class Tally:
     """What became of the examples of one file."""
 
     used: int = 0
+    sequences: int = 0  # that they became: a long session is several
     clipped: int = 0  # of those used: examples that lost whole turns
-    turns_cut: int = 0
+    turns: int = 0  # to be learned, of those used
+    turns_cut: int = 0  # of these: lost, for they fit in no sequence
+    messages_cut: int = 0  # learned without an end: a limit had stopped their writer
     dropped: Counter[str] = field(default_factory=Counter)  # by reason
 
     def as_json(self) -> dict[str, Any]:
         """The tally as JSON values."""
         return {
             "used": self.used,
+            "sequences": self.sequences,
+            "turns": self.turns,
+            "messages_cut": self.messages_cut,
             "clipped": self.clipped,
             "turns_cut": self.turns_cut,
             "dropped": dict(sorted(self.dropped.items())),
         }
 
 
-def longest_prefix(
-    messages: Sequence[Message], ends: Sequence[int], length: Length, max_length: int
-) -> int:
-    """Find how many leading messages fit, among the prefixes that end in ``ends``.
-
-    Args:
-        messages: a session.
-        ends: ascending numbers of messages after which it may be cut.
-        length: counts tokens.
-        max_length: the most tokens a sequence may have.
-
-    Returns:
-        One of ``ends``, or 0 when not even the shortest fits.
-    """
-    fitting = bisect_right(ends, max_length, key=lambda end: length(messages[:end]))
-    return ends[fitting - 1] if fitting else 0
-
-
 def fit_session(
-    messages: Sequence[Message],
+    messages: Sequence[TrainingMessage],
     learned: str,
     length: Length,
     max_length: int,
     *,
     skip_first: bool = False,
-) -> tuple[list[Message], int]:
-    """Cut a session after the last turn of the learned role that fits.
+    windows: bool = True,
+) -> tuple[list[list[TrainingMessage]], int]:
+    """Fit a session into sequences; each of its learned turns carries the loss in one of them.
 
-    What follows the last learned message carries no loss and is left out: it would only cost time.
+    The first sequence is the longest beginning that fits and ends in a learned turn: what follows
+    carries no loss and would only cost time. Each further one is a window that begins at a user
+    turn. It takes on the next turns as long as they leave half of the room to what came before
+    them, then begins as early as fits. A system message stays in front.
 
     Args:
         messages: a session.
@@ -67,22 +69,59 @@ def fit_session(
         length: counts tokens.
         max_length: the most tokens a sequence may have.
         skip_first: whether the first message of that role carries no loss.
+        windows: without them only the first sequence is made.
 
     Returns:
-        The messages kept (none when nothing learnable fits), and how many learned turns were cut.
+        The sequences (messages with ``learn: false`` carry no loss), and how many turns to be
+        learned fit in none.
     """
+    system = [message for message in messages[:1] if message["role"] == "system"]
+    starts = [i for i, message in enumerate(messages) if message["role"] == "user"]
     ends = [i + 1 for i, message in enumerate(messages) if message["role"] == learned]
-    ends = ends[1:] if skip_first else ends
-    end = longest_prefix(messages, ends, length, max_length)
-    return list(messages[:end]), sum(1 for e in ends if e > end)
+    unlearned = set(ends[:1]) if skip_first else set[int]()
+    left = [end for end in ends if end not in unlearned]
+    found: list[list[TrainingMessage]] = []
+    first = bisect_right(left, max_length, key=lambda end: length(messages[:end]))
+    if first:
+        end = left[first - 1]
+        found.append([_shown(messages[i], i + 1 not in unlearned) for i in range(end)])
+        left = left[first:]
+    lost = 0 if windows else len(left)
+    left = left if windows else []
+    while left:
+        own = starts[max(bisect_left(starts, left[0]) - 1, 0)] if starts else 0
+
+        def needed(end: int, start: int = own) -> int:
+            return length([*system, *messages[start:end]])
+
+        fresh = max(bisect_right(left, max_length // 2, key=needed), 1)
+        end = left[fresh - 1]
+        earlier = [s for s in starts if s <= own][::-1]
+        fitting = bisect_right(earlier, max_length, key=partial(needed, end))
+        # A follow-up without a history would be taught as an opening query.
+        if not fitting or (learned == "user" and earlier[fitting - 1] == left[0] - 1):
+            lost += 1
+            left = left[1:]
+            continue
+        new = set(left[:fresh])
+        found.append(
+            [*system]
+            + [_shown(messages[i], i + 1 in new) for i in range(earlier[fitting - 1], end)]
+        )
+        left = left[fresh:]
+    return found, lost
+
+
+def _shown(message: TrainingMessage, learn: bool) -> TrainingMessage:
+    return message if learn else {**message, "learn": False}
 
 
 def fit_pair(
-    prompt: Sequence[Message],
-    answers: Iterable[Sequence[Message]],
+    prompt: Sequence[M],
+    answers: Iterable[Sequence[M]],
     length: Length,
     max_length: int,
-) -> tuple[list[Message], int]:
+) -> tuple[list[M], int]:
     """Clip a pair's history, oldest turns first; a system message and the final query stay.
 
     Returns:

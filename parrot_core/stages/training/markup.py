@@ -1,7 +1,8 @@
-"""How families of models spell a turn: which texts and tokens stand around a message's content."""
+"""How a model's turns are spelled: which texts and tokens stand around a message's content."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from parrot_core.errors import UserError
@@ -11,16 +12,27 @@ ROLES = ("system", "user", "assistant")
 
 
 class Tokenizer(Protocol):
-    """What is asked of a tokenizer here; Hugging Face's has it.
-
-    One with a chat template of its own has ``chat_template`` and ``apply_chat_template`` too.
-    """
+    """What is asked of a tokenizer here; Hugging Face's has it, and takes a text when called."""
 
     bos_token: Any
     eos_token: Any
+    chat_template: Any
+
+    @property
+    def added_tokens_decoder(self) -> Any:
+        """Ids and the tokens that were added to the vocabulary, such as those of a template."""
+        ...
 
     def get_vocab(self) -> dict[str, int]:
         """Tokens and their ids."""
+        ...
+
+    def apply_chat_template(self, *arguments: Any, **options: Any) -> Any:
+        """Render a conversation."""
+        ...
+
+    def __call__(self, *arguments: Any, **options: Any) -> Any:
+        """Tokenize a text."""
         ...
 
 
@@ -28,7 +40,8 @@ class Tokenizer(Protocol):
 class TurnMarkup:
     """One role's turn: ``opening + lead + content + end + closing``.
 
-    ``lead + content + end`` is what a model of that role writes, and so what it learns.
+    ``lead + content + end`` is what a model of that role writes, and so what it learns. ``closing``
+    is written only where something follows.
     """
 
     opening: str
@@ -39,77 +52,28 @@ class TurnMarkup:
 
 @dataclass(frozen=True, slots=True)
 class Markup:
-    """How a family of models spells a conversation."""
+    """How a conversation is spelled for the training of one role."""
 
-    family: str
-    turns: Mapping[str, TurnMarkup]  # by role
+    family: str  # own (the tokenizer's template), file, or a name in SPELLINGS
+    turns: Mapping[str, TurnMarkup]  # by role; without `system` where the template has none
     stop: str  # the token at which generation stops; it ends the learned role's turns
     prefix: str = ""  # once, before the first turn
+    without_system: str = ""  # after the prefix, where no system message comes first
     control: tuple[str, ...] = ()  # texts that must not occur inside a turn
-    default_system: str | None = None  # for a conversation that brings no system message
     system_opens_query: bool = False  # a system message is the beginning of the query after it
+    notes: tuple[str, ...] = ()  # where training and serving differ from the tokenizer's template
 
 
-Family = Callable[[Tokenizer, LearnedRole], Markup | None]
+Spelling = Callable[[Tokenizer, LearnedRole], Markup]
 
 
-def chatml(tokenizer: Tokenizer, learned: LearnedRole) -> Markup | None:
-    """ChatML (SmolLM2, Qwen): ``<|im_start|>role``, content, ``<|im_end|>``.
-
-    Qwen's models are given the system prompt of their own template when a conversation has none,
-    as they were in their own training. Others are not: see ``templates``.
-    """
-    start, end = "<|im_start|>", "<|im_end|>"
-    vocabulary = tokenizer.get_vocab()
-    if not {start, end} <= vocabulary.keys():
-        return None
-    turns = {role: TurnMarkup(f"{start}{role}\n", end, closing="\n") for role in ROLES}
-    qwen = type(tokenizer).__name__.startswith("Qwen") or "<|object_ref_start|>" in vocabulary
-    return Markup(
-        "qwen" if qwen else "chatml",
-        turns,
-        end,
-        control=(start, end),
-        default_system=_own_system(tokenizer, turns["system"]) if qwen else None,
-    )
-
-
-def llama3(tokenizer: Tokenizer, learned: LearnedRole) -> Markup | None:
-    """Llama 3: role names between header tokens, ``<|eot_id|>`` at the end of a turn."""
-    start, stop, end = "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"
-    if not {start, stop, end} <= tokenizer.get_vocab().keys():
-        return None
-    bos = tokenizer.bos_token or ""
-    control = tuple(text for text in (start, stop, end, bos) if text)
-    turns = {role: TurnMarkup(f"{start}{role}{stop}\n\n", end) for role in ROLES}
-    return Markup("llama3", turns, end, prefix=bos, control=control)
-
-
-def llama2(tokenizer: Tokenizer, learned: LearnedRole) -> Markup | None:
-    """Llama-2-Chat: ``<s>[INST] query [/INST] response </s>``, a system message in the query.
-
-    Known by its own template, for base and chat model share their vocabulary. Where the *user's*
-    turns are learned they end in ``</s>`` before ``[/INST]``: the family has no other token at
-    which a server could stop.
-    """
-    own = getattr(tokenizer, "chat_template", None)
-    if not isinstance(own, str) or "[INST]" not in own or "<<SYS>>" not in own:
-        return None
-    bos, eos = tokenizer.bos_token or "<s>", tokenizer.eos_token or "</s>"
-    query_end = eos if learned == "user" else ""
-    turns = {
-        "system": TurnMarkup(f"{bos}[INST]", "\n<</SYS>>\n\n", lead=" <<SYS>>\n"),
-        "user": TurnMarkup(f"{bos}[INST]", query_end, lead=" ", closing=" [/INST]"),
-        "assistant": TurnMarkup("", f" {eos}", lead=" "),
-    }
-    control = (bos, eos, "[INST]", "[/INST]", "<<SYS>>", "<</SYS>>")
-    return Markup("llama2", turns, eos, control=control, system_opens_query=True)
-
-
-def plain(tokenizer: Tokenizer, learned: LearnedRole) -> Markup | None:
+def plain(tokenizer: Tokenizer, learned: LearnedRole) -> Markup:
     """Any tokenizer with an end-of-sequence token, base models above all: roles as headings."""
     if tokenizer.eos_token is None:
-        return None
+        raise UserError(
+            "template: plain ends a turn in the tokenizer's end-of-sequence token, and this one "
+            "has none; expected a tokenizer with an eos_token"
+        )
     eos, bos = str(tokenizer.eos_token), str(tokenizer.bos_token or "")
     names = {"system": "### System:", "user": "### User:", "assistant": "### Assistant:"}
     turns = {role: TurnMarkup(f"{name}\n", eos, closing="\n\n") for role, name in names.items()}
@@ -117,32 +81,70 @@ def plain(tokenizer: Tokenizer, learned: LearnedRole) -> Markup | None:
     return Markup("plain", turns, eos, prefix=bos, control=control)
 
 
-FAMILIES: tuple[Family, ...] = (chatml, llama3, llama2, plain)
-"""Tried in this order; the first that knows the tokenizer is taken."""
+def chatml(tokenizer: Tokenizer, learned: LearnedRole) -> Markup:
+    """ChatML, for base models that have its tokens: ``<|im_start|>role``, text, ``<|im_end|>``."""
+    start, end = _needed(tokenizer, "chatml", "<|im_start|>", "<|im_end|>")
+    turns = {role: TurnMarkup(f"{start}{role}\n", end, closing="\n") for role in ROLES}
+    return Markup("chatml", turns, end, control=(start, end))
 
 
-def markup_of(tokenizer: Tokenizer, learned: LearnedRole) -> Markup:
-    """Find how this tokenizer's model spells a turn.
+def llama3(tokenizer: Tokenizer, learned: LearnedRole) -> Markup:
+    """Llama 3, for its base models: role names between header tokens, ``<|eot_id|>`` at the end."""
+    start, stop, end = _needed(
+        tokenizer, "llama3", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"
+    )
+    bos = str(tokenizer.bos_token or "")
+    control = tuple(text for text in (start, stop, end, bos) if text)
+    turns = {role: TurnMarkup(f"{start}{role}{stop}\n\n", end) for role in ROLES}
+    return Markup("llama3", turns, end, prefix=bos, control=control)
+
+
+SPELLINGS: dict[str, Spelling] = {"plain": plain, "chatml": chatml, "llama3": llama3}
+"""What a recipe may name for a tokenizer without a chat template; never taken unasked."""
+
+
+def markup_of(tokenizer: Tokenizer, learned: LearnedRole, template: str = "auto") -> Markup:
+    """Find how turns are spelled for a training.
+
+    Args:
+        tokenizer: the base model's.
+        learned: whose turns carry the loss.
+        template: ``auto`` takes the tokenizer's own chat template, where it can be proved; else a
+            name in :data:`SPELLINGS`, or the path of a Jinja file, which is proved likewise.
 
     Raises:
-        UserError: no family fits, not even the plain one.
+        UserError: it can't be proved, and what to set instead.
     """
-    for family in FAMILIES:
-        markup = family(tokenizer, learned)
-        if markup is not None:
-            return markup
-    raise UserError(
-        "the base model's tokenizer has no chat tokens that are known here, nor an end-of-sequence "
-        "token; expected a tokenizer with an eos_token"
-    )
+    from parrot_core.stages.training.own_template import markup_from
+    from parrot_core.stages.training.templates import published_markup
+
+    if template in SPELLINGS:
+        return SPELLINGS[template](tokenizer, learned)
+    if template != "auto":
+        return markup_from(_read(template), tokenizer, learned, "file")
+    own = tokenizer.chat_template
+    if isinstance(own, dict):
+        own = own.get("default")
+    if not isinstance(own, str) or not own.strip():
+        raise UserError(
+            "the base model's tokenizer has no chat template; set `template:` of this training to "
+            f"{', '.join(SPELLINGS)}, or to the path of a Jinja file"
+        )
+    return published_markup(own, learned) or markup_from(own, tokenizer, learned, "own")
 
 
-def _own_system(tokenizer: Any, system: TurnMarkup) -> str | None:
-    """The system prompt that a tokenizer's own template gives to a conversation without one."""
-    if getattr(tokenizer, "chat_template", None) is None:
-        return None
-    query = [{"role": "user", "content": "?"}]
-    text: str = tokenizer.apply_chat_template(query, tokenize=False)
-    _, opened, rest = text.partition(system.opening)
-    content, ended, _ = rest.partition(system.end)
-    return content.strip() or None if opened and ended else None
+def _read(path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(
+            f"template: {path} can't be read ({error}); expected auto, {', '.join(SPELLINGS)}, or "
+            "the path of a Jinja file"
+        ) from None
+
+
+def _needed(tokenizer: Tokenizer, name: str, *tokens: str) -> tuple[str, ...]:
+    missing = [token for token in tokens if token not in tokenizer.get_vocab()]
+    if missing:
+        raise UserError(f"template: {name} needs the tokens {', '.join(missing)} in the vocabulary")
+    return tokens

@@ -207,7 +207,7 @@ class TrainSftStage(TrainStage):
             return Candidate(row["id"], left_out=f"split_{row['split']}")
         if not fnmatchcase(_source_of(row), settings.source):
             return Candidate(row["id"], left_out="other_source")
-        messages = first_turns(row["messages"], settings.max_turns)
+        messages = first_turns(with_cuts(row), settings.max_turns)
         group = row.get("group") or ""
         return Candidate(row["id"], group=group, example={"messages": messages})
 
@@ -238,11 +238,33 @@ class TrainDpoStage(TrainStage):
         strategies = run.recipe.train_dpo.strategies
         if row["strategy"] in STRATEGIES and row["strategy"] not in strategies:  # else imported
             return Candidate(row["id"], left_out=f"strategy_{row['strategy']}")
-        example = {name: row[name] for name in ("prompt", "chosen", "rejected")}
+        example = {
+            "prompt": row["prompt"],
+            "chosen": [_answer(row, "chosen")],
+            "rejected": [_answer(row, "rejected")],
+        }
         return Candidate(row["id"], group="/".join(row["source_ids"]), example=example)
 
 
+COUNTED = ("sequences", "clipped", "turns", "turns_cut", "messages_cut")
+"""What is counted of the examples used, over both parts."""
+
 STAGES: tuple[type[TrainStage], ...] = (TrainAskStage, TrainSftStage, TrainDpoStage)
+
+
+def with_cuts(row: Row) -> list[dict[str, Any]]:
+    """A dialogue's messages; those whose writer a limit stopped are marked ``cut``."""
+    origins = row.get("provenance") or [None] * len(row["messages"])
+    return [
+        {**message, "cut": True} if origin and origin["finish_reason"] == "length" else {**message}
+        for message, origin in zip(row["messages"], origins, strict=True)
+    ]
+
+
+def _answer(row: Row, side: Literal["chosen", "rejected"]) -> dict[str, Any]:
+    """A pair's answer, marked ``cut`` if a limit stopped its writer."""
+    answer = dict(row[side][0])
+    return {**answer, "cut": True} if row.get(f"{side}_finish_reason") == "length" else answer
 
 
 def first_turns(messages: Sequence[Mapping[str, str]], turns: int | None) -> list[Any]:
@@ -256,7 +278,8 @@ def first_turns(messages: Sequence[Mapping[str, str]], turns: int | None) -> lis
 def accounts(choice: Choice, figures: Figures) -> dict[str, Any]:
     """What became of every row: ``rows`` = ``trained`` + ``heldout`` + all of ``left_out``.
 
-    ``clipped`` counts, among those trained on and held out, the ones that lost whole turns.
+    Among those trained on and held out, ``clipped`` counts the ones that lost whole turns,
+    ``turns_cut`` those turns, out of ``turns``; ``messages_cut`` are learned without an end.
     """
     train, heldout = figures["examples"]["train"], figures["examples"]["heldout"]
     left_out = dict(choice.left_out)
@@ -268,8 +291,7 @@ def accounts(choice: Choice, figures: Figures) -> dict[str, Any]:
         "trained": train["used"],
         "heldout": heldout["used"],
         "left_out": dict(sorted(left_out.items())),
-        "clipped": train["clipped"] + heldout["clipped"],
-        "turns_cut": train["turns_cut"] + heldout["turns_cut"],
+        **{name: train[name] + heldout[name] for name in COUNTED},
     }
     if result["trained"] + result["heldout"] + sum(left_out.values()) != choice.rows:
         raise TrainingFailed(f"the training's examples don't add up to the rows read: {result}")

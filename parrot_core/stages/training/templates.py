@@ -3,56 +3,85 @@
 ``{% generation %}`` blocks surround the content and the end of the learned role's turns, so that
 TRL puts the loss there and nowhere else (Sun et al. 2024, §3.1 for the user's turns, §3.2 for the
 assistant's). Under ``add_generation_prompt`` the template opens a turn of that role: Parrot-Ask,
-served with it, writes the next user query.
+served with it, writes the next user query. Whatever it renders is the beginning of what it renders
+when a message more has come.
 
-A template renders the messages it is given and no system prompt of its own, in training and
-serving alike: one that training has and serving lacks (or the reverse) shifts every position.
-SmolLM2's own template would add one. Qwen is the exception, since all of its models were trained
-with theirs; ours then writes it in training and serving alike.
+Two fields of a message are the trainer's: ``learn: false`` takes its loss away, ``cut: true`` says
+that its writer was stopped by a limit, so that its end is no end: it is not learned, and not even
+written where nothing follows.
 """
 
-from parrot_core.stages.training.markup import LearnedRole, Markup
+import json
+import re
+from dataclasses import asdict
+from typing import Any
+
+from parrot_core.stages.training.markup import LearnedRole, Markup, TurnMarkup
+
+_PUBLISHED = re.compile(r"\{#- parrot (\{.*\}) -#\}")
 
 
-def chat_template(markup: Markup, learned: LearnedRole, learn_first_query: bool = True) -> str:
+def chat_template(markup: Markup, learned: LearnedRole) -> str:
     """Write the Jinja template that marks and generates the turns of one role.
 
     Args:
-        markup: how the model's family spells a turn.
+        markup: how turns are spelled.
         learned: the role whose content and end carry the loss.
-        learn_first_query: whether the opening query counts (only where ``learned`` is ``user``).
     """
-    condition = f"message['role'] == {_quote(learned)}"
-    if learned == "user" and not learn_first_query:
-        condition += " and seen.queries > 1"
-    written = "{{- lead + message['content'] | trim + turn.end -}}"
+    text = "{{- lead + message['content'] | trim -}}"
+    end = "{{- turn.end -}}"
     return "\n".join(
         (
+            "{#- parrot " + _header(markup, learned) + " -#}",
             "{%- set turns = {" + _turns(markup) + "} -%}",
-            "{%- set seen = namespace(queries=0, system=false) -%}",
+            "{%- set seen = namespace(system=false, closing='') -%}",
             "{{- " + _quote(markup.prefix) + " -}}",
-            *_default_system(markup),
+            *_without_system(markup),
             "{%- for message in messages -%}",
             "{%- set turn = turns[message['role']] -%}",
-            "{%- if message['role'] == 'user' -%}",
-            "{%- set seen.queries = seen.queries + 1 -%}",
-            "{%- endif -%}",
             "{%- set joined = seen.system and message['role'] == 'user' -%}",
             "{%- set lead = '' if joined else turn.lead -%}",
-            "{{- '' if joined else turn.opening -}}",
-            "{%- if " + condition + " -%}",
-            "{%- generation -%}" + written + "{%- endgeneration -%}",
+            "{{- seen.closing + ('' if joined else turn.opening) -}}",
+            "{%- set cut = message['cut'] is defined and message['cut'] == true -%}",
+            "{%- set skipped = message['learn'] is defined and message['learn'] == false -%}",
+            "{%- if message['role'] != " + _quote(learned) + " or skipped -%}",
+            text + "{%- if not (cut and loop.last) -%}" + end + "{%- endif -%}",
+            "{%- elif cut -%}",
+            "{%- generation -%}" + text + "{%- endgeneration -%}",
+            "{%- if not loop.last -%}" + end + "{%- endif -%}",
             "{%- else -%}",
-            written,
+            "{%- generation -%}" + text + end + "{%- endgeneration -%}",
             "{%- endif -%}",
-            "{{- turn.closing -}}",
+            "{%- set seen.closing = turn.closing -%}",
             f"{{%- set seen.system = {_after_system(markup)} -%}}",
             "{%- endfor -%}",
             "{%- if add_generation_prompt and not seen.system -%}",
-            "{{- turns[" + _quote(learned) + "].opening -}}",
+            "{{- seen.closing + turns[" + _quote(learned) + "].opening -}}",
             "{%- endif -%}",
         )
     )
+
+
+def published_markup(template: str, learned: LearnedRole) -> Markup | None:
+    """The markup of a template that this module wrote for that role; None for any other."""
+    found = _PUBLISHED.match(template)
+    if found is None:
+        return None
+    try:
+        header: dict[str, Any] = json.loads(found[1])
+        turns = {role: TurnMarkup(**turn) for role, turn in header["turns"].items()}
+        header |= {"turns": turns} | {name: tuple(header[name]) for name in ("control", "notes")}
+        learned_then = header.pop("learned")
+        markup = Markup(**header)
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return None
+    whole = learned_then == learned and chat_template(markup, learned) == template
+    return markup if whole else None
+
+
+def _header(markup: Markup, learned: LearnedRole) -> str:
+    fields = json.dumps({"learned": learned, **asdict(markup)})
+    return fields.replace("#}", "\\u0023}")
 
 
 def _turns(markup: Markup) -> str:
@@ -65,12 +94,11 @@ def _turns(markup: Markup) -> str:
     )
 
 
-def _default_system(markup: Markup) -> tuple[str, ...]:
-    if markup.default_system is None:
+def _without_system(markup: Markup) -> tuple[str, ...]:
+    if not markup.without_system:
         return ()
-    turn = markup.turns["system"]
-    text = turn.opening + turn.lead + markup.default_system + turn.end + turn.closing
-    return ("{%- if messages[0]['role'] != 'system' -%}{{- " + _quote(text) + " -}}{%- endif -%}",)
+    text = _quote(markup.without_system)
+    return ("{%- if messages[0]['role'] != 'system' -%}{{- " + text + " -}}{%- endif -%}",)
 
 
 def _after_system(markup: Markup) -> str:

@@ -11,6 +11,7 @@ import os
 import shutil
 import sys
 import time
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,7 @@ def train(job: TrainingJob) -> None:
         raise TrainingFailed(_nothing_left(job, tally))
     schedule = Schedule.of(job.settings, len(examples), state.num_processes)
     trainer = make_trainer(job, tokenizer, examples, heldout, schedule, [reporter])
+    check_labels(trainer, {"train": len(examples), "heldout": len(heldout)})
     saved_as = _dtype_of(job)
     measuring = MeasureBefore(job, trainer, reporter)
     if heldout and (is_sharded(trainer) or state.num_processes > 1):
@@ -83,6 +85,7 @@ def train(job: TrainingJob) -> None:
         figures = _figures(trainer, trained_s)
         figures |= {
             "template": markup.family,
+            "template_notes": list(markup.notes),
             "precision": "bf16" if wants_bf16(job.settings.precision) else "fp32",
             "examples": {"train": tally.as_json(), "heldout": heldout_tally.as_json()},
             "heldout": {"before": measuring.figures() if heldout else None, "after": after},
@@ -150,6 +153,42 @@ def _nothing_left(job: TrainingJob, tally: Tally) -> str:
     why = ", ".join(f"{n} {reason}" for reason, n in sorted(tally.dropped.items())) or "no rows"
     hint = f"; raise max_length ({job.settings.max_length})" if tally.dropped["too_long"] else ""
     return f"no example is left to train on ({why}){hint}"
+
+
+def check_labels(trainer: Trainer, sequences: dict[str, int]) -> None:
+    """Refuse sequences without a label: their loss would be 0.0, and look like a perfect model.
+
+    TRL drops sequences that it finds without labels, and says so in a progress line alone.
+
+    Args:
+        trainer: as it was built; its datasets are tokenized.
+        sequences: how many it was given, of ``train`` and of ``heldout``.
+
+    Raises:
+        TrainingFailed: some are missing, or hold no token to learn.
+    """
+    args: Any = trainer.args
+    limit = args.max_length or sys.maxsize
+    for part, rows in (("train", trainer.train_dataset), ("heldout", trainer.eval_dataset)):
+        if rows is None:
+            continue
+        data: Any = rows
+        there = sum(_labelled(row, limit) for row in data)
+        if there != sequences[part]:
+            raise TrainingFailed(
+                f"{sequences[part] - there} of {sequences[part]} {part} sequences hold no token to "
+                f"learn; expected one in each of them (max_length is {limit})"
+            )
+
+
+def _labelled(row: dict[str, Any], max_length: int) -> int:
+    """How many sequences of a tokenized row carry a label: packed ones are several, pairs one."""
+    if "chosen_ids" in row:
+        room = max_length - len(row["prompt_ids"])
+        return int(bool(row["chosen_ids"] and row["rejected_ids"] and room > 0))
+    labels = iter(row["labels"])
+    lengths = row.get("seq_lengths") or [len(row["labels"])]
+    return sum(sum(label != -100 for label in islice(labels, n)) > 0 for n in lengths)
 
 
 def _dtype_of(job: TrainingJob) -> torch.dtype:

@@ -17,6 +17,7 @@ from parrot_core.lake.lake import Lake
 from parrot_core.monitor.reader import read_run
 from parrot_core.stages.base import ShardPlan, Stage
 from parrot_core.stages.registry import STAGE_SPECS
+from parrot_core.stages.training.fit import Tally
 from parrot_core.stages.training.stages import TrainSftStage
 from tests.support.lakes.recipes import minimal_recipe
 from tests.support.lakes.toy_stages import drive
@@ -83,8 +84,8 @@ def untrained(model):
         shutil.copytree(model, job.model_folder, dirs_exist_ok=True)
         count = len(job.train_file.read_text().splitlines())
         held = len(job.heldout_file.read_text().splitlines())
-        tally = {"dropped": {}, "clipped": 0, "turns_cut": 0}
-        parts = {"train": {"used": count, **tally}, "heldout": {"used": held, **tally}}
+        tally = Tally().as_json()
+        parts = {"train": {**tally, "used": count}, "heldout": {**tally, "used": held}}
         return {"examples": parts, "curve": [{"step": 1, "loss": 1.0}], "steps": 1}
 
     return launch

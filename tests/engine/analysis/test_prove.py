@@ -10,6 +10,7 @@ from parrot_cli.main import app
 from parrot_core.analysis.asker_proof.proof import proof_file
 from parrot_core.engines.types import Message
 from parrot_core.execution.runs import begin_run
+from parrot_core.stages.training.fit import Tally
 from parrot_core.stages.training.stages import TrainAskStage
 from tests.engine.analysis.test_ablate import Given
 from tests.support.lakes.recipes import minimal_recipe
@@ -57,9 +58,9 @@ def untrained(job, on_progress):
     tokenizer = AutoTokenizer.from_pretrained(job.model)
     prepare_tokenizer(job, tokenizer)
     tokenizer.save_pretrained(job.model_folder)
-    tally = {"dropped": {}, "clipped": 0, "turns_cut": 0}
+    tally = Tally().as_json()
     parts = {
-        part: {"used": len(file.read_text().splitlines()), **tally}
+        part: {**tally, "used": len(file.read_text().splitlines())}
         for part, file in (("train", job.train_file), ("heldout", job.heldout_file))
     }
     return {"examples": parts, "curve": [{"step": 1, "loss": 1.0}], "steps": 1}

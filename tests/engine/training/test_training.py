@@ -37,6 +37,9 @@ def test_an_asker_learns_what_users_say_and_every_example_is_accounted_for(train
     assert before["tokens"] == after["tokens"] > 0
     assert figures["examples"]["train"] == {
         "used": 8,
+        "sequences": 8,
+        "turns": 16,
+        "messages_cut": 0,
         "clipped": 0,
         "turns_cut": 0,
         "dropped": {"control_tokens": 1, "too_long": 1},

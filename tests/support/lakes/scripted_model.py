@@ -5,8 +5,13 @@ from collections.abc import Callable, Sequence
 from parrot_core.engines.types import Completion, ContextFull, Message, Usage
 from parrot_core.recipe import Sampling
 
-Script = Callable[[Sequence[Message], str], str | BaseException]
-"""From messages and sample to an answer, or to what is raised instead."""
+Script = Callable[[Sequence[Message], str], str | Completion | BaseException]
+"""From messages and sample to an answer (or a whole completion), or to what is raised instead."""
+
+
+def cut(text: str, thinking: str | None = None) -> Completion:
+    """A completion that was cut at the limit of tokens."""
+    return Completion(text, "length", Usage(1, 9, 1), "e", "m", "key", thinking)
 
 
 class ScriptedModel:
@@ -25,6 +30,8 @@ class ScriptedModel:
         answer = self._script(messages, sample)
         if isinstance(answer, BaseException):
             raise answer
+        if isinstance(answer, Completion):
+            return answer
         usage = Usage(len(messages), len(answer.split()), 1)
         return Completion(answer, "stop", usage, self.name, self.model, f"key of {sample}")
 

@@ -57,7 +57,7 @@ def chatml() -> PreTrainedTokenizerFast:
 def qwen() -> PreTrainedTokenizerFast:
     """Qwen 2.5's kind, with the system prompt of its own template."""
     special = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|object_ref_start|>"]
-    return _byte_level(
+    return byte_level(
         QWEN_SPLIT,
         special,
         eos_token="<|im_end|>",
@@ -76,12 +76,12 @@ def llama3() -> PreTrainedTokenizerFast:
         "<|eot_id|>",
         "<|reserved_special_token_0|>",
     ]
-    return _byte_level(LLAMA3_SPLIT, special, bos_token=special[0], eos_token=special[1])
+    return byte_level(LLAMA3_SPLIT, special, bos_token=special[0], eos_token=special[1])
 
 
 def gpt2() -> PreTrainedTokenizerFast:
     """A base model's: byte-level BPE, and an end-of-text token alone."""
-    return _byte_level(None, ["<|endoftext|>"], eos_token="<|endoftext|>")
+    return byte_level(None, ["<|endoftext|>"], eos_token="<|endoftext|>")
 
 
 def llama2() -> PreTrainedTokenizerFast:
@@ -104,7 +104,12 @@ FAMILIES: dict[str, Callable[[], PreTrainedTokenizerFast]] = {
 }
 
 
-def _byte_level(split: str | None, special: Sequence[str], **named: str) -> PreTrainedTokenizerFast:
+TEMPLATES = {"plain": "plain", "plain-llama2": "plain", "llama3": "llama3"}
+"""What a recipe sets for those that have no chat template of their own."""
+
+
+def byte_level(split: str | None, special: Sequence[str], **named: str) -> PreTrainedTokenizerFast:
+    """A byte-level BPE with the given splitting rule and special tokens."""
     tokenizer = Tokenizer(models.BPE())
     byte_level = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=split is None)
     tokenizer.pre_tokenizer = (

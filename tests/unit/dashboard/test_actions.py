@@ -8,8 +8,8 @@ from typing import IO
 
 import pytest
 
-from dashboard.actions import Actions
-from dashboard.retry import changes, limits_of
+from dashboard.actions import Actions, Work
+from dashboard.questions import changes, limits_of
 from parrot_cli.launch import chosen_shards
 from parrot_core.errors import UserError
 from parrot_core.lake.lake import Lake
@@ -19,15 +19,17 @@ from tests.support.lakes.recipes import minimal_recipe
 
 def test_a_retry_names_run_lake_shards_and_changed_limits(tmp_path: Path) -> None:
     actions = Actions(Lake(str(tmp_path)))
-    command = actions.command("demo", "synthesize", [3, 5], {"engines.a.limits.concurrency": 2})
+    command = actions.command(
+        Work("demo", "synthesize", (3, 5), {"engines.a.limits.concurrency": 2}, quarantined=True)
+    )
     assert command[0] == sys.executable
     assert command[3:] == [
-        *("retry", "demo", "--lake", str(tmp_path)),
-        *("--shard", "synthesize:3", "--shard", "synthesize:5"),
-        *("--set", "engines.a.limits.concurrency=2"),
+        *("retry", "demo", "--shard", "synthesize:3", "--shard", "synthesize:5"),
+        *("--quarantined", "--set", "engines.a.limits.concurrency=2"),
+        *("--lake", str(tmp_path)),
     ]
-    assert actions.command("demo", "", [], {})[3:] == ["retry", "demo", "--lake", str(tmp_path)]
-    assert actions.command("demo", "capo", [], {})[-2:] == ["--shard", "capo"]
+    assert actions.command(Work("demo"))[3:] == ["retry", "demo", "--lake", str(tmp_path)]
+    assert Work("demo", "capo").words[-2:] == ["--shard", "capo"]
 
 
 def test_one_retry_of_a_run_at_a_time_and_what_it_said_can_be_read(
@@ -44,9 +46,11 @@ def test_one_retry_of_a_run_at_a_time_and_what_it_said_can_be_read(
 
     actions = Actions(Lake(str(tmp_path)), start)
     assert actions.tail("demo") == ""
-    actions.retry("demo", "", [], {})
+    actions.pause("demo")
+    actions.retry(Work("demo"))
+    assert Pauses(Lake(str(tmp_path)).storage, "demo").read() is None
     with pytest.raises(UserError, match="still runs"):
-        actions.retry("demo", "", [], {})
+        actions.retry(Work("demo"))
     started[0].communicate(b"")
     assert actions.tail("demo") == "begun\n"
     assert not actions.running("demo")

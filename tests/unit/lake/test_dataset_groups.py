@@ -9,7 +9,14 @@ from parrot_core.lake.lake import Lake
 from tests.support.lakes.finished_run import publish
 
 ROWS = [
-    {"id": f"s{n}", "source_ids": [], "language": "en", "query": f"q{n}", "topic": "travel"}
+    {
+        "id": f"s{n}",
+        "source_ids": [],
+        "language": "en",
+        "query": f"q{n}",
+        "system": None,
+        "topic": "a",
+    }
     for n in range(5)
 ]
 FILE = "datasets/seeds/demo/shards/00000.parquet"

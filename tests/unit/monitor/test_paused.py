@@ -85,7 +85,7 @@ def test_without_money_the_run_is_paused_not_failed(lake: Lake) -> None:
     found = state(lake)
     stage = found.stage("synthesize")
     assert stage is not None
-    assert (found.status, stage.status) == ("paused", "paused")
+    assert (found.status_text, stage.status) == ("budget reached", "budget_reached")
     assert [shard.status for shard in stage.shards] == ["done", "paused", "waiting"]
     text = text_of(render_status(found))
     assert BROKE in text

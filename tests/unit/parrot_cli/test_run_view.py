@@ -195,7 +195,7 @@ def test_the_summary_of_a_run_that_stopped_early_shows_what_there_is(lake: Lake)
     target, out = console(width=80)
     render_summary(target, lake, read_run(lake, RUN, STAGES, NOW), "r")
     text = " ".join(out.getvalue().split())
-    assert "Run demo: waiting" in text
+    assert "Run demo: running" in text
     assert "not made: ingest, train-ask, seeds, filter" in text
 
 
@@ -206,3 +206,12 @@ def test_a_version_is_shown_with_accounts_and_rows(tmp_path: Path) -> None:
     text = " ".join(out.getvalue().split())
     assert "8 sessions in = 5 out + 3 rejected (repetitive 2, short 1)" in text
     assert '"content": "Which towns in Tuscany' in text
+
+
+def test_status_shows_the_share_of_sessions_that_were_cut(lake: Lake) -> None:
+    plan(lake, "synthesize", [40, 40])
+    for shard, cut in ((0, 6), (1, 3)):
+        figures = {"truncated": cut}
+        times = {"started_at": ago(20), "updated_at": ago(0)}
+        progress(lake, "synthesize", shard, done=30, total=40, figures=figures, **times)
+    assert "15% cut at max_tokens" in shown(lake)

@@ -64,6 +64,14 @@ def test_pieces_are_broken_between_them_alone() -> None:
     assert [line.plain for line in lines] == ["one two · three four", "five"]
 
 
+def test_prose_breaks_after_a_comma_so_that_a_figure_stays_with_its_unit() -> None:
+    made = FittedTable([Column("version"), Column("what", prose=True)])
+    made.add("preferences@demo", ", ".join(f"{n} misunderstandings" for n in range(101, 108)))
+    text = shown(made, 60)
+    for n in range(101, 108):
+        assert f"{n} misunderstandings" in text
+
+
 def test_a_pipe_without_a_width_breaks_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("COLUMNS", raising=False)
     out = io.StringIO()

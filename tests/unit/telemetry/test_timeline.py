@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from parrot_core.monitor.over_time import over_time
-from parrot_core.monitor.state import ShardState
+from parrot_core.monitor.shard_state import ShardState
 from parrot_core.telemetry.timeline import Point, Timeline
 
 START = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
@@ -41,7 +41,7 @@ def test_the_rates_of_all_shards_add_up_to_what_was_done() -> None:
     assert sum(m.done for m in moments) == 50
     assert round(sum(m.refusals for m in moments), 6) == 4
     assert moments[0].latency_s == 2.0
-    assert moments[0].at_s == 0.5
+    assert moments[0].at - START.timestamp() == 0.5
 
 
 def test_without_points_there_is_nothing_over_time() -> None:

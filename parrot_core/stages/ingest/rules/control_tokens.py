@@ -5,8 +5,9 @@ from parrot_core.text.control_tokens import defuse_control_tokens
 
 GATE = Gate(
     (
-        r"<\||<\x{ff5c}|<</?SYS>>|\[/?[IATS][A-Z]{3}|_of_turn>|<(?:issue|jupyter)_",
-        r"</?(?:s|bos|eos|pad|unk|mask)>|</?(?:repo|file|gh_|empty_)",
+        r"<\||\|>|<\x{ff5c}|<</?SYS>>|\[/?[ACIMST][A-Z]{3}|_of_(?:turn|image)>|<(?:issue|jupyter|fim|extra_id)_",
+        r"</?(?:s|bos|eos|pad|unk|mask|sop|eop)>|</?(?:repo|file|gh_|empty_)|_TOKEN>|<SPECIAL_",
+        r"<reserved_|<unused|<seed:|\[(?:BOS|EO[ST]|gMASK)\]|\[\||\]~!?b|\[e~\[",
     )
 )
 

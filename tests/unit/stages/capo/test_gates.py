@@ -2,7 +2,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from parrot_core.stages.capo.gates import chosen_problem, negative_problem, normalise
+from parrot_core.stages.capo.gates import (
+    asks_back,
+    chosen_problem,
+    negative_problem,
+    normalise,
+)
 
 
 @pytest.mark.parametrize(
@@ -15,10 +20,14 @@ from parrot_core.stages.capo.gates import chosen_problem, negative_problem, norm
         "As an AI language model, I don't have access to real-time data.",
         "I cannot fulfill this request.",
         "很抱歉，我无法回答这个问题。",
+        "Could you please clarify which tower you mean?",
+        "how tall is it",
     ],
 )
-def test_an_empty_answer_or_a_refusal_is_no_chosen_answer(answer: str) -> None:
-    assert chosen_problem(answer) == "chosen_unusable"
+def test_an_empty_answer_a_refusal_a_question_back_or_the_query_is_no_chosen_answer(
+    answer: str,
+) -> None:
+    assert chosen_problem(answer, "How tall is it?")
 
 
 @pytest.mark.parametrize(
@@ -32,7 +41,7 @@ def test_an_empty_answer_or_a_refusal_is_no_chosen_answer(answer: str) -> None:
     ],
 )
 def test_an_answer_is_a_chosen_answer(answer: str) -> None:
-    assert chosen_problem(answer) is None
+    assert not chosen_problem(answer, "How tall is it?")
 
 
 @pytest.mark.parametrize(
@@ -58,9 +67,34 @@ def test_chinese_answers_are_compared_too() -> None:
     assert negative_problem("它在巴黎", "它建于1889年") is None
 
 
-@given(st.text(min_size=1).filter(str.strip), st.text())
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "Could you please clarify what you are referring to?",
+        "I'd be happy to help! Can you provide more context?",
+        "What do you mean by that?",
+        "Which tower are you referring to?",
+        "I don't have enough context to answer that.",
+        "请您具体说明一下。",
+        "您指的是什么？",
+    ],
+)
+def test_a_question_back_is_no_error_and_so_no_negative(answer: str) -> None:
+    assert negative_problem(answer, "It was built in 1889.") == "negative_asks_back"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    ["It is 5 metres tall. Could you use a ladder?", "What a view! It is unclear when it opened."],
+)
+def test_an_answer_with_a_question_in_it_stays_a_negative(answer: str) -> None:
+    assert not asks_back(answer)
+
+
+@given(st.text(min_size=1).filter(lambda text: text.strip() and not asks_back(text)), st.text())
 def test_a_text_never_stands_against_itself_or_what_contains_it(text: str, more: str) -> None:
     assert negative_problem(text, text) == "negative_equals_chosen"
-    assert negative_problem(text.upper(), text) in {None, "negative_equals_chosen"}
+    assert negative_problem(text.upper(), text) != "negative_empty"
     if normalise(text).startswith(" "):
-        assert negative_problem(f"{text} {more}", text) == "negative_equals_chosen"
+        found = negative_problem(f"{text} {more}", text)
+        assert found in ("negative_equals_chosen", "negative_asks_back")

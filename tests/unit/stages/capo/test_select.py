@@ -46,7 +46,9 @@ def select(
     **settings: Any,
 ) -> tuple[FakeWork, ScriptedModel]:
     judge = ScriptedModel(script or (lambda _, __: "YES"), "judge")
-    recipe = small_recipe(select={"judge": "judge" if script else None, **settings})
+    recipe = small_recipe(
+        select={"judge": "judge" if script else None, "proof_queries": 0, **settings}
+    )
     work = FakeWork(
         recipe,
         folder,
@@ -91,13 +93,20 @@ def test_the_judges_no_rejects_and_its_words_are_kept_either_way(tmp_path: Path)
     assert work.metrics["judge"] == {"yes": 3, "no": 1}
 
 
-def test_an_unreadable_judge_leaves_the_verdict_empty_and_the_rules_word_stands(
-    tmp_path: Path,
-) -> None:
+def test_a_query_is_never_kept_on_a_verdict_that_cannot_be_read(tmp_path: Path) -> None:
     work, judge = select(tmp_path, lambda _, __: "Hm", [session("s", ["Why?"])])
-    assert [(row["judge_verdict"], row["judge_text"]) for row in work.emitted] == [(None, "Hm")]
+    assert work.emitted == []
+    assert reasons(work) == {"s/t2": "unparsable_verdict"}
+    assert "Hm" in work.rejected[0]["detail"]
     assert judge.samples == ["s/t2/depends/0", "s/t2/depends/1"]
     assert work.metrics["judge"] == {"unreadable": 1}
+
+
+def test_how_the_answer_ended_goes_on_with_it(tmp_path: Path) -> None:
+    row = session("s", ["Why?"])
+    row["provenance"] = [{"finish_reason": reason} for reason in (None, "stop", "stop", "length")]
+    work, _ = select(tmp_path, None, [row, session("t", ["Why?"])])
+    assert [kept["response_finish_reason"] for kept in work.emitted] == ["length", None]
 
 
 def test_the_limit_is_filled_by_seeded_choice_and_no_more_is_asked_than_needed(

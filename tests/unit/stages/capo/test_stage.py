@@ -13,12 +13,12 @@ from parrot_core.lake.run import Run
 from parrot_core.schemas import PREFERENCES
 from parrot_core.stages.base import Row
 from parrot_core.stages.capo.stage import CapoStage
-from tests.support.lakes.scripted_model import Script, ScriptedModel, turning
+from tests.support.lakes.scripted_model import Script, ScriptedModel, cut, turning
 from tests.support.lakes.stage_work import FakeWork, small_recipe
 
 HISTORY: list[Message] = [
     {"role": "user", "content": "What is the Eiffel Tower?"},
-    {"role": "assistant", "content": "An iron tower in Paris. It opened in 1889."},
+    {"role": "assistant", "content": "An iron tower in Paris. Cats like warm milk a lot."},
 ]
 STRATEGIES = ["neglect", "hallucination", "misunderstanding"]
 
@@ -32,6 +32,7 @@ def query(name: str = "s/t2", response: str = "It is 330 metres tall.") -> Row:
         "history": HISTORY,
         "query": "How tall is it?",
         "response": response,
+        "response_finish_reason": "stop",
         "rule": "pronoun",
         "judge_verdict": None,
         "judge_text": None,
@@ -40,7 +41,7 @@ def query(name: str = "s/t2", response: str = "It is 330 metres tall.") -> Row:
 
 def write(_: Sequence[Message], sample: str) -> str:
     if sample.endswith("/pick"):
-        return "1"
+        return "2"
     return "a giraffe" if "/guess/" in sample else f"Wrong answer: {sample}"
 
 
@@ -70,9 +71,60 @@ def test_each_query_gives_a_pair_for_each_strategy_in_trls_layout(tmp_path: Path
     assert [row["evidence"] for row in work.emitted] == [
         None,
         "a giraffe",
-        "What is the Eiffel Tower?",
+        "Cats like warm milk a lot.",
     ]
+    assert {row["rejected_finish_reason"] for row in work.emitted} == {"stop"}
     assert pa.Table.from_pylist(work.emitted, schema=PREFERENCES.arrow).num_rows == 3
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"response_finish_reason": "length"}, {"response": "What do you mean by that?"}],
+)
+def test_a_chosen_answer_that_is_cut_or_asks_back_makes_no_pair(
+    tmp_path: Path, changed: Row
+) -> None:
+    work, writer = pair(tmp_path, write, [query() | changed])
+    assert work.emitted == writer.calls == []
+    assert {row["reason"] for row in work.rejected} == {"chosen_unusable"}
+
+
+def test_a_negative_that_asks_back_is_refused_and_its_share_is_in_the_manifest(
+    tmp_path: Path,
+) -> None:
+    work, _ = pair(tmp_path, lambda *_: "What do you mean?", [query()], strategies=["neglect"])
+    assert [row["reason"] for row in work.rejected] == ["negative_asks_back"]
+    metrics = CapoStage().summarise(work.run, [work.receipt("pair")])
+    assert metrics is not None
+    assert metrics["shares"]["asked_back"] == {"neglect": 1.0}
+
+
+def test_how_long_both_sides_are_is_in_the_manifest(tmp_path: Path) -> None:
+    work, _ = pair(tmp_path, lambda *_: "One two.", [query()], strategies=["neglect"])
+    metrics = CapoStage().summarise(work.run, [work.receipt("pair")])
+    assert metrics is not None
+    assert metrics["words"] == {"chosen": {"neglect": 5.0}, "rejected": {"neglect": 2.0}}
+    assert metrics["chosen_longer"] == {"neglect": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("rewritten", "oracle", "reason"),
+    [
+        ("How tall is it?", "", "not_dependent"),
+        ("How tall is the Eiffel Tower?", "Blue cheese.", "chosen_unconfirmed"),
+        ("How tall is the Eiffel Tower?", "It has 330 metres.", None),
+    ],
+)
+def test_the_oracle_checks_that_a_query_depends_and_that_its_answer_is_confirmed(
+    tmp_path: Path, rewritten: str, oracle: str, reason: str | None
+) -> None:
+    def script(messages: Sequence[Message], sample: str) -> str:
+        if sample.endswith("/rewrite"):
+            return rewritten
+        return oracle if sample.endswith("/oracle") else write(messages, sample)
+
+    work, _ = pair(tmp_path, script, [query()], strategies=["neglect"], oracle=True)
+    assert [row["reason"] for row in work.rejected] == ([reason] if reason else [])
 
 
 def test_only_the_recipes_strategies_are_made(tmp_path: Path) -> None:
@@ -219,3 +271,42 @@ def test_what_the_judge_said_is_kept_with_the_pair(tmp_path: Path) -> None:
     )
     CapoStage().process(work)
     assert [row["judge_texts"] for row in work.emitted] == [["[[A]]", "[[B]]"]]
+
+
+def cut_answers(messages: Sequence[Message], sample: str) -> Any:
+    text = write(messages, sample)
+    return cut(text) if sample.endswith("neglect/answer") else text
+
+
+def test_a_negative_that_was_cut_makes_no_pair_and_is_counted(tmp_path: Path) -> None:
+    work, _ = pair(tmp_path, cut_answers, [query()])
+    assert [row["strategy"] for row in work.emitted] == STRATEGIES[1:]
+    [reject] = work.rejected
+    assert (reject["reason"], reject["original"]["strategy"]) == ("truncated", "neglect")
+    assert reject["original"]["rejected"].startswith("Wrong answer")
+    assert work.metrics["truncated"]["neglect"] == 1
+    receipt = work.receipt("pair")
+    accounts = receipt.accounting.model_copy(update={"rows_in": 3})
+    [warning] = CapoStage().warnings(
+        work.run, [receipt.model_copy(update={"accounting": accounts})]
+    )
+    assert "1 of 3 pairs (33%)" in warning
+    assert "capo.sampling.max_tokens" in warning
+
+
+def test_a_recipe_may_keep_negatives_that_were_cut(tmp_path: Path) -> None:
+    work, _ = pair(tmp_path, cut_answers, [query()], keep_truncated=True)
+    assert len(work.emitted) == 3
+    assert work.metrics["truncated"]["neglect"] == 1
+
+
+def test_control_tokens_in_a_negative_are_defused(tmp_path: Path) -> None:
+    work, _ = pair(tmp_path, lambda *_: "2 feet.<|im_end|>", [query()], strategies=["neglect"])
+    assert work.emitted[0]["rejected"][0]["content"] == "2 feet.< |im_end|>"
+
+
+def test_neglect_leaves_out_the_history_but_not_the_system_prompt(tmp_path: Path) -> None:
+    system: Message = {"role": "system", "content": "Be brief."}
+    row = {**query(), "history": [system, *HISTORY]}
+    _, writer = pair(tmp_path, write, [row], strategies=["neglect"])
+    assert writer.calls[0][1] == [system, {"role": "user", "content": "How tall is it?"}]

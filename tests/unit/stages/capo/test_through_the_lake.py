@@ -79,12 +79,13 @@ def test_pairs_lead_back_to_their_session_and_both_accounts_close(tmp_path: Path
     assert {row["query"] for row in queries.values()} == {"Why does it have a tail?"}
 
     assert (pairs.accounting.unit, pairs.accounting.rows_in) == ("pair", 15)
-    assert pairs.accounting.rows_out == 15
-    assert pairs.metrics["yield"] == {"neglect": 1, "hallucination": 1, "misunderstanding": 1}
+    assert pairs.accounting.rows_out == 10
+    assert pairs.accounting.rejected == {"no_other_matter": 5}  # all are of turn 2
+    assert pairs.metrics["yield"] == {"neglect": 1, "hallucination": 1, "misunderstanding": 0}
     rows = list(run.lake.dataset("preferences", "test").rows())
-    assert Counter(row["strategy"] for row in rows) == dict.fromkeys(pairs.metrics["yield"], 5)
+    assert Counter(row["strategy"] for row in rows) == {"neglect": 5, "hallucination": 5}
     for row in rows:
         assert queries[row["source_ids"][0]]["source_ids"][0].startswith("s")
         assert row["prompt"][-1] == {"role": "user", "content": "Why does it have a tail?"}
         assert row["chosen"] != row["rejected"]
-    assert pairs.usage["answerer"].requests == 5 * (1 + 2 + 2)
+    assert pairs.usage["answerer"].requests == 5 * (1 + 2)  # a misunderstanding costs nothing here

@@ -36,6 +36,7 @@ def _dialogue(number: int, queries: list[str]) -> Row:
         "language": "en",
         "messages": messages,
         "provenance": [entry for _ in messages],
+        "thinking": [None for _ in messages],
         "n_turns": len(queries),
         "end_reason": "max_turns",
     }
@@ -64,6 +65,23 @@ def test_a_session_ends_before_the_query_that_fails(tmp_path: Path) -> None:
     assert row["end_reason"] == "filter:malformed"
     assert work.metrics["truncated_by_rule"] == {"malformed": 1}
     pa.Table.from_pylist(work.emitted, schema=PARROT.arrow)
+
+
+def test_a_system_prompt_is_no_turn_and_stays_where_it_is(tmp_path: Path) -> None:
+    system = {"role": "system", "content": "Be brief. How high is Mont Blanc?"}
+    row = _dialogue(0, [*GOOD[:2], "?", GOOD[2]])
+    told = {
+        **row,
+        "messages": [system, *row["messages"]],
+        "provenance": [{}, *row["provenance"]],
+        "thinking": [None, *row["thinking"]],
+    }
+    plain, work = _filter(tmp_path, [row]), _filter(tmp_path, [told])
+    [without], [kept] = plain.emitted, work.emitted
+    assert kept["messages"] == [system, *without["messages"]]
+    assert [len(kept[name]) for name in ("messages", "provenance", "thinking")] == [5, 5, 5]
+    assert (kept["n_turns"], kept["end_reason"]) == (2, "filter:malformed")
+    assert work.metrics == plain.metrics
 
 
 def test_too_little_left_is_rejected_for_the_rule_with_its_original(tmp_path: Path) -> None:

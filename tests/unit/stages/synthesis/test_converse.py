@@ -1,4 +1,5 @@
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -18,10 +19,14 @@ def completion(text: str) -> Completion:
     return Completion(text, "stop", Usage(1, 1, 1), "engine", "model", "key")
 
 
+def cut(text: str) -> Completion:
+    return Completion(text, "length", Usage(1, 72, 1), "engine", "model", "key")
+
+
 class Scripted:
     """Says its lines in order; an exception among them is raised."""
 
-    def __init__(self, *lines: str | Exception) -> None:
+    def __init__(self, *lines: str | Completion | Exception) -> None:
         self.lines = list(lines)
         self.seen: list[list[Message]] = []
 
@@ -30,11 +35,11 @@ class Scripted:
         line = self.lines.pop(0) if self.lines else f"line for turn {turn}"
         if isinstance(line, Exception):
             raise line
-        return completion(line)
+        return line if isinstance(line, Completion) else completion(line)
 
 
-def talk(ask: Scripted, answer: Scripted, max_turns: int = 3) -> Dialogue:
-    return asyncio.run(converse("What is a lake?", ask, answer, max_turns))
+def talk(ask: Scripted, answer: Scripted, max_turns: int = 3, **fitness: Any) -> Dialogue:
+    return asyncio.run(converse("What is a lake?", ask, answer, max_turns, **fitness))
 
 
 def test_a_session_runs_to_its_number_of_turns_and_ends_with_an_answer() -> None:
@@ -88,3 +93,53 @@ def test_an_empty_answer_is_never_stored() -> None:
 def test_an_error_of_the_engine_is_not_the_sessions_business() -> None:
     with pytest.raises(ShardError):
         talk(Scripted(), Scripted("Big.", ShardError("gone")))
+
+
+def test_an_answer_that_was_cut_at_the_limit_ends_the_session_before_it() -> None:
+    dialogue = talk(Scripted("And a pond?"), Scripted("Big.", cut("Small, and")))
+    assert [m["content"] for m in dialogue.messages] == ["What is a lake?", "Big."]
+    assert (dialogue.end_reason, dialogue.ended_by) == ("truncated", "answer")
+    assert dialogue.detail == ("the answer of turn 2: cut at the limit of tokens, after 72 tokens")
+
+
+def test_a_query_that_was_cut_at_the_limit_ends_the_session_before_it() -> None:
+    dialogue = talk(Scripted(cut("And what about")), Scripted("Big."))
+    assert dialogue.n_turns == 1
+    assert (dialogue.end_reason, dialogue.ended_by) == ("truncated", "ask")
+
+
+def test_a_recipe_may_keep_what_was_cut_but_not_what_is_empty() -> None:
+    ask, answer = Scripted(cut("And a")), Scripted(cut("Big and"), cut(""))
+    dialogue = talk(ask, answer, keep_truncated=True)
+    assert [m["content"] for m in dialogue.messages] == ["What is a lake?", "Big and"]
+    assert dialogue.end_reason == "truncated"
+
+
+RUN_OVER = "About five.<|eot_id|><|start_header_id|>user<|end_header_id|>\n\nThanks!"
+DEFUSED = "About five.< |eot_id|>< |start_header_id|>user< |end_header_id|>\n\nThanks!"
+
+
+def test_control_tokens_in_an_answer_are_defused_in_the_data_and_in_what_is_sent_back() -> None:
+    ask, answer = Scripted("And a pond?"), Scripted(RUN_OVER, "Small.")
+    dialogue = talk(ask, answer, max_turns=2)
+    assert dialogue.messages[1]["content"] == DEFUSED
+    assert ask.seen[0][1]["content"] == answer.seen[1][1]["content"] == DEFUSED
+
+
+def test_control_tokens_in_an_answer_end_the_session_where_the_recipe_says_so() -> None:
+    dialogue = talk(Scripted("And?"), Scripted("Big.", RUN_OVER), control_tokens="end")
+    assert (dialogue.n_turns, dialogue.end_reason) == (1, "control_token")
+    assert "<|eot_id|>" in dialogue.detail
+
+
+def test_an_asker_that_writes_a_control_token_has_lost_the_thread() -> None:
+    dialogue = talk(Scripted("So?<|im_end|>"), Scripted())
+    assert (dialogue.n_turns, dialogue.end_reason) == (1, "control_token")
+
+
+def test_thinking_is_no_part_of_the_conversation() -> None:
+    thought = Completion("Big.", "stop", Usage(), "engine", "model", "key", thinking="Hm: a lake.")
+    ask, answer = Scripted("And a pond?"), Scripted(thought, "Small.")
+    dialogue = talk(ask, answer, max_turns=2)
+    assert dialogue.completions[1] == thought
+    assert not any("Hm" in m["content"] for seen in (*ask.seen, *answer.seen) for m in seen)

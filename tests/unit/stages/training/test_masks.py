@@ -12,7 +12,7 @@ from parrot_core.stages.training.examples import forbidden, prepare_tokenizer, r
 from parrot_core.stages.training.job import TrainingJob
 from parrot_core.stages.training.markup import markup_of
 from parrot_core.stages.training.templates import chat_template
-from tests.support.training.family_tokenizers import FAMILIES
+from tests.support.training.family_tokenizers import FAMILIES, TEMPLATES
 from tests.support.training.masks import NO_SHAREGPT, expected, real_sessions, runs
 
 TOKENIZERS = {name: make() for name, make in FAMILIES.items()}
@@ -22,11 +22,16 @@ cases = pytest.mark.parametrize(
 )
 
 
-def rendered(family, learned, messages, *, first=True, **options):
+@cache
+def spelled(family, learned):
+    return markup_of(TOKENIZERS[family], learned, TEMPLATES.get(family, "auto"))
+
+
+def rendered(family, learned, messages, **options):
     """A conversation under our template: its markup, ids, mask and text."""
     tokenizer = TOKENIZERS[family]
-    markup = markup_of(tokenizer, learned)
-    template = chat_template(markup, learned, first)
+    markup = spelled(family, learned)
+    template = chat_template(markup, learned)
     encoded = tokenizer.apply_chat_template(
         messages,
         chat_template=template,
@@ -41,7 +46,7 @@ def rendered(family, learned, messages, *, first=True, **options):
 @cache
 def control_tokens(family):
     tokenizer = TOKENIZERS[family]
-    return forbidden(markup_of(tokenizer, "user"), tokenizer)
+    return forbidden(spelled(family, "user"), tokenizer)
 
 
 def clean(family, messages):
@@ -66,16 +71,14 @@ def sessions(draw):
 
 
 @cases
-@given(session=sessions(), first=st.booleans())
+@given(session=sessions())
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-def test_exactly_the_learned_roles_turns_carry_the_loss(family, learned, session, first):
+def test_exactly_the_learned_roles_turns_carry_the_loss(family, learned, session):
     if not clean(family, session):
         return
-    markup, ids, mask, text = rendered(family, learned, session, first=first)
+    markup, ids, mask, text = rendered(family, learned, session)
     tokenizer = TOKENIZERS[family]
-    end = markup.turns[learned].end
-    kept = first or learned == "assistant"
-    assert runs(tokenizer, ids, mask) == expected(session, learned, end, first=kept)
+    assert runs(tokenizer, ids, mask) == expected(session, learned, markup.turns[learned].end)
     if not family.endswith("llama2"):  # SentencePiece's decoder joins spaces
         assert tokenizer.decode(ids) == text
     assert len(ids) == len(tokenizer(text, add_special_tokens=False)["input_ids"])
@@ -114,7 +117,7 @@ SESSION = [
 @pytest.mark.parametrize("start", [0, 1])
 def test_a_model_is_asked_for_a_turn_with_the_tokens_that_training_saw(family, learned, start):
     tokenizer = TOKENIZERS[family]
-    template = chat_template(markup_of(tokenizer, learned), learned)
+    template = chat_template(spelled(family, learned), learned)
 
     def ids(messages, prompt):
         return tokenizer.apply_chat_template(
@@ -136,15 +139,15 @@ def test_a_model_is_asked_for_a_turn_with_the_tokens_that_training_saw(family, l
 def test_a_chat_model_is_spoken_to_as_its_own_template_does(family, start):
     tokenizer = TOKENIZERS[family]
     own = tokenizer.apply_chat_template(SESSION[start:], tokenize=False)
-    _, _, _, ours = rendered(family, "assistant", SESSION[start:])
-    assert ours == own
+    markup, _, _, ours = rendered(family, "assistant", SESSION[start:])
+    assert ours + markup.turns["assistant"].closing == own
 
 
 @cases
 def test_a_published_template_is_known_again(family, learned):
     """A model that was trained here is trained on: Parrot-Chat's DPO begins with its SFT."""
     tokenizer = FAMILIES[family]()
-    before = markup_of(tokenizer, learned)
+    before = spelled(family, learned)
     tokenizer.chat_template = chat_template(before, learned)
     assert markup_of(tokenizer, learned) == before
 
@@ -160,12 +163,13 @@ def test_the_learned_turns_end_in_a_token_at_which_a_server_can_stop(family, lea
 @pytest.mark.parametrize("family", FAMILIES)
 def test_text_that_would_forge_a_role_is_forbidden_inside_a_message(family):
     tokenizer = TOKENIZERS[family]
-    markup = markup_of(tokenizer, "assistant")
+    markup = spelled(family, "assistant")
     special = forbidden(markup, tokenizer)
     for turn in markup.turns.values():
         if turn.opening:
             assert any(token in turn.opening + turn.lead for token in special)
-        assert any(token in turn.end + turn.closing for token in special)
+    answer = markup.turns["assistant"]
+    assert any(token in answer.end for token in special)
     assert markup.stop in special
 
 
@@ -176,7 +180,7 @@ def test_a_session_with_a_token_of_its_template_is_refused_and_counted(family, t
         kind="sft",
         model="x",
         folder=tmp_path,
-        settings=TrainSft(base="x"),
+        settings=TrainSft(base="x", template=TEMPLATES.get(family, "auto")),
         seed=1,
         data_sha256="",
     )

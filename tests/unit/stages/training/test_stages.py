@@ -3,6 +3,7 @@ import json
 import pytest
 
 from parrot_core.errors import TrainingFailed
+from parrot_core.stages.training.fit import Tally
 from parrot_core.stages.training.stages import TrainAskStage, TrainDpoStage, TrainSftStage
 from tests.support.lakes.stage_work import FakeWork, small_recipe
 
@@ -42,7 +43,7 @@ class Launch:
         on_progress({"step": 1, "total_steps": 2, "loss": 2.0})
         parts = {"train": self.train, "heldout": self.heldout}
         tally = {
-            part: {"used": len(found), "clipped": 0, "turns_cut": 0, "dropped": {}}
+            part: Tally(used=len(found), sequences=len(found)).as_json()
             for part, found in parts.items()
         }
         return {"curve": [{"step": 1, "loss": 2.0}], "examples": tally, "tokens": 9}
@@ -62,8 +63,11 @@ def test_the_asker_trains_on_the_train_split_and_is_measured_on_the_heldout_one(
         "trained": 3,
         "heldout": 1,
         "left_out": {"split_seed": 2},
+        "sequences": 4,
         "clipped": 0,
+        "turns": 0,
         "turns_cut": 0,
+        "messages_cut": 0,
     }
     assert work.models == [launch.job.model_folder]
     assert work.metrics["tokens"] == 9
@@ -76,6 +80,23 @@ def test_sft_holds_some_dialogues_out_and_can_keep_only_the_first_turns(tmp_path
     TrainSftStage(launch).process(work)
     assert (len(launch.train), len(launch.heldout)) == (6, 2)
     assert {len(row["messages"]) for row in launch.train} == {2}
+
+
+def test_a_text_that_a_limit_cut_is_marked_for_the_trainer(tmp_path, monkeypatch):
+    monkeypatch.setattr("parrot_core.stages.training.stages.resolve_model", lambda ref, run: ref)
+    launch = Launch()
+    reasons = (None, "stop", "stop", "length")
+    origins = [{"finish_reason": reason} for reason in reasons]
+    row = session(1) | {"provenance": origins}
+    settings = {"base": "stub/model", "heldout_fraction": 0}
+    TrainSftStage(launch).process(
+        FakeWork(small_recipe(train_sft=settings), tmp_path / "sft", rows=[row])
+    )
+    assert [m.get("cut", False) for m in launch.train[0]["messages"]] == [False] * 3 + [True]
+    rows = [pair(1, "neglect") | {"rejected_finish_reason": "length"}]
+    work = FakeWork(small_recipe(train_dpo={"heldout_fraction": 0}), tmp_path / "dpo", rows=rows)
+    TrainDpoStage(launch).process(work)
+    assert [launch.train[0][side][0].get("cut") for side in ("chosen", "rejected")] == [None, True]
 
 
 def test_sft_can_train_on_real_conversations_of_one_source(tmp_path):

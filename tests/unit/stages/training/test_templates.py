@@ -44,13 +44,6 @@ def test_the_asker_learns_every_user_turn_with_its_end_and_nothing_else(tokenize
     assert parts == ["What is it?<|im_end|>", "And in winter?<|im_end|>"]
 
 
-def test_the_opening_query_can_be_left_out_of_the_loss(tokenizer):
-    template = chat_template(markup_of(tokenizer, "user"), "user", learn_first_query=False)
-    parts, text = learned_parts(tokenizer, template)
-    assert parts == ["And in winter?<|im_end|>"]
-    assert "What is it?<|im_end|>" in text
-
-
 def test_the_chat_model_learns_every_assistant_turn_with_its_end_and_nothing_else(tokenizer):
     template = chat_template(markup_of(tokenizer, "assistant"), "assistant")
     parts, _ = learned_parts(tokenizer, template)
@@ -61,7 +54,7 @@ def test_a_conversation_is_rendered_as_it_is_with_no_system_prompt_of_its_own(to
     template = chat_template(markup_of(tokenizer, "user"), "user")
     _, text = learned_parts(tokenizer, template, SESSION[1:3])
     assert text == (
-        "<|im_start|>user\nWhat is it?<|im_end|>\n<|im_start|>assistant\nA parrot.<|im_end|>\n"
+        "<|im_start|>user\nWhat is it?<|im_end|>\n<|im_start|>assistant\nA parrot.<|im_end|>"
     )
 
 
@@ -80,21 +73,21 @@ def test_generation_opens_a_turn_of_the_learned_role_after_what_training_saw(tok
     assert render(SESSION, False).startswith(prompt)
 
 
-def test_a_tokenizer_without_chat_tokens_gets_headings_and_its_end_token():
+def test_plain_gives_headings_and_the_tokenizers_end_token():
     class Bare:
         bos_token, eos_token = "<s>", "</s>"
 
         def get_vocab(self):
             return {"<s>": 0, "</s>": 1}
 
-    markup = markup_of(Bare(), "user")
+    markup = markup_of(Bare(), "user", "plain")
     assert (markup.family, markup.prefix, markup.stop) == ("plain", "<s>", "</s>")
     parts, text = learned_parts(build_tiny_tokenizer(), chat_template(markup, "user"), SESSION[1:])
     assert parts == ["What is it?</s>", "And in winter?</s>"]
     assert text.startswith("<s>### User:\n")
 
 
-def test_a_tokenizer_without_an_end_token_is_refused():
+def test_a_spelling_whose_tokens_are_missing_is_refused():
     class Endless:
         bos_token = eos_token = None
 
@@ -102,4 +95,6 @@ def test_a_tokenizer_without_an_end_token_is_refused():
             return {}
 
     with pytest.raises(UserError, match="expected a tokenizer with an eos_token"):
-        markup_of(Endless(), "user")
+        markup_of(Endless(), "user", "plain")
+    with pytest.raises(UserError, match=r"needs the tokens <\|im_start\|>, <\|im_end\|>"):
+        markup_of(Endless(), "user", "chatml")

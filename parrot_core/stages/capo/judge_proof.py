@@ -1,0 +1,87 @@
+"""A judge of context dependence proves itself on queries whose label is known."""
+
+import asyncio
+import random
+from collections import Counter
+from dataclasses import dataclass
+
+from parrot_core.context.labelled import LabelledQuery, labelled_queries
+from parrot_core.engines.types import ChatModel, RowError
+from parrot_core.judging.depends import judge_dependence
+from parrot_core.recipe import Select
+
+
+@dataclass(frozen=True, slots=True)
+class JudgeProof:
+    """What a judge said of queries, half of which depend on their history."""
+
+    right: int
+    yes: int
+    unreadable: int  # or not answered
+    asked: int
+
+    @property
+    def kappa(self) -> float:
+        """Cohen's κ: agreement beyond chance (Cohen 1960); what can't be read agrees with nothing.
+
+        With half of the labels yes, chance agrees on half of what was said at all.
+        """
+        if not self.asked:
+            return 0.0
+        agreed, chance = self.right / self.asked, (self.asked - self.unreadable) / self.asked / 2
+        return (agreed - chance) / (1 - chance)
+
+    def as_json(self) -> dict[str, float]:
+        """The figures for the manifest."""
+        return {
+            "asked": self.asked,
+            "kappa": round(self.kappa, 3),
+            "yes_share": round(self.yes / self.asked, 3) if self.asked else 0.0,
+            "unreadable": self.unreadable,
+        }
+
+    def sentence(self, wanted: float) -> str:
+        """Why it isn't to be believed."""
+        return (
+            f"it agrees with {self.right} of {self.asked} labelled queries (κ {self.kappa:.2f}, "
+            f"expected at least {wanted:g}) and says yes to {self.yes}; take a stronger judge, or "
+            "set select.judge: null"
+        )
+
+
+async def prove_judge(judge: ChatModel, settings: Select, seed: int) -> JudgeProof:
+    """Ask about labelled English queries, as many that depend on their history as not.
+
+    Raises:
+        EngineError: the engine fails at more than a row.
+    """
+    asked = _drawn(settings.proof_queries, seed)
+    room = asyncio.Semaphore(settings.queries_in_flight)
+
+    async def ask(query: LabelledQuery) -> bool | None:
+        async with room:
+            try:
+                verdict = await judge_dependence(
+                    f"proof/{query.id}",
+                    query.history,
+                    query.query,
+                    query.language,
+                    judge,
+                    settings.verdict,
+                )
+            except RowError:
+                return None
+        return verdict.depends
+
+    verdicts = await asyncio.gather(*map(ask, asked))
+    counts = Counter(verdicts)
+    right = sum(verdict == query.depends for verdict, query in zip(verdicts, asked, strict=True))
+    return JudgeProof(right, counts[True], counts[None], len(asked))
+
+
+def _drawn(number: int, seed: int) -> list[LabelledQuery]:
+    choice = random.Random(f"{seed}/judge-proof")
+    found = [query for query in labelled_queries("test") if query.language == "en"]
+    sides = [[query for query in found if query.depends is depends] for depends in (True, False)]
+    most = min(number // 2, *map(len, sides))
+    return [query for side in sides for query in choice.sample(side, most)]
