@@ -194,6 +194,7 @@ REJECTS = pa.schema(
 
 REASONS: dict[str, str] = {
     # ingest
+    "unreadable_file": "a file of a source that can't be read, whole",
     "malformed_record": "not an object with an id and a list of messages",
     "no_turns": "a record without any message",
     "empty_turns": "no message with text is left after cleaning",

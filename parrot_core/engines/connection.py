@@ -7,17 +7,18 @@ and back.
 
 import asyncio
 import os
+import re
 import threading
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, TypeVar
 
-import httpx
 import httpx2
 import openai
 
 from parrot_core.engines.batch.engine import batch_chat
+from parrot_core.engines.endpoint import Endpoint, clean_key, is_reachable
 from parrot_core.engines.journaled import Connected, JournaledModel
 from parrot_core.engines.limits.breaker import Breaker
 from parrot_core.engines.limits.budget import Budget
@@ -26,9 +27,8 @@ from parrot_core.engines.limits.prices import check_prices, price_of
 from parrot_core.engines.limits.sharing import Sharing
 from parrot_core.engines.openai_chat import OpenAIChat, Purchase
 from parrot_core.engines.pause_watcher import PauseWatcher
-from parrot_core.engines.types import (
-    EngineUnreachable,
-)
+from parrot_core.engines.shaping import shape_of
+from parrot_core.engines.types import EngineUnreachable
 from parrot_core.engines.vllm.fleet import all_of, server_key, start_servers
 from parrot_core.engines.vllm.replicas import Replicas
 from parrot_core.engines.vllm.server import VllmServer
@@ -45,6 +45,9 @@ from parrot_core.telemetry.traffic import Traffic
 
 T = TypeVar("T")
 
+REACH_S = 10.0
+"""Longest wait for an address to answer at all."""
+
 
 class Engines:
     """All engines that a stage uses."""
@@ -59,7 +62,7 @@ class Engines:
         self._seed = seed
         self._connected: dict[str, Connected] = {}
         self._limiters: dict[str, Limiter] = {}
-        self._clients: list[openai.AsyncOpenAI] = []
+        self._closing: list[Callable[[], Coroutine[Any, Any, None]]] = []
         self._sharing: Sharing | None = None
         self._holding: PauseWatcher | None = None
         self._may_buy = asyncio.Event()  # lives on the background loop
@@ -79,18 +82,15 @@ class Engines:
         name: str,
         journal: Journal,
         shard: int,
-        suspects: frozenset[str] = frozenset(),
         traffic: Traffic | None = None,
     ) -> JournaledModel:
         """An engine for one attempt at a shard; its completions go through the shard's journal.
 
-        ``suspects``: keys of requests with which earlier attempts ended (``RequestFails``). If
-        there are any, a request that keeps failing costs its row, and not the shard. ``traffic``
-        counts the attempt's requests to it.
+        ``traffic`` counts the attempt's requests to it.
         """
         connected = self._connected[name]
         counted = traffic or Traffic()
-        return JournaledModel(name, connected, self, journal, shard, self._seed, suspects, counted)
+        return JournaledModel(name, connected, self, journal, shard, self._seed, counted)
 
     async def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Await a coroutine on the background loop, from any other loop.
@@ -174,12 +174,12 @@ class Engines:
             BatchesOpen: earlier batches of an engine that isn't to be asked in batches any more.
         """
         if isinstance(settings, OpenAIEngine):
-            addresses, key, endpoint = addresses_of(settings), api_key(name, settings), "openai"
+            endpoints, called = endpoints_of(name, settings), "openai"
         else:
-            addresses, key, endpoint = tuple(s.base_url for s in servers), "none", "vllm"
-        made = [(address, _client(address, key, settings)) for address in addresses]
-        self._clients += [client for _, client in made]
-        clients = Replicas(made)
+            timeout_s, called = settings.limits.timeout_s, "vllm"
+            endpoints = [Endpoint(server.base_url, timeout_s) for server in servers]
+        self._closing += [endpoint.close for endpoint in endpoints]
+        replicas = Replicas([(endpoint.address, endpoint) for endpoint in endpoints])
         limiter = self._limiter(limit_name(name, settings), name, limits or settings.limits)
 
         def still_there() -> None:  # says more than "connection refused"
@@ -188,7 +188,7 @@ class Engines:
 
         chat = OpenAIChat(
             name,
-            clients,
+            replicas,
             settings.limits,
             limiter,
             self.budget,
@@ -198,20 +198,22 @@ class Engines:
         batches = None
         if isinstance(settings, OpenAIEngine) and records is not None:
             if settings.batch is not None:
-                client = _client(settings.base_url, key, settings)
-                self._clients.append(client)
+                client = _batch_client(name, settings)
+                self._closing.append(client.close)
                 batches = batch_chat(name, client, settings, self.budget, records)
             elif left := records.open_of(name):
                 raise BatchesOpen(name, left)
-        self._connected[name] = Connected(chat, settings, endpoint, model, batches)
+        self._connected[name] = Connected(chat, shape_of(settings), called, model, batches)
 
     def share(self, run: Run) -> None:
         """Share limits and money with the run's other workers from now on.
 
         A model of our own needs no sharing; money does as soon as something costs any.
         """
-        names = {name for name, each in self._connected.items() if each.endpoint == "openai"}
-        shared = {limit_name(name, self._connected[name].settings) for name in names}
+        apis = {
+            n: s for n in self._connected if isinstance(s := run.recipe.engines[n], OpenAIEngine)
+        }
+        shared = {limit_name(name, settings) for name, settings in apis.items()}
         if not shared and self.budget.cap_usd is None:
             return
         storage = run.lake.storage
@@ -248,8 +250,8 @@ class Engines:
         for each in self._connected.values():
             if each.batches is not None:
                 asyncio.run_coroutine_threadsafe(each.batches.close(), self._loop).result()
-        for client in self._clients:
-            asyncio.run_coroutine_threadsafe(client.close(), self._loop).result()
+        for close in self._closing:
+            asyncio.run_coroutine_threadsafe(close(), self._loop).result()
         asyncio.run_coroutine_threadsafe(_cancel_all(), self._loop).result()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
@@ -278,19 +280,56 @@ class Engines:
         return asyncio.run_coroutine_threadsafe(give(), self._loop).result()
 
 
-def _client(address: str, key: str, settings: Engine) -> openai.AsyncOpenAI:
-    """A client on aiohttp: with hundreds of requests in flight it takes half of the CPU time of
-    the client's default, whose pool looks at every connection for each request (bench/loop.py).
-    """
-    no_limit = httpx2.Limits(max_connections=0)  # ours is the Limiter's
+def _batch_client(name: str, settings: OpenAIEngine) -> openai.AsyncOpenAI:
+    """A client for the Batch API: its files and orders are few."""
     timeout_s = settings.limits.timeout_s
+    limits = httpx2.Limits(max_connections=0)
     return openai.AsyncOpenAI(
-        base_url=address,
-        api_key=key,
+        base_url=settings.base_url,
+        api_key=api_key(name, settings) or "none",
         max_retries=0,
         timeout=timeout_s,
-        http_client=openai.DefaultAioHttpClient(limits=no_limit, timeout=timeout_s),
+        http_client=openai.DefaultAioHttpClient(limits=limits, timeout=timeout_s),
     )
+
+
+def endpoints_of(
+    name: str, settings: OpenAIEngine, timeout_s: float | None = None
+) -> list[Endpoint]:
+    """Where an API's requests go, one a replica.
+
+    Raises:
+        UserError: a key, or a variable that a header names, is missing or can't be sent.
+    """
+    key, shape = api_key(name, settings), shape_of(settings)
+    headers = {header: filled(name, value) for header, value in settings.headers.items()}
+    return [
+        Endpoint(
+            address,
+            timeout_s or settings.limits.timeout_s,
+            key,
+            shape.key_header,
+            headers,
+            settings.query,
+        )
+        for address in addresses_of(settings)
+    ]
+
+
+def filled(name: str, value: str) -> str:
+    """A header's value with ``${NAME}`` replaced by the environment's.
+
+    Raises:
+        MissingKey: a variable isn't set.
+    """
+
+    def variable(match: re.Match[str]) -> str:
+        found = os.environ.get(match[1])
+        if not found:
+            raise MissingKey(name, match[1])
+        return found.strip()
+
+    return re.sub(r"\$\{(\w+)\}", variable, value)
 
 
 async def _cancel_all() -> None:
@@ -330,35 +369,34 @@ def _tighter(one: int | None, other: int | None) -> int | None:
     return min((limit for limit in (one, other) if limit is not None), default=None)
 
 
-def api_key(name: str, settings: OpenAIEngine) -> str:
-    """The key from the environment.
+def api_key(name: str, settings: OpenAIEngine) -> str | None:
+    """The key from the environment, as it is sent; None where the API needs none.
 
     Raises:
         MissingKey: the variable isn't set.
+        UserError: what it holds can't be sent.
     """
     if settings.api_key_env is None:
-        return "none"
+        return None
     key = os.environ.get(settings.api_key_env)
     if not key:
         raise MissingKey(name, settings.api_key_env)
-    return key
+    return clean_key(key, settings.api_key_env)
 
 
 def check_reachable(name: str, settings: OpenAIEngine) -> None:
     """Fail before any work is done when an API can't serve this run.
 
     Raises:
-        MissingKey: its key isn't in the environment.
+        UserError: its key isn't in the environment or can't be sent, or its provider is unknown.
         EngineUnreachable: nothing answers at its address.
     """
-    headers = {"Authorization": f"Bearer {api_key(name, settings)}"}
     trouble = ""
-    for address in addresses_of(settings):
-        try:
-            httpx.get(f"{address.rstrip('/')}/models", headers=headers, timeout=10)
+    for endpoint in endpoints_of(name, settings, REACH_S):
+        why = is_reachable(endpoint)
+        if not why:
             return
-        except httpx.HTTPError as error:
-            trouble = trouble or f"nothing answers at {address} ({type(error).__name__})"
+        trouble = trouble or f"nothing answers at {endpoint.address} ({why})"
     raise EngineUnreachable(f"engine '{name}': {trouble}")
 
 

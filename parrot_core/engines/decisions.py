@@ -1,29 +1,25 @@
-"""The one place where a provider's failure becomes a decision: by type, status and error code.
+"""The one place where a provider's failure becomes a decision: by code, parameter, type, status.
 
-OpenAI's codes and vLLM's parameters are named; everything else goes by its HTTP status. The text
-of a message decides nothing, and is only shown.
+The text of a message is only shown, with one exception: that a context is full is said by many
+servers in words alone.
 """
 
-import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-import openai
-
+from parrot_core.engines.failures import Kind, ProviderFailure
 from parrot_core.engines.types import (
     ContentFiltered,
     ContextFull,
     Decision,
     EngineError,
+    EngineUnreachable,
     KeyRefused,
     NoCredit,
     RequestRefused,
     RunError,
 )
-
-
-class NotACompletion(Exception):
-    """HTTP 200 with something else than a chat completion: a proxy's page, a cut answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +40,18 @@ def _raising(error: type[EngineError]) -> ClassifiedFailure:
 
 BY_CODE: Mapping[str | None, ClassifiedFailure] = {
     "context_length_exceeded": _raising(ContextFull),
+    "exceed_context_size_error": _raising(ContextFull),  # llama.cpp's type
     "content_filter": _raising(ContentFiltered),
     "content_policy_violation": _raising(ContentFiltered),
+    "data_inspection_failed": _raising(ContentFiltered),  # DashScope
+    "responsibleaipolicyviolation": _raising(ContentFiltered),  # Azure
     "insufficient_quota": _raising(NoCredit),
     "billing_hard_limit_reached": _raising(NoCredit),
+    "arrearage": _raising(NoCredit),  # DashScope
     "invalid_api_key": _raising(KeyRefused),
     "model_not_found": _raising(KeyRefused),
 }
-"""The provider's error code says most, whatever the status."""
+"""The provider's error code or type says most, whatever the status. In lower case."""
 
 BY_PARAM: Mapping[str | None, ClassifiedFailure] = {
     "input_tokens": _raising(ContextFull),  # vLLM names what is too long, without a code
@@ -70,66 +70,74 @@ BY_STATUS: Mapping[int, ClassifiedFailure] = {
     425: _LATER,
     429: _LATER,
 }
-"""Other statuses: 5xx retry later; the rest of 4xx is wrong with this request alone."""
+"""Other statuses: 5xx retry later; the rest is wrong with this request alone."""
 
-BY_TYPE: Mapping[type[Exception], ClassifiedFailure] = {
-    openai.APITimeoutError: _LATER,
-    openai.APIConnectionError: _LATER,
-    openai.APIResponseValidationError: _LATER,
-    NotACompletion: _LATER,
-    json.JSONDecodeError: _LATER,
-    UnicodeDecodeError: _LATER,
-    UnicodeEncodeError: _raising(RequestRefused),  # half a surrogate pair can't be sent
+BY_KIND: Mapping[Kind, ClassifiedFailure] = {
+    "timeout": _LATER,
+    "connection": _LATER,
+    "invalid": _LATER,
+    "certificate": _raising(EngineUnreachable),
+    "unsendable": _raising(RequestRefused),
 }
-"""What has no HTTP error status; the first type that fits."""
+"""What has no HTTP error status."""
 
-FAILURES: tuple[type[Exception], ...] = (openai.APIError, *BY_TYPE)
-"""What sending a request can raise that :func:`decide` knows."""
-
-
-def decide(error: Exception) -> ClassifiedFailure:
-    """What a failed request means.
-
-    Raises:
-        Exception: the error itself, if no row of the table fits: it is a bug, not a failure.
-    """
-    if isinstance(error, openai.APIStatusError):
-        return _of_status(error.status_code, error.code, error.param)
-    for kind, verdict in BY_TYPE.items():
-        if isinstance(error, kind):
-            return verdict
-    if isinstance(error, openai.APIError) and error.code in BY_CODE:
-        return BY_CODE[error.code]
-    raise error
+_CONTEXT_FULL = re.compile(
+    r"context (?:length|window|size)|(?:maximum|available) context|prompt is too long"
+    r"|(?:input|prompt) (?:tokens? )?(?:length )?(?:exceeds|is too long)|too many (?:input )?tokens"
+    r"|exceeds? .{0,40}maximum .{0,20}(?:input|prompt|tokens)"
+    r"|max_tokens must be at least 1, got",  # vLLM: we never send less, so no place is left
+    re.IGNORECASE,
+)
+_TOO_LONG = frozenset({400, 413, 422})
 
 
-def _of_status(status: int, code: str | None, param: str | None) -> ClassifiedFailure:
-    if code in BY_CODE:
-        return BY_CODE[code]
-    if status == 400 and param in BY_PARAM:
-        return BY_PARAM[param]
+def decide(failure: ProviderFailure) -> ClassifiedFailure:
+    """What a failed request means."""
+    if failure.kind != "status":
+        return BY_KIND[failure.kind]
+    status = failure.status or 500
+    for name in (failure.code, failure.type):
+        if name is not None and name.lower() in BY_CODE:
+            return BY_CODE[name.lower()]
+    if status in _TOO_LONG:
+        if failure.param in BY_PARAM:
+            return BY_PARAM[failure.param]
+        if _CONTEXT_FULL.search(str(failure)):
+            return _raising(ContextFull)
     if status in BY_STATUS:
         return BY_STATUS[status]
     return _LATER if status >= 500 else _raising(RequestRefused)
 
 
-def kind_of(error: Exception) -> str:
+def kind_of(failure: ProviderFailure) -> str:
     """A failure's kind, to be counted by: one of ``traffic.FAILURE_KINDS``."""
-    if isinstance(error, openai.APIStatusError):
-        if error.status_code == 429:
+    if failure.kind == "status":
+        if failure.busy:
             return "429"
-        return "5xx" if error.status_code >= 500 else "4xx"
-    if isinstance(error, openai.APITimeoutError):
+        return "5xx" if (failure.status or 500) >= 500 else "4xx"
+    if failure.kind == "timeout":
         return "timeout"
-    return "connection" if isinstance(error, openai.APIConnectionError) else "invalid"
+    return "connection" if failure.kind in ("connection", "certificate") else "invalid"
 
 
-def what_happened(error: Exception) -> str:
+def what_happened(failure: ProviderFailure) -> str:
     """A failure in a few words for a person: ``HTTP 429``, ``connection refused``."""
-    if isinstance(error, openai.APIStatusError):
-        return f"HTTP {error.status_code}"
-    if isinstance(error, openai.APITimeoutError):
-        return "no answer in time"
-    if isinstance(error, openai.APIConnectionError):
-        return "no connection"
-    return "an answer that is no completion"
+    words = {
+        "status": f"HTTP {failure.status}",
+        "timeout": "no answer in time",
+        "connection": "no connection",
+        "certificate": "a certificate that isn't trusted",
+        "invalid": "an answer that is no completion",
+        "unsendable": "a request that is no JSON",
+    }
+    return words[failure.kind]
+
+
+def what_was_said(failure: ProviderFailure) -> str:
+    """A failure with the provider's own words and its code."""
+    said = str(failure) or "no message"
+    if failure.kind != "status":
+        return f"{what_happened(failure)}: {said}" if str(failure) else what_happened(failure)
+    code = failure.code or failure.type
+    named = f" ({code})" if code and code != str(failure.status) else ""
+    return f"HTTP {failure.status}{named}: {said}"

@@ -1,28 +1,34 @@
 """One engine for one attempt at a shard: its completions go through the shard's journal."""
 
 import asyncio
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, cast
 
-from openai.types.chat import ChatCompletion
 from opentelemetry.trace import Span
 
 from parrot_core.engines.batch.engine import BatchChat, ShardOrders
-from parrot_core.engines.openai_chat import OpenAIChat, Probe, Purchase, as_messages, text_of
+from parrot_core.engines.openai_chat import OpenAIChat, Paid, Purchase
 from parrot_core.engines.request import request_body, request_key, sampling_seed
+from parrot_core.engines.response import Answer, mended
+from parrot_core.engines.shaping import RequestShape
+from parrot_core.engines.token_counts import is_used_up, used_up_words
 from parrot_core.engines.types import (
     Completion,
     ContentFiltered,
+    ContextFull,
+    FinishReason,
+    LimitUsedUp,
     Message,
     ProviderError,
-    RequestFails,
+    RequestRefused,
+    RowError,
     Usage,
 )
 from parrot_core.engines.vllm.replicas import session_of
-from parrot_core.lake.journal import Entry, Journal
+from parrot_core.lake.journal import Entry, Journal, UnwritableEntry
 from parrot_core.lake.run_records import utc_now
-from parrot_core.recipe import Engine, OpenAIEngine, Sampling
+from parrot_core.recipe import Sampling
 from parrot_core.telemetry.execution_context import in_context
 from parrot_core.telemetry.tracing import request_span
 from parrot_core.telemetry.traffic import Traffic
@@ -31,12 +37,18 @@ if TYPE_CHECKING:
     from parrot_core.engines.connection import Engines
 
 
+REFUSALS: Mapping[str, type[RowError]] = {
+    kind.reason: kind for kind in (RequestRefused, ContextFull, ContentFiltered, ProviderError)
+}
+"""What a refusal in the journal is raised as."""
+
+
 @dataclass(frozen=True, slots=True)
 class Connected:
     """One engine of the recipe, ready to be asked."""
 
     chat: OpenAIChat
-    settings: Engine
+    shape: RequestShape
     endpoint: str  # what the journal's key calls it; the same wherever the server happens to run
     model: str
     batches: BatchChat | None = None  # asked instead of ``chat``
@@ -53,11 +65,9 @@ class JournaledModel:
         journal: Journal,
         shard: int,
         seed: int,
-        suspects: frozenset[str],
         traffic: Traffic,
     ) -> None:
         """See :meth:`Engines.journaled`."""
-        self._suspects = suspects
         self._traffic = traffic
         self._name = name
         self._connected = connected
@@ -96,84 +106,110 @@ class JournaledModel:
         self, messages: Sequence[Message], sampling: Sampling, sample: str, asked: Span
     ) -> Completion:
         """The completion out of the journal, or bought and journaled."""
-        settings = self._connected.settings
-        field = settings.max_tokens_field if isinstance(settings, OpenAIEngine) else None
-        body = request_body(
-            self.model,
-            as_messages(messages),
-            sampling,
-            sampling_seed(self._seed, sample),
-            field or "max_completion_tokens",
-        )
+        seed = sampling_seed(self._seed, sample)
+        body = request_body(self.model, messages, sampling, seed, self._connected.shape)
         key = request_key(self._connected.endpoint, body, sample)
         entry = self._journal.get(key)
         asked.set_attributes({"parrot.sample": sample, "parrot.replayed": entry is not None})
         if entry is None:
-            entry = await self._buy(key, body, sample, sampling.max_tokens, asked)
-            await self._journal.record(entry)
-            self._engines.budget.journaled(entry.usd)
-            _end_if_cancelled()
+            entry = await self._new_entry(key, body, sample, sampling.max_tokens, asked)
             if self._orders is not None:
                 self._engines.tell(self._orders.taken, key)
+        if entry.refused is not None:
+            raise REFUSALS[entry.refused](entry.detail or "")
         if entry.finish_reason == "content_filter":  # journaled: it was paid for as well
             raise ContentFiltered(f"engine '{self._name}' cut the completion: content filter")
+        if is_used_up(entry.text, entry.finish_reason):
+            words = used_up_words(body, sampling.max_tokens)
+            raise LimitUsedUp(f"engine '{self._name}': {words}")
         return Completion(
             text=entry.text,
-            finish_reason=entry.finish_reason,
+            finish_reason=cast(FinishReason, entry.finish_reason),
             usage=Usage(entry.prompt_tokens, entry.completion_tokens, 1),
             engine=entry.engine,
             model=entry.model,
             request_key=key,
+            thinking=entry.thinking,
         )
+
+    async def _new_entry(
+        self, key: str, body: dict[str, Any], sample: str, max_tokens: int, asked: Span
+    ) -> Entry:
+        """What came of a request, in the journal by now: an answer, or a refusal for good."""
+        try:
+            answer, usd = await self._buy(key, body, sample, max_tokens, asked)
+            entry = self._entry(key, sample, answer, usd)
+            self._traffic.truncated += entry.finish_reason == "length"
+        except ProviderError:  # another attempt may fare better
+            raise
+        except RowError as refusal:
+            refused = Answer("", "unknown", prompt_tokens=0, completion_tokens=0)
+            entry = replace(
+                self._entry(key, sample, refused, 0.0),
+                refused=refusal.reason,
+                detail=mended(str(refusal)),
+            )
+        return await self._record(entry)
+
+    async def _record(self, entry: Entry) -> Entry:
+        """Journal an entry; one that no file can hold is a refusal, with its price."""
+        try:
+            await self._journal.record(entry)
+        except UnwritableEntry as error:
+            entry = replace(
+                entry,
+                text="",
+                thinking=None,
+                refused=ProviderError.reason,
+                detail=f"engine '{self._name}' gave an answer that can't be kept: {error}",
+            )
+            await self._journal.record(entry)
+        self._engines.budget.journaled(entry.usd)
+        _end_if_cancelled()
+        return entry
 
     async def _buy(
         self, key: str, body: dict[str, Any], sample: str, max_tokens: int, asked: Span
-    ) -> Entry:
+    ) -> tuple[Answer, float]:
         if self._orders is not None:  # a batch has no limiter to hold it
             await self._engines.run(self._engines.may_buy())
             self._traffic.in_flight += 1
             try:
-                answer, usd = await self._engines.run(self._orders.send(body, max_tokens, key))
+                return await self._engines.run(self._orders.send(body, max_tokens, key))
             finally:
                 self._traffic.in_flight -= 1
-        else:
-            purchase = Purchase(self._traffic)
-            suspect = key in self._suspects
-            send = self._connected.chat.send(body, max_tokens, sample, purchase, suspect=suspect)
-            try:
-                answer, usd = await self._engines.buy(send, purchase)
-            except RequestFails as error:
-                if self._suspects:
-                    raise ProviderError(str(error)) from error
-                raise RequestFails(str(error), key) from error
-            finally:
-                asked.set_attribute("parrot.refusals", purchase.refusals)
-                for probe in purchase.probes:
-                    await self._keep(probe, f"{sample}/probe/{utc_now()}")
-            asked.set_attribute("parrot.latency_s", purchase.latency_s)
-        entry = self._entry(key, sample, answer, usd)
-        self._traffic.truncated += entry.finish_reason == "length"
-        return entry
+        purchase = Purchase(self._traffic)
+        send = self._connected.chat.send(body, max_tokens, sample, purchase)
+        try:
+            answer = await self._engines.buy(send, purchase)
+        finally:
+            asked.set_attribute("parrot.refusals", purchase.refusals)
+            for paid in purchase.paid:
+                await self._keep(paid, key, body, sample)
+        asked.set_attribute("parrot.latency_s", purchase.latency_s)
+        return answer
 
-    async def _keep(self, probe: Probe, sample: str) -> None:
-        """Journal a probe: nobody needs its answer again, but it was paid for."""
-        key = request_key(self._connected.endpoint, probe.body, sample)
-        await self._journal.record(self._entry(key, sample, probe.answer, probe.usd))
-        self._engines.budget.journaled(probe.usd)
+    async def _keep(self, paid: Paid, key: str, body: dict[str, Any], sample: str) -> None:
+        """Journal what was paid for beside the answer: small requests, or it before a stop."""
+        if paid.body is not body:
+            sample = f"{sample}/probe/{utc_now()}"
+            key = request_key(self._connected.endpoint, paid.body, sample)
+        await self._journal.record(self._entry(key, sample, paid.answer, paid.usd))
+        self._engines.budget.journaled(paid.usd)
 
-    def _entry(self, key: str, sample: str, answer: ChatCompletion, usd: float) -> Entry:
-        text, finish_reason = text_of(answer)
+    def _entry(self, key: str, sample: str, answer: Answer, usd: float) -> Entry:
         return Entry(
             key=key,
             sample=sample,
             engine=self._name,
             model=self.model,
-            text=text,
-            finish_reason=finish_reason,
-            prompt_tokens=answer.usage.prompt_tokens if answer.usage else 0,
-            completion_tokens=answer.usage.completion_tokens if answer.usage else 0,
+            text=answer.text,
+            finish_reason=answer.finish_reason,
+            prompt_tokens=answer.prompt_tokens or 0,
+            completion_tokens=answer.completion_tokens or 0,
             usd=usd,
             created_at=utc_now(),
+            thinking=answer.thinking,
         )
 
 

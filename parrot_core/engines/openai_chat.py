@@ -1,33 +1,38 @@
-"""Any OpenAI-compatible chat API, through the ``openai`` client, with every failure typed."""
+"""Any OpenAI-compatible chat API, with every failure typed, waited out or tried again."""
 
 import asyncio
-import email.utils
 import logging
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import openai
-from openai.types.chat import ChatCompletion
-
-from parrot_core.engines.decisions import (
-    FAILURES,
-    NotACompletion,
-    decide,
-    kind_of,
-    what_happened,
-)
+from parrot_core.engines.decisions import decide, kind_of, what_happened, what_was_said
+from parrot_core.engines.endpoint import Endpoint
+from parrot_core.engines.failures import ProviderFailure
 from parrot_core.engines.limits.budget import Budget, cost_usd
 from parrot_core.engines.limits.limits import Clock, Limiter, Sleep, Ticket
-from parrot_core.engines.request import PROBE_TOKENS, probe_body
+from parrot_core.engines.refusals import RefusalWatch, Signature
+from parrot_core.engines.request import probe_body
+from parrot_core.engines.response import Answer
+from parrot_core.engines.shaping import advice
+from parrot_core.engines.token_counts import (
+    expected_tokens,
+    is_used_up,
+    tokens_taken,
+    used_up_words,
+    worst_tokens,
+)
 from parrot_core.engines.types import (
+    ContentFiltered,
+    ContextFull,
     Decision,
+    EngineError,
     EngineUnreachable,
-    Message,
-    RequestFails,
-    RequestRefused,
+    EveryRequestRefused,
+    LimitUsedUp,
+    ProviderError,
     RowError,
     ShardError,
 )
@@ -39,35 +44,19 @@ from parrot_core.text.redaction import without_key
 logger = logging.getLogger(__name__)
 
 LONGEST_BACKOFF_S = 60.0
-BYTES_PER_TOKEN = 2.5
-"""Expected of a prompt; low on purpose, as a rate that is passed costs a refusal."""
-MESSAGE_TOKENS = 8
-"""What a chat template adds to one message, at most."""
+SHORTEST_CEILING_S = 10.0
+BACKOFF_EACH_S = 4.0
+"""Waiting requests together try about twice in so many seconds: the last few don't crawl."""
 MONEY_POLL_S = 0.1
-FEW_LEFT = 3
-"""With no more requests under way, that none is answered says little of the provider."""
-
-
-def worst_tokens(body: dict[str, Any], max_tokens: int) -> tuple[int, int]:
-    """Most tokens of prompt and completion: a token is at least a byte."""
-    return _bytes(body) + MESSAGE_TOKENS * (len(body["messages"]) + 1), max_tokens
-
-
-def expected_tokens(body: dict[str, Any], max_tokens: int) -> int:
-    """What a request is likely to take from a limit of tokens a minute, and rather less."""
-    return int(_bytes(body) / BYTES_PER_TOKEN) + MESSAGE_TOKENS * len(body["messages"]) + max_tokens
-
-
-def _bytes(body: dict[str, Any]) -> int:
-    return sum(len(m["content"].encode("utf-8", "surrogatepass")) for m in body["messages"])
+USED_UP: Signature = ("length",)
 
 
 @dataclass(frozen=True, slots=True)
-class Probe:
-    """A small request that was answered, to tell a request's own failure from an outage."""
+class Paid:
+    """An answer that was paid for beside the one that was wanted: it is kept, too."""
 
     body: dict[str, Any]
-    answer: ChatCompletion
+    answer: Answer
     usd: float
 
 
@@ -82,8 +71,9 @@ class Purchase:
         self.refusals = 0  # times that the provider was busy
         self.latency_s = 0.0  # of the answer, without the wait for a limit
         self.task: asyncio.Task[Any] | None = None
-        self.probes: list[Probe] = []  # answered, so paid for as well
-        self.probe_refused = False  # what was to tell an outage tells nothing here
+        self.paid: list[Paid] = []
+        self.small_refused = False  # what was to tell an outage tells nothing here
+        self.answers_before = 0  # that refusal, to whichever request
 
     def leave(self) -> None:
         """Nobody wants the answer any more: drop the request, or, if it is out, its next try."""
@@ -92,13 +82,24 @@ class Purchase:
             self.task.cancel()
 
 
+@dataclass(frozen=True, slots=True)
+class _Request:
+    body: dict[str, Any]
+    max_tokens: int
+    sample: str
+    purchase: Purchase
+
+    def small(self) -> "_Request":
+        return _Request(probe_body(self.body), self.max_tokens, self.sample, self.purchase)
+
+
 class OpenAIChat:
     """One endpoint and model. Lives on one event loop, for all shards of a stage."""
 
     def __init__(
         self,
         name: str,
-        clients: Replicas[openai.AsyncOpenAI],
+        endpoints: Replicas[Endpoint],
         limits: Limits,
         limiter: Limiter,
         budget: Budget,
@@ -113,7 +114,7 @@ class OpenAIChat:
 
         Args:
             name: the engine's name in the recipe.
-            clients: one a replica; they must not retry by themselves (``max_retries=0``).
+            endpoints: one a replica.
             limits: the recipe's; ``limiter`` enforces them, for all engines of this model.
             limiter: shared with the engines that reach the same model at the same provider.
             budget: the run's money.
@@ -125,7 +126,7 @@ class OpenAIChat:
         """
         self.name = name
         self.limiter = limiter
-        self._clients = clients
+        self._endpoints = endpoints
         self._limits = limits
         self._budget = budget
         self._price = price
@@ -136,6 +137,9 @@ class OpenAIChat:
         self._answers = 0
         self._heard = False  # whether the provider ever said anything
         self._sending = 0
+        self._refusals = RefusalWatch()
+        self._small = asyncio.Lock()  # one small request stands for all that are in doubt
+        self._hopeless: str | None = None
 
     async def send(
         self,
@@ -143,168 +147,212 @@ class OpenAIChat:
         max_tokens: int,
         sample: str = "",
         purchase: Purchase | None = None,
-        *,
-        suspect: bool = False,
-    ) -> tuple[ChatCompletion, float]:
+    ) -> tuple[Answer, float]:
         """Send one request until it is answered or there is no point; returns it and its cost.
 
-        ``purchase`` follows the request: see there. A ``suspect`` has failed for good before, while
-        others were answered: it is given up even if nothing else is asked meanwhile.
+        ``purchase`` follows the request: see there.
 
-        A refusal by the whole provider is waited out (see ``engines/breaker``). A request that
-        fails again and again while others are answered ends with ``RequestFails``. Where there are
-        hardly any others, a probe stands for them: see :meth:`_answers_a_probe`.
+        An outage is waited out (see ``limits/breaker``). A request that fails more than
+        ``max_retries`` times is given up, and its row with it, if a small one is answered then.
+        A row that is refused is refused alone, too, unless a small request is refused in the same
+        way: then the run stops.
 
         Raises:
             RowError, ShardError, RunError: see ``engines.types``.
         """
-        purchase = purchase or Purchase()
-        purchase.task = asyncio.current_task()
+        request = _Request(body, max_tokens, sample, purchase or Purchase())
+        request.purchase.task = asyncio.current_task()
         self._sending += 1
         try:
-            return await self._send(body, max_tokens, sample, purchase, suspect)
+            answer, usd = await self._send(request)
+            if is_used_up(answer.text, answer.finish_reason):
+                await self._doubt(LimitUsedUp(""), USED_UP, request, Paid(body, answer, usd))
+            return answer, usd
         finally:
             self._sending -= 1
 
-    async def _send(
-        self,
-        body: dict[str, Any],
-        max_tokens: int,
-        sample: str,
-        purchase: Purchase,
-        suspect: bool,
-    ) -> tuple[ChatCompletion, float]:
+    async def _send(self, request: _Request) -> tuple[Answer, float]:
         """See :meth:`send`."""
-        answers, failures, attempt = self._answers, 0, 0
+        failures, attempt = 0, 0
+        purchase, suspected = request.purchase, False
         while not purchase.left:
-            outcome = await self._try(body, max_tokens, sample, purchase, again=attempt > 0)
+            try:
+                outcome = await self._try(request, again=attempt > 0)
+            except _Refused as refused:
+                await self._doubt(refused.error, refused.signature, request)
+                raise refused.error from None
             if not isinstance(outcome, _Failure):
                 return outcome
             if purchase.left:
                 break
             self._still_there()
             purchase.refusals += outcome.busy
-            impatient = self._limits.max_pause_s == 0
-            failures += impatient or not outcome.busy
+            failures += self._limits.max_pause_s == 0 or not outcome.busy
             if failures > self._limits.max_retries:
-                its_own = suspect or self._answers > answers
-                doubtful = not (impatient or its_own or purchase.probe_refused)
-                if (
-                    doubtful
-                    and self._sending <= FEW_LEFT
-                    and await self._answers_a_probe(body, sample, purchase)
-                ):
-                    failures = 0  # the provider may have come back a moment ago
-                elif not self._heard:
-                    raise EngineUnreachable(
-                        f"{self._where()} can't be reached after {failures} tries: is it up?"
-                    )
-                elif impatient or its_own:
-                    error = RequestFails if its_own else ShardError
-                    raise error(
-                        f"{self._where()} failed {failures} times in a row, the last with "
-                        f"{outcome.why}"
-                    )
+                if suspected:
+                    raise ProviderError(self._gave_up(failures, outcome))
+                suspected = await self._answers_small(request)
+                if not suspected:
+                    self._check_pausable(failures, outcome)
+                    failures = 0
             pause_s = self._backoff(outcome, attempt)
             logger.debug("engine '%s': %s, next try in %.1f s", self.name, outcome.why, pause_s)
             await self._sleep(pause_s)
             attempt += 1
         raise asyncio.CancelledError
 
-    async def _answers_a_probe(self, body: dict[str, Any], sample: str, purchase: Purchase) -> bool:
-        """Whether the provider answers at all, asked with the smallest completion there is.
+    async def _answers_small(self, request: _Request) -> bool:
+        """Whether the provider answers the smallest question there is; then the request is at
+        fault, should it fail once more.
 
-        The last request of a run that always fails looks like an outage: nothing else is
-        answered, as nothing else is asked. ``GET /models`` would cost nothing, and proves
-        nothing: it is answered in most outages.
+        ``GET /models`` would cost nothing, and proves nothing: it is answered in most outages. A
+        small request that is refused proves nothing either: then answers to others count.
         """
-        small = probe_body(body)
-        try:
-            outcome = await self._try(small, PROBE_TOKENS, sample, purchase, again=True)
-        except RowError:
-            purchase.probe_refused = True
-            return False
-        if isinstance(outcome, _Failure):
-            return False
-        purchase.probes.append(Probe(small, *outcome))
-        return True
+        answers = self._answers
+        async with self._small:
+            if self._answers > answers:  # while we waited
+                return True
+            if request.purchase.small_refused:
+                return self._answers > request.purchase.answers_before
+            small = request.small()
+            try:
+                outcome = await self._try(small, again=True)
+            except _Refused:
+                request.purchase.small_refused = True
+                request.purchase.answers_before = self._answers
+                return False
+            if isinstance(outcome, _Failure):
+                return False
+            request.purchase.paid.append(Paid(small.body, *outcome))
+            return True
 
-    async def _try(
-        self,
-        body: dict[str, Any],
-        max_tokens: int,
-        sample: str,
-        purchase: Purchase,
-        *,
-        again: bool,
-    ) -> "tuple[ChatCompletion, float] | _Failure":
+    def _check_pausable(self, failures: int, last: "_Failure") -> None:
+        """Whether the provider, which answers nothing, may be waited for."""
+        if not self._heard:
+            raise EngineUnreachable(
+                f"{self._where()} can't be reached after {failures} tries: is it up? {last.said}"
+            )
+        if self._limits.max_pause_s == 0:
+            raise ShardError(self._gave_up(failures, last))
+
+    async def _doubt(
+        self, error: EngineError, signature: Signature, request: _Request, paid: Paid | None = None
+    ) -> None:
+        """Ask whether a refusal is the row's own, with a small request where it may not be.
+
+        Raises:
+            EveryRequestRefused: the small one is refused in the same way.
+        """
+        if isinstance(error, ContentFiltered) or not isinstance(error, RowError):
+            return
+        row = session_of(request.sample)
+        if not self._refusals.doubtful(signature, row):
+            return
+        try:
+            async with self._small:
+                if self._hopeless is None and self._refusals.doubtful(signature, row):
+                    await self._ask_small(error, signature, request)
+            if self._hopeless is not None:
+                raise EveryRequestRefused(self._hopeless)
+        except BaseException:
+            request.purchase.paid += [paid] if paid is not None else []
+            raise
+
+    async def _ask_small(self, error: EngineError, signature: Signature, request: _Request) -> None:
+        small = request.small()
+        said = str(error)
+        try:
+            outcome = await self._try(small, again=True)
+        except _Refused as refused:
+            if refused.signature != signature:
+                return
+            if isinstance(error, ContextFull):
+                said += ". Even a word is too long: lower max_tokens of this engine's sampling"
+        else:
+            if isinstance(outcome, _Failure):
+                return
+            request.purchase.paid.append(Paid(small.body, *outcome))
+            if signature != USED_UP or not is_used_up(outcome[0].text, outcome[0].finish_reason):
+                return
+            said = f"{self._where()}: {used_up_words(request.body, request.max_tokens)}"
+        self._hopeless = f"{said}. Every request is refused so, a small one too: no row is at fault"
+
+    async def _try(self, request: _Request, *, again: bool) -> "tuple[Answer, float] | _Failure":
         """Send one request once; what is final is raised."""
-        worst = worst_tokens(body, max_tokens)
+        body, purchase = request.body, request.purchase
+        worst = worst_tokens(body, request.max_tokens)
         worst_usd = cost_usd(self._price, *worst)
-        expected = expected_tokens(body, max_tokens)
+        expected = expected_tokens(body, request.max_tokens)
         async with self.limiter.slot(expected, again=again) as ticket:
             while not self._budget.try_reserve(worst_usd):
                 await self._sleep(MONEY_POLL_S)
             usd = 0.0
-            address, client = self._clients.pick(session_of(sample))
+            address, endpoint = self._endpoints.pick(session_of(request.sample))
             try:
                 purchase.out = True
                 purchase.traffic.in_flight += 1
                 began = self._clock()
-                answer = await self._once(client, body)
+                answer = await endpoint.complete(body)
                 purchase.latency_s = self._clock() - began
                 purchase.traffic.answered(purchase.latency_s)
-                taken = tokens_of(answer) or worst
+                taken = tokens_taken(answer, worst)
                 usd = cost_usd(self._price, *taken)
                 self.limiter.succeeded(expected, sum(taken))
-                self._answers += 1
                 self._heard = True
+                self._answers += 1
+                if not is_used_up(answer.text, answer.finish_reason):
+                    self._refusals.answered()
                 return answer, usd
-            except FAILURES as error:
-                failure = self._failed(error, ticket, address, client.api_key)
-                purchase.traffic.failed(kind_of(error))
-                return failure
+            except ProviderFailure as failure:
+                outcome = self._failed(failure, ticket, address, endpoint, body)
+                purchase.traffic.failed(kind_of(failure))
+                return outcome
             finally:
                 purchase.out = False
                 purchase.traffic.in_flight -= 1
                 self._budget.settle(worst_usd, usd)
 
-    def _failed(self, error: Exception, ticket: Ticket, address: str, key: str) -> "_Failure":
+    def _failed(
+        self,
+        failure: ProviderFailure,
+        ticket: Ticket,
+        address: str,
+        endpoint: Endpoint,
+        body: Mapping[str, Any],
+    ) -> "_Failure":
         """Note a failure where it counts; raise it if it is final."""
-        verdict = decide(error)
-        answered = not isinstance(error, openai.APIConnectionError)
-        self._heard = self._heard or answered
+        verdict = decide(failure)
+        self._heard = self._heard or failure.answered
+        said = without_key(what_was_said(failure), endpoint.key or "")  # it may repeat the key
         if verdict.error is not None:
             self.limiter.breaker.answered()
-            said = without_key(_said(error), key)
-            raise verdict.error(f"{self._where()}: {said}") from None  # it may repeat the key
-        why, retry_after = what_happened(error), seconds_told(error)
-        moved_on = (
-            isinstance(error, openai.APIConnectionError)
-            and not isinstance(error, openai.APITimeoutError)
-            and self._clients.unreachable(address)
-        )
+            words = [f"{self._where()}: {said}", advice(failure, body, self.name)]
+            if failure.status in (404, 405) and "/v1" not in address:
+                words.append(f"does base_url lack its /v1 ({address.rstrip('/')}/v1)?")
+            error = verdict.error("; ".join(filter(None, words)))
+            if isinstance(error, RowError):
+                raise _Refused(error, failure.signature) from None
+            raise error from None
+        why = what_happened(failure)
+        moved_on = failure.kind == "connection" and self._endpoints.unreachable(address)
         if not moved_on and verdict.decision is Decision.RETRY_LATER:
-            self.limiter.refused(ticket, why, retry_after)
-        busy = isinstance(error, openai.RateLimitError)
-        return _Failure(verdict.decision, why, retry_after, busy)
+            self.limiter.refused(ticket, why, failure.retry_after, busy=failure.busy)
+        return _Failure(verdict.decision, why, said, failure.retry_after, failure.busy)
+
+    def _gave_up(self, failures: int, last: "_Failure") -> str:
+        return f"{self._where()} failed {failures} times in a row, the last with {last.said}"
 
     def _where(self) -> str:
-        return f"engine '{self.name}' at {', '.join(self._clients.addresses)}"
-
-    async def _once(self, client: openai.AsyncOpenAI, body: dict[str, Any]) -> ChatCompletion:
-        """Send the body as it is: ``chat.completions.create`` would spend a third of the client's
-        CPU time on walking through all messages to find parameters to rename (bench/loop.py).
-        """
-        answer: object = await client.post("/chat/completions", cast_to=ChatCompletion, body=body)
-        if not isinstance(answer, ChatCompletion):  # the client hands over what isn't JSON as text
-            raise NotACompletion
-        return answer
+        return f"engine '{self.name}' at {', '.join(self._endpoints.addresses)}"
 
     def _backoff(self, failure: "_Failure", attempt: int) -> float:
-        """Full jitter over a doubling ceiling, and never less than we were told."""
+        """Full jitter over a doubling ceiling, and never less than we were told.
+
+        The fewer requests wait, the lower the ceiling ends: so few are no load.
+        """
         doublings = 0 if failure.decision is Decision.RETRY_NOW else min(attempt, 10)
-        jitter = self._rng.uniform(0, min(LONGEST_BACKOFF_S, 0.5 * 2**doublings))
+        longest = max(SHORTEST_CEILING_S, min(LONGEST_BACKOFF_S, BACKOFF_EACH_S * self._sending))
+        jitter = self._rng.uniform(0, min(longest, 0.5 * 2**doublings))
         return (failure.retry_after or 0.0) + jitter
 
 
@@ -314,54 +362,15 @@ class _Failure:
 
     decision: Decision
     why: str  # in words
+    said: str  # by the provider
     retry_after: float | None  # seconds that the provider told us to wait
     busy: bool  # a 429: nobody's fault, and never held against the request
 
 
-def _said(error: Exception) -> str:
-    if isinstance(error, openai.APIStatusError):
-        return f"HTTP {error.status_code}: {error.message}"
-    return str(error) or type(error).__name__
+class _Refused(Exception):
+    """A row's request was refused for good, as far as can be seen yet."""
 
-
-def seconds_told(error: Exception) -> float | None:
-    """Seconds that the provider asks us to wait, from its headers: a number, or a date."""
-    if not isinstance(error, openai.APIStatusError):
-        return None
-    headers = error.response.headers
-    for header, scale in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
-        try:
-            return max(0.0, float(headers[header]) * scale)
-        except (KeyError, ValueError):
-            continue
-    try:  # by the provider's own clock, which may differ from ours
-        then = email.utils.parsedate_to_datetime(headers["retry-after"])
-        now = email.utils.parsedate_to_datetime(headers["date"])
-        return max(0.0, (then - now).total_seconds())
-    except (KeyError, ValueError, TypeError):
-        return None
-
-
-def tokens_of(answer: ChatCompletion) -> tuple[int, int] | None:
-    """Tokens of prompt and completion, if the provider says so."""
-    if answer.usage is None:
-        return None
-    taken = (answer.usage.prompt_tokens, answer.usage.completion_tokens)
-    return taken if all(isinstance(number, int) for number in taken) else None
-
-
-def text_of(answer: ChatCompletion) -> tuple[str, str]:
-    """Text and finish reason of the first choice.
-
-    Raises:
-        RequestRefused: the provider sent no choice.
-    """
-    if not answer.choices:
-        raise RequestRefused("the provider answered without a choice")
-    choice = answer.choices[0]
-    return (choice.message.content or "").strip(), choice.finish_reason or "stop"
-
-
-def as_messages(messages: Sequence[Message]) -> list[Message]:
-    """A copy that later turns of the session can't change."""
-    return [{"role": m["role"], "content": m["content"]} for m in messages]
+    def __init__(self, error: RowError, signature: Signature) -> None:
+        self.error = error
+        self.signature = signature
+        super().__init__(str(error))

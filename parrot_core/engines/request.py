@@ -1,19 +1,19 @@
 """The canonical request: what is sent, what the journal's key is made of, what seeds sampling."""
 
 import hashlib
-import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import orjson
+
+from parrot_core.engines.shaping import AS_IT_IS, RequestShape
 from parrot_core.engines.types import Message
 from parrot_core.recipe import Sampling
-
-PROBE_TOKENS = 16
 
 
 def sampling_seed(seed: int, sample: str) -> int:
     """The seed of one completion: 31 bits from the recipe's seed and the sample's name."""
-    digest = hashlib.sha256(f"{seed}:{sample}".encode()).digest()
+    digest = hashlib.sha256(f"{seed}:{sample}".encode("utf-8", "surrogatepass")).digest()
     return int.from_bytes(digest[:4], "big") >> 1
 
 
@@ -22,15 +22,18 @@ def request_body(
     messages: Sequence[Message],
     sampling: Sampling,
     seed: int,
-    max_tokens_field: str = "max_completion_tokens",
+    shape: RequestShape = AS_IT_IS,
 ) -> dict[str, Any]:
-    """The body of a chat completion request, with only the parameters that are set."""
+    """The body of a chat completion request as it is sent, with only the parameters that are set.
+
+    Its messages are a copy that later turns of the session can't change.
+    """
     body: dict[str, Any] = {
         "model": model,
         "messages": [{"role": m["role"], "content": m["content"]} for m in messages],
         "temperature": sampling.temperature,
         "top_p": sampling.top_p,
-        max_tokens_field: sampling.max_tokens,
+        "max_completion_tokens": sampling.max_tokens,
         "seed": seed,
     }
     if sampling.stop:
@@ -39,18 +42,19 @@ def request_body(
         body["frequency_penalty"] = sampling.frequency_penalty
     if sampling.repetition_penalty is not None:
         body["repetition_penalty"] = sampling.repetition_penalty
-    return body
+    return shape.apply(body)
 
 
-def probe_body(body: dict[str, Any]) -> dict[str, Any]:
-    """A small request to the same model, with the same parameters, that nobody has to refuse."""
-    limits = {"max_tokens", "max_completion_tokens"} & body.keys()
-    small = [{"role": "user", "content": "Hi"}]
-    return {**body, "messages": small, **dict.fromkeys(limits, PROBE_TOKENS)}
+def probe_body(body: Mapping[str, Any]) -> dict[str, Any]:
+    """A small request to the same model with the same parameters, which its text can't spoil."""
+    return {**body, "messages": [{"role": "user", "content": "Hi"}]}
 
 
-def request_key(endpoint: str, body: dict[str, Any], sample: str) -> str:
+def request_key(endpoint: str, body: Mapping[str, Any], sample: str) -> str:
     """The journal's key: SHA-256 of endpoint, body and sample, as 64 hex digits."""
     whole = {"endpoint": endpoint, "body": body, "sample": sample}
-    text = json.dumps(whole, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+    try:
+        data = orjson.dumps(whole, option=orjson.OPT_SORT_KEYS)
+    except TypeError:  # half a surrogate pair: it can't be sent either, but has a key
+        data = repr(whole).encode("utf-8", "surrogatepass")
+    return hashlib.sha256(data).hexdigest()

@@ -1,6 +1,6 @@
 """What the rest of the factory knows of an engine: messages in, one completion out.
 
-Failures of every vendor map, in ``engines/decisions.py``, to one decision and to the few types
+Failures of every vendor map, in ``engines/decisions``, to one decision and to the few types
 below. What is worth trying again has been tried before one of them is raised.
 """
 
@@ -13,6 +13,14 @@ from parrot_core.errors import ParrotError
 from parrot_core.recipe import Sampling
 
 Role = Literal["system", "user", "assistant"]
+
+FinishReason = Literal["stop", "length", "content_filter", "tool_calls", "unknown"]
+"""Why a completion ended, in OpenAI's words, whatever the provider called it.
+
+``length``: cut at the limit of tokens. ``tool_calls``: the model wanted to call a tool.
+``unknown``: the provider said nothing, or a word that nobody knows; the text is whole as far as
+anyone can tell. An end by ``error`` is a failure, and never a completion.
+"""
 
 
 class Message(TypedDict):
@@ -40,10 +48,16 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """What an engine answered."""
+    """What an engine answered.
+
+    ``text`` is the answer alone. What the model thought before it is in ``thinking``, whether it
+    came in a field of its own or in the text (``<think>``): it is no part of the conversation, and
+    is never sent back. An answer that is all thinking has an empty ``text``; one whose thinking
+    used up the limit of tokens is no completion, but ``LimitUsedUp``.
+    """
 
     text: str
-    finish_reason: str  # stop | length | content_filter, as the provider says it
+    finish_reason: FinishReason
     usage: Usage
     engine: str  # name in the recipe
     model: str
@@ -103,7 +117,10 @@ class EngineError(ParrotError):
 
 
 class RowError(EngineError):
-    """Give up this row; ``reason`` is one of ``schemas.REASONS``."""
+    """Give up this row; ``reason`` is one of ``schemas.REASONS``.
+
+    Its text has the provider's words with status and code: it is the detail of the row's reject.
+    """
 
     decision = Decision.GIVE_UP_ROW
     reason = "request_refused"
@@ -132,25 +149,13 @@ class RequestRefused(RowError):
 
 
 class ProviderError(RowError):
-    """The provider fails at this request, in a second attempt as well, and answers others."""
+    """The provider keeps failing at this request and answers others, or small ones."""
 
     reason = "provider_error"
 
 
 class ShardError(EngineError):
     """Stop this shard: the engine is gone, or refuses for longer than the limits allow."""
-
-
-class RequestFails(ShardError):
-    """One request fails again and again while the provider answers others: it may be the request.
-
-    The first attempt at a shard ends with it, the next ones give up the row instead.
-    """
-
-    def __init__(self, message: str, request_key: str = "") -> None:
-        """``request_key``: the journal's key of the request, where it is known."""
-        self.request_key = request_key
-        super().__init__(message)
 
 
 class RunError(EngineError):
@@ -171,6 +176,12 @@ class EngineDied(RunError):
 
 class KeyRefused(RunError):
     """The provider refuses the API key, or the model is not ours to use."""
+
+    exit_code = 2
+
+
+class EveryRequestRefused(RunError):
+    """The provider refuses every request alike, a small one too: no row is at fault."""
 
     exit_code = 2
 

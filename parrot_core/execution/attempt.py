@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from parrot_core.engines.connection import Engines
-from parrot_core.engines.types import RequestFails, RunError
+from parrot_core.engines.types import RunError
 from parrot_core.errors import (
     LeaseLost,
     RunStopped,
@@ -115,9 +115,8 @@ class _Attempt:
         started = utc_now()
         try:
             self._record_lost()
-            suspects = self._suspects() if self.lease.epoch > 1 else frozenset()
             with LakeShardWork(
-                self.run, self.stage, self.shard, self.records, self.lease, engines, suspects
+                self.run, self.stage, self.shard, self.records, self.lease, engines
             ) as work:
                 self.stage.process(work)
                 receipt = work.receipt(started)
@@ -134,21 +133,14 @@ class _Attempt:
         finally:
             self.lease.release()
 
-    def _suspects(self) -> frozenset[str]:
-        """Keys of the requests with which earlier attempts ended."""
-        failures = self.records.failures()
-        return frozenset(each["request_key"] for each in failures if "request_key" in each)
-
     def _record(self, started: str, error: Exception) -> None:
         """Keep the error that ended the attempt.
 
         One that stops the whole run (no money, a key refused) or that the user must mend first
         doesn't count against the shard.
         """
-        about = {"request_key": error.request_key} if isinstance(error, RequestFails) else {}
         self._keep(
             {
-                **about,
                 **failure_of(error, self.lease.worker),
                 "started_at": started,
                 "counts": not isinstance(error, RunError | UserError),

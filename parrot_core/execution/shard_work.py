@@ -53,12 +53,10 @@ class LakeShardWork:
         records: ShardRecords,
         lease: Lease,
         engines: Engines | None,
-        suspects: frozenset[str] = frozenset(),
     ) -> None:
         """Load the shard's journal; nothing else is touched until the stage asks.
 
         The lease must be ours already: what its last holder bought is in the journal then.
-        ``suspects``: see :meth:`parrot_core.engines.connection.Engines.journaled`.
         """
         self.run = run
         self.plan = plan
@@ -67,7 +65,6 @@ class LakeShardWork:
         self._lease = lease
         self._stop = stop_request()
         self._engines = engines
-        self._suspects = suspects
         storage = run.lake.storage
         self.journal = Journal(
             storage,
@@ -148,9 +145,7 @@ class LakeShardWork:
         """See :class:`parrot_core.stages.base.ShardWork`."""
         if self._engines is None:
             raise RuntimeError(f"stage '{self._stage.name}' didn't ask for engine '{name}'")
-        return self._engines.journaled(
-            name, self.journal, self.plan.index, self._suspects, self._traffic[name]
-        )
+        return self._engines.journaled(name, self.journal, self.plan.index, self._traffic[name])
 
     def progress(self, done: int, total: int | None = None, **figures: float) -> None:
         """See :class:`parrot_core.stages.base.ShardWork`."""
@@ -278,6 +273,8 @@ def usage_of(entries: Iterable[Entry]) -> Usage:
     """What completions took, by engine."""
     total: Usage = {}
     for entry in entries:
+        if entry.refused is not None and not entry.usd:
+            continue
         used = EngineUsage(
             model=entry.model,
             requests=1,

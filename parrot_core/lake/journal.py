@@ -8,13 +8,13 @@ receipt, which holds the same completions inside its rows, is written.
 import asyncio
 import io
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from parrot_core.errors import StorageError
+from parrot_core.errors import ParrotError, StorageError
 from parrot_core.lake.leases import Lease
 from parrot_core.lake.storage import Storage
 
@@ -30,13 +30,24 @@ SCHEMA = pa.schema(
         ("completion_tokens", pa.int64()),
         ("usd", pa.float64()),
         ("created_at", pa.string()),
+        ("thinking", pa.string()),
+        ("refused", pa.string()),  # the reason of a refusal; null for a completion
+        ("detail", pa.string()),
     ]
 )
 
 
+_UNWRITABLE = (pa.ArrowException, ValueError, TypeError, OverflowError)
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One completion as the journal keeps it; ``key`` is the canonical request's SHA-256."""
+    """One completion, or one refusal, as the journal keeps it.
+
+    ``key`` is the canonical request's SHA-256. A request that was refused for good is not asked
+    again either: ``refused`` is the reason, one of ``schemas.REASONS``, and ``detail`` has the
+    provider's words.
+    """
 
     key: str
     sample: str
@@ -48,6 +59,31 @@ class Entry:
     completion_tokens: int
     usd: float
     created_at: str
+    thinking: str | None = None
+    refused: str | None = None
+    detail: str | None = None
+
+
+class UnwritableEntry(ParrotError):
+    """An entry that no file can hold; those beside it are written."""
+
+
+def _table(entries: Sequence[Entry]) -> tuple[pa.Table, dict[int, str]]:
+    """Entries as a table, and why those that no table can hold are missing, by their place."""
+    rows = [asdict(entry) for entry in entries]
+    try:
+        return pa.Table.from_pylist(rows, schema=SCHEMA), {}
+    except _UNWRITABLE as error:
+        if len(rows) == 1:
+            return SCHEMA.empty_table(), {0: str(error)}
+    parts: list[pa.Table] = []
+    bad: dict[int, str] = {}
+    for place, entry in enumerate(entries):
+        part, why = _table([entry])
+        parts.append(part)
+        if why:
+            bad[place] = why[0]
+    return pa.concat_tables(parts), bad
 
 
 def preview_folder(recipe: str, stage: str) -> str:
@@ -127,6 +163,7 @@ class Journal:
         """Keep a completion; returns when it is durable.
 
         Raises:
+            UnwritableEntry: it can't be kept, whenever it is tried.
             StorageError: it could not be written; nothing may depend on it then.
             LeaseLost: another worker has taken the shard over.
         """
@@ -152,20 +189,27 @@ class Journal:
             await asyncio.sleep(self._delay)
             batch = list(self._waiting)  # stays in line until written: see close
             try:
-                await asyncio.to_thread(self._write, [entry for entry, _ in batch])
+                bad = await asyncio.to_thread(self._write, [entry for entry, _ in batch])
             except Exception as error:
                 self._failed += [entry for entry, _ in batch]
                 for _, done in batch:
                     if not done.done():
                         done.set_exception(error)
             else:
-                for _, done in batch:
-                    if not done.done():
+                for place, (_, done) in enumerate(batch):
+                    if done.done():
+                        continue
+                    if place in bad:
+                        done.set_exception(UnwritableEntry(bad[place]))
+                    else:
                         done.set_result(None)
             del self._waiting[: len(batch)]
 
-    def _write(self, entries: list[Entry]) -> None:
-        table = pa.Table.from_pylist([asdict(entry) for entry in entries], schema=SCHEMA)
+    def _write(self, entries: list[Entry]) -> dict[int, str]:
+        """Write all entries that can be; returns why others can't, by their place."""
+        table, bad = _table(entries)
+        if not len(table):
+            return bad
         buffer = io.BytesIO()
         pq.write_table(table, buffer, compression="zstd")
         if self._lease is not None:
@@ -173,3 +217,4 @@ class Journal:
         path = f"{self._folder}/{self._writer_id}-{self._written:06d}.parquet"
         self._written += 1
         self._storage.write_bytes(path, buffer.getvalue())
+        return bad

@@ -19,8 +19,6 @@ FilterRule = Literal[
     "sensitive",
     "refusal",
 ]
-CleaningRule = Literal["html_to_markdown", "interface", "personal_data"]
-SessionCheck = Literal["sensitive", "refusal", "other_vendor", "code_only"]
 
 
 class NearDuplicates(Model):
@@ -55,18 +53,15 @@ class NearDuplicates(Model):
     )
 
 
-LayoutName = Literal["sharegpt", "ultrachat", "openai_messages", "wildchat_lmsys", "baize"]
-
-
 class Source(Model):
     """One source of conversations, with what is to be said about it beside its address."""
 
     url: str = Field(
         min_length=1,
         description=(
-            "A file, a folder or a pattern with `*`: a path, `s3://`, `hf://` or another fsspec "
-            "URL, or `package://PACKAGE/FILE`. Or `datasets://NAME?split=…` for what "
-            "`datasets.load_dataset` opens (beside split: config, revision, streaming …)."
+            "A file, an archive, a folder or a pattern with `*`: a path, `s3://`, `hf://` or "
+            "another fsspec URL, or `package://PACKAGE/FILE`. Or `datasets://NAME?split=…` for "
+            "what `datasets.load_dataset` opens (beside split: config, revision, streaming …)."
         ),
     )
     name: str | None = Field(
@@ -74,8 +69,23 @@ class Source(Model):
         pattern=SLUG,
         description="Short name that its rows carry; unset, made from the address.",
     )
-    layout: LayoutName | None = Field(
-        None, description="How its records are laid out; unset, recognised from the data."
+    layout: str | None = Field(
+        None,
+        pattern=SLUG,
+        description=(
+            "How its records are laid out, by a name in docs/sources.md; unset, recognised from "
+            "the data."
+        ),
+    )
+    include: tuple[str, ...] = Field(
+        (),
+        description=(
+            "Patterns of the files of a folder to read, by path or name, e.g. ['train/*', "
+            "'*.txt']. Empty: those whose name says that they are data."
+        ),
+    )
+    exclude: tuple[str, ...] = Field(
+        (), description="Patterns of the files of a folder to leave out, e.g. ['test/*']."
     )
     limit: int | None = Field(
         None, ge=1, description="Read at most so many records of each file; unset, `ingest.limit`."
@@ -108,6 +118,34 @@ class Ingest(Model):
     limit: int | None = Field(
         None, ge=1, description="Read at most so many records of each file of a source."
     )
+    on_unreadable: Literal["reject", "stop"] = Field(
+        "reject",
+        description=(
+            "What a file that can't be read does, where others can: reject puts it among the "
+            "rejects with a warning, stop ends the run before it starts."
+        ),
+    )
+    speakers: dict[str, Literal["user", "assistant", "system", "tool"]] = Field(
+        {},
+        description=(
+            "Names of speakers beyond the usual ones, in whatever case, e.g. {customer: user, "
+            "agent: assistant}."
+        ),
+    )
+    tool_turns: Literal["drop", "text"] = Field(
+        "drop",
+        description=(
+            "Turns in which a tool is called: drop leaves them out whole, from the query to the "
+            "answer; text keeps calls and results as the assistant's text."
+        ),
+    )
+    tree_paths: Literal["best", "all"] = Field(
+        "best",
+        description=(
+            "Which paths of a tree of messages (OASST) are sessions: the one of the best-ranked "
+            "replies, or each."
+        ),
+    )
     languages: tuple[str, ...] = Field(
         ("en",), description="ISO 639-1 codes to keep; empty keeps every language."
     )
@@ -119,14 +157,14 @@ class Ingest(Model):
     min_session_chars: int = Field(
         1, ge=1, description="Fewest characters of a session, all messages together."
     )
-    rules: tuple[CleaningRule, ...] = Field(
+    rules: tuple[str, ...] = Field(
         ("html_to_markdown", "interface", "personal_data"),
         description=(
-            "Rules that change texts, in order (see parrot_core/ingest/rules). Odd characters, "
-            "control tokens and stray whitespace are always mended."
+            "Rules that change texts, in order, by their names in docs/cleaning.md. Odd "
+            "characters, control tokens and stray whitespace are always mended."
         ),
     )
-    checks: dict[SessionCheck, Literal["flag", "reject"]] = Field(
+    checks: dict[str, Literal["flag", "reject"]] = Field(
         {"sensitive": "flag", "refusal": "flag", "other_vendor": "flag", "code_only": "flag"},
         description=(
             "What to look for in a session: flag puts the check's name into the row's flags, "
@@ -171,6 +209,14 @@ class Seeds(Model):
             "Most seeds of each source, by a pattern of source names such as 'ultrachat*'; a "
             "source that no pattern fits gives none. Empty: no matter from which (the paper: "
             "20 K from ShareGPT and 20 K from UltraChat)."
+        ),
+    )
+    from_training: bool = Field(
+        False,
+        description=(
+            "Sessions that train the asker may give their opening query as a seed, too: more "
+            "seeds and more sessions to train on than with a part set aside. Their opening "
+            "queries then may not train (train_ask.learn_first_query: false)."
         ),
     )
     topics: int = Field(

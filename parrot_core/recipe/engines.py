@@ -3,7 +3,7 @@
 from datetime import date
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, JsonValue, field_validator
 
 from parrot_core.recipe.base import OPERATIONAL, Model, ModelRef
 
@@ -33,7 +33,12 @@ class Limits(Model):
             "answers others; a 429 doesn't count."
         ),
     )
-    timeout_s: float = Field(300, gt=0, le=3600, description="Longest wait for one completion.")
+    timeout_s: float = Field(
+        300,
+        gt=0,
+        le=3600,
+        description="Longest wait for a whole completion, its first byte or not.",
+    )
     pause_after_s: float = Field(
         30,
         gt=0,
@@ -146,9 +151,42 @@ class OpenAIEngine(_Engine):
         json_schema_extra=OPERATIONAL,
         description="Environment variable with the key; null when the API needs none.",
     )
-    max_tokens_field: Literal["max_completion_tokens", "max_tokens"] = Field(
-        "max_completion_tokens",
-        description="What the API calls the limit of a completion (older gateways: max_tokens).",
+    provider: str | None = Field(
+        None,
+        description=(
+            "Whose rules of engines/providers.yaml apply (openai, azure, gemini, mistral, "
+            "dashscope, deepseek, openrouter, anthropic, ollama, llama.cpp, tgi, sglang, litellm; "
+            "other for none). Unset: by the address."
+        ),
+    )
+    request: dict[str, JsonValue] = Field(
+        {},
+        description=(
+            "Parameters of the request by name: null leaves one out (seed: null), any other value "
+            "is sent (reasoning_effort: low; nested ones, too). They win over known providers'."
+        ),
+    )
+    rename: dict[str, str] = Field(
+        {},
+        description=(
+            "Parameters that the API calls by another name, e.g. seed: random_seed, or "
+            "max_completion_tokens: max_tokens."
+        ),
+    )
+    headers: dict[str, str] = Field(
+        {},
+        json_schema_extra=OPERATIONAL,
+        description="Headers sent with each request; ${NAME} stands for a variable's value.",
+    )
+    query: dict[str, str] = Field(
+        {},
+        json_schema_extra=OPERATIONAL,
+        description="Query parameters of the address, besides those that base_url has.",
+    )
+    key_header: str | None = Field(
+        None,
+        json_schema_extra=OPERATIONAL,
+        description="The header that takes the key as it is, instead of Authorization: Bearer.",
     )
     batch: BatchSettings | None = Field(
         None,
@@ -158,6 +196,14 @@ class OpenAIEngine(_Engine):
             "sessions_in_flight be large then: each turn of all of them is one round."
         ),
     )
+
+    @field_validator("request", "rename")
+    @classmethod
+    def _only_parameters(cls, given: dict[str, JsonValue]) -> dict[str, JsonValue]:
+        fixed = sorted({"model", "messages", "n"} & given.keys())
+        if fixed:
+            raise ValueError(f"{fixed[0]} isn't a parameter that can be set here")
+        return given
 
 
 Engine = Annotated[VllmEngine | OpenAIEngine, Field(discriminator="kind")]

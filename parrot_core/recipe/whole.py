@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterator
 from typing import Annotated, Any
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, model_validator
 
 from parrot_core.recipe.base import OPERATIONAL, SLUG, Model
 from parrot_core.recipe.data import Filter, Ingest, Seeds, Synthesize
@@ -128,6 +128,15 @@ class Recipe(Model):
     capo: CaPO = CaPO()
     train_dpo: TrainDpo = TrainDpo()
     evaluate: Evaluate = Evaluate()
+
+    @model_validator(mode="after")
+    def _no_opening_trains_and_seeds(self) -> "Recipe":
+        if self.seeds.from_training and self.train_ask.learn_first_query:
+            raise ValueError(
+                "seeds.from_training lets the asker's training sessions seed dialogues; expected "
+                "train_ask.learn_first_query: false, so that no opening query does both"
+            )
+        return self
 
     def workers_of(self, stage: str) -> int:
         """How many workers a stage has."""

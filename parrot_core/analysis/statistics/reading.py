@@ -15,9 +15,9 @@ from parrot_core.recipe import Ingest
 from parrot_core.schemas import DATASETS
 from parrot_core.stages.ingest.clean import CleanSession, Rejection, clean
 from parrot_core.stages.ingest.language import FastTextDetector, session_language
-from parrot_core.stages.ingest.layouts import Layout, Misfit
+from parrot_core.stages.ingest.layouts import Misfit
 from parrot_core.stages.ingest.locating import expand_sources
-from parrot_core.stages.ingest.sources import SourceRecord, open_source
+from parrot_core.stages.ingest.sources import OpenSource, SourceRecord, readable_documents
 from parrot_core.telemetry.progress import Progress
 
 WITH_SESSIONS = tuple(name for name, schema in DATASETS.items() if "n_turns" in schema.arrow.names)
@@ -114,7 +114,7 @@ class SourceSessions:
         """Find the files.
 
         Raises:
-            SourceError: there is none.
+            SourceError: there is none, or none that can be read.
         """
         self.label = url
         self._urls = expand_sources([url])
@@ -133,30 +133,31 @@ class SourceSessions:
         self._last = _Pass(Counter(), [])
         detector = FastTextDetector()
         for url in self._urls:
-            with open_source(url) as source:
-                read = 0
-                for record in source:
-                    now = source.bytes_read
-                    progress(now - read)
-                    read = now
-                    place = f"{url}#{record.index}"
-                    session = self._session(record, source.layout, detector, place)
-                    if session is not None:
-                        yield session
-            self._last.warnings.extend(source.warnings)
+            for document in readable_documents(url, self._last.warnings):
+                with document as source:
+                    read = 0
+                    for record in source:
+                        now = source.bytes_read
+                        progress(now - read)
+                        read = now
+                        session = self._session(record, source, detector)
+                        if session is not None:
+                            yield session
+                self._last.warnings.extend(source.warnings)
 
     def _session(
-        self, record: SourceRecord, layout: Layout, detector: FastTextDetector, place: str
+        self, record: SourceRecord, source: OpenSource, detector: FastTextDetector
     ) -> Session | None:
         outcome: CleanSession | Rejection = Rejection("malformed_record")
-        read = Misfit(record.problem) if record.problem else layout.read(record.record)
+        read = Misfit(record.problem) if record.problem else source.read(record.record)
         if not isinstance(read, Misfit):
             outcome = clean(read, self._settings)
         if isinstance(outcome, Rejection):
             self._last.left_out[outcome.reason] += 1
             return None
         guess = session_language(outcome.messages, detector)
-        name = layout.record_id(record.record) or place
+        layout = source.layout
+        name = layout.record_id(record.record) or f"{source.url}#{record.index}"
         language = guess.code if guess else None
         return session_of(name, language, outcome.messages, layout.session_of(name).base)
 
@@ -170,14 +171,20 @@ class SourceSessions:
 
 
 def _bytes_of(urls: list[str]) -> int | None:
-    """Size of the files together; None where one doesn't say."""
-    total = 0
+    """Size of the files together; None where one doesn't say.
+
+    Raises:
+        SourceError: none of them can be read.
+    """
+    faults: list[str] = []
+    sizes = []
     for url in urls:
-        with open_source(url) as source:
-            if source.total_bytes is None:
-                return None
-            total += source.total_bytes
-    return total
+        for document in readable_documents(url, faults):
+            with document:
+                sizes.append(document.total_bytes)
+    if faults and not sizes:
+        raise SourceError(faults[0])
+    return None if None in sizes else sum(size or 0 for size in sizes)
 
 
 def open_sessions(lake: Lake, what: str) -> SessionSet:

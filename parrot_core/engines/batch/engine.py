@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import openai
-from openai.types.chat import ChatCompletion
 
 from parrot_core.engines.batch.orders import BatchOrders
 from parrot_core.engines.batch.protocol import Again, Bought, Refused, request_line
@@ -20,7 +19,8 @@ from parrot_core.engines.batch.rounds import LeftOpen, Round, Rounds
 from parrot_core.engines.limits.budget import Budget
 from parrot_core.engines.limits.limits import Clock, Sleep
 from parrot_core.engines.limits.prices import price_of
-from parrot_core.engines.openai_chat import worst_tokens
+from parrot_core.engines.response import Answer
+from parrot_core.engines.token_counts import worst_tokens
 from parrot_core.engines.types import RequestRefused, ShardError
 from parrot_core.lake.batch_records import BatchRecords
 from parrot_core.recipe import BatchSettings, OpenAIEngine
@@ -92,7 +92,7 @@ class BatchChat:
 
     async def send(
         self, shard: int, body: dict[str, Any], max_tokens: int, key: str
-    ) -> tuple[ChatCompletion, float]:
+    ) -> tuple[Answer, float]:
         """Wait for a request's completion, whichever round it is in; returns it and its cost.
 
         Raises:
@@ -105,7 +105,7 @@ class BatchChat:
             while tries <= self._max_retries:
                 outcome = await self._rounds.outcome(key)
                 if isinstance(outcome, Bought):
-                    answer = outcome.completion()
+                    answer = outcome.answer()
                     return answer, self._rounds.cost(answer, worst_usd)
                 if isinstance(outcome, Refused):
                     raise outcome.error.with_traceback(None)
@@ -217,9 +217,7 @@ class ShardOrders:
         self._shard = shard
         self._looked: asyncio.Task[None] | None = None
 
-    async def send(
-        self, body: dict[str, Any], max_tokens: int, key: str
-    ) -> tuple[ChatCompletion, float]:
+    async def send(self, body: dict[str, Any], max_tokens: int, key: str) -> tuple[Answer, float]:
         """See :meth:`BatchChat.send`; the first request reads what earlier attempts ordered."""
         if self._looked is None:
             self._looked = asyncio.create_task(self._rounds.look())

@@ -12,9 +12,9 @@ import openai
 from openai.types import Batch
 
 from parrot_core.engines.batch.protocol import ENDPOINT, Outcome, read_line
-from parrot_core.engines.decisions import FAILURES, decide, what_happened
+from parrot_core.engines.decisions import decide, what_happened
+from parrot_core.engines.failures import CLIENT_ERRORS, ProviderFailure, failure_of
 from parrot_core.engines.limits.limits import Sleep
-from parrot_core.engines.openai_chat import seconds_told
 from parrot_core.engines.types import EngineError, RowError, RunError, ShardError
 from parrot_core.lake.batch_records import BatchRecords, Intent
 from parrot_core.recipe import BatchSettings, Limits
@@ -81,16 +81,17 @@ class BatchOrders:
         for attempt in range(self._limits.max_retries + 1):
             try:
                 batch_id: str | None = (await self._create(intent)).id
-            except FAILURES as error:
-                verdict = decide(error)
+            except CLIENT_ERRORS as error:
+                failure = failure_of(error)
+                verdict = decide(failure)
                 if verdict.error is not None:
                     await asyncio.to_thread(self._records.decide, intent.round, None)
-                    raise NotOrdered(self._refused("order", verdict.error, error)) from None
-                unsure = not isinstance(error, openai.RateLimitError)
+                    raise NotOrdered(self._refused("order", verdict.error, failure)) from None
+                unsure = not failure.busy
                 batch_id = await self.find(intent, self._settings.grace_s) if unsure else None
-                last = error
+                last = failure
                 if batch_id is None:
-                    await self._sleep(self._backoff(attempt, error))
+                    await self._sleep(self._backoff(attempt, failure))
                     continue
             assert batch_id is not None
             await self._keep_id(intent.round, batch_id)
@@ -199,28 +200,29 @@ class BatchOrders:
                     result = await call()
                 except httpx2.HTTPError as error:  # while an answer is streamed
                     raise openai.APIConnectionError(request=error.request) from error
-            except FAILURES as error:
-                verdict = decide(error)
+            except CLIENT_ERRORS as error:
+                failure = failure_of(error)
+                verdict = decide(failure)
                 if verdict.error is not None:
-                    raise self._refused(what, verdict.error, error) from None
+                    raise self._refused(what, verdict.error, failure) from None
                 if retries is not None and attempt >= retries:
                     told = f"{self.where}: {what} failed {attempt + 1} times in a row"
-                    raise ShardError(f"{told}, the last: {what_happened(error)}") from error
-                self.trouble = f"{what}: {what_happened(error)}, tried again"
-                await self._sleep(self._backoff(attempt, error))
+                    raise ShardError(f"{told}, the last: {what_happened(failure)}") from error
+                self.trouble = f"{what}: {what_happened(failure)}, tried again"
+                await self._sleep(self._backoff(attempt, failure))
                 attempt += 1
             else:
                 self.trouble = None
                 return result
 
     def _refused(
-        self, what: str, kind: Callable[[str], EngineError], error: Exception
+        self, what: str, kind: Callable[[str], EngineError], failure: ProviderFailure
     ) -> EngineError:
         """The error of a call that concerns a whole batch: never one of a single row."""
-        why = f"{self.where}: {what}: {what_happened(error)}"
-        if isinstance(error, openai.APIStatusError) and error.message:
-            why += f", {without_key(error.message, self._client.api_key)}"
-        if isinstance(error, openai.NotFoundError):
+        why = f"{self.where}: {what}: {what_happened(failure)}"
+        if str(failure):
+            why += f", {without_key(str(failure), self._client.api_key)}"
+        if failure.status == 404:
             folder = f"runs/{self._records.run}/{self._records.stage}/batches"
             why += (
                 ". Has this address a Batch API, and is it the account that the batch was ordered "
@@ -229,9 +231,9 @@ class BatchOrders:
         made = kind(why)
         return RunError(why) if isinstance(made, RowError) else made
 
-    def _backoff(self, attempt: int, error: Exception) -> float:
+    def _backoff(self, attempt: int, failure: ProviderFailure) -> float:
         ceiling = min(LONGEST_BACKOFF_S, 0.5 * 2.0 ** min(attempt, 10))
-        return (seconds_told(error) or 0.0) + self._rng.uniform(0, ceiling)
+        return (failure.retry_after or 0.0) + self._rng.uniform(0, ceiling)
 
 
 async def _lines(pieces: AsyncIterator[bytes]) -> AsyncIterator[str]:

@@ -5,11 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-import httpx2
-import openai
-from openai.types.chat import ChatCompletion
-
-from parrot_core.engines.decisions import decide
+from parrot_core.engines.decisions import decide, what_happened, what_was_said
+from parrot_core.engines.failures import ProviderFailure, refusal_of
+from parrot_core.engines.response import Answer, read_completion
 from parrot_core.engines.types import EngineError, RequestRefused, RowError, RunError, ShardError
 
 ENDPOINT: Final = "/v1/chat/completions"
@@ -23,9 +21,9 @@ class Bought:
 
     body: bytes
 
-    def completion(self) -> ChatCompletion:
-        """The completion as the client would have returned it."""
-        return ChatCompletion.model_construct(**json.loads(self.body))
+    def answer(self) -> Answer:
+        """What the completion says; it was read once already."""
+        return read_completion(json.loads(self.body))
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +77,13 @@ def read_line(line: str, where: str) -> tuple[str, Outcome]:
         status, body = response["status_code"], response["body"]
     except (ValueError, KeyError, TypeError, AttributeError):
         raise ShardError(f"{where}: a line that is no batch result: {line[:120]!r}") from None
-    if status == 200 and isinstance(body, dict):
-        return key, Bought(json.dumps(body).encode())
-    return key, _of_status(status, body, where)
+    try:
+        if status != 200:
+            raise refusal_of(status, body, {})
+        read_completion(body)
+    except ProviderFailure as failure:
+        return key, _of_failure(failure, where)
+    return key, Bought(json.dumps(body).encode())
 
 
 def _of_code(error: dict[str, Any], where: str) -> Outcome:
@@ -94,14 +96,12 @@ def _of_code(error: dict[str, Any], where: str) -> Outcome:
     return Refused(known) if known is not None else Again(code)
 
 
-def _of_status(status: int, body: object, where: str) -> Outcome:
-    """The same decisions as for an HTTP error of this status and body."""
-    error = body.get("error", body) if isinstance(body, dict) else None
-    verdict = decide(_api_error(status, error))
+def _of_failure(failure: ProviderFailure, where: str) -> Outcome:
+    """The same decisions as for a response of this status and body."""
+    verdict = decide(failure)
     if verdict.error is None:
-        return Again(f"HTTP {status}")
-    message = error.get("message") if isinstance(error, dict) else None
-    return Refused(verdict.error(f"{where}: HTTP {status}: {message or 'no message'}"))
+        return Again(what_happened(failure))
+    return Refused(verdict.error(f"{where}: {what_was_said(failure)}"))
 
 
 def batch_refusal(errors: Sequence[dict[str, Any]], where: str) -> EngineError:
@@ -115,13 +115,7 @@ def batch_refusal(errors: Sequence[dict[str, Any]], where: str) -> EngineError:
 
 def _known(error: dict[str, Any], where: str) -> EngineError | None:
     """What an error code without a status means; None when the code isn't known."""
-    verdict = decide(_api_error(500, error))  # of all statuses a 5xx says least
+    verdict = decide(refusal_of(500, error, {}))  # of all statuses a 5xx says least
     if verdict.error is None:
         return None
     return verdict.error(f"{where}: {error.get('message') or error.get('code')}")
-
-
-def _api_error(status: int, error: object) -> openai.APIStatusError:
-    request = httpx2.Request("POST", f"https://batch.invalid{ENDPOINT}")
-    response = httpx2.Response(status, request=request)
-    return openai.APIStatusError("in a batch", response=response, body=error)

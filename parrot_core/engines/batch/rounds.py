@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 from openai.types import Batch
-from openai.types.chat import ChatCompletion
 
 from parrot_core.engines.batch.orders import BatchOrders, NotOrdered, errors_of
 from parrot_core.engines.batch.protocol import (
@@ -22,6 +21,7 @@ from parrot_core.engines.batch.protocol import (
 )
 from parrot_core.engines.limits.budget import Budget, cost_usd
 from parrot_core.engines.limits.limits import Sleep
+from parrot_core.engines.response import Answer
 from parrot_core.engines.types import EngineError, RunError
 from parrot_core.lake.batch_records import BatchRecords, Intent, Orders
 from parrot_core.recipe import BatchSettings, Price
@@ -154,11 +154,11 @@ class Rounds:
                 task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def cost(self, answer: ChatCompletion, worst_usd: float) -> float:
+    def cost(self, answer: Answer, worst_usd: float) -> float:
         """What a completion is charged; at worst, where the provider doesn't say what it took."""
-        if answer.usage is None:
+        if answer.prompt_tokens is None or answer.completion_tokens is None:
             return worst_usd
-        return self.price_of(answer.usage.prompt_tokens, answer.usage.completion_tokens)
+        return self.price_of(answer.prompt_tokens, answer.completion_tokens)
 
     def price_of(self, prompt_tokens: int, completion_tokens: int) -> float:
         """Dollars for so many tokens in a batch."""
@@ -302,7 +302,7 @@ class Rounds:
         bought = {key: each for key, each in results.items() if isinstance(each, Bought)}
         self._settle(
             batch,
-            sum(self.cost(each.completion(), batch.worst[key]) for key, each in bought.items()),
+            sum(self.cost(each.answer(), batch.worst[key]) for key, each in bought.items()),
         )
         if not bought:
             await self._close(batch)

@@ -17,6 +17,8 @@ from parrot_core.recipe import Limits
 
 FIRST_PROBE_S = 5.0
 LONGEST_PROBE_S = 120.0
+LONGEST_BUSY_PROBE_S = 15.0
+"""A provider that is only busy is there: what is left of a run needn't wait for longer."""
 FEWEST_REFUSALS = 3
 """One unlucky request among few is no outage."""
 
@@ -69,6 +71,7 @@ class Breaker:
         self._next_probe = 0.0
         self._interval = FIRST_PROBE_S
         self.pause: Pause | None = None
+        self.pauses = 0  # how often it opened
 
     def wait(self) -> float:
         """Seconds until a request may go; infinite while a probe is in flight.
@@ -96,8 +99,10 @@ class Breaker:
         self._probing = False
         self.pause = None
 
-    def refused(self, why: str, retry_after: float | None = None, *, probe: bool = False) -> None:
-        """Note a 429, a 5xx or a broken connection."""
+    def refused(
+        self, why: str, retry_after: float | None = None, *, probe: bool = False, busy: bool = False
+    ) -> None:
+        """Note a 429 (``busy``), a 5xx or a broken connection."""
         if self._limits.max_pause_s == 0:
             return
         moment = self._clock()
@@ -108,13 +113,15 @@ class Breaker:
         asked_wait_s = retry_after or 0.0
         if self.pause is not None:
             if probe:
-                self._interval = min(LONGEST_PROBE_S, 2 * self._interval)
+                longest = LONGEST_BUSY_PROBE_S if busy else LONGEST_PROBE_S
+                self._interval = min(longest, 2 * self._interval)
                 self._plan_probe(asked_wait_s)
         elif (
             self._refusals >= FEWEST_REFUSALS
             and moment - self._since[0] >= self._limits.pause_after_s
         ) or asked_wait_s >= self._limits.pause_after_s:
             self._opened = moment
+            self.pauses += 1
             self._plan_probe(asked_wait_s)
 
     def dropped(self) -> None:

@@ -193,7 +193,9 @@ class Limiter:
             self._tokens.give_back(expected_tokens - used_tokens)
         self.breaker.answered()
 
-    def refused(self, ticket: Ticket, why: str, retry_after: float | None) -> None:
+    def refused(
+        self, ticket: Ticket, why: str, retry_after: float | None, *, busy: bool = False
+    ) -> None:
         """Note a 429 or 5xx; when they are many, halve the window and keep quiet as we are told."""
         self._refusals += (1 - self._refusals) / RECENT
         if ticket.number > self._halved_at and self._refusals > TOLERATED:
@@ -202,7 +204,7 @@ class Limiter:
             self._refusals = TOLERATED  # the next one counts, unless answers come between
         if retry_after and ticket.number <= self._halved_at:
             self._quiet_until = max(self._quiet_until, self._clock() + retry_after)
-        self.breaker.refused(why, retry_after, probe=ticket.probe)
+        self.breaker.refused(why, retry_after, probe=ticket.probe, busy=busy)
 
     def hold(self, why: str) -> None:
         """Let nothing go out as long as ``why`` says something; what is in flight stays."""

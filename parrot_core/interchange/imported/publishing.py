@@ -25,7 +25,12 @@ from parrot_core.schemas import DATASETS, REJECTS
 from parrot_core.stages.ingest.clean import Rejection
 from parrot_core.stages.ingest.language import FastTextDetector
 from parrot_core.stages.ingest.locating import SourceFile, source_files
-from parrot_core.stages.ingest.sources import OpenSource, SourceRecord, open_source
+from parrot_core.stages.ingest.sources import (
+    OpenSource,
+    SourceRecord,
+    UnreadableMember,
+    open_documents,
+)
 from parrot_core.stages.registry import STAGES
 from parrot_core.telemetry.progress import SILENT, ProgressReporter
 from parrot_core.text.wording import did_you_mean
@@ -192,24 +197,32 @@ class _Intake:
     def take(self, file: SourceFile) -> None:
         """Read one file in one pass."""
         _, layout, _ = READERS[self.dataset]
-        with open_source(file.url, file.layout or layout) as source:
-            self.reporter.step(f"{self.dataset}: {source.url}", source.records_expected() or 0)
-            before = self.records
-            for record in source:
-                self._one(file, source, record)
-                self.reporter.progress(1)
+        start = self.records
+        for document in open_documents(file.url, file.layout or layout):
+            if isinstance(document, UnreadableMember):
+                self.warnings += (f"{file.url}!{document.member}: {document.why}",)
+                continue
+            with document as source:
+                self.reporter.step(f"{self.dataset}: {source.url}", source.records_expected() or 0)
+                before = self.records
+                for record in source:
+                    self._one(file, source, record)
+                    self.reporter.progress(1)
             self.layouts[source.layout.name] += self.records - before
-        self.warnings += tuple(source.warnings)
-        self.files.append({"url": file.url, "records": self.records - before, **_digest(file.url)})
+            self.warnings += tuple(source.warnings)
+        self.files.append({"url": file.url, "records": self.records - start, **_digest(file.url)})
 
     def _one(self, file: SourceFile, source: OpenSource, record: SourceRecord) -> None:
         self.records += 1
         own = None if record.problem else source.layout.record_id(record.record)
-        id = f"{file.prefix or file.source}:{own or f'#{record.index}'}"
+        prefix = "/".join(filter(None, (file.prefix or file.source, source.member)))
+        id = f"{prefix}:{own or f'#{record.index}'}"
         while id in self._seen:
             id += f"#{record.index}"
         self._seen.add(id)
-        origin = Origin(id, file.source, f"{file.url}#{record.index}", record.index, source.layout)
+        origin = Origin(
+            id, file.source, f"{source.url}#{record.index}", record.index, source.layout
+        )
         read, _, _ = READERS[self.dataset]
         row: dict[str, Any] | Rejection
         if record.problem:

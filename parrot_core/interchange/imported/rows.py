@@ -10,8 +10,17 @@ from parrot_core.recipe import STRATEGIES, Ingest
 from parrot_core.stages.base import Row
 from parrot_core.stages.ingest.clean import CleanSession, Rejection, clean, clean_texts
 from parrot_core.stages.ingest.language import LanguageDetector, session_language
-from parrot_core.stages.ingest.layouts import Layout, Misfit, describe, is_known, most_likely
-from parrot_core.stages.ingest.layouts.layout import id_under, role_messages
+from parrot_core.stages.ingest.layouts import (
+    USUAL,
+    Layout,
+    Misfit,
+    Reading,
+    describe,
+    is_known,
+    most_likely,
+)
+from parrot_core.stages.ingest.layouts.layout import id_under
+from parrot_core.stages.ingest.layouts.turns import as_list, turn_messages
 from parrot_core.stages.ingest.rule_log import RuleLog
 from parrot_core.stages.ingest.splits import split_of
 
@@ -178,8 +187,8 @@ def _messages(value: object, name: str, role: str) -> list[Message] | Misfit:
         return []
     if isinstance(value, str):
         return [{"role": "user" if role == "user" else "assistant", "content": value}]
-    if isinstance(value, list):
-        return role_messages(value, name)
+    if (turns := as_list(value)) is not None:
+        return turn_messages(None, turns, name, USUAL)
     return Misfit(f"{name}: found {describe(value)}, expected a text or messages")
 
 
@@ -200,14 +209,14 @@ def _is_opening(record: object) -> bool:
     return _query(record) is not None or is_known(record)
 
 
-def _read_any(record: object) -> list[Message] | Misfit:
+def _read_any(record: object, reading: Reading) -> list[Message] | Misfit:
     layout = most_likely([record])
     if layout is None:
         return Misfit(f"found {describe(record)}, expected {OPENINGS.expected}")
-    return layout.read(record)
+    return layout.read(record, reading)
 
 
-def _no_messages(record: object) -> list[Message] | Misfit:
+def _no_messages(record: object, reading: Reading) -> list[Message] | Misfit:
     return Misfit("a pair is no session")
 
 

@@ -11,6 +11,7 @@ from parrot_core.context import Cue, detect, rules_language
 from parrot_core.engines.in_flight import in_flight
 from parrot_core.engines.types import Message, RowError, RunError
 from parrot_core.judging.depends import DependenceVerdict, judge_dependence
+from parrot_core.lake.manifest import Receipt
 from parrot_core.lake.run import Run
 from parrot_core.stages.base import Row, ShardPlan, ShardWork, Stage
 from parrot_core.stages.capo.judge_proof import prove_judge
@@ -64,6 +65,14 @@ class SelectStage(Stage):
         """The judge, if there is one."""
         judge = run.recipe.select.judge
         return () if judge is None else (judge,)
+
+    def warnings(self, run: Run, receipts: Sequence[Receipt]) -> Sequence[str]:
+        """Fewer queries than the recipe asked for."""
+        found = sum(receipt.accounting.rows_out for receipt in receipts)
+        limit = run.recipe.select.limit
+        if found >= limit:
+            return ()
+        return (f"{found:,} context-dependent queries, fewer than the {limit:,} of select.limit",)
 
     def process(self, work: ShardWork) -> None:
         """Ask the rules about each query, then the judge about those with a cue."""

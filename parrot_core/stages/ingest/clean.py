@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 
 from parrot_core.engines.types import Message
-from parrot_core.recipe import Ingest, SessionCheck
+from parrot_core.recipe import Ingest
 from parrot_core.stages.ingest.rule_log import RuleLog
 from parrot_core.stages.ingest.rules import CHECKS, GATES, SESSION_RULES, text_rules
 from parrot_core.stages.ingest.rules.gate import Gate, suspects
@@ -103,9 +103,9 @@ def settle(messages: Messages, settings: Ingest, log: RuleLog, id: str) -> Clean
     return CleanSession(tuple(messages), tuple(mended))
 
 
-def check(sessions: Sequence[Sequence[Message]], settings: Ingest) -> list[dict[SessionCheck, str]]:
+def check(sessions: Sequence[Sequence[Message]], settings: Ingest) -> list[dict[str, str]]:
     """What the recipe's checks find in each of some clean sessions, by the check's name."""
-    found: list[dict[SessionCheck, str]] = [{} for _ in sessions]
+    found: list[dict[str, str]] = [{} for _ in sessions]
     texts = [message["content"] for messages in sessions for message in messages]
     roles = [message["role"] for messages in sessions for message in messages]
     owners = [place for place, messages in enumerate(sessions) for _ in messages]

@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
-from typing import IO, Protocol
+from typing import Protocol
 
 from parrot_core.errors import SourceError
 from parrot_core.stages.ingest.json_values import (
@@ -14,12 +14,26 @@ from parrot_core.stages.ingest.json_values import (
 )
 from parrot_core.stages.ingest.layouts import is_known
 from parrot_core.stages.ingest.parsing import BadRecord, DamageError, line_records
-from parrot_core.stages.ingest.unpacking import unpacked
 from parrot_core.stages.ingest.utf8 import Utf8Mender
 
-JSON_EXPECTED = "a JSON array, one JSON object a line, or Parquet"
+JSON_EXPECTED = "a JSON array, one JSON object a line, Parquet, Arrow, CSV or an archive of these"
 _WRAPPED = re.compile(rb'\s*\{\s*"((?:[^"\\]|\\.)*)"\s*:\s*(?=\[)')
-_MAGIC = {b"PK\x03\x04": "a zip archive", b"ARROW1": "an Arrow file", b"Obj\x01": "an Avro file"}
+_MAGIC = {
+    b"Obj\x01": "an Avro file",
+    "7z\ufffd\ufffd".encode(): "a 7-Zip archive: unpack it",
+    b"Rar!": "a RAR archive: unpack it",
+    b"SQLite format 3": "an SQLite database: export a table as JSON lines",
+    b"version https://git-lfs.github.com/spec/v1": (
+        "a Git LFS pointer, in place of the file itself: `git lfs pull` fetches that"
+    ),
+    b"{\\rtf": "a rich-text document",
+    b"%PDF": "a PDF",
+    b"<": "HTML or XML",
+}
+
+
+class EmptySource(SourceError):
+    """A file without a byte, or with white space alone."""
 
 
 class Container(Protocol):
@@ -54,26 +68,31 @@ class Container(Protocol):
 
 
 class JsonFile:
-    """JSON text, compressed or not: an array, an object that holds one, lines, or objects."""
+    """JSON text: an array, an object that holds one, lines, or objects one after another."""
 
     total_records: int | None = None
 
-    def __init__(self, url: str, raw: IO[bytes], total_bytes: int | None) -> None:
-        """Take an open file; nothing is read yet."""
+    def __init__(
+        self,
+        url: str,
+        chunks: Iterator[bytes],
+        total_bytes: int | None,
+        place: Callable[[], int],
+        close: Callable[[], None],
+    ) -> None:
+        """Take its bytes, unpacked; ``place`` says how far the file has been read."""
         self.total_bytes = total_bytes
+        self.close = close
         self._url = url
-        self._raw = raw
+        self._packed = chunks
+        self._place = place
         self._mender = Utf8Mender()
         self._broken_off: DamageError | None = None
 
     @property
     def bytes_read(self) -> int:
         """See :class:`Container`."""
-        return self._raw.tell()
-
-    def close(self) -> None:
-        """See :class:`Container`."""
-        self._raw.close()
+        return self._place()
 
     def records(self) -> Iterator[object | BadRecord]:
         """See :class:`Container`."""
@@ -102,7 +121,7 @@ class JsonFile:
     def _chunks(self) -> Iterator[bytes]:
         """Bytes up to where a compressed stream breaks off; what is whole is parsed first."""
         try:
-            yield from unpacked(self._raw)
+            yield from self._packed
         except DamageError as damage:
             self._broken_off = damage
 
@@ -114,7 +133,7 @@ def _parser(url: str, head: bytes) -> tuple[_Parse, int]:
     """The parser for a file that begins with ``head``, and how many bytes to skip before it."""
     text = head.lstrip()
     if not text:
-        raise SourceError(f"{url}: is empty, expected {JSON_EXPECTED}")
+        raise EmptySource(f"{url}: is empty, expected {JSON_EXPECTED}")
     if text.startswith(b"["):
         return array_records, 0
     if (start := _wrapped_array(head)) is not None:

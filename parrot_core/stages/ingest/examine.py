@@ -10,7 +10,7 @@ import orjson
 
 from parrot_core.benchmarks.benchmark import load_benchmark
 from parrot_core.engines.types import Message
-from parrot_core.recipe import Ingest, SessionCheck
+from parrot_core.recipe import Ingest
 from parrot_core.stages.ingest.clean import CleanSession, Messages, Rejection, check, settle
 from parrot_core.stages.ingest.contamination import MIN_TRIPLES, BenchmarkQuestions
 from parrot_core.stages.ingest.language import Guess, LanguageDetector, session_language
@@ -84,7 +84,7 @@ class Examiner:
         self,
         id: str,
         session: CleanSession,
-        findings: Mapping[SessionCheck, str],
+        findings: Mapping[str, str],
         signed: tuple[str | None, bytes | None, bytes | None],
         log: RuleLog,
     ) -> Outcome:

@@ -2,20 +2,20 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+from typing import Any
 
 import fsspec
 
 from parrot_core.errors import ParrotError, SourceError, StorageError
 from parrot_core.lake.packaged_files import is_packaged, packaged_file
-from parrot_core.recipe import Ingest, LayoutName, Source
+from parrot_core.recipe import Ingest, Source
 from parrot_core.stages.ingest import hub_datasets
-from parrot_core.stages.ingest.unpacking import PACKED_SUFFIXES
+from parrot_core.stages.ingest.passing_over import SUFFIXES, passed_over
 
-SUFFIXES = (".json", ".jsonl", ".ndjson", ".parquet")
 _WILDCARD = re.compile(r"[*?\[{].*", re.DOTALL)
 
 
@@ -28,8 +28,10 @@ class SourceFile:
     """The source's short name, which several files may share: the ``source`` of their rows."""
     prefix: str = ""
     """What its row ids begin with where the source has other files too; else the name does."""
-    layout: LayoutName | None = None
+    layout: str | None = None
     limit: int | None = None
+    passed_over: dict[str, int] = field(default_factory=dict)
+    """Files of the source that aren't read, by what they are; on the first one that is."""
 
 
 def source_files(settings: Ingest) -> list[SourceFile]:
@@ -42,13 +44,17 @@ def source_files(settings: Ingest) -> list[SourceFile]:
     entries = [Source(url=entry) if isinstance(entry, str) else entry for entry in settings.sources]
     names = _source_names(entries)
     found: dict[str, tuple[Source, str]] = {}
+    others: dict[str, Counter[str]] = {}
     for entry, name in zip(entries, names, strict=True):
-        for url in expand_sources([entry.url]):
+        passed: Counter[str] = Counter()
+        for place, url in enumerate(_expanded(entry, passed)):
             other, _ = found.setdefault(url, (entry, name))
-            if (other.name, other.layout, other.limit) != (entry.name, entry.layout, entry.limit):
+            if other.model_dump(exclude={"url"}) != entry.model_dump(exclude={"url"}):
                 raise SourceError(
                     f"{url}: two of the recipe's sources, with other settings, hold it"
                 )
+            if not place:
+                others.setdefault(url, Counter()).update(passed)
     files_of = Counter(name for _, name in found.values())
     stems = _numbered(f"{name}/{_stem(url)}" for url, (_, name) in found.items())
     return [
@@ -58,6 +64,7 @@ def source_files(settings: Ingest) -> list[SourceFile]:
             "" if files_of[name] == 1 else stem,
             entry.layout,
             settings.limit if entry.limit is None else entry.limit,
+            dict(sorted(others.get(url, {}).items())),
         )
         for (url, (entry, name)), stem in zip(found.items(), stems, strict=True)
     ]
@@ -72,9 +79,14 @@ def expand_sources(urls: Iterable[str]) -> list[str]:
     """
     files: dict[str, None] = {}
     for url in urls:
-        with naming(url):
-            files.update(dict.fromkeys(_expand(url)))
+        files.update(dict.fromkeys(_expanded(Source(url=url), Counter())))
     return list(files)
+
+
+def _expanded(entry: Source, passed: Counter[str]) -> list[str]:
+    """The files of one source, sorted; ``passed`` counts what else is there."""
+    with naming(entry.url):
+        return _expand(entry, passed)
 
 
 def locate(url: str) -> tuple[fsspec.AbstractFileSystem, str]:
@@ -107,7 +119,8 @@ def naming(url: str) -> Iterator[None]:
         raise StorageError(f"{url}: can't be reached: {why}") from error
 
 
-def _expand(url: str) -> list[str]:
+def _expand(entry: Source, passed: Counter[str]) -> list[str]:
+    url = entry.url
     if url.startswith(hub_datasets.SCHEME):
         hub_datasets.parse_address(url)
         return [url]
@@ -115,29 +128,36 @@ def _expand(url: str) -> list[str]:
     if is_packaged(url) or fs.isfile(path):
         return [url]
     if fs.isdir(path):
-        if hub_datasets.is_saved_dataset(Path(path)):
-            return [f"{hub_datasets.SCHEME}{path}"]
-        found = [name for name in fs.find(path) if _is_data(name)]
-        expected = f"files ending in {', '.join(SUFFIXES)} (or these with .gz, .zst, .bz2, .xz)"
+        sizes = {name: info.get("size") for name, info in fs.find(path, detail=True).items()}
+        root = path.rstrip("/") + "/"
+        expected = f"files ending in {', '.join(SUFFIXES)} (also packed), or .zip and .tar"
     elif fsspec.core.has_magic(path):
-        found = [name for name in fs.glob(path) if fs.isfile(name) and not _is_hidden(name)]
+        sizes = {n: i.get("size") for n, i in _globbed(fs, path).items() if not _is_folder(i)}
+        root = path[: _WILDCARD.search(path).start()].rpartition("/")[0] + "/"  # type: ignore[union-attr]
         expected = "a pattern that matches files"
     else:
         raise SourceError(f"{url}: no such file")
-    if not found:
-        raise SourceError(f"{url}: no file found there, expected {expected}")
-    return sorted(fs.unstrip_protocol(name) if "://" in url else name for name in found)
+    files = []
+    asked_for = PurePosixPath(path).suffix not in ("", ".*")  # data/*.txt means these texts
+    for name, size in sorted(sizes.items()):
+        kind = passed_over(name.removeprefix(root), size, entry.include, entry.exclude)
+        if kind is None or (kind == "not data" and asked_for and not fs.isdir(path)):
+            files.append(fs.unstrip_protocol(name) if "://" in url else name)
+        else:
+            passed[kind] += 1
+    if not files:
+        others = ", ".join(f"{n:,} {kind}" for kind, n in passed.most_common())
+        seen = f"; passed over: {others}" if others else ""
+        raise SourceError(f"{url}: no file found there, expected {expected}{seen}")
+    return files
 
 
-def _is_data(path: str) -> bool:
-    bare = path.rsplit("/", 1)[-1]
-    for suffix in PACKED_SUFFIXES:
-        bare = bare.removesuffix(suffix)
-    return bare.endswith(SUFFIXES) and not _is_hidden(path)
+def _globbed(fs: fsspec.AbstractFileSystem, path: str) -> Mapping[str, Mapping[str, Any]]:
+    return fs.glob(path, detail=True)  # type: ignore[no-any-return]
 
 
-def _is_hidden(path: str) -> bool:
-    return path.rsplit("/", 1)[-1].startswith(".")
+def _is_folder(info: Mapping[str, Any]) -> bool:
+    return info.get("type") == "directory"
 
 
 def _source_names(entries: Sequence[Source]) -> list[str]:

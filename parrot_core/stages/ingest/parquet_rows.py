@@ -62,7 +62,7 @@ class ParquetRows:
                 for batch in self._batches(group):
                     read = seen + batch.num_rows
                     self._bytes_read = before + size * read // max(info.num_rows, 1)
-                    yield from _plain(batch, group, seen)
+                    yield from plain_rows(batch, f"row group {group}", seen)
                     seen = read
             except (pa.ArrowException, OSError) as error:
                 if isinstance(error, OSError) and error.errno is not None:
@@ -98,7 +98,8 @@ class ParquetRows:
         )
 
 
-def _plain(batch: pa.RecordBatch, group: int, first: int) -> Iterator[object | BadRecord]:
+def plain_rows(batch: pa.RecordBatch, part: str, first: int) -> Iterator[object | BadRecord]:
+    """Yield a batch's rows; ``part`` and ``first`` say where one is that isn't UTF-8."""
     try:
         yield from batch.to_pylist()
     except UnicodeDecodeError:
@@ -106,5 +107,5 @@ def _plain(batch: pa.RecordBatch, group: int, first: int) -> Iterator[object | B
             try:
                 yield from batch.slice(row, 1).to_pylist()
             except UnicodeDecodeError as error:
-                why = f"row {first + row} of row group {group}: not UTF-8 ({error.reason})"
+                why = f"row {first + row} of {part}: not UTF-8 ({error.reason})"
                 yield BadRecord("", why)

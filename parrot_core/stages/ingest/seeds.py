@@ -21,7 +21,8 @@ TOPIC_CHARS = (300, 600)
 class SeedsStage(Stage):
     """Opening queries of the sessions in split ``seed``: what new dialogues start from.
 
-    Candidates are the sessions of that split that begin at their real beginning (not a later
+    Candidates are the sessions of that split (by recipe also those that train the asker, without
+    their opening query) that begin at their real beginning (not a later
     part of a split session). They are looked at in the order of a hash of seed and id, or spread
     over topics and languages, until the recipe's number of usable ones is found. Taken in, and so
     counted, is what was looked at. A query that ``filter`` would throw out, or that is like one
@@ -46,7 +47,7 @@ class SeedsStage(Stage):
     def process(self, work: ShardWork) -> None:
         """Choose, check, and emit in the order of choice."""
         recipe = work.run.recipe
-        candidates = _in_order(sorted(_candidates(work.rows(), recipe.seed)), recipe)
+        candidates = _in_order(sorted(_candidates(work.rows(), recipe)), recipe)
         quotas = _Quotas(recipe.seeds)
         taken: dict[str, Counter[object]] = {
             name: Counter() for name in ("sources", "languages", "topics")
@@ -143,11 +144,12 @@ class _SeedCandidate:
     about: str  # what its topic is told by
 
 
-def _candidates(rows: Iterator[Row], seed: int) -> Iterator[_SeedCandidate]:
+def _candidates(rows: Iterator[Row], recipe: Recipe) -> Iterator[_SeedCandidate]:
+    splits = ("seed", "train") if recipe.seeds.from_training else ("seed",)
     for row in rows:
-        if row["split"] == "seed" and row["opens_session"]:
+        if row["split"] in splits and row["opens_session"]:
             yield _SeedCandidate(
-                order=unit_hash(seed, row["id"]),
+                order=unit_hash(recipe.seed, row["id"]),
                 id=row["id"],
                 source=row["source"],
                 language=row["language"] or "unknown",

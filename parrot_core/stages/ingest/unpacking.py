@@ -12,21 +12,35 @@ import zstandard
 from parrot_core.stages.ingest.parsing import DamageError
 
 CHUNK_BYTES = 1 << 20
-PACKED_SUFFIXES = (".gz", ".zst", ".bz2", ".xz")
 _ZSTD_INPUT_BYTES = 8 << 10  # what a damaged place costs beside itself is bounded by this
 _ZSTD_WINDOW_BYTES = 128 << 20
-_MAGIC_BYTES = 6
+_BOMB_RATIO = 1000
+_BOMB_BYTES = 1 << 30
 
 
-def unpacked(raw: IO[bytes]) -> Iterator[bytes]:
-    """The file's bytes from its beginning, unpacked if it is a gzip, zstd, bzip2 or xz file.
+def unpacked(raw: IO[bytes], head: bytes) -> Iterator[bytes]:
+    """The bytes of a file that begins with ``head``, unpacked if it is gzip, zstd, bzip2 or xz.
 
     Raises:
-        DamageError: the compressed stream breaks off; what came before has been yielded.
+        DamageError: the compressed stream breaks off, or grows beyond all measure; what came before
+            has been yielded.
     """
-    raw.seek(0)
-    magic = raw.read(_MAGIC_BYTES)
-    raw.seek(0)
+    chunks = _unpacked(raw, head)
+    return iter(lambda: raw.read(CHUNK_BYTES), b"") if chunks is None else _no_bomb(chunks, raw)
+
+
+def _no_bomb(chunks: Iterator[bytes], raw: IO[bytes]) -> Iterator[bytes]:
+    size = 0
+    for chunk in chunks:
+        size += len(chunk)
+        if size > _BOMB_BYTES and size > _BOMB_RATIO * raw.tell():
+            raise DamageError(
+                f"more than {_BOMB_RATIO:,} times its size when unpacked, so no data of people"
+            )
+        yield chunk
+
+
+def _unpacked(raw: IO[bytes], magic: bytes) -> Iterator[bytes] | None:
     if magic.startswith(b"\x1f\x8b"):
         return _streamed(gzip.GzipFile(fileobj=raw, mode="rb"))
     if magic.startswith(b"BZh"):
@@ -35,7 +49,7 @@ def unpacked(raw: IO[bytes]) -> Iterator[bytes]:
         return _streamed(lzma.LZMAFile(raw))
     if magic.startswith(b"\x28\xb5\x2f\xfd"):
         return _zstd(raw)
-    return iter(lambda: raw.read(CHUNK_BYTES), b"")
+    return None
 
 
 def _streamed(packed: gzip.GzipFile | bz2.BZ2File | lzma.LZMAFile) -> Iterator[bytes]:

@@ -75,6 +75,12 @@ class TrainStage(Stage):
                 stack.enter_context(carried_to_lake(job, kept, identity))
             figures = self._launch(job, lambda line: _pass_on(work, line))
         examples = accounts(choice, figures)
+        asked = job.settings.max_examples
+        if asked is not None and examples["trained"] < asked:
+            work.warn(
+                f"trained on {examples['trained']:,} {self.unit}s, fewer than the {asked:,} of "
+                "max_examples: there are no more"
+            )
         work.metric("examples", examples)
         for name, value in figures.items():
             if name not in ("examples", "curve"):

@@ -64,7 +64,8 @@ def test_the_models_and_data_are_the_papers():
     recipe = load_recipe(RECIPE)
     assert recipe.train_ask.base == recipe.train_sft.base == "meta-llama/Llama-2-13b-hf"
     assert recipe.train_ask.max_examples == SESSIONS
-    assert recipe.train_ask.learn_first_query
+    assert recipe.seeds.from_training
+    assert not recipe.train_ask.learn_first_query  # what seeds may not train
     assert recipe.train_ask.lora is recipe.train_sft.lora is recipe.train_dpo.lora is None
     assert recipe.train_sft.max_turns is None  # all turns, Table 5's best
     assert (recipe.seeds.limit, recipe.synthesize.max_turns) == (40_000, 10)

@@ -1,7 +1,6 @@
 """Every failure of a provider has one decision, found by type, status and code alone."""
 
 import json
-from functools import cache
 
 import httpx2
 import openai
@@ -9,12 +8,18 @@ import pytest
 
 from parrot_core.engines.decisions import (
     BY_CODE,
+    BY_KIND,
     BY_PARAM,
     BY_STATUS,
-    BY_TYPE,
-    NotACompletion,
     decide,
     what_happened,
+)
+from parrot_core.engines.failures import (
+    Kind,
+    ProviderFailure,
+    failure_of,
+    refusal_of,
+    retry_after_of,
 )
 from parrot_core.engines.types import (
     BudgetReached,
@@ -24,7 +29,9 @@ from parrot_core.engines.types import (
     EngineDied,
     EngineError,
     EngineUnreachable,
+    EveryRequestRefused,
     KeyRefused,
+    LimitUsedUp,
     NoCredit,
     ProviderRefuses,
     RequestRefused,
@@ -36,17 +43,9 @@ from parrot_core.engines.types import (
 REQUEST = httpx2.Request("POST", "http://provider/v1/chat/completions")
 
 
-@cache
-def client() -> openai.OpenAI:
-    """One for all tests: each that is made reads the machine's certificates."""
-    return openai.OpenAI(api_key="k", base_url="http://provider/v1")
-
-
-def status(code: int, /, **error: str) -> openai.APIStatusError:
-    """The error that the client makes of an answer with this status."""
-    content = json.dumps({"error": {"message": "misleading: context_length_exceeded", **error}})
-    response = httpx2.Response(code, request=REQUEST, content=content)
-    return client()._make_status_error_from_response(response)
+def status(code: int, /, **error: str) -> ProviderFailure:
+    """The failure that an answer with this status is."""
+    return refusal_of(code, {"error": {"message": "misleading: insufficient_quota", **error}}, {})
 
 
 EVERY_STATUS = {
@@ -77,6 +76,10 @@ EVERY_CODE = {
     "billing_hard_limit_reached": NoCredit,
     "invalid_api_key": KeyRefused,
     "model_not_found": KeyRefused,
+    "exceed_context_size_error": ContextFull,
+    "data_inspection_failed": ContentFiltered,
+    "responsibleaipolicyviolation": ContentFiltered,
+    "arrearage": NoCredit,
 }
 
 
@@ -115,38 +118,73 @@ def test_all_codes_and_parameters_are_tested() -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "decision", "words"),
+    "words",
     [
-        (openai.APITimeoutError(REQUEST), Decision.RETRY_LATER, "no answer in time"),
-        (openai.APIConnectionError(request=REQUEST), Decision.RETRY_LATER, "no connection"),
-        (NotACompletion(), Decision.RETRY_LATER, "an answer that is no completion"),
-        (json.JSONDecodeError("x", "y", 0), Decision.RETRY_LATER, "an answer that is no"),
-        (UnicodeDecodeError("utf-8", b"", 0, 1, ""), Decision.RETRY_LATER, "an answer that is"),
-        (UnicodeEncodeError("utf-8", "", 0, 1, ""), Decision.GIVE_UP_ROW, "an answer that is"),
+        "5000 tokens wanted, but this model's maximum context length is 4096 tokens",
+        "max_tokens must be at least 1, got 0.",  # vLLM, of a prompt that fills the context
+        "prompt is too long: 210000 tokens > 200000 maximum",
+        "Range of input length exceeds the maximum of 30720 tokens",
+    ],
+)
+def test_a_full_context_is_known_by_its_words_where_nothing_else_tells(words: str) -> None:
+    body = {"error": {"message": words, "type": "BadRequestError", "code": 400}}
+    assert decide(refusal_of(400, body, {})).error is ContextFull
+    assert decide(refusal_of(500, body, {})).error is None
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "max_tokens is too large: 99999. This model supports at most 16384 completion tokens",
+        "Unsupported parameter: 'max_tokens' is not supported with this model",
+    ],
+)
+def test_a_limit_that_is_refused_is_no_full_context(words: str) -> None:
+    body = {"error": {"message": words, "param": "max_tokens"}}
+    assert decide(refusal_of(400, body, {})).error is RequestRefused
+
+
+EVERY_KIND: dict[Kind, tuple[Decision, str]] = {
+    "timeout": (Decision.RETRY_LATER, "no answer in time"),
+    "connection": (Decision.RETRY_LATER, "no connection"),
+    "invalid": (Decision.RETRY_LATER, "an answer that is no completion"),
+    "certificate": (Decision.STOP_RUN, "a certificate that isn't trusted"),
+    "unsendable": (Decision.GIVE_UP_ROW, "a request that is no JSON"),
+}
+
+
+@pytest.mark.parametrize(("kind", "expected"), EVERY_KIND.items())
+def test_every_kind_has_its_decision(kind: Kind, expected: tuple[Decision, str]) -> None:
+    failure = ProviderFailure(kind, "words")
+    assert (decide(failure).decision, what_happened(failure)) == expected
+
+
+def test_all_kinds_are_tested() -> None:
+    assert EVERY_KIND.keys() == BY_KIND.keys()
+
+
+@pytest.mark.parametrize(
+    ("error", "decision"),
+    [
+        (openai.APITimeoutError(REQUEST), Decision.RETRY_LATER),
+        (openai.APIConnectionError(request=REQUEST), Decision.RETRY_LATER),
+        (json.JSONDecodeError("x", "y", 0), Decision.RETRY_LATER),
         (
-            openai.APIResponseValidationError(httpx2.Response(200, request=REQUEST), body=None),
-            Decision.RETRY_LATER,
-            "an answer that is no completion",
-        ),
-        (
-            openai.APIError("x", REQUEST, body={"code": "content_filter"}),
-            Decision.GIVE_UP_ROW,
-            "an answer",
+            openai.APIStatusError("x", response=httpx2.Response(401, request=REQUEST), body=None),
+            Decision.STOP_RUN,
         ),
     ],
 )
-def test_every_type_has_its_decision(error: Exception, decision: Decision, words: str) -> None:
-    assert decide(error).decision is decision
-    assert what_happened(error).startswith(words)
+def test_an_error_of_the_client_has_the_same_decision(error: Exception, decision: Decision) -> None:
+    assert decide(failure_of(error)).decision is decision
 
 
-def test_all_types_are_tested() -> None:
-    assert len(BY_TYPE) == 7
-
-
-def test_what_is_no_failure_of_a_provider_is_not_hidden() -> None:
-    with pytest.raises(KeyError):
-        decide(KeyError("a bug"))
+def test_a_date_in_retry_after_is_measured_by_the_providers_own_clock() -> None:
+    headers = {
+        "retry-after": "Sun, 22 Nov 2026 10:00:42 GMT",
+        "date": "Sun, 22 Nov 2026 10:00:00 GMT",
+    }
+    assert retry_after_of(headers) == 42
 
 
 @pytest.mark.parametrize(
@@ -156,6 +194,8 @@ def test_what_is_no_failure_of_a_provider_is_not_hidden() -> None:
         (ContextFull, Decision.GIVE_UP_ROW),
         (ContentFiltered, Decision.GIVE_UP_ROW),
         (RequestRefused, Decision.GIVE_UP_ROW),
+        (LimitUsedUp, Decision.GIVE_UP_ROW),
+        (EveryRequestRefused, Decision.STOP_RUN),
         (ShardError, Decision.STOP_SHARD),
         (RunError, Decision.STOP_RUN),
         (EngineUnreachable, Decision.STOP_RUN),

@@ -1,26 +1,28 @@
 import asyncio
+import contextlib
 import random
 from collections.abc import Callable
 from datetime import date
 from typing import Any
 
-import httpx2
-import openai
 import pytest
 
+from parrot_core.engines.endpoint import Endpoint
 from parrot_core.engines.limits.breaker import Breaker
 from parrot_core.engines.limits.limits import Budget, Limiter
-from parrot_core.engines.openai_chat import OpenAIChat, seconds_told, text_of
+from parrot_core.engines.openai_chat import OpenAIChat
 from parrot_core.engines.request import request_body
 from parrot_core.engines.types import (
     BudgetReached,
     ContextFull,
     EngineDied,
     EngineUnreachable,
+    EveryRequestRefused,
     KeyRefused,
+    ProviderError,
     ProviderRefuses,
-    RequestFails,
     RequestRefused,
+    RowError,
     ShardError,
 )
 from parrot_core.engines.vllm.replicas import Replicas
@@ -59,11 +61,11 @@ async def ask(
     time = time or Time()
     rng = random.Random(0)
     urls = [base_url] if isinstance(base_url, str) else base_url
-    clients = [(url, openai.AsyncOpenAI(base_url=url, api_key="k", max_retries=0)) for url in urls]
+    endpoints = [(url, Endpoint(url, limits.timeout_s)) for url in urls]
     breaker = Breaker("answerer", limits, time.clock, rng=rng)
     chat = OpenAIChat(
         "answerer",
-        Replicas(clients, time.clock),
+        Replicas(endpoints, time.clock),
         limits,
         Limiter(limits, time.clock, time.sleep, breaker),
         budget or Budget(None),
@@ -76,9 +78,21 @@ async def ask(
     try:
         answers = await asyncio.gather(*sends)
     finally:
-        for _, client in clients:
-            await client.close()
-    return [text_of(answer)[0] for answer, _ in answers]
+        for _, endpoint in endpoints:
+            await endpoint.close()
+    return [answer.text for answer, _ in answers]
+
+
+async def one_by_one(base_url: str, times: int) -> None:
+    endpoint, limits = Endpoint(base_url, 10), Limits()
+    replicas = Replicas([(base_url, endpoint)])
+    chat = OpenAIChat("answerer", replicas, limits, Limiter(limits), Budget(None))
+    try:
+        for number in range(times):
+            with contextlib.suppress(RowError):
+                await chat.send(BODY, 10, f"s{number}/t1/answer")
+    finally:
+        await endpoint.close()
 
 
 def failing(times: int, reply: Reply) -> Callable[[int, dict[str, Any]], Reply]:
@@ -103,23 +117,10 @@ def test_retry_after_is_obeyed() -> None:
     assert time.now >= 7
 
 
-def test_a_date_in_retry_after_is_measured_by_the_providers_own_clock() -> None:
-    headers = {
-        "retry-after": "Sun, 22 Nov 2026 10:00:42 GMT",
-        "date": "Sun, 22 Nov 2026 10:00:00 GMT",
-    }
-    request = httpx2.Request("POST", "http://x")
-    response = httpx2.Response(429, headers=headers, request=request)
-    error = openai.RateLimitError("busy", response=response, body=None)
-    assert seconds_told(error) == 42
-
-
 @pytest.mark.parametrize(
     ("reply", "error"),
     [
         (Reply(status=401), KeyRefused),
-        (Reply(status=400), RequestRefused),
-        (Reply(status=400, error={"code": "context_length_exceeded"}), ContextFull),
     ],
 )
 def test_what_does_not_pass_is_sent_once(reply: Reply, error: type[Exception]) -> None:
@@ -129,13 +130,76 @@ def test_what_does_not_pass_is_sent_once(reply: Reply, error: type[Exception]) -
         assert len(api.requests) == 1
 
 
+@pytest.mark.parametrize(
+    ("reply", "error"),
+    [
+        (Reply(status=400), RequestRefused),
+        (Reply(status=400, error={"code": "context_length_exceeded"}), ContextFull),
+    ],
+)
+def test_a_refusal_of_one_row_is_its_own_where_a_small_request_is_answered(
+    reply: Reply, error: type[Exception]
+) -> None:
+    with serving(lambda n, body: Reply("yes") if is_small(body) else reply) as api:
+        with pytest.raises(error):
+            asyncio.run(ask(api.base_url))
+        assert [is_small(body) for body in api.requests] == [False, True]
+
+
+def test_a_refusal_that_a_small_request_meets_too_stops_the_run_and_names_the_setting() -> None:
+    refusal = {"message": "Unsupported value: temperature", "code": "unsupported_value"}
+    reply = Reply(status=400, error={**refusal, "param": "temperature"})
+    with serving(lambda n, body: reply) as api:
+        with pytest.raises(
+            EveryRequestRefused,
+            match=r"HTTP 400 \(unsupported_value\): Unsupported value: temperature.*"
+            r"--set engines.answerer.request.temperature=null",
+        ):
+            asyncio.run(ask(api.base_url, Limits(concurrency=4), times=60))
+        assert len(api.requests) <= 12
+
+
+def test_five_rows_refused_alike_in_a_row_are_doubted_again() -> None:
+    def until_20(number: int, body: dict[str, Any]) -> Reply:
+        return Reply("fine") if number <= 20 else Reply(status=422)
+
+    with serving(until_20) as api:
+        with pytest.raises(EveryRequestRefused, match="HTTP 422"):
+            asyncio.run(one_by_one(api.base_url, 60))
+        assert len(api.requests) == 26
+
+
+def test_a_context_that_is_full_for_a_word_names_the_limit() -> None:
+    reply = Reply(status=400, error={"param": "max_tokens", "message": "maximum context length"})
+    with (
+        serving(lambda n, body: reply) as api,
+        pytest.raises(EveryRequestRefused, match="lower max_tokens"),
+    ):
+        asyncio.run(ask(api.base_url))
+
+
+def test_a_limit_that_thinking_uses_up_for_a_word_too_stops_the_run_and_names_it() -> None:
+    with (
+        serving(lambda n, body: Reply("", finish_reason="length")) as api,
+        pytest.raises(EveryRequestRefused, match=r"the limit of 10 tokens .*max_completion_tokens"),
+    ):
+        asyncio.run(ask(api.base_url))
+
+
+def test_the_last_row_under_lasting_429s_does_not_crawl() -> None:
+    time = Time()
+    with serving(failing(40, Reply(status=429))) as api:
+        assert asyncio.run(ask(api.base_url, Limits(), time=time)) == ["at last"]
+    assert time.now < 40 * 20
+
+
 def test_minutes_of_429_fail_nothing() -> None:
     time = Time()
     busy = Reply(status=429)
     with serving(lambda n, body: busy if time.now < 600 else Reply("at last")) as api:
         answers = asyncio.run(ask(api.base_url, Limits(max_retries=0), times=5, time=time))
         assert answers == ["at last"] * 5
-        assert len(api.requests) < 5 * 12  # paused and probed, not hammered
+        assert len(api.requests) < 5 * 16  # paused and probed, not hammered
 
 
 def test_an_outage_of_5xx_is_waited_out_too() -> None:
@@ -156,17 +220,12 @@ def test_a_provider_that_refuses_for_longer_than_the_longest_pause_ends_the_run(
     assert 900 < time.now < 1200
 
 
-def test_one_request_that_always_fails_stops_its_shard_while_others_are_answered() -> None:
-    with (
-        serving(lambda n, body: Reply(status=500) if n % 2 else Reply("fine")) as api,
-        pytest.raises(ShardError, match="2 times in a row, the last with HTTP 500"),
-    ):
-        # one in flight, and all that fail line up again behind the others
-        asyncio.run(ask(api.base_url, Limits(max_retries=1, concurrency=1), times=40))
+def is_small(body: dict[str, Any]) -> bool:
+    return bool(body["messages"][0]["content"] == "Hi")
 
 
 def only_small(number: int, body: dict[str, Any]) -> Reply:
-    return Reply("yes") if body["messages"][0]["content"] == "Hi" else Reply(status=500)
+    return Reply("yes") if is_small(body) else Reply(status=500)
 
 
 @pytest.mark.parametrize("times", [1, 2])
@@ -175,12 +234,12 @@ def test_the_last_request_fails_on_its_own_account_where_a_small_one_is_answered
 ) -> None:
     time = Time()
     with serving(only_small) as api:
-        with pytest.raises(RequestFails, match="3 times in a row, the last with HTTP 500"):
+        with pytest.raises(ProviderError, match="4 times in a row, the last with HTTP 500"):
             asyncio.run(ask(api.base_url, Limits(max_retries=2), times=times, time=time))
-        small = [body for body in api.requests if body["messages"][0]["content"] == "Hi"]
+        small = [body for body in api.requests if is_small(body)]
     assert 1 <= len(small) <= times
-    assert small[0]["max_completion_tokens"] == 16
-    assert len(api.requests) <= times * 7  # before the probe and after it, max_retries each
+    assert small[0] == {**BODY, "messages": small[0]["messages"]}
+    assert len(api.requests) <= times * 5  # one more after the small one was answered
     assert time.now < 120
 
 
@@ -196,8 +255,7 @@ def test_a_probe_that_is_refused_proves_nothing() -> None:
     time = Time()
 
     def refuse_small(number: int, body: dict[str, Any]) -> Reply:
-        small = body["messages"][0]["content"] == "Hi"
-        return Reply(status=400) if small else Reply(status=500)
+        return Reply(status=400) if is_small(body) else Reply(status=500)
 
     with serving(refuse_small) as api, pytest.raises(ProviderRefuses):
         asyncio.run(ask(api.base_url, Limits(max_retries=1, max_pause_s=900), time=time))
@@ -229,7 +287,7 @@ def test_a_provider_that_keeps_failing_stops_the_shard() -> None:
     with serving(lambda number, body: Reply(status=500)) as api:
         with pytest.raises(ShardError, match="3 times in a row, the last with HTTP 500"):
             asyncio.run(ask(api.base_url))
-        assert len(api.requests) == 3
+        assert len(api.requests) == 4  # a small one as well
 
 
 def test_an_address_where_nothing_answers_is_named() -> None:

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from parrot_core.engines.types import EveryRequestRefused
 from parrot_core.errors import PartiallyFailed
 from parrot_core.execution.plans import plan_stage
 from parrot_core.lake.manifest import Manifest
@@ -116,8 +117,12 @@ def test_accounts_close_whatever_the_engines_do(
     api.behaviour = scripted(script, healed=False)
     try:
         manifest = drive(run, SynthesizeStage())
+    except EveryRequestRefused:  # a small request as well: the run stops, and no row is at fault
+        assert {"refused", "context_full"} & set(script)
+        api.behaviour = scripted(["text"], healed=True)
+        manifest = drive(run, SynthesizeStage())
     except PartiallyFailed:
         assert "broken" in script
-        api.behaviour = scripted(script, healed=True)
+        api.behaviour = scripted([kind for kind in script if kind == "broken"], healed=True)
         manifest = drive(run, SynthesizeStage())
     check_accounts(run, manifest)

@@ -319,9 +319,7 @@ def test_answers_on_their_way_when_the_run_stops_are_kept(tmp_path: Path) -> Non
     assert len(api.requests) == SEEDS * 7 - len(answered)
 
 
-def test_a_prompt_that_always_fails_costs_its_row_at_the_second_attempt_and_no_other(
-    tmp_path: Path,
-) -> None:
+def test_a_prompt_that_always_fails_costs_its_row_and_no_other(tmp_path: Path) -> None:
     def answer(number: int, body: dict[str, Any]) -> Reply:
         poison = body["messages"][0]["content"] == "q3?"
         return Reply(status=500) if poison else echo_turns(number, body)
@@ -332,13 +330,10 @@ def test_a_prompt_that_always_fails_costs_its_row_at_the_second_attempt_and_no_o
         engines = {"asker": engine, "answerer": engine, "judge": engine}
         run = synthesis(tmp_path, api.base_url, engines=engines)
         stage = SynthesizeStage()
-        with pytest.raises(PartiallyFailed, match="failed 2 times in a row") as failure:
-            drive(run, stage, Budget(None))
-        assert failure.value.failures.keys() == {0}
         manifest = drive(run, stage, Budget(None))
     sent = Counter(canonical(body) for body in api.requests)
-    assert sorted(sent.values())[-2] == 1  # all but the poison: what was out was waited for
-    assert max(sent.values()) == 4
+    assert sorted(sent.values())[-2] == 1  # all but the poison
+    assert max(sent.values()) == 3  # once more after a small request was answered
     assert manifest.accounting.rows_out == SEEDS - 1
     assert manifest.accounting.rejected == {"provider_error": 1}
 
@@ -362,8 +357,6 @@ def test_a_prompt_that_always_fails_while_nothing_else_is_asked_is_no_outage(
         shape["sessions_in_flight"] = 1
         run = synthesis(tmp_path, api.base_url, engines=engines, synthesize=shape)
         stage = SynthesizeStage()
-        with pytest.raises(PartiallyFailed, match="failed 2 times in a row"):
-            drive(run, stage, Budget(None))
         manifest = drive(run, stage, Budget(None))
     assert manifest.accounting.rejected == {"provider_error": 1}
     answered = [body for body in api.requests if body["messages"][0]["content"] != poison]

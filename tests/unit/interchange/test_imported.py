@@ -16,7 +16,7 @@ from parrot_core.lake.verify import verify_version
 from parrot_core.schemas import DATASETS, REASONS
 from parrot_core.stages.ingest.clean import Rejection
 from parrot_core.stages.ingest.language import Guess
-from parrot_core.stages.ingest.layouts import SHAREGPT
+from parrot_core.stages.ingest.layouts import LAYOUTS
 
 TALK = [
     {"role": "user", "content": "How tall is a giraffe?"},
@@ -147,7 +147,7 @@ def test_a_file_of_which_nothing_can_be_taken_publishes_nothing(tmp_path: Path) 
     with pytest.raises(ParrotError, match="none of 1 records can be taken as preferences"):
         import_files(lake, [write(tmp_path, pair)], "preferences", "mine")
     assert not lake.versions()
-    with pytest.raises(UserError, match="found an object with 'a', expected records as"):
+    with pytest.raises(UserError, match=r'found \{"a": a number\}, expected records as'):
         import_files(lake, [write(tmp_path, {"a": 1})], "preferences", "mine")
     with pytest.raises(UserError, match=r"--as dialogs: .*did you mean 'dialogues'"):
         import_files(lake, ["x"], "dialogs", "mine")
@@ -204,7 +204,7 @@ def test_whatever_a_record_is_it_becomes_a_row_of_the_schema_or_a_known_reject(
     kind: str, record: object
 ) -> None:
     read, layout, _ = READERS[kind]
-    row = read(record, Origin("a:1", "a", "a#1", 1, layout or SHAREGPT), English())
+    row = read(record, Origin("a:1", "a", "a#1", 1, layout or LAYOUTS["sharegpt"]), English())
     if isinstance(row, Rejection):
         assert row.reason in REASONS
     else:

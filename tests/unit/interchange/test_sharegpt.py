@@ -12,7 +12,7 @@ from parrot_core.interchange.formats.sharegpt import record
 from parrot_core.lake.lake import Lake
 from parrot_core.recipe import Ingest
 from parrot_core.stages.ingest.clean import CleanSession, Rejection, clean
-from parrot_core.stages.ingest.layouts import SHAREGPT, Misfit
+from parrot_core.stages.ingest.layouts import LAYOUTS, Misfit
 from parrot_core.stages.ingest.sources import open_source
 from tests.support.lakes.finished_run import RUN, full_run
 
@@ -29,7 +29,7 @@ def talk(texts: list[str]) -> list[Message]:
 
 
 def cleaned(record: object) -> CleanSession | Rejection:
-    read = SHAREGPT.read(record)
+    read = LAYOUTS["sharegpt"].read(record)
     assert not isinstance(read, Misfit)
     return clean(read, KEEP_ALL)
 
@@ -38,7 +38,7 @@ def cleaned(record: object) -> CleanSession | Rejection:
 @given(st.lists(TEXT, min_size=1, max_size=6))
 def test_every_message_of_any_text_comes_back(texts: list[str]) -> None:
     written = json.dumps(record({"id": "a", "messages": talk(texts)}), ensure_ascii=False)
-    assert SHAREGPT.read(json.loads(written)) == talk(texts)
+    assert LAYOUTS["sharegpt"].read(json.loads(written)) == talk(texts)
 
 
 @settings(deadline=None)

@@ -48,6 +48,7 @@ def test_paper_yaml_holds_the_papers_numbers() -> None:
         ("sythesize.max_turns=3", "--set: sythesize: no such setting; did you mean 'synthesize'"),
         ("filter.rules=[shrt]", r"filter.rules.0: .*'short'"),
         ("train_dpo.beta=-1", "train_dpo.beta"),
+        ("seeds.from_training=true", "expected train_ask.learn_first_query: false"),
         ("engines.judge.kind=magic", "engines.judge: .*'magic'"),
     ],
 )

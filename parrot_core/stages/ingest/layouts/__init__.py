@@ -1,36 +1,53 @@
 """The layouts that source records come in, one small file each.
 
-A new one is a file that makes a :class:`Layout`, its line below, and its name in the recipe's
-``LayoutName``.
+A new one is a file here that makes a :class:`Layout` called ``LAYOUT``, and its test. It is found
+by its being here; recipes, error messages and the docs take its name from here.
 """
 
-from parrot_core.recipe import LayoutName
-from parrot_core.stages.ingest.layouts.baize import BAIZE
-from parrot_core.stages.ingest.layouts.layout import Layout, Misfit, SessionId, describe, parse_id
-from parrot_core.stages.ingest.layouts.openai_messages import OPENAI_MESSAGES
-from parrot_core.stages.ingest.layouts.sharegpt import SHAREGPT
-from parrot_core.stages.ingest.layouts.ultrachat import ULTRACHAT
-from parrot_core.stages.ingest.layouts.wildchat_lmsys import WILDCHAT_LMSYS
+import pkgutil
+import re
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from types import MappingProxyType
 
-LAYOUTS: dict[LayoutName, Layout] = {
-    "sharegpt": SHAREGPT,
-    "ultrachat": ULTRACHAT,  # before openai_messages, whose field UltraChat 200K has too
-    "openai_messages": OPENAI_MESSAGES,
-    "wildchat_lmsys": WILDCHAT_LMSYS,
-    "baize": BAIZE,
-}
+from parrot_core.stages.ingest.layouts.layout import (
+    USUAL,
+    Layout,
+    Misfit,
+    Reading,
+    SessionId,
+    describe,
+    parse_id,
+    shape,
+)
 
 __all__ = [
     "LAYOUTS",
-    "SHAREGPT",
+    "USUAL",
     "Layout",
     "Misfit",
+    "Reading",
     "SessionId",
     "describe",
     "is_known",
     "most_likely",
+    "nearest",
     "parse_id",
+    "shape",
 ]
+
+_NAME = re.compile(r'"(\w+)"')
+
+
+def _found() -> dict[str, Layout]:
+    """The layouts of all files here, the most particular first."""
+    names = [found.name for found in pkgutil.iter_modules(__path__)]
+    modules = [import_module(f"{__name__}.{name}") for name in names]
+    layouts = [module.LAYOUT for module in modules if hasattr(module, "LAYOUT")]
+    return {layout.name: layout for layout in sorted(layouts, key=lambda one: -one.rank)}
+
+
+LAYOUTS: Mapping[str, Layout] = MappingProxyType(_found())
 
 
 def is_known(record: object) -> bool:
@@ -38,8 +55,16 @@ def is_known(record: object) -> bool:
     return any(layout.looks_like(record) for layout in LAYOUTS.values())
 
 
-def most_likely(records: list[object]) -> Layout | None:
+def most_likely(records: Sequence[object]) -> Layout | None:
     """The layout of most of the records; None when they are in no known one."""
-    votes = {layout: sum(map(layout.looks_like, records)) for layout in LAYOUTS.values()}
-    winner = max(votes, key=lambda layout: votes[layout])
-    return winner if votes[winner] else None
+    votes = {name: sum(map(layout.looks_like, records)) for name, layout in LAYOUTS.items()}
+    winner = max(votes, key=lambda name: votes[name])
+    return LAYOUTS[winner] if votes[winner] else None
+
+
+def nearest(record: object) -> Layout:
+    """The layout that shares most names with a record, for the error that it is in none."""
+    names = set(_NAME.findall(shape(record)))
+    return max(
+        LAYOUTS.values(), key=lambda layout: len(names & set(_NAME.findall(layout.expected)))
+    )

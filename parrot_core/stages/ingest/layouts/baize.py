@@ -8,7 +8,7 @@ last marker mostly has no text behind it: the session ends there.
 import re
 
 from parrot_core.engines.types import Message
-from parrot_core.stages.ingest.layouts.layout import Layout, Misfit, describe, id_under
+from parrot_core.stages.ingest.layouts.layout import Layout, Misfit, Reading, id_under, misfit
 
 EXPECTED = '{"input": "…[|Human|] … [|AI|] …"}'
 
@@ -20,10 +20,10 @@ def _looks_like(record: object) -> bool:
     return isinstance(text, str) and "[|Human|]" in text
 
 
-def _read(record: object) -> list[Message] | Misfit:
+def _parse(record: object, reading: Reading) -> list[Message] | Misfit:
     text = record.get("input") if isinstance(record, dict) else None
     if not isinstance(text, str):
-        return Misfit(f"found {describe(record)}, expected {EXPECTED}")
+        return misfit(record, EXPECTED)
     _, *parts = _MARKER.split(text)
     if text and not parts:
         return Misfit(f"input: found no marker [|Human|] in the text, expected {EXPECTED}")
@@ -35,4 +35,4 @@ def _read(record: object) -> list[Message] | Misfit:
     return messages
 
 
-BAIZE = Layout("baize", EXPECTED, _looks_like, id_under("id"), _read)
+LAYOUT = Layout("baize", EXPECTED, _looks_like, id_under("id"), _parse, rank=3)

@@ -1,23 +1,12 @@
 """What a source layout is: it tells its records from others and reads them into messages."""
 
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
 
-from parrot_core.engines.types import Message, Role
-
-SPEAKERS: Mapping[str, Role] = {
-    "human": "user",
-    "user": "user",
-    "gpt": "assistant",
-    "chatgpt": "assistant",
-    "bing": "assistant",
-    "bard": "assistant",
-    "assistant": "assistant",
-    "model": "assistant",
-    "system": "system",
-    "developer": "system",
-}
+from parrot_core.engines.types import Message
 
 _PART = re.compile(r"(?P<base>.+)_(?P<part>\d+)", re.DOTALL)
 
@@ -38,7 +27,9 @@ class SessionId:
 def parse_id(record_id: str) -> SessionId:
     """Take a record id apart. All parts of one session share ``base``."""
     match = _PART.fullmatch(record_id)
-    return SessionId(match["base"], int(match["part"])) if match else SessionId(record_id, None)
+    if match is None or len(match["part"]) > 9:  # a longer number is a date or a hash
+        return SessionId(record_id, None)
+    return SessionId(match["base"], int(match["part"]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,24 +40,56 @@ class Misfit:
 
 
 @dataclass(frozen=True, slots=True)
+class Reading:
+    """How the recipe wants records read; ``counts`` fills with what was done about odd turns."""
+
+    speakers: Mapping[str, str] = field(default_factory=dict)
+    """Names of speakers beyond the usual ones, in lower case, to ``user``, ``assistant`` …"""
+    tools: Literal["drop", "text"] = "drop"
+    """What becomes of calls of tools and their results, see ``turns``."""
+    paths: Literal["best", "all"] = "best"
+    """Which paths of a tree of messages are sessions."""
+    counts: Counter[str] = field(default_factory=Counter)
+
+
+USUAL = Reading()
+"""As a recipe that says nothing about it."""
+
+
+@dataclass(frozen=True, slots=True)
 class Layout:
-    """One way to write a conversation as a record; a new one is a file here and a registry line."""
+    """One way to write a conversation as a record: a file in this folder that makes ``LAYOUT``."""
 
     name: str
     expected: str
-    """What a record looks like, for the error that says that something else was found."""
+    """What a record looks like, for the docs and for the error that something else was found."""
     looks_like: Callable[[object], bool]
     """Whether a record is in this layout, as far as its shape goes; cheap."""
     record_id: Callable[[object], str | None]
     """The id that a record carries, if it carries a usable one."""
-    read: Callable[[object], list[Message] | Misfit]
+    parse: Callable[[object, Reading], list[Message] | Misfit]
     """The record's messages as they are: not cleaned, possibly none."""
     splits_sessions: bool = False
-    """Whether ``X_0``, ``X_7`` … are the parts of one long session ``X``."""
+    """Whether ``X_0``, ``X_7`` … may be the parts of one long session ``X``."""
+    rank: int = 0
+    """Which layout a record is in that looks like several: the one of the highest rank."""
+    unfold: Callable[[object, Reading], Iterable[object]] | None = None
+    """The conversations in a record that holds several, as records of the same layout."""
+    gather: Callable[[Iterator[object]], Iterator[object]] | None = None
+    """Puts records together from the rows of a file whose rows are single messages."""
+
+    def read(self, record: object, reading: Reading = USUAL) -> list[Message] | Misfit:
+        """The record's messages, or why they can't be read."""
+        return self.parse(record, reading)
 
     def session_of(self, record_id: str) -> SessionId:
-        """The session that the record of this id is, or is a part of."""
+        """The session that the record of this id is, or may be a part of."""
         return parse_id(record_id) if self.splits_sessions else SessionId(record_id, None)
+
+
+def misfit(record: object, expected: str) -> Misfit:
+    """The misfit of a record of another shape."""
+    return Misfit(f"found {describe(record)}, expected {expected}")
 
 
 def describe(record: object) -> str:
@@ -75,6 +98,20 @@ def describe(record: object) -> str:
         keys = ", ".join(repr(key)[:40] for key in list(record)[:6]) or "no keys"
         return f"an object with {keys}"
     return {list: "an array", str: "a string", type(None): "null"}.get(type(record), "a number")
+
+
+def shape(value: object, depth: int = 3) -> str:
+    """A record as its keys and kinds of values, without what it says."""
+    if isinstance(value, dict):
+        if not depth:
+            return "{…}"
+        shown = [f'"{str(key)[:30]}": {shape(value[key], depth - 1)}' for key in list(value)[:6]]
+        return "{" + ", ".join([*shown, "…"] if len(value) > 6 else shown) + "}"
+    if isinstance(value, list):
+        return f"[{shape(value[0], depth - 1)}, …]" if value and depth else "[]"
+    if isinstance(value, bool) or value is None:
+        return "null" if value is None else "true or false"
+    return "text" if isinstance(value, str) else "a number"
 
 
 def id_under(*keys: str) -> Callable[[object], str | None]:
@@ -94,57 +131,10 @@ def id_under(*keys: str) -> Callable[[object], str | None]:
     return record_id
 
 
-def has_speakers(turns: object, *keys: str) -> bool:
-    """Whether it is a list of objects that have these keys."""
-    return isinstance(turns, list) and all(
-        isinstance(turn, dict) and all(key in turn for key in keys) for turn in turns
-    )
-
-
-def speaker_messages(
-    turns: list[object], field: str, speaker_key: str, text_key: str
-) -> list[Message] | Misfit:
-    """The messages of a list of objects that name who speaks and what is said.
-
-    Args:
-        turns: the list.
-        field: its name in the record, for the reason of a misfit.
-        speaker_key: the key of the speaker, one of ``SPEAKERS`` in any case.
-        text_key: the key of the text.
-    """
-    messages: list[Message] = []
-    for number, turn in enumerate(turns):
-        speaker = turn.get(speaker_key) if isinstance(turn, dict) else None
-        content = turn.get(text_key) if isinstance(turn, dict) else None
-        if not isinstance(speaker, str) or not isinstance(content, str):
-            wanted = f"expected text in '{speaker_key}' and '{text_key}'"
-            return Misfit(f"{field}[{number}]: {wanted}")
-        role = SPEAKERS.get(speaker) or SPEAKERS.get(speaker.strip().lower())
-        if role is None:
-            known = ", ".join(SPEAKERS)
-            return Misfit(f"{field}[{number}]: speaker {speaker[:40]!r}, expected one of {known}")
-        messages.append({"role": role, "content": content})
-    return messages
-
-
-def role_messages(turns: list[object], field: str) -> list[Message] | Misfit:
-    """The messages of a list of ``{role, content}``, also with OpenAI's lists of content parts."""
-    plain: list[object] = []
-    for number, turn in enumerate(turns):
-        parts = turn.get("content") if isinstance(turn, dict) else None
-        if not isinstance(turn, dict) or not isinstance(parts, list):
-            plain.append(turn)
-            continue
-        texts = [_part_text(part) for part in parts]
-        if any(text is None for text in texts):
-            return Misfit(f"{field}[{number}]: a content part that isn't text")
-        plain.append({"role": turn.get("role"), "content": "\n".join(map(str, texts))})
-    return speaker_messages(plain, field, "role", "content")
-
-
-def _part_text(part: object) -> str | None:
-    if isinstance(part, dict):
-        part = (
-            part.get("text") if part.get("type") in ("text", "input_text", "output_text") else None
-        )
-    return part if isinstance(part, str) else None
+def text_under(record: object, *keys: str) -> str | None:
+    """The text under the first of these keys that holds one."""
+    if isinstance(record, dict):
+        for key in keys:
+            if isinstance(value := record.get(key), str) and value.strip():
+                return value
+    return None

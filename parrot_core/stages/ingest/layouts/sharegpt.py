@@ -1,28 +1,23 @@
 """The ShareGPT layout: ``{"id": …, "conversations": [{"from": "human", "value": …}, …]}``."""
 
 from parrot_core.engines.types import Message
-from parrot_core.stages.ingest.layouts.layout import (
-    Layout,
-    Misfit,
-    describe,
-    has_speakers,
-    id_under,
-    speaker_messages,
-)
+from parrot_core.stages.ingest.layouts.layout import Layout, Misfit, Reading, id_under, misfit
+from parrot_core.stages.ingest.layouts.turns import LIST_KEYS, find_list, has_turns, turn_messages
 
 EXPECTED = '{"id": …, "conversations": [{"from": …, "value": …}, …]}'
 
 
-def _looks_like(record: object) -> bool:
-    turns = record.get("conversations") if isinstance(record, dict) else None
-    return has_speakers(turns, "from", "value")
+def _parse(record: object, reading: Reading) -> list[Message] | Misfit:
+    found = find_list(record, ("conversations", *LIST_KEYS))
+    return turn_messages(record, found[1], found[0], reading) if found else misfit(record, EXPECTED)
 
 
-def _read(record: object) -> list[Message] | Misfit:
-    turns = record.get("conversations") if isinstance(record, dict) else None
-    if not isinstance(turns, list):
-        return Misfit(f"found {describe(record)}, expected {EXPECTED}")
-    return speaker_messages(turns, "conversations", "from", "value")
-
-
-SHAREGPT = Layout("sharegpt", EXPECTED, _looks_like, id_under("id"), _read, splits_sessions=True)
+LAYOUT = Layout(
+    "sharegpt",
+    EXPECTED,
+    lambda record: has_turns(record, ("conversations",), "from", "value"),
+    id_under("id"),
+    _parse,
+    splits_sessions=True,
+    rank=2,
+)

@@ -6,14 +6,8 @@
 """
 
 from parrot_core.engines.types import Message
-from parrot_core.stages.ingest.layouts.layout import (
-    Layout,
-    Misfit,
-    describe,
-    has_speakers,
-    id_under,
-    role_messages,
-)
+from parrot_core.stages.ingest.layouts.layout import Layout, Misfit, Reading, id_under, misfit
+from parrot_core.stages.ingest.layouts.turns import as_list, find_list, has_turns, turn_messages
 
 EXPECTED = '{"id": …, "data": [query, response, …]}'
 
@@ -21,19 +15,19 @@ EXPECTED = '{"id": …, "data": [query, response, …]}'
 def _looks_like(record: object) -> bool:
     if not isinstance(record, dict):
         return False
-    texts = record.get("data")
-    if isinstance(texts, list):
+    texts = as_list(record.get("data"))
+    if texts is not None:
         return bool(texts) and all(isinstance(text, str) for text in texts)
-    messages = record.get("messages")
-    return "prompt" in record and "prompt_id" in record and has_speakers(messages, "role")
+    return "prompt" in record and "prompt_id" in record and has_turns(record, ("messages",))
 
 
-def _read(record: object) -> list[Message] | Misfit:
-    texts = record.get("data") if isinstance(record, dict) else None
-    if texts is None and isinstance(record, dict) and isinstance(record.get("messages"), list):
-        return role_messages(record["messages"], "messages")
-    if not isinstance(texts, list):
-        return Misfit(f"found {describe(record)}, expected {EXPECTED}")
+def _parse(record: object, reading: Reading) -> list[Message] | Misfit:
+    texts = as_list(record.get("data")) if isinstance(record, dict) else None
+    if texts is None:
+        found = find_list(record, ("messages",))
+        if found is None:
+            return misfit(record, EXPECTED)
+        return turn_messages(record, found[1], found[0], reading)
     messages: list[Message] = []
     for number, text in enumerate(texts):
         if not isinstance(text, str):
@@ -42,4 +36,4 @@ def _read(record: object) -> list[Message] | Misfit:
     return messages
 
 
-ULTRACHAT = Layout("ultrachat", EXPECTED, _looks_like, id_under("id", "prompt_id"), _read)
+LAYOUT = Layout("ultrachat", EXPECTED, _looks_like, id_under("id", "prompt_id"), _parse, rank=3)

@@ -5,34 +5,22 @@ LMSYS-Chat-1M). What else stands in a message (``language``, ``toxic``, ``redact
 """
 
 from parrot_core.engines.types import Message
-from parrot_core.stages.ingest.layouts.layout import (
-    Layout,
-    Misfit,
-    describe,
-    has_speakers,
-    id_under,
-    role_messages,
-)
+from parrot_core.stages.ingest.layouts.layout import Layout, Misfit, Reading, id_under, misfit
+from parrot_core.stages.ingest.layouts.turns import find_list, has_turns, turn_messages
 
 EXPECTED = '{"conversation_id": …, "conversation": [{"role": …, "content": …}, …]}'
 
 
-def _looks_like(record: object) -> bool:
-    turns = record.get("conversation") if isinstance(record, dict) else None
-    return has_speakers(turns, "role", "content")
+def _parse(record: object, reading: Reading) -> list[Message] | Misfit:
+    found = find_list(record, ("conversation",))
+    return turn_messages(record, found[1], found[0], reading) if found else misfit(record, EXPECTED)
 
 
-def _read(record: object) -> list[Message] | Misfit:
-    turns = record.get("conversation") if isinstance(record, dict) else None
-    if not isinstance(turns, list):
-        return Misfit(f"found {describe(record)}, expected {EXPECTED}")
-    return role_messages(turns, "conversation")
-
-
-WILDCHAT_LMSYS = Layout(
+LAYOUT = Layout(
     "wildchat_lmsys",
     EXPECTED,
-    _looks_like,
+    lambda record: has_turns(record, ("conversation",), "role", "content"),
     id_under("conversation_hash", "conversation_id", "id"),
-    _read,
+    _parse,
+    rank=2,
 )

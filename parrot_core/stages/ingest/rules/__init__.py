@@ -1,13 +1,13 @@
 """Cleaning rules, one small function a rule.
 
 A new one is a file here, a line in the table of its kind below, its name in ``recipe.data``
-(``CleaningRule`` or ``SessionCheck``), a reason in ``schemas.REASONS`` if it rejects, and a test.
+(``str`` or ``str``), a reason in ``schemas.REASONS`` if it rejects, and a test.
 """
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from parrot_core.recipe import CleaningRule, Ingest, SessionCheck
+from parrot_core.recipe import Ingest
 from parrot_core.stages.ingest.rules.characters import GATE as CHARACTERS_GATE
 from parrot_core.stages.ingest.rules.characters import characters
 from parrot_core.stages.ingest.rules.code_only import code_only
@@ -44,7 +44,7 @@ from parrot_core.stages.ingest.rules.turns import (
 from parrot_core.stages.ingest.rules.whitespace import GATE as WHITESPACE_GATE
 from parrot_core.stages.ingest.rules.whitespace import whitespace
 
-CHOSEN_TEXT_RULES: Mapping[CleaningRule, TextRule] = MappingProxyType(
+CHOSEN_TEXT_RULES: Mapping[str, TextRule] = MappingProxyType(
     {
         "html_to_markdown": html_to_markdown,
         "interface": interface,
@@ -68,7 +68,7 @@ SESSION_RULES: tuple[SessionRule, ...] = (
 )
 """Applied to every session, in this order: later stages rely on what they leave."""
 
-CHECKS: Mapping[SessionCheck, Check] = MappingProxyType(
+CHECKS: Mapping[str, Check] = MappingProxyType(
     {
         "sensitive": sensitive,
         "refusal": refusal,

@@ -102,6 +102,16 @@ def test_a_query_is_never_kept_on_a_verdict_that_cannot_be_read(tmp_path: Path) 
     assert work.metrics["judge"] == {"unreadable": 1}
 
 
+def test_fewer_queries_than_the_recipe_asked_for_are_warned_of(tmp_path: Path) -> None:
+    work, _ = select(tmp_path, None, [session("s", ["Why?"])], limit=9)
+    receipt = work.receipt("query")
+    accounts = receipt.accounting.model_copy(update={"rows_out": 1})
+    [warning] = SelectStage().warnings(
+        work.run, [receipt.model_copy(update={"accounting": accounts})]
+    )
+    assert warning == "1 context-dependent queries, fewer than the 9 of select.limit"
+
+
 def test_how_the_answer_ended_goes_on_with_it(tmp_path: Path) -> None:
     row = session("s", ["Why?"])
     row["provenance"] = [{"finish_reason": reason} for reason in (None, "stop", "stop", "length")]

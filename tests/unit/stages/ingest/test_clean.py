@@ -10,7 +10,7 @@ from parrot_core.recipe import Ingest
 from parrot_core.schemas import REASONS
 from parrot_core.stages.ingest.clean import CleanSession, Rejection
 from parrot_core.stages.ingest.clean import clean as clean_messages
-from parrot_core.stages.ingest.layouts import SHAREGPT, Misfit
+from parrot_core.stages.ingest.layouts import LAYOUTS, Misfit
 from parrot_core.text.control_tokens import defuse_control_tokens, find_control_token
 
 SETTINGS = Ingest(sources=("a.json",), max_message_chars=1000)
@@ -24,7 +24,7 @@ def _record(*turns: tuple[object, object]) -> dict[str, Any]:
 
 
 def clean(record: object, settings: Ingest) -> CleanSession | Rejection:
-    messages = SHAREGPT.read(record)
+    messages = LAYOUTS["sharegpt"].read(record)
     if isinstance(messages, Misfit):
         return Rejection("malformed_record", messages.why)
     return clean_messages(messages, settings)
@@ -90,7 +90,7 @@ def test_only_the_first_turns_are_kept_when_the_recipe_says_so() -> None:
     ("record", "reason"),
     [
         (None, "malformed_record"),
-        ([], "malformed_record"),
+        ([], "no_turns"),
         ({"id": "a"}, "malformed_record"),
         ({"id": "a", "conversations": [3]}, "malformed_record"),
         (_record(("human", None)), "malformed_record"),

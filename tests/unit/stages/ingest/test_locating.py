@@ -68,7 +68,7 @@ def test_datasets_and_hub_files_are_named_without_being_looked_at() -> None:
 @pytest.mark.parametrize(
     ("source", "where"),
     [
-        ({"url": "a", "layout": "foo"}, "ingest.sources.0.layout: Input should be 'sharegpt'"),
+        ({"url": "a", "layout": "a b"}, "ingest.sources.0.layout: String should match"),
         ({"url": "a", "layuot": "baize"}, "ingest.sources.0.layuot: no such setting"),
         ({"name": "a"}, "ingest.sources.0.url: Field required"),
         ({"url": "a", "name": "a/b"}, "ingest.sources.0.name: String should match"),

@@ -69,6 +69,20 @@ def test_only_usable_opening_queries_of_the_seed_split_become_seeds(tmp_path: Pa
     assert "fewer than the 10 asked for" in work.warnings[0]
 
 
+def test_by_recipe_sessions_that_train_give_their_openings_too_but_held_out_ones_never(
+    tmp_path: Path,
+) -> None:
+    rows = [
+        _conversation(n, f"How high is mountain number {n}?", split=split)
+        for n, split in enumerate(("seed", "train", "heldout"))
+    ]
+    later = {"base": "stub", "learn_first_query": False}
+    recipe = minimal_recipe("unused", seeds={"limit": 9, "from_training": True}, train_ask=later)
+    work = FakeWork(recipe, tmp_path, rows=rows)
+    SeedsStage().process(work)
+    assert {row["id"] for row in work.emitted} == {"s:0", "s:1"}
+
+
 def test_what_is_beyond_the_limit_is_neither_counted_nor_stored(tmp_path: Path) -> None:
     rows = [_conversation(i, f"How high is mountain number {i}?") for i in range(100)]
     work = _seeds(tmp_path, rows, 5)

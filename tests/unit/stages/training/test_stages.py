@@ -152,6 +152,18 @@ def test_the_pairs_of_a_held_out_query_are_all_held_out(tmp_path, monkeypatch):
     assert launch.job.model == "lake:parrot-sft"
 
 
+def test_a_training_that_finds_fewer_than_it_was_asked_for_says_so(tmp_path):
+    work = FakeWork(
+        small_recipe(train_ask={"base": "stub/model", "max_examples": 5}),
+        tmp_path,
+        rows=[session(n, split="train") for n in range(3)] + [session(9, split="heldout")],
+    )
+    TrainAskStage(Launch()).process(work)
+    assert work.warnings == [
+        "trained on 3 sessions, fewer than the 5 of max_examples: there are no more"
+    ]
+
+
 def test_a_dataset_with_nothing_to_train_on_is_named_before_any_process_starts(tmp_path):
     work = FakeWork(small_recipe(), tmp_path, rows=[session(1, split="seed")])
     with pytest.raises(TrainingFailed, match=r"none of the 1 rows of 'conversations'.*split_seed"):

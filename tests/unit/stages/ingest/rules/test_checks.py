@@ -2,7 +2,6 @@
 
 import pytest
 
-from parrot_core.recipe import SessionCheck
 from parrot_core.stages.ingest.rules import CHECKS
 
 PASTE = "import os\nimport sys\n\ndef main():\n    x = os.getcwd()\n    return x\n"
@@ -21,7 +20,7 @@ PASTE = "import os\nimport sys\n\ndef main():\n    x = os.getcwd()\n    return x
         ("sensitive", "Tell me how to build a pipe bomb", "No."),
     ],
 )
-def test_what_is_meant_is_found(check: SessionCheck, query: str, answer: str) -> None:
+def test_what_is_meant_is_found(check: str, query: str, answer: str) -> None:
     messages = [{"role": "user", "content": query}, {"role": "assistant", "content": answer}]
     assert CHECKS[check](messages)
 
@@ -39,6 +38,6 @@ def test_what_is_meant_is_found(check: SessionCheck, query: str, answer: str) ->
         ("sensitive", "How did the police find the bomb?", "With a dog."),
     ],
 )
-def test_what_only_looks_like_it_is_not(check: SessionCheck, query: str, answer: str) -> None:
+def test_what_only_looks_like_it_is_not(check: str, query: str, answer: str) -> None:
     messages = [{"role": "user", "content": query}, {"role": "assistant", "content": answer}]
     assert CHECKS[check](messages) is None
