@@ -64,8 +64,7 @@ def _made(found: Findings, stage: StageState) -> str:
         what = f"{', '.join(means)} of 10, {count(stage.rows_out)} answers"
     if not stage.rows_out and not stage.rejects:
         return ""
-    reasons = ", ".join(f"{one_line(why, 40)} {count(n)}" for why, n in stage.rejected.items())
-    return f"{what}; rejected: {reasons}" if reasons else what
+    return f"{what}; {count(stage.rejects)} rejected" if stage.rejects else what
 
 
 def _training(stage: StageState, facts: TrainingFacts | None) -> str:

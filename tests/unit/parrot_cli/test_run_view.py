@@ -159,7 +159,7 @@ def test_the_summary_holds_figures_samples_and_the_reports_path(tmp_path: Path) 
     render_summary(target, lake, read_run(lake, RUN, STAGES, NOW), "/lake/runs/demo/report.html")
     text = " ".join(out.getvalue().split())
     assert "parrot@demo 5 dialogues" in text
-    assert "rejected: repetitive 2, short 1" in text
+    assert "12 turns; 3 rejected" in text
     assert "Parrot-Ask, held out: loss 3.314 → 3.001" in text
     assert "reward margin 0.000 → 0.184" in text
     assert "3 preference pairs: 1 neglect, 1 hallucination, 1 misunderstanding" in text
