@@ -86,7 +86,7 @@ def _print_dialogue(console: Console, dialogue: SampledDialogue) -> None:
     for said in dialogue.messages[:MESSAGES_SHOWN]:
         label = f"  {one_line(said.role, 20)}: "
         style = "cyan" if said.role == "user" else "green"
-        text = one_line(said.content, max(20, width - len(label)))
+        text = one_line(said.content, max(20, width - len(label) - 1))
         console.print(Text.assemble((label, style), text), soft_wrap=True)
 
 
