@@ -9,7 +9,7 @@ from dashboard.version_cache import VersionPart
 from dashboard.widgets import block, body, chip, facts, heading, line
 from parrot_core.browse.index import LISTS, TEXTS
 from parrot_core.lake.row_lookup import Row
-from parrot_core.schemas import REASONS
+from parrot_core.stages.reasons import REASONS
 
 NOT_FACTS = TEXTS | {"id", "source_ids", "baseline_answer"}
 """What the page shows elsewhere, or in full."""

@@ -11,6 +11,7 @@ import typer
 
 from flows import logs
 from parrot_cli import (
+    check,
     control,
     data,
     lake,
@@ -37,6 +38,7 @@ app = typer.Typer(
 COMMANDS: dict[str, tuple[Callable[..., Any], ...]] = {
     "Run": (
         recipes.init,
+        check.check,
         runs.plan,
         preview.preview,
         runs.run,

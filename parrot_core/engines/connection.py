@@ -92,6 +92,15 @@ class Engines:
         counted = traffic or Traffic()
         return JournaledModel(name, connected, self, journal, shard, self._seed, counted)
 
+    @property
+    def seed(self) -> int:
+        """The run's."""
+        return self._seed
+
+    def connected(self, name: str) -> Connected:
+        """An engine by its name in the recipe."""
+        return self._connected[name]
+
     async def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Await a coroutine on the background loop, from any other loop.
 

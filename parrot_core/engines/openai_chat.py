@@ -16,7 +16,7 @@ from parrot_core.engines.limits.limits import Clock, Limiter, Sleep, Ticket
 from parrot_core.engines.refusals import RefusalWatch, Signature
 from parrot_core.engines.request import probe_body
 from parrot_core.engines.response import Answer
-from parrot_core.engines.shaping import advice
+from parrot_core.engines.shaping import advice, limit_in
 from parrot_core.engines.token_counts import (
     expected_tokens,
     is_used_up,
@@ -49,6 +49,8 @@ BACKOFF_EACH_S = 4.0
 """Waiting requests together try about twice in so many seconds: the last few don't crawl."""
 MONEY_POLL_S = 0.1
 USED_UP: Signature = ("length",)
+SHORT_REPLY = 512
+"""A lower limit of tokens is for a short reply; one that thinks is asked again with more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +167,8 @@ class OpenAIChat:
         self._sending += 1
         try:
             answer, usd = await self._send(request)
-            if is_used_up(answer.text, answer.finish_reason):
+            roomy = limit_in(body, max_tokens) >= SHORT_REPLY
+            if roomy and is_used_up(answer.text, answer.finish_reason):
                 await self._doubt(LimitUsedUp(""), USED_UP, request, Paid(body, answer, usd))
             return answer, usd
         finally:

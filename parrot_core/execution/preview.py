@@ -15,9 +15,9 @@ from parrot_core.engines.types import ChatModel, Completion, Message
 from parrot_core.errors import UserError
 from parrot_core.execution.runs import budget_of
 from parrot_core.execution.selection import check_selection
-from parrot_core.execution.shard_work import journal_delay, rows_of, usage_of
+from parrot_core.execution.shard_work import journal_delay, rows_of
 from parrot_core.lake.checkpoints import Checkpoints
-from parrot_core.lake.journal import Journal, preview_folder
+from parrot_core.lake.journal import Journal, preview_folder, usage_of
 from parrot_core.lake.manifest import Usage
 from parrot_core.lake.run import Run
 from parrot_core.recipe import Sampling

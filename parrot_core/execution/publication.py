@@ -9,8 +9,9 @@ import parrot_core
 from parrot_core.errors import PartiallyFailed, StorageError, VersionConflict
 from parrot_core.execution.plans import StagePlan
 from parrot_core.execution.rejects import refuse_nothing
+from parrot_core.lake.journal import checks_folder, read_entries, usage_of
 from parrot_core.lake.lake import version_folder
-from parrot_core.lake.manifest import Accounting, Fingerprint, Manifest, Receipt, add_usage
+from parrot_core.lake.manifest import Accounting, Fingerprint, Manifest, Receipt, Usage, add_usage
 from parrot_core.lake.run import Run
 from parrot_core.lake.run_records import StageRecords, utc_now
 from parrot_core.lake.shard_writer import attempt_of
@@ -99,7 +100,7 @@ def _manifest(run: Run, stage: Stage, plan: StagePlan, receipts: list[Receipt]) 
         files=tuple(entry for receipt in receipts for entry in receipt.files),
         reject_files=tuple(entry for receipt in receipts for entry in receipt.reject_files),
         accounting=accounting,
-        usage=add_usage([receipt.usage for receipt in receipts]),
+        usage=add_usage([*(receipt.usage for receipt in receipts), _checks_usage(run, stage)]),
         seconds=_seconds(plan.created_at, max(r.ended_at for r in receipts)) if receipts else 0.0,
         metrics=stage.summarise(run, receipts) or metrics,
         warnings=(
@@ -107,6 +108,12 @@ def _manifest(run: Run, stage: Stage, plan: StagePlan, receipts: list[Receipt]) 
             *(warning for receipt in receipts for warning in receipt.warnings),
         ),
     )
+
+
+def _checks_usage(run: Run, stage: Stage) -> Usage:
+    """What was asked before the first shard, beside what the rows took."""
+    asked = read_entries(run.lake.storage, checks_folder(run.name, stage.name))
+    return {f"{engine} (check)": used for engine, used in usage_of(asked).items()}
 
 
 def _merged_metrics(receipts: Sequence[Receipt]) -> dict[str, Any]:

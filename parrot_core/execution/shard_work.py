@@ -6,7 +6,7 @@ import shutil
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextvars import copy_context
 from dataclasses import asdict
 from functools import partial
@@ -19,17 +19,18 @@ from parrot_core.engines.journaled import JournaledModel
 from parrot_core.errors import LeaseLost, StorageError
 from parrot_core.execution.rejects import RejectWatch
 from parrot_core.lake.checkpoints import Checkpoints
-from parrot_core.lake.journal import Entry, Journal, preview_folder
+from parrot_core.lake.journal import Journal, preview_folder, usage_of
 from parrot_core.lake.lake import Lake, version_folder
 from parrot_core.lake.leases import Lease
-from parrot_core.lake.manifest import Accounting, EngineUsage, FileEntry, Receipt, Usage
+from parrot_core.lake.manifest import Accounting, FileEntry, Receipt
 from parrot_core.lake.run import Run
 from parrot_core.lake.run_records import utc_now
 from parrot_core.lake.shard_records import ShardRecords
 from parrot_core.lake.shard_writer import ParquetFiles, upload_verified
 from parrot_core.lake.storage import Storage
-from parrot_core.schemas import DATASETS, REASONS, REJECTS
+from parrot_core.schemas import DATASETS, REJECTS
 from parrot_core.stages.base import Row, ShardPlan, Slice, Stage
+from parrot_core.stages.reasons import REASONS
 from parrot_core.telemetry.stop_request import stop_request
 from parrot_core.telemetry.timeline import Curve, Point, Timeline
 from parrot_core.telemetry.traffic import Traffic, landed, sum_traffic, traffic_in
@@ -128,7 +129,7 @@ class LakeShardWork:
     ) -> None:
         """See :class:`parrot_core.stages.base.ShardWork`."""
         if reason not in REASONS:
-            raise ValueError(f"'{reason}' is not a reason of schemas.REASONS")
+            raise ValueError(f"'{reason}' is not a reason of stages.reasons.REASONS")
         self._rejected[reason] += 1
         self._rejects.append(
             {
@@ -267,23 +268,6 @@ def _traffic_before(records: ShardRecords) -> dict[str, Traffic]:
 def journal_delay(storage: Storage) -> float:
     """Seconds that completions wait for others, to share a write."""
     return LOCAL_JOURNAL_DELAY_S if storage.local_root is not None else REMOTE_JOURNAL_DELAY_S
-
-
-def usage_of(entries: Iterable[Entry]) -> Usage:
-    """What completions took, by engine."""
-    total: Usage = {}
-    for entry in entries:
-        if entry.refused is not None and not entry.usd:
-            continue
-        used = EngineUsage(
-            model=entry.model,
-            requests=1,
-            prompt_tokens=entry.prompt_tokens,
-            completion_tokens=entry.completion_tokens,
-            usd=entry.usd,
-        )
-        total[entry.engine] = total[entry.engine].plus(used) if entry.engine in total else used
-    return total
 
 
 def rows_of(

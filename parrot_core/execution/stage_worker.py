@@ -17,6 +17,7 @@ from parrot_core.engines.limits.budget import Budget
 from parrot_core.engines.types import RunError
 from parrot_core.errors import LeaseLost, RunStopped, ShardHeld
 from parrot_core.execution.attempt import run_shard
+from parrot_core.execution.engine_checks import ask_before_paying
 from parrot_core.execution.plans import StagePlan, plan_stage, unfinished
 from parrot_core.execution.publication import publish_stage
 from parrot_core.execution.shard_queue import LOOK_EVERY_S, Pulled, ShardQueue
@@ -206,6 +207,7 @@ def open_stage(
         if names and unfinished(run, plan):
             presence.does("starting engines " + ", ".join(dict.fromkeys(names)))
             with open_engines(run, names, budget, stage.name) as engines:
+                ask_before_paying(run, stage, engines)
                 presence.does(WORKING)
                 yield OpenStage(run, stage, plan, engines, times)
         else:

@@ -8,7 +8,7 @@ receipt, which holds the same completions inside its rows, is written.
 import asyncio
 import io
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 
 import pyarrow as pa
@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 
 from parrot_core.errors import ParrotError, StorageError
 from parrot_core.lake.leases import Lease
+from parrot_core.lake.manifest import EngineUsage, Usage
 from parrot_core.lake.storage import Storage
 
 SCHEMA = pa.schema(
@@ -45,8 +46,8 @@ class Entry:
     """One completion, or one refusal, as the journal keeps it.
 
     ``key`` is the canonical request's SHA-256. A request that was refused for good is not asked
-    again either: ``refused`` is the reason, one of ``schemas.REASONS``, and ``detail`` has the
-    provider's words.
+    again either: ``refused`` is the reason, one of ``stages.reasons.REASONS``, and ``detail`` has
+    the provider's words.
     """
 
     key: str
@@ -91,6 +92,11 @@ def preview_folder(recipe: str, stage: str) -> str:
     return f"previews/{recipe}/{stage}"
 
 
+def checks_folder(run: str, stage: str) -> str:
+    """Folder of the tiny requests that a run asked before the first shard of a stage."""
+    return f"runs/{run}/{stage}/checks"
+
+
 def read_entries(storage: Storage, folder: str) -> Iterator[Entry]:
     """Yield the entries of all journal files in a folder."""
     paths = storage.list(folder)
@@ -102,6 +108,23 @@ def read_entries(storage: Storage, folder: str) -> Iterator[Entry]:
         except pa.ArrowInvalid as error:
             raise StorageError(f"{storage.show(path)}: damaged journal file ({error})") from None
         yield from (Entry(**row) for row in table.to_pylist())
+
+
+def usage_of(entries: Iterable[Entry]) -> Usage:
+    """What completions took, by engine."""
+    total: Usage = {}
+    for entry in entries:
+        if entry.refused is not None and not entry.usd:
+            continue
+        used = EngineUsage(
+            model=entry.model,
+            requests=1,
+            prompt_tokens=entry.prompt_tokens,
+            completion_tokens=entry.completion_tokens,
+            usd=entry.usd,
+        )
+        total[entry.engine] = total[entry.engine].plus(used) if entry.engine in total else used
+    return total
 
 
 class Journal:

@@ -3,7 +3,7 @@
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from parrot_core.lake.journal import read_entries
+from parrot_core.lake.journal import checks_folder, read_entries
 from parrot_core.lake.run_records import StageRecords
 from parrot_core.lake.storage import Storage
 
@@ -29,14 +29,19 @@ class Spending:
             parts = path.split("/")
             if len(parts) > 4 and parts[3] == "shards":
                 begun.setdefault(parts[2], set()).add(int(parts[4]))
+            elif len(parts) > 4 and parts[3] == "checks":
+                begun.setdefault(parts[2], set())
         return sum(self._stage(stage, shards) for stage, shards in begun.items())
 
     def _stage(self, stage: str, shards: set[int]) -> float:
         if stage not in self._stages:
             published = self._published(stage)
             if published is None:
+                asked = read_entries(self._storage, checks_folder(self._run, stage))
+                checks = sum(entry.usd for entry in asked)
                 with ThreadPoolExecutor(READERS) as pool:
-                    return sum(pool.map(lambda shard: self._shard(stage, shard), sorted(shards)))
+                    costs = pool.map(lambda shard: self._shard(stage, shard), sorted(shards))
+                    return checks + sum(costs)
             self._stages[stage] = published
         return self._stages[stage]
 

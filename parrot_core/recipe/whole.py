@@ -86,6 +86,14 @@ class Recipe(Model):
             "and left alone. A killed worker counts; a reached budget or a refused key doesn't."
         ),
     )
+    ask_first: bool = Field(
+        True,
+        json_schema_extra=OPERATIONAL,
+        description=(
+            "Before the first shard of a stage ask each API one tiny request with the stage's own "
+            "parameters, so that what is refused stops the run at once."
+        ),
+    )
     allow_empty: tuple[str, ...] = Field(
         (),
         json_schema_extra=OPERATIONAL,

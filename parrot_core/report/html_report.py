@@ -31,7 +31,7 @@ from parrot_core.report.statistics_page import (
     definitions,
     table_1,
 )
-from parrot_core.schemas import REASONS
+from parrot_core.stages.reasons import REASONS
 from parrot_core.text import wording
 from parrot_core.text.sanitise import one_line, sanitise
 

@@ -16,7 +16,7 @@ from parrot_core.lake.lake import Lake
 from parrot_core.monitor import StageSpec
 from parrot_core.report.evaluation_page import interval
 from parrot_core.report.html_report import FIGURE_WORDS, TRAINING_WORDS
-from parrot_core.schemas import REASONS
+from parrot_core.stages.reasons import REASONS
 from parrot_core.text.sanitise import one_line
 from parrot_core.text.wording import count, dollars, duration, figure
 

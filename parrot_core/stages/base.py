@@ -14,7 +14,7 @@ from parrot_core.engines.types import ChatModel
 from parrot_core.lake.checkpoints import Checkpoints
 from parrot_core.lake.manifest import Receipt
 from parrot_core.lake.run import Run
-from parrot_core.recipe import Recipe
+from parrot_core.recipe import Recipe, Sampling
 
 Row = dict[str, Any]
 """One row of a dataset, as ``schemas`` lays it out."""
@@ -49,6 +49,16 @@ class ShardPlan:
         return sum(piece.rows for piece in self.inputs)
 
 
+@dataclass(frozen=True, slots=True)
+class EngineUse:
+    """One way in which a stage asks an engine."""
+
+    engine: str
+    setting: str  # of the recipe, which says how it is sampled
+    sampling: Sampling
+    short: bool = False  # a short reply: a model that thinks is asked again with room for it
+
+
 class ShardWork(Protocol):
     """What a stage may do while it works on one shard."""
 
@@ -80,7 +90,7 @@ class ShardWork(Protocol):
     def reject(
         self, id: str, source_ids: Sequence[str], reason: str, original: object, detail: str = ""
     ) -> None:
-        """Put a unit aside, with the original and a reason from ``schemas.REASONS``."""
+        """Put a unit aside, with the original and a reason from ``stages.reasons.REASONS``."""
         ...
 
     def engine(self, name: str) -> ChatModel:
@@ -133,9 +143,13 @@ class Stage(ABC):
         """The datasets and models that it reads in a run."""
         return self.inputs
 
+    def uses(self, run: Run) -> Sequence[EngineUse]:
+        """How it asks engines, in all the ways that it does."""
+        return ()
+
     def engines(self, run: Run) -> Sequence[str]:
         """Names of the recipe's engines that must be up while shards are in work."""
-        return ()
+        return tuple(dict.fromkeys(use.engine for use in self.uses(run)))
 
     def rows_per_file(self, run: Run) -> int:
         """Most rows in one Parquet file of the output; a shard may fill several."""

@@ -13,7 +13,7 @@ from parrot_core.engines.types import Message, RowError, RunError
 from parrot_core.judging.depends import DependenceVerdict, judge_dependence
 from parrot_core.lake.manifest import Receipt
 from parrot_core.lake.run import Run
-from parrot_core.stages.base import Row, ShardPlan, ShardWork, Stage
+from parrot_core.stages.base import EngineUse, Row, ShardPlan, ShardWork, Stage
 from parrot_core.stages.capo.judge_proof import prove_judge
 from parrot_core.stages.planning import shards_of
 
@@ -61,10 +61,12 @@ class SelectStage(Stage):
             for shard, quota in zip(shards, quotas, strict=True)
         ]
 
-    def engines(self, run: Run) -> Sequence[str]:
+    def uses(self, run: Run) -> Sequence[EngineUse]:
         """The judge, if there is one."""
-        judge = run.recipe.select.judge
-        return () if judge is None else (judge,)
+        settings = run.recipe.select
+        if settings.judge is None:
+            return ()
+        return (EngineUse(settings.judge, "select.verdict", settings.verdict, short=True),)
 
     def warnings(self, run: Run, receipts: Sequence[Receipt]) -> Sequence[str]:
         """Fewer queries than the recipe asked for."""

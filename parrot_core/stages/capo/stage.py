@@ -12,7 +12,7 @@ from parrot_core.judging.pairwise import compare
 from parrot_core.lake.manifest import Receipt
 from parrot_core.lake.run import Run
 from parrot_core.recipe import Strategy
-from parrot_core.stages.base import Row, ShardPlan, ShardWork, Stage
+from parrot_core.stages.base import EngineUse, Row, ShardPlan, ShardWork, Stage
 from parrot_core.stages.capo.gates import chosen_problem, negative_problem
 from parrot_core.stages.capo.negatives import ContextQuery, Negative, content_words
 from parrot_core.stages.capo.rewriting import rewrite
@@ -61,10 +61,13 @@ class CapoStage(Stage):
         """
         return shards_of(run, "context-queries", run.recipe.capo.queries_per_shard)
 
-    def engines(self, run: Run) -> Sequence[str]:
+    def uses(self, run: Run) -> Sequence[EngineUse]:
         """The writer, and the judge if there is one."""
         settings = run.recipe.capo
-        return tuple(name for name in (settings.writer, settings.judge) if name is not None)
+        writer = EngineUse(settings.writer, "capo.sampling", settings.sampling)
+        if settings.judge is None:
+            return (writer,)
+        return (writer, EngineUse(settings.judge, "capo.verdict", settings.verdict, short=True))
 
     def process(self, work: ShardWork) -> None:
         """Write the negatives of every query, then emit the pairs in the order of the input."""

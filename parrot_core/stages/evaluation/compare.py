@@ -13,7 +13,7 @@ from parrot_core.engines.types import Message, RowError
 from parrot_core.judging.pairwise import PAIR_PROMPT, Comparison, compare
 from parrot_core.lake.manifest import Receipt
 from parrot_core.lake.run import Run
-from parrot_core.stages.base import Row, ShardPlan, ShardWork, Stage
+from parrot_core.stages.base import EngineUse, Row, ShardPlan, ShardWork, Stage
 from parrot_core.stages.evaluation.summary import Judged, summarise
 
 POINTS = {"subject": 1.0, "tie": 0.5, "baseline": 0.0}
@@ -45,9 +45,12 @@ class CompareStage(Stage):
         others = [name for name in settings.subjects if name != settings.baseline]
         return [ShardPlan(index, params={"subject": name}) for index, name in enumerate(others)]
 
-    def engines(self, run: Run) -> Sequence[str]:
+    def uses(self, run: Run) -> Sequence[EngineUse]:
         """The judge."""
-        return (run.recipe.evaluate.judge,) if run.recipe.evaluate.baseline else ()
+        settings = run.recipe.evaluate
+        if not settings.baseline:
+            return ()
+        return (EngineUse(settings.judge, "evaluate.verdict", settings.verdict, short=True),)
 
     def process(self, work: ShardWork) -> None:
         """Compare one subject with the baseline."""

@@ -14,7 +14,7 @@ from parrot_core.judging.grading import JUDGE_PROMPT, score_answer
 from parrot_core.lake.manifest import Receipt
 from parrot_core.lake.run import Run
 from parrot_core.recipe import Recipe
-from parrot_core.stages.base import Row, ShardPlan, ShardWork, Stage
+from parrot_core.stages.base import EngineUse, Row, ShardPlan, ShardWork, Stage
 from parrot_core.stages.evaluation.summary import Judged, summarise
 from parrot_core.stages.fitness import Unfit, fit_text, is_truncated, truncation_warnings
 from parrot_core.stages.planning import own_models
@@ -62,10 +62,16 @@ class EvaluateStage(Stage):
         """Subjects."""
         return "" if recipe.evaluate.subjects else "evaluate.subjects"
 
-    def engines(self, run: Run) -> Sequence[str]:
-        """The subjects' engines and the judge, each once."""
+    def uses(self, run: Run) -> Sequence[EngineUse]:
+        """The subjects' engines and the judge."""
         settings = run.recipe.evaluate
-        return tuple(dict.fromkeys([*settings.subjects.values(), settings.judge]))
+        return (
+            *(
+                EngineUse(engine, "evaluate.answer", settings.answer)
+                for engine in dict.fromkeys(settings.subjects.values())
+            ),
+            EngineUse(settings.judge, "evaluate.verdict", settings.verdict, short=True),
+        )
 
     def process(self, work: ShardWork) -> None:
         """Let one subject answer a slice of the questions, and have the answers judged.

@@ -12,7 +12,7 @@ from parrot_core.lake.manifest import Receipt
 from parrot_core.lake.run import Run
 from parrot_core.recipe import Synthesize
 from parrot_core.schemas import REASONS
-from parrot_core.stages.base import Row, ShardPlan, ShardWork, Stage
+from parrot_core.stages.base import EngineUse, Row, ShardPlan, ShardWork, Stage
 from parrot_core.stages.fitness import is_truncated, truncation_warnings
 from parrot_core.stages.planning import own_models, shards_of
 from parrot_core.stages.synthesis.converse import Dialogue, Speaker, converse
@@ -49,9 +49,13 @@ class SynthesizeStage(Stage):
         """The seeds, and what models of this lake the engines serve: Parrot-Ask, if it asks."""
         return ("seeds", *own_models(run, self.engines(run)))
 
-    def engines(self, run: Run) -> Sequence[str]:
+    def uses(self, run: Run) -> Sequence[EngineUse]:
         """Asker and answerer."""
-        return (run.recipe.synthesize.asker, run.recipe.synthesize.answerer)
+        settings = run.recipe.synthesize
+        return (
+            EngineUse(settings.asker, "synthesize.ask", settings.ask),
+            EngineUse(settings.answerer, "synthesize.answer", settings.answer),
+        )
 
     def process(self, work: ShardWork) -> None:
         """Hold the shard's conversations, ``sessions_in_flight`` at a time."""

@@ -16,6 +16,7 @@ def minimal_recipe(lake: str, base_url: str = "http://127.0.0.1:9/v1", **changes
             "ingest": {"sources": ["none.json"]},
             "train_ask": {"base": "tiny"},
             "train_sft": {"base": "tiny"},
+            "ask_first": False,  # tests count requests
             "evaluate": {"subjects": {"chat": "answerer"}},
             **changes,
         }

@@ -178,12 +178,25 @@ def test_a_context_that_is_full_for_a_word_names_the_limit() -> None:
         asyncio.run(ask(api.base_url))
 
 
-def test_a_limit_that_thinking_uses_up_for_a_word_too_stops_the_run_and_names_it() -> None:
+USING_UP = Reply("", finish_reason="length")
+
+
+def test_a_limit_that_thinking_uses_up_for_a_word_too_stops_the_run_and_names_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(BODY, "max_completion_tokens", 900)
+    said = r"the limit of 900 tokens .*max_completion_tokens"
     with (
-        serving(lambda n, body: Reply("", finish_reason="length")) as api,
-        pytest.raises(EveryRequestRefused, match=r"the limit of 10 tokens .*max_completion_tokens"),
+        serving(lambda n, body: USING_UP) as api,
+        pytest.raises(EveryRequestRefused, match=said),
     ):
         asyncio.run(ask(api.base_url))
+
+
+def test_a_limit_for_a_short_reply_that_thinking_uses_up_is_left_to_who_asked() -> None:
+    with serving(lambda n, body: USING_UP) as api:
+        assert asyncio.run(ask(api.base_url)) == [""]
+    assert len(api.requests) == 1
 
 
 def test_the_last_row_under_lasting_429s_does_not_crawl() -> None:
