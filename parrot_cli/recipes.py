@@ -107,6 +107,8 @@ def _asked(
 
 def validate(recipe: RecipePath, overrides: Overrides = None, as_json: AsJson = False) -> None:
     """Check a recipe; with --json print it with every default filled in."""
+    from parrot_core.engines.shaping import request_lines
+
     loaded = recipe_at(recipe, None, overrides)
     if as_json:
         out.print_json(data=loaded.model_dump(mode="json"))
@@ -118,6 +120,8 @@ def validate(recipe: RecipePath, overrides: Overrides = None, as_json: AsJson = 
         soft_wrap=True,
     )
     out.print(f"It makes: {', '.join(stages)}", markup=False, soft_wrap=True)
+    for line in request_lines(loaded):
+        out.print(line, markup=False, highlight=False, soft_wrap=True)
     for problem in missing:
         out.print(f"Before all of it can run: {problem}", markup=False, soft_wrap=True)
 
