@@ -60,7 +60,7 @@ def _made(found: Findings, stage: StageState) -> str:
         )
         what = plural(stage.rows_out, "preference pair") + (f": {parts}" if parts else "")
     if stage.output == "judgments" and found.scores is not None:
-        means = (f"{one_line(s.subject, 40)} {s.overall.mean:.2f}" for s in found.scores.subjects)
+        means = (f"{one_line(s.subject, 40)} {s.shown_mean}" for s in found.scores.subjects)
         what = f"{', '.join(means)} of 10, {count(stage.rows_out)} answers"
     if not stage.rows_out and not stage.rejects:
         return ""
