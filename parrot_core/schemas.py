@@ -109,7 +109,7 @@ CONTEXT_QUERIES = _schema(
         ("query", pa.string()),
         ("response", pa.string()),
         ("response_finish_reason", pa.string()),  # null where nobody generated it
-        ("rule", pa.string()),  # the cue that the rules saw
+        ("rule", pa.string()),  # the kind of its surest cue
         ("judge_verdict", pa.bool_()),  # null when no judge was asked
         ("judge_text", pa.string()),
     ],
@@ -197,20 +197,11 @@ REASONS: dict[str, str] = {
     "unreadable_file": "a file of a source that can't be read, whole",
     "malformed_record": "not an object with an id and a list of messages",
     "no_turns": "a record without any message",
-    "empty_turns": "no message with text is left after cleaning",
-    "no_user_turn": "no user query is left after cleaning",
-    "no_response": "no query of the session was answered",
     "role_order": "speakers out of order in a way that can't be mended",
-    "too_few_turns": "fewer turns than the recipe's minimum",
-    "message_too_long": "a message longer than the recipe's maximum",
     "language": "a language that the recipe doesn't keep",
-    "session_too_short": "fewer characters than the recipe's minimum",
     "duplicate": "the same content as another row",
     "near_duplicate": "nearly the same content as another row that is kept",
     "contaminated": "a query that is a question of the benchmark, or holds one",
-    "refusal": "an answer refuses, and the recipe keeps none such",
-    "other_vendor": "an answer speaks as another vendor's model, and the recipe keeps none such",
-    "code_only": "the session opens with pasted code and no request",
     # seeds
     "query_too_short": "the opening query is shorter than the recipe's minimum",
     "query_too_long": "the opening query is longer than the recipe's maximum",
@@ -235,6 +226,7 @@ REASONS: dict[str, str] = {
     "collapse": "turn after turn without a new word, or an answer in a loop",
     "copied": "a query that many sessions share almost word for word",
     "sensitive": "a query on a sensitive topic",
+    "refusal": "an answer refuses",
     # select
     "self_contained": "no cue that the query depends on its context",
     "judge_disagreed": "the judge says that the query stands alone",
@@ -254,4 +246,4 @@ REASONS: dict[str, str] = {
     "no_answer": "the subject produced no answer to this turn",
     "unparsable_verdict": "the judge's text holds no readable score or verdict",
 }
-"""Why a row was rejected: the closed list. A stage can't reject for a reason that isn't here."""
+"""Why a row was rejected; ``stages.reasons`` adds what rules declare themselves."""

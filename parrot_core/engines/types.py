@@ -117,7 +117,7 @@ class EngineError(ParrotError):
 
 
 class RowError(EngineError):
-    """Give up this row; ``reason`` is one of ``schemas.REASONS``.
+    """Give up this row; ``reason`` is one of ``stages.reasons.REASONS``.
 
     Its text has the provider's words with status and code: it is the detail of the row's reject.
     """

@@ -46,8 +46,8 @@ class Entry:
     """One completion, or one refusal, as the journal keeps it.
 
     ``key`` is the canonical request's SHA-256. A request that was refused for good is not asked
-    again either: ``refused`` is the reason, one of ``schemas.REASONS``, and ``detail`` has the
-    provider's words.
+    again either: ``refused`` is the reason, one of ``stages.reasons.REASONS``, and ``detail`` has
+    the provider's words.
     """
 
     key: str

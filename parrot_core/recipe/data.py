@@ -158,7 +158,7 @@ class Ingest(Model):
         1, ge=1, description="Fewest characters of a session, all messages together."
     )
     rules: tuple[str, ...] = Field(
-        ("html_to_markdown", "interface", "personal_data"),
+        ("html_to_markdown", "markdown_escapes", "interface", "personal_data"),
         description=(
             "Rules that change texts, in order, by their names in docs/cleaning.md. Odd "
             "characters, control tokens and stray whitespace are always mended."

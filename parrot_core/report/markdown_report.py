@@ -16,7 +16,7 @@ from parrot_core.lake.lake import Lake
 from parrot_core.monitor import StageSpec
 from parrot_core.report.evaluation_page import interval
 from parrot_core.report.html_report import FIGURE_WORDS, TRAINING_WORDS
-from parrot_core.schemas import REASONS
+from parrot_core.stages.reasons import REASONS
 from parrot_core.text.sanitise import one_line
 from parrot_core.text.wording import count, dollars, duration, figure
 
@@ -133,7 +133,7 @@ def _scores(found: Findings) -> Iterator[str]:
         (
             (
                 plain(s.subject, 60),
-                f"{s.overall.mean:.2f}",
+                s.shown_mean,
                 interval(s.overall),
                 count(s.overall.n),
                 *(f"{s.by_turn[t].mean:.2f}" if t in s.by_turn else "-" for t in scores.turns),

@@ -91,7 +91,7 @@ class ShardWork(Protocol):
     def reject(
         self, id: str, source_ids: Sequence[str], reason: str, original: object, detail: str = ""
     ) -> None:
-        """Put a unit aside, with the original and a reason from ``schemas.REASONS``."""
+        """Put a unit aside, with the original and a reason from ``stages.reasons.REASONS``."""
         ...
 
     def engine(self, name: str) -> ChatModel:
@@ -164,10 +164,10 @@ class Stage(ABC):
 
     def pool(self, run: Run) -> Literal["cpu", "api", "gpu"]:
         """What its workers need: a GPU to train or to serve, an API to ask, or neither."""
-        engines = [run.recipe.engines[name] for name in self.engines(run)]
-        if self.kind == "model" or any(isinstance(each, VllmEngine) for each in engines):
+        names, engines = self.engines(run), run.recipe.engines
+        if self.kind == "model" or any(isinstance(engines.get(name), VllmEngine) for name in names):
             return "gpu"
-        return "api" if engines else "cpu"
+        return "api" if names else "cpu"
 
     def rows_per_file(self, run: Run) -> int:
         """Most rows in one Parquet file of the output; a shard may fill several."""

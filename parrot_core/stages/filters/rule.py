@@ -26,7 +26,7 @@ class Turn:
 
 
 class FilterRule(Protocol):
-    """One reason to throw a turn out. Its ``name`` is in ``schemas.REASONS``."""
+    """One reason to throw a turn out. Its ``name`` is in ``stages.reasons.REASONS``."""
 
     @property
     def name(self) -> str:

@@ -24,7 +24,7 @@ class Dialogue:
         messages: the conversation.
         completions: one a message; None for the seed, which a human wrote.
         end_reason: ``max_turns``, ``empty_query``, ``repeated_query``, or a reason of
-            ``schemas.REASONS`` why a completion was refused or unfit.
+            ``stages.reasons.REASONS`` why a completion was refused or unfit.
         detail: more about that, in words.
         ended_by: who couldn't go on; None if the session is complete.
     """

@@ -10,8 +10,8 @@ from parrot_core.lake.lake import Lake
 from parrot_core.lake.manifest import Accounting, Receipt
 from parrot_core.lake.run import Run
 from parrot_core.recipe import Recipe, parse_recipe
-from parrot_core.schemas import REASONS
 from parrot_core.stages.base import Row, ShardPlan
+from parrot_core.stages.reasons import REASONS
 
 MODEL = "stub/model"
 

@@ -13,10 +13,11 @@ from parrot_core.interchange.imported.publishing import import_files, import_mod
 from parrot_core.interchange.imported.rows import PAIRS, READERS, Origin
 from parrot_core.lake.lake import Lake
 from parrot_core.lake.verify import verify_version
-from parrot_core.schemas import DATASETS, REASONS
+from parrot_core.schemas import DATASETS
 from parrot_core.stages.ingest.clean import Rejection
 from parrot_core.stages.ingest.language import Guess
 from parrot_core.stages.ingest.layouts import LAYOUTS
+from parrot_core.stages.reasons import REASONS
 
 TALK = [
     {"role": "user", "content": "How tall is a giraffe?"},

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from parrot_core.stages.registry import STAGES, in_order
+from parrot_core.monitor.state import StageSpec
+from parrot_core.stages.registry import STAGE_SPECS, STAGES, in_order, stage_named
 from tests.support.lakes.toy_stages import SeedStage
 
 TOY = """
@@ -121,3 +122,16 @@ def test_every_stage_says_what_it_does_and_reads_what_an_earlier_one_makes() -> 
         assert stage.summary, stage.name
         assert set(stage.inputs) <= made, stage.name
         made.add(stage.output)
+
+
+def test_names_and_outputs_are_those_of_the_classes() -> None:
+    assert tuple(StageSpec(s.name, s.output, s.kind) for s in STAGES) == STAGE_SPECS
+    assert stage_named("capo").output == "preferences"
+
+
+def test_the_names_alone_load_no_stage() -> None:
+    code = (
+        "import sys, parrot_core.stages.registry as r; assert len(r.STAGE_SPECS) == 12;"
+        "assert not [m for m in sys.modules if m.startswith('parrot_core.stages.ingest')]"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,37 +1,37 @@
 """Cleaning rules, one small function a rule.
 
-A new one is a file here, a line in the table of its kind below, its name in ``recipe.data``
-(``str`` or ``str``), a reason in ``schemas.REASONS`` if it rejects, and a test.
+A new one that recipes choose is a file here, with its test: a text rule that its file calls
+``RULE``, or a check called ``CHECK``. It is found by its being here; its name, and a check's reason
+to reject, come from there. Those that always apply stand in the tables below; what they reject for
+is in the ``REASONS`` of their files.
 """
 
-from collections.abc import Callable, Mapping
-from types import MappingProxyType
+import pkgutil
+from collections.abc import Callable, Iterator, Mapping
+from importlib import import_module
+from types import MappingProxyType, ModuleType
 
 from parrot_core.recipe import Ingest
 from parrot_core.stages.ingest.rules.characters import GATE as CHARACTERS_GATE
 from parrot_core.stages.ingest.rules.characters import characters
-from parrot_core.stages.ingest.rules.code_only import code_only
 from parrot_core.stages.ingest.rules.control_tokens import GATE as CONTROL_TOKENS_GATE
 from parrot_core.stages.ingest.rules.control_tokens import control_tokens
 from parrot_core.stages.ingest.rules.gate import Gate
-from parrot_core.stages.ingest.rules.html_to_markdown import GATE as HTML_TO_MARKDOWN_GATE
-from parrot_core.stages.ingest.rules.html_to_markdown import html_to_markdown
-from parrot_core.stages.ingest.rules.interface import GATE as INTERFACE_GATE
-from parrot_core.stages.ingest.rules.interface import interface
 from parrot_core.stages.ingest.rules.limits import (
     keep_first_turns,
     require_length,
     require_short_messages,
     require_turns,
 )
-from parrot_core.stages.ingest.rules.other_vendor import GATE as OTHER_VENDOR_GATE
-from parrot_core.stages.ingest.rules.other_vendor import other_vendor
-from parrot_core.stages.ingest.rules.personal_data import GATE as PERSONAL_DATA_GATE
+from parrot_core.stages.ingest.rules.names import hide_names
 from parrot_core.stages.ingest.rules.personal_data import personal_data
-from parrot_core.stages.ingest.rules.refusal import refusal
-from parrot_core.stages.ingest.rules.rule import Check, SessionRule, TextRule
-from parrot_core.stages.ingest.rules.sensitive import GATE as SENSITIVE_GATE
-from parrot_core.stages.ingest.rules.sensitive import sensitive
+from parrot_core.stages.ingest.rules.rule import (
+    Check,
+    ChosenCheck,
+    ChosenRule,
+    SessionRule,
+    TextRule,
+)
 from parrot_core.stages.ingest.rules.turns import (
     drop_empty,
     drop_failed_answers,
@@ -44,12 +44,18 @@ from parrot_core.stages.ingest.rules.turns import (
 from parrot_core.stages.ingest.rules.whitespace import GATE as WHITESPACE_GATE
 from parrot_core.stages.ingest.rules.whitespace import whitespace
 
+
+def _modules() -> Iterator[ModuleType]:
+    for found in pkgutil.iter_modules(__path__):
+        yield import_module(f"{__name__}.{found.name}")
+
+
+_MODULES = tuple(_modules())
+_RULES = [one for m in _MODULES if isinstance(one := getattr(m, "RULE", None), ChosenRule)]
+_CHECKS = [one for m in _MODULES if isinstance(one := getattr(m, "CHECK", None), ChosenCheck)]
+
 CHOSEN_TEXT_RULES: Mapping[str, TextRule] = MappingProxyType(
-    {
-        "html_to_markdown": html_to_markdown,
-        "interface": interface,
-        "personal_data": personal_data,
-    }
+    {rule.apply.__name__: rule.apply for rule in _RULES}
 )
 """Text rules by the name that recipes use."""
 
@@ -69,29 +75,26 @@ SESSION_RULES: tuple[SessionRule, ...] = (
 """Applied to every session, in this order: later stages rely on what they leave."""
 
 CHECKS: Mapping[str, Check] = MappingProxyType(
-    {
-        "sensitive": sensitive,
-        "refusal": refusal,
-        "other_vendor": other_vendor,
-        "code_only": code_only,
-    }
+    {check.find.__name__: check.find for check in _CHECKS}
 )
 """Checks by the name that recipes use."""
 
 GATES: Mapping[str, Gate] = MappingProxyType(
     {
         "characters": CHARACTERS_GATE,
-        "html_to_markdown": HTML_TO_MARKDOWN_GATE,
-        "interface": INTERFACE_GATE,
-        "personal_data": PERSONAL_DATA_GATE,
         "control_tokens": CONTROL_TOKENS_GATE,
         "whitespace": WHITESPACE_GATE,
-        "sensitive": SENSITIVE_GATE,
-        "refusal": Gate(role="assistant"),
-        "other_vendor": OTHER_VENDOR_GATE,
+        **{rule.apply.__name__: rule.gate for rule in _RULES},
+        **{check.find.__name__: check.gate for check in _CHECKS},
     }
 )
 """For rules and checks that find rarely: what a text must hold to be read (see ``gate``)."""
+
+REASONS: Mapping[str, str] = MappingProxyType(
+    {name: why for m in _MODULES for name, why in getattr(m, "REASONS", {}).items()}
+    | {check.find.__name__: check.reason for check in _CHECKS}
+)
+"""Why the rules reject a session, by the reason's name."""
 
 
 def text_rules(settings: Ingest) -> tuple[TextRule, ...]:
@@ -101,7 +104,7 @@ def text_rules(settings: Ingest) -> tuple[TextRule, ...]:
 
 
 def mask_of(settings: Ingest) -> Callable[[str], str]:
-    """What takes personal data out of an excerpt, if the recipe has texts masked at all."""
+    """What takes people out of an excerpt that reports show: personal data, and names always."""
     if "personal_data" not in settings.rules:
-        return str
-    return lambda text: personal_data(text, "")
+        return hide_names
+    return lambda text: hide_names(personal_data(text, ""))

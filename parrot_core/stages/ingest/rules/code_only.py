@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 
 from parrot_core.engines.types import Message
+from parrot_core.stages.ingest.rules.rule import ChosenCheck
 
 _COMMENT = re.compile(r"\s*(?://|/\*|\*|#|--)")
 _KEYWORD = re.compile(
@@ -40,3 +41,6 @@ def _asks(line: str) -> bool:
     if _REQUEST.search(line):
         return True
     return not _CODE_LINE.match(line) and len(_WORD.findall(line)) >= _PROSE_WORDS
+
+
+CHECK = ChosenCheck(code_only, "the session opens with pasted code and no request")

@@ -9,6 +9,7 @@ import html
 import re
 
 from parrot_core.stages.ingest.rules.gate import SPACE, Gate
+from parrot_core.stages.ingest.rules.rule import ChosenRule
 
 _EXPORTED = '<div class="markdown'
 _PRE = re.compile(r"<pre\b[^>]*>(?P<inside>.*?)</pre>", re.DOTALL | re.IGNORECASE)
@@ -44,3 +45,6 @@ def _fenced(inside: str) -> str:
     longest = max((len(ticks) for ticks in _TICKS.findall(text)), default=2)
     fence = "`" * max(3, longest + 1)
     return f"{fence}{language[1] if language else ''}\n{text}\n{fence}"
+
+
+RULE = ChosenRule(html_to_markdown, GATE)

@@ -3,6 +3,12 @@
 from parrot_core.recipe import Ingest
 from parrot_core.stages.ingest.rules.rule import Messages, Rejection
 
+REASONS = {
+    "too_few_turns": "fewer turns than the recipe's minimum",
+    "message_too_long": "a message longer than the recipe's maximum",
+    "session_too_short": "fewer characters than the recipe's minimum",
+}
+
 
 def keep_first_turns(messages: Messages, settings: Ingest) -> Messages | Rejection:
     """Keep the first ``max_turns`` turns."""

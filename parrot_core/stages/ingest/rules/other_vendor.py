@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from parrot_core.engines.types import Message
 from parrot_core.stages.ingest.rules.gate import Gate
+from parrot_core.stages.ingest.rules.rule import ChosenCheck
 
 _NAMES = r"(?:ChatGPT|GPT-?[345][\w.-]*|OpenAI|Anthropic|Claude|Google Bard|Bard|Bing Chat|Gemini)"
 _MAKERS = r"(?:OpenAI|Anthropic|Google|Microsoft|Meta|DeepMind)"
@@ -36,3 +37,8 @@ def other_vendor(messages: Sequence[Message]) -> str | None:
         if found and message["role"] == "assistant":
             return f"answer {place // 2 + 1}: {found[0][:80]}"
     return None
+
+
+CHECK = ChosenCheck(
+    other_vendor, "an answer speaks as another vendor's model, and the recipe keeps none such", GATE
+)

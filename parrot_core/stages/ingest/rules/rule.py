@@ -5,16 +5,37 @@ from dataclasses import dataclass
 
 from parrot_core.engines.types import Message
 from parrot_core.recipe import Ingest
+from parrot_core.stages.ingest.rules.gate import Gate
 
 Messages = list[Message]
+NO_GATE = Gate()
+"""Lets every text through."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """Why something is put aside; ``reason`` is one of ``schemas.REASONS``."""
+    """Why something is put aside; ``reason`` is one of ``stages.reasons.REASONS``."""
 
     reason: str
     detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ChosenRule:
+    """A text rule that recipes choose by its function's name; its file calls it ``RULE``."""
+
+    apply: "TextRule"
+    gate: Gate
+
+
+@dataclass(frozen=True, slots=True)
+class ChosenCheck:
+    """A check that recipes choose by its function's name; its file calls it ``CHECK``."""
+
+    find: "Check"
+    reason: str
+    """What a reject for it means, for whoever reads the rejects."""
+    gate: Gate = NO_GATE
 
 
 TextRule = Callable[[str, str], str]

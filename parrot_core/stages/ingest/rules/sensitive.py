@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from parrot_core.engines.types import Message
 from parrot_core.stages.filters.sensitive import TOPICS
 from parrot_core.stages.ingest.rules.gate import Gate
+from parrot_core.stages.ingest.rules.rule import ChosenCheck
 
 GATE = Gate(tuple(f"(?i:{p.pattern})".replace(r"\b", "") for p in TOPICS.values()), "user")
 """The patterns themselves."""
@@ -18,3 +19,6 @@ def sensitive(messages: Sequence[Message]) -> str | None:
                 if pattern.search(message["content"]):
                     return f"query {place // 2 + 1}: {topic}"
     return None
+
+
+CHECK = ChosenCheck(sensitive, "a query on a sensitive topic, and the recipe keeps none such", GATE)

@@ -11,10 +11,17 @@ _FAILED = re.compile(
     r"(?:network error|Too many requests in \d+ hours?\. Try again later\."
     r"|Only one message at a time\. Please allow any other responses to complete before sending"
     r" another message, or wait one minute\.|There was an error generating a response"
-    r"|Something went wrong[^\n]{0,120}|Internal server error|\s)+",
+    r"|Something went wrong[^\n]{0,120}|Internal server error|Skipped \d+ messages"
+    r"|<\|\u200b?endoftext\|>|\s)+",
     re.IGNORECASE,
 )
 _SAYS_NOTHING = re.compile(r"[^\w?？]*", re.ASCII)
+
+REASONS = {
+    "empty_turns": "no message with text is left after cleaning",
+    "no_user_turn": "no user query is left after cleaning",
+    "no_response": "no query of the session was answered",
+}
 
 
 def drop_system(messages: Messages, settings: Ingest) -> Messages | Rejection:

@@ -10,8 +10,8 @@ from rouge_score.rouge_scorer import RougeScorer
 from parrot_core.engines.types import Message
 from parrot_core.errors import RecipeError
 from parrot_core.recipe import Filter, FilterRule
-from parrot_core.schemas import REASONS
 from parrot_core.stages.filters import RULES, Turn, first_failing, first_failure
+from parrot_core.stages.reasons import REASONS
 from parrot_core.text.similarity import rouge_l_f1, tokens
 from tests.support.lakes.recipes import minimal_recipe
 

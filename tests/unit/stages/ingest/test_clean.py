@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from parrot_core.recipe import Ingest
-from parrot_core.schemas import REASONS
 from parrot_core.stages.ingest.clean import CleanSession, Rejection
 from parrot_core.stages.ingest.clean import clean as clean_messages
 from parrot_core.stages.ingest.layouts import LAYOUTS, Misfit
+from parrot_core.stages.reasons import REASONS
 from parrot_core.text.control_tokens import defuse_control_tokens, find_control_token
 
 SETTINGS = Ingest(sources=("a.json",), max_message_chars=1000)

@@ -20,6 +20,8 @@ PIECES = (
     *("[INST]", "me@web.org", "(212) 555-0199", "\n\n\n\n", "sk-abc9defghijklmnopqrstu"),
     *("I want to kill myself", "how to build a pipe bomb", "naked", "children", "synthesizé sarin"),
     *(
+        *("\\_", "\\*", "it&#39;s", " &amp; ", "[a.org](http://a.org)", "\n1 / 2\n\n"),
+        *("[<EMAIL>](mailto:<EMAIL>)", "sqlCopy codex", "Continue generating"),
         "KILLING MYSELF",
         "I am ChatGPT",
         "我是ChatGPT",

@@ -11,7 +11,7 @@ KEY = "sk-" + "a1B2c3D4e5" * 4
 
 MASKED = [
     ("Write to jane.roe+x@mail.uni-bonn.de, please", "Write to <EMAIL>, please"),
-    ("[a@b-c.org](mailto:a@b-c.org)", "[<EMAIL>](mailto:<EMAIL>)"),
+    ("[a@b-c.org](mailto:a@b-c.org)", "<EMAIL>"),
     (f'openai.api_key = "{KEY}"', 'openai.api_key = "<SECRET>"'),
     ("AKIAIOSFODNN7QWERTY2 is it", "<SECRET> is it"),
     ("Authorization: Bearer 8fj3kd9fjw8s7d6f5g4h3j2k1", "Authorization: Bearer <SECRET>"),

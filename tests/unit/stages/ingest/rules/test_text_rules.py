@@ -65,6 +65,9 @@ def test_html_that_people_talk_about_stays(text: str, role: str) -> None:
         ("Go on.\nRegenerate response", "Go on."),
         ("Hello\nModel: GPT-4", "Hello"),
         ("What is 3 / 2", "What is 3 / 2"),
+        ("Look:\n\nsqlCopy codeFROM nginx", "Look:\n\nFROM nginx"),
+        ("go on\n2 / 2\n\nand on", "go on\n\nand on"),
+        ("A story.\nThis content may violate our content policy. If you believe so …", "A story."),
     ],
 )
 def test_the_pages_own_words_go(text: str, expected: str) -> None:
