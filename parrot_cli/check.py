@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from parrot_cli.options import AsJson, Overrides, RecipePath, recipe_from
+from parrot_core.errors import UserError
 from parrot_core.execution.engine_checks import EngineCheck, check_engines
 from parrot_core.execution.selection import run_to_be
 from parrot_core.recipe import OpenAIEngine
@@ -33,9 +34,8 @@ def check(
     only = tuple(engine or ())
     for name in only:
         if name not in run.recipe.engines:
-            raise typer.BadParameter(
-                f"the recipe has no engine '{name}'{did_you_mean(name, run.recipe.engines)}"
-            )
+            hint = did_you_mean(name, run.recipe.engines)
+            raise UserError(f"--engine: the recipe has no engine '{name}'{hint}")
     err = Console(stderr=True, highlight=False)
     found: list[EngineCheck] = []
     with err.status("Asking …") as status:
@@ -56,14 +56,14 @@ def check(
 def _show(out: Console, found: list[EngineCheck]) -> None:
     table = Table(box=None, pad_edge=False, header_style="dim")
     table.add_column("engine", overflow="fold")
-    table.add_column("asked as in", overflow="fold")
+    table.add_column("asked as in", no_wrap=True)
     for name in ("reached", "accepted", "usage", "thinks", "latency", "price"):
         table.add_column(name, no_wrap=True)
     for each in found:
         latency = f"{each.latency_s:.2f} s" if each.latency_s is not None else ""
         table.add_row(
-            Text(one_line(f"{each.engine} ({each.model})", 80)),
-            Text(", ".join(each.settings)),
+            Text(one_line(each.engine, 40)),
+            Text("\n".join(each.settings)),
             *(_mark(each.reachable), _mark(each.accepted)),
             *(_word(each.usage_reported, "given", "missing"), _word(each.thinks, "yes", "no")),
             *(latency, _word(each.price_known, "known", "unknown")),
@@ -74,7 +74,10 @@ def _show(out: Console, found: list[EngineCheck]) -> None:
             out.print(Text(one_line(each.error, 1000), "red"), soft_wrap=True)
     if found:
         asked = plural(sum(each.accepted for each in found), "answer")
-        out.print(f"{asked} bought, {dollars(sum(each.usd for each in found))}.", markup=False)
+        unpriced = dict.fromkeys(each.engine for each in found if not each.price_known)
+        price = dollars(sum(each.usd for each in found))
+        and_more = f" and what {', '.join(unpriced)} costs, which isn't known" if unpriced else ""
+        out.print(f"{asked} bought: {price}{and_more}.", markup=False)
 
 
 def _mark(good: bool) -> Text:
