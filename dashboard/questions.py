@@ -88,7 +88,7 @@ def go_on(state: RunState, expected: Mapping[str, Expected]) -> Question:
         button,
         f"{'Go on with' if downstream else 'Resume'} '{state.name}'?",
         f"{plural(len(missing), 'stage')}: {names}.",
-        _cost(state, found.usd_left, found.unknown),
+        _cost(state, found.usd_left, found.unpriced),
         Work(state.name, rest=downstream),
     )
 

@@ -1,6 +1,7 @@
 """Commands around a run in progress: ``dashboard``, ``pause``, ``resume``."""
 
 import getpass
+import os
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -40,7 +41,23 @@ def dashboard(
             raise
         raise UserError("the dashboard needs: pip install 'parrot-factory[dashboard]'") from None
 
-    serve(lake, host, port, read_only=read_only, browser=browser, console=Console())
+    serve(
+        lake,
+        host,
+        port,
+        read_only=read_only,
+        browser=browser,
+        console=Console(),
+        prefect_api=_prefect_api,
+    )
+
+
+def _prefect_api() -> str | None:
+    """Where a Prefect server answers: the one of the environment, or the local one."""
+    from parrot_cli import prefect_server
+
+    local = None if "PREFECT_API_URL" in os.environ else prefect_server.running()
+    return local.api_url if local else os.environ.get("PREFECT_API_URL")
 
 
 def pause(

@@ -164,7 +164,7 @@ def _scores(scores: Scores | None) -> RenderableType | None:
         turns = [subject.by_turn.get(turn) for turn in scores.turns]
         table.add_row(
             Text(one_line(subject.subject, 40)),
-            f"{subject.overall.mean:.2f}",
+            subject.shown_mean,
             _interval(subject.overall.low, subject.overall.high),
             count(subject.overall.n),
             *(f"{mean.mean:.2f}" if mean else "-" for mean in turns),
