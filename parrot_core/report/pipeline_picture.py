@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
-from parrot_core.analysis.results.findings import training_facts
+from parrot_core.monitor.stage_facts import training_facts
 from parrot_core.monitor.state import StageState, status_words
 from parrot_core.text.wording import count, duration, plural
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from parrot_core.context import Cue, detect, rules_language
+from parrot_core.context import Cue, detect, detector_language
 from parrot_core.engines.in_flight import in_flight
 from parrot_core.engines.types import Message, RowError, RunError
 from parrot_core.judging.depends import DependenceVerdict, judge_dependence
@@ -77,7 +77,7 @@ class SelectStage(Stage):
         return (f"{found:,} context-dependent queries, fewer than the {limit:,} of select.limit",)
 
     def process(self, work: ShardWork) -> None:
-        """Ask the rules about each query, then the judge about those with a cue."""
+        """Look for cues in each query, then the judge about those with a cue."""
         least = work.run.recipe.select.min_history_turns
         follow_ups = [unit for row in work.rows() for unit in follow_ups_of(row)]
         work.expect(len(follow_ups))
@@ -225,7 +225,7 @@ class _Choice:
             self._kept[candidate.unit.id] = verdict
             return
         reason = "unparsable_verdict" if verdict.depends is None else "judge_disagreed"
-        detail = f"rule '{candidate.cue.kind}'; judge: {verdict.text}"
+        detail = f"cue '{candidate.cue.kind}'; judge: {verdict.text}"
         self._refused[candidate.unit.id] = (reason, detail)
 
 
@@ -270,7 +270,7 @@ def _reject(work: ShardWork, unit: FollowUp, reason: str, detail: str = "") -> N
 
 
 def _no_cue(unit: FollowUp) -> str:
-    if rules_language(unit.query, unit.language) is None:
+    if detector_language(unit.query, unit.language) is None:
         return "no rules for the language of this query"
     return ""
 
