@@ -35,7 +35,7 @@ def test_a_table_shows_what_each_api_makes_of_our_requests(
         shown = capsys.readouterr().out
         assert "synthesize.answer" in shown
         assert "not asked: asker" in shown
-        assert "what answerer costs, which isn't known" in shown
+        assert "price of answerer unknown" in shown
         assert max(map(len, shown.splitlines())) <= 80
         assert not (tmp_path / "lake").exists()
 
