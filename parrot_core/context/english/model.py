@@ -1,6 +1,6 @@
 """The English model: a weight for each hashed feature, and their sum against a threshold.
 
-``bench/context_training.py`` makes the weights; docs/context-dependence.md says from which data,
+``bench/context_training.py`` makes the weights; docs/explanation/context-dependence.md says from which data,
 and README.md beside this file under which licence.
 """
 
