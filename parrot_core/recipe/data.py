@@ -73,8 +73,8 @@ class Source(Model):
         None,
         pattern=SLUG,
         description=(
-            "How its records are laid out, by a name in docs/how-to/sources.md; unset, recognised from "
-            "the data."
+            "How its records are laid out, by a name in docs/how-to/sources.md; unset, recognised "
+            "from the data."
         ),
     )
     include: tuple[str, ...] = Field(
@@ -326,7 +326,7 @@ class Filter(Model):
         None,
         pattern=SLUG,
         description=(
-            "Name of an export of rows that reviewers flagged (docs/how-to/dashboard.md): those sessions "
-            "are rejected."
+            "Name of an export of rows that reviewers flagged (docs/how-to/dashboard.md): those "
+            "sessions are rejected."
         ),
     )
