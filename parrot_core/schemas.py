@@ -110,7 +110,7 @@ CONTEXT_QUERIES = _schema(
         ("query", pa.string()),
         ("response", pa.string()),
         ("response_finish_reason", pa.string()),  # null where nobody generated it
-        ("rule", pa.string()),  # the cue that the rules saw
+        ("rule", pa.string()),  # the kind of its surest cue
         ("judge_verdict", pa.bool_()),  # null when no judge was asked
         ("judge_text", pa.string()),
     ],

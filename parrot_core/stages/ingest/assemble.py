@@ -40,6 +40,9 @@ class AssembleStage(Stage):
 
     name = "assemble"
     output = "conversations"
+    settings_read = ("ingest", "evaluate.questions")
+    summary = "Parts joined to sessions, near-duplicates dropped, splits drawn."
+    output_summary = "Conversations that people had with chat models, cleaned and divided."
     inputs = ("records",)
     unit: ClassVar[str] = "session"
 
