@@ -9,8 +9,8 @@ from dashboard.site import Site
 from dashboard.statistics_panel import MEASURED, statistics_panel
 from dashboard.widgets import block, body, chart, facts, heading, line, read, section, table, title
 from dashboard.words import in_words
-from parrot_core.analysis.results.findings import rule_facts, training_facts
 from parrot_core.monitor import StageState
+from parrot_core.monitor.stage_facts import rule_facts, training_facts
 from parrot_core.report.charts import Series
 from parrot_core.text.sanitise import one_line
 from parrot_core.text.wording import count, figure

@@ -8,9 +8,9 @@ from dashboard.live_chart import COLOURS, Line, LiveChart
 from dashboard.site import Site
 from dashboard.widgets import block, heading, in_thread, line
 from dashboard.words import in_words
-from parrot_core.analysis.results.findings import training_facts
 from parrot_core.monitor import RunState, StageState
 from parrot_core.monitor.over_time import Moment, over_time
+from parrot_core.monitor.stage_facts import training_facts
 
 FIRST_CURVES = ("loss", "margins", "accuracies", "rewards/margins", "rewards/accuracies")
 LEFT_OUT = ("tokens_per_s", "learning_rate")
