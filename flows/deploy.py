@@ -1,6 +1,5 @@
 """Put the factory on a Prefect server: pools, one deployment a flow, a schedule, automations."""
 
-import asyncio
 import os
 import subprocess
 import sys
@@ -11,8 +10,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 from uuid import UUID
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import yaml
+from cronsim import CronSim, CronSimError
 
 from parrot_core.errors import ParrotError, UserError
 from parrot_core.execution.runs import work_folder
@@ -58,18 +59,17 @@ class CronSchedule:
         Raises:
             UserError: no cron expression, no such time zone, or a time that never comes.
         """
-        from prefect.server.schemas.schedules import CronSchedule as Schedule
-
+        # Not by Prefect's own class: its settings are read at import, before the server is known.
         try:
-            dates = asyncio.run(Schedule(cron=self.cron, timezone=self.timezone).get_dates(1, now))
-        except ValueError:
+            due = next(CronSim(self.cron, now.astimezone(ZoneInfo(self.timezone))), None)
+        except (CronSimError, ZoneInfoNotFoundError, ValueError):
             raise UserError(
                 f"--cron '{self.cron}' --timezone {self.timezone}: expected five fields as in "
                 "'0 1 * * *' (minute, hour, day, month, weekday) and a zone such as Europe/Berlin"
             ) from None
-        if not dates:
+        if due is None:
             raise UserError(f"--cron '{self.cron}': never comes")
-        return dates[0]
+        return due
 
 
 def standing(schedule: CronSchedule) -> CronSchedule:

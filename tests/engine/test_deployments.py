@@ -45,7 +45,7 @@ def webhook() -> Iterator[Webhook]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
-            hook.status_text.append(json.loads(body))
+            hook.told.append(json.loads(body))
             self.send_response(200)
             self.end_headers()
 
