@@ -2,7 +2,8 @@
 
 English is read by a small learned model, Chinese by rules.
 
-:func:`detect` is the way in. How well it does by people's labels is in docs/context-dependence.md.
+:func:`detect` is the way in. How well it does by people's labels is in
+docs/explanation/context-dependence.md.
 The LLM judge's view is ``parrot_core.judging.depends``.
 """
 

@@ -2,7 +2,7 @@
 
 ``labelled.jsonl`` holds one query a line. Detectors are made with the half ``dev`` alone and
 measured on the half ``test``, on which an LLM judge proves itself too. The guideline is in
-docs/context-dependence.md.
+docs/explanation/context-dependence.md.
 """
 
 import json

@@ -20,6 +20,8 @@ FilterRule = Literal[
     "refusal",
 ]
 
+Guard = Literal["repeat", "echo", "role", "length"]
+
 
 class NearDuplicates(Model):
     """Sessions that say nearly the same: found across all sources by MinHash, then verified."""
@@ -73,8 +75,8 @@ class Source(Model):
         None,
         pattern=SLUG,
         description=(
-            "How its records are laid out, by a name in docs/sources.md; unset, recognised from "
-            "the data."
+            "How its records are laid out, by a name in docs/how-to/sources.md; unset, recognised "
+            "from the data."
         ),
     )
     include: tuple[str, ...] = Field(
@@ -160,7 +162,7 @@ class Ingest(Model):
     rules: tuple[str, ...] = Field(
         ("html_to_markdown", "markdown_escapes", "interface", "personal_data"),
         description=(
-            "Rules that change texts, in order, by their names in docs/cleaning.md. Odd "
+            "Rules that change texts, in order, by their names in docs/how-to/cleaning.md. Odd "
             "characters, control tokens and stray whitespace are always mended."
         ),
     )
@@ -252,6 +254,17 @@ class Synthesize(Model):
     min_turns: int = Field(
         2, ge=1, le=100, description="A session that ends earlier is rejected with its reason."
     )
+    guards: tuple[Guard, ...] = Field(
+        (),
+        description=(
+            "What no query may be: a verbatim `repeat`, an `echo` of the last answer, one that "
+            "begins in the assistant's `role`, or of a `length` outside query_words. Such a query "
+            "is asked for once more, then ends its session. The paper has none."
+        ),
+    )
+    query_words: tuple[int, int] = Field(
+        (1, 400), description="Fewest and most words of a query, for the guard `length`."
+    )
     ask: Sampling = Field(Sampling(max_tokens=256), description="Sampling of queries.")
     answer: Sampling = Field(Sampling(max_tokens=1024), description="Sampling of responses.")
     system: str | None = Field(
@@ -296,6 +309,9 @@ class Synthesize(Model):
     def _turns_in_order(self) -> "Synthesize":
         if self.min_turns > self.max_turns:
             raise ValueError(f"min_turns {self.min_turns} is above max_turns {self.max_turns}")
+        fewest, most = self.query_words
+        if not 0 <= fewest <= most:
+            raise ValueError(f"query_words [{fewest}, {most}]; expected fewest before most")
         return self
 
 
@@ -304,7 +320,7 @@ class Filter(Model):
 
     rules: tuple[FilterRule, ...] = Field(
         get_args(FilterRule),
-        description="Names of the rules to apply, in order (see docs/filters.md).",
+        description="Names of the rules to apply, in order (see docs/explanation/filters.md).",
     )
     drop_session: tuple[FilterRule, ...] = Field(
         (),
@@ -326,7 +342,7 @@ class Filter(Model):
         None,
         pattern=SLUG,
         description=(
-            "Name of an export of rows that reviewers flagged (docs/dashboard.md): those sessions "
-            "are rejected."
+            "Name of an export of rows that reviewers flagged (docs/how-to/dashboard.md): those "
+            "sessions are rejected."
         ),
     )

@@ -1,7 +1,7 @@
 """The English model: a weight for each hashed feature, and their sum against a threshold.
 
-``bench/context_training.py`` makes the weights; docs/context-dependence.md says from which data,
-and README.md beside this file under which licence.
+``bench/context_training.py`` makes the weights; docs/explanation/context-dependence.md says from
+which data, and README.md beside this file under which licence.
 """
 
 from dataclasses import dataclass

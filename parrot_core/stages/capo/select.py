@@ -15,7 +15,11 @@ from parrot_core.lake.manifest import Receipt
 from parrot_core.lake.run import Run
 from parrot_core.stages.base import EngineUse, Row, ShardPlan, ShardWork, Stage
 from parrot_core.stages.capo.judge_proof import prove_judge
+from parrot_core.stages.forecasting import Load, Requests, Sizes
 from parrot_core.stages.planning import shards_of
+
+DEPENDS_TOKENS = 550.0
+"""The judge's instructions and at most four messages of 500 characters (judging/depends)."""
 
 
 class SelectStage(Stage):
@@ -39,6 +43,9 @@ class SelectStage(Stage):
     name: ClassVar[str] = "select"
     output: ClassVar[str] = "context-queries"
     inputs: ClassVar[tuple[str, ...]] = ("parrot",)
+    settings_read = ("select",)
+    summary = "Queries that depend on their context, by rules and a judge."
+    output_summary = "Queries that depend on their conversation, with their history."
     unit: ClassVar[str] = "query"
 
     def plan(self, run: Run) -> Sequence[ShardPlan]:
@@ -67,6 +74,15 @@ class SelectStage(Stage):
         if settings.judge is None:
             return ()
         return (EngineUse(settings.judge, "select.verdict", settings.verdict, short=True),)
+
+    def forecast(self, sizes: Sizes) -> Requests:
+        """The judge sees follow-ups with a cue, until enough are confirmed."""
+        settings = sizes.recipe.select
+        if settings.judge is None:
+            return Requests((), settings.queries_in_flight)
+        asked = min(sizes.cued, settings.limit / sizes.basis.confirmed.value)
+        judged = Load(settings.judge, asked, asked * DEPENDS_TOKENS, asked * 4)
+        return Requests((judged,), settings.queries_in_flight)
 
     def warnings(self, run: Run, receipts: Sequence[Receipt]) -> Sequence[str]:
         """Fewer queries than the recipe asked for."""

@@ -8,14 +8,17 @@ from typing import Any, ClassVar
 from parrot_core.engines.in_flight import in_flight
 from parrot_core.engines.types import ChatModel, Completion, Message
 from parrot_core.errors import UserError
+from parrot_core.judging.asking import WARM
 from parrot_core.lake.manifest import Receipt
 from parrot_core.lake.run import Run
 from parrot_core.recipe import Synthesize
 from parrot_core.schemas import REASONS
 from parrot_core.stages.base import EngineUse, Row, ShardPlan, ShardWork, Stage
 from parrot_core.stages.fitness import is_truncated, truncation_warnings
+from parrot_core.stages.forecasting import MESSAGE_TOKENS, Load, Requests, Sizes
 from parrot_core.stages.planning import own_models, shards_of
 from parrot_core.stages.synthesis.converse import Dialogue, Speaker, converse
+from parrot_core.stages.synthesis.guards import query_problem
 from parrot_core.stages.synthesis.role_play import role_play
 
 
@@ -23,12 +26,16 @@ class SynthesizeStage(Stage):
     """Parrot-40K's making: up to ``max_turns`` turns a seed (paper §3.2).
 
     Metrics: ``turns``, ``end_reasons`` (sessions by why they ended), ``truncated`` (sessions in
-    which an ``answer`` or a query, ``ask``, was cut at the limit of tokens).
+    which an ``answer`` or a query, ``ask``, was cut at the limit of tokens), ``guarded`` (queries
+    that a guard had asked for once more; those that failed again are end reasons ``guard_…``).
     """
 
     name: ClassVar[str] = "synthesize"
     output: ClassVar[str] = "dialogues"
     inputs: ClassVar[tuple[str, ...]] = ("seeds", "parrot-ask")
+    settings_read = ("synthesize",)
+    summary = "Dialogues between Parrot-Ask and the answering model."
+    output_summary = "Multi-turn dialogues: a model that asks like people ask, talking to another."
     unit: ClassVar[str] = "session"
 
     def plan(self, run: Run) -> Sequence[ShardPlan]:
@@ -57,6 +64,24 @@ class SynthesizeStage(Stage):
             EngineUse(settings.answerer, "synthesize.answer", settings.answer),
         )
 
+    def forecast(self, sizes: Sizes) -> Requests:
+        """Turn by turn, as long as a session goes on; its history grows."""
+        settings, basis = sizes.recipe.synthesize, sizes.basis
+        answer = sizes.answer(settings.answer.max_tokens)
+        ask = min(basis.follow_up.value, settings.ask.max_tokens)
+        answers = Load(settings.answerer, 0, 0, 0)
+        questions = Load(settings.asker, 0, 0, 0)
+        alive, history = float(sizes.seeds), MESSAGE_TOKENS
+        for turn in range(1, settings.max_turns + 1):
+            query = basis.first_query.value if turn == 1 else ask
+            history += query + MESSAGE_TOKENS
+            answers = answers.plus(Load("", alive, alive * history, alive * answer))
+            history += answer + MESSAGE_TOKENS
+            if turn < settings.max_turns:
+                questions = questions.plus(Load("", alive, alive * history, alive * ask))
+                alive *= basis.goes_on.value
+        return Requests((answers, questions), settings.sessions_in_flight, settings.max_turns)
+
     def process(self, work: ShardWork) -> None:
         """Hold the shard's conversations, ``sessions_in_flight`` at a time."""
         asyncio.run(_Sessions(work).run())
@@ -84,6 +109,7 @@ class _Sessions:
         self._done = 0
         self._turns = 0
         self._end_reasons: Counter[str] = Counter()
+        self._guarded: Counter[str] = Counter()  # queries asked for once more, by guard
         self._truncated: Counter[str] = Counter()  # sessions by who wrote the cut text
         self._with_truncation = 0  # sessions
 
@@ -93,6 +119,8 @@ class _Sessions:
         self._work.metric("turns", self._turns)
         self._work.metric("end_reasons", dict(self._end_reasons.most_common()))
         self._work.metric("truncated", dict(self._truncated))
+        if self._settings.guards:
+            self._work.metric("guarded", dict(self._guarded))
 
     async def _one(self, seed: Row) -> None:
         self._work.expect(1)
@@ -112,6 +140,18 @@ class _Sessions:
             talk = [*before, *messages]
             return await self._answerer.complete(talk, settings.answer, sample=sample)
 
+        async def ask_again(messages: list[Message], turn: int) -> Completion:
+            sample = f"{session}/t{turn}/ask/again"
+            warm = settings.ask.model_copy(
+                update={"temperature": max(settings.ask.temperature, WARM)}
+            )
+            if settings.role_play:
+                messages = role_play(messages)
+            return await self._asker.complete(messages, warm, sample=sample)
+
+        def guard(query: str, messages: list[Message]) -> str:
+            return query_problem(query, messages, settings)
+
         dialogue = await converse(
             seed["query"],
             ask,
@@ -119,6 +159,8 @@ class _Sessions:
             settings.max_turns,
             keep_truncated=settings.keep_truncated,
             control_tokens=settings.control_tokens,
+            guard=guard if settings.guards else None,
+            ask_again=ask_again,
         )
         self._keep(seed, dialogue, prompt if settings.keep_system else None)
 
@@ -138,6 +180,7 @@ class _Sessions:
             self._work.reject(row["id"], row["source_ids"], reason, {**seed, **row}, detail)
         self._done += 1
         self._end_reasons[dialogue.end_reason] += 1
+        self._guarded.update(dialogue.guarded)
         truncated = truncated_by(dialogue)
         self._truncated.update(truncated)
         self._with_truncation += bool(truncated)

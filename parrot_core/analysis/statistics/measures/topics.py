@@ -17,7 +17,7 @@ SESSIONS = 2000
 MESSAGE_CHARS = 1500
 """How much of a message is compared."""
 FAR = 0.025
-"""Of real follow-ups 95 % lie below it to another session's talk (docs/statistics.md)."""
+"""95 % of real follow-ups lie below it to another session (docs/explanation/statistics.md)."""
 
 Terms = Counter[str]
 Weights = Mapping[str, float]
