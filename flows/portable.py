@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from parrot_core.errors import UserError
+from parrot_core.lake.pins import all_pins
 from parrot_core.recipe import Recipe, Source, VllmEngine
 
 
@@ -62,15 +63,16 @@ def keys_wanted(recipe: Recipe) -> list[str]:
 
 
 def _paths(recipe: Recipe) -> Iterator[tuple[str, str]]:
-    """Yield what can only be a local path, and its place in the recipe."""
-    for number, entry in enumerate(recipe.ingest.sources):
+    """Yield what can only be a local path and will be read, and its place in the recipe."""
+    pinned = all_pins(recipe.inputs)
+    for number, entry in enumerate(recipe.ingest.sources if "records" not in pinned else ()):
         yield f"ingest.sources.{number}", entry.url if isinstance(entry, Source) else entry
     yield "evaluate.questions", recipe.evaluate.questions
     if recipe.evaluate.references:
         yield "evaluate.references", recipe.evaluate.references
     models = {name: e.model for name, e in recipe.engines.items() if isinstance(e, VllmEngine)}
-    models |= {"train_ask.base": recipe.train_ask.base or ""}
-    models |= {"train_sft.base": recipe.train_sft.base or ""}
+    models |= {"train_ask.base": recipe.train_ask.base or ""} if "parrot-ask" not in pinned else {}
+    models |= {"train_sft.base": recipe.train_sft.base or ""} if "parrot-sft" not in pinned else {}
     for where, model in models.items():
         if model.startswith((".", "/", "~")):  # else a hub's id, or one of the lake
             yield where, model

@@ -16,6 +16,7 @@ from prefect.telemetry.run_telemetry import LABELS_TRACEPARENT_KEY, RunTelemetry
 from pydantic import WithJsonSchema
 
 from flows.announce import BUDGET, PARTIAL, emit, resource_of
+from flows.lost_runs import mark_lost
 from flows.picker import refresh
 from flows.pools import run_on_pool
 from flows.server_outage import tried
@@ -103,6 +104,7 @@ def regenerate(
         ask_for(begun, None if len(wanted) == len(STAGES) else wanted)
     start_tracing(recipe.traces)
     _refresh_picker(begun)
+    tried(mark_lost, patient=False)
     stops = Stops(begun.lake.storage, begun.name)
     stops.clear()
     with stopping_on_signals():

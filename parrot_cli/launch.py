@@ -164,11 +164,14 @@ def use_prefect(console: Console) -> None:
 
 
 def _run_flow(run: Run, wanted: Sequence[Stage], shards: Sequence[int], quiet: bool) -> str:
-    from flows.regenerate import regenerate  # Prefect reads its settings when it is imported
+    from prefect import tags  # Prefect reads its settings when it is imported
+
+    from flows.lost_runs import process_tag
+    from flows.regenerate import regenerate
     from parrot_cli.run_view import LiveProgress
 
     specs = tuple(StageSpec(stage.name, stage.output, stage.kind) for stage in STAGES)
-    with LiveProgress(run.lake, run.name, specs, quiet=quiet):
+    with tags(process_tag()), LiveProgress(run.lake, run.name, specs, quiet=quiet):
         state = regenerate(
             run.recipe,
             run.name,

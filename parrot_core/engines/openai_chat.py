@@ -188,7 +188,7 @@ class OpenAIChat:
                 return outcome
             if purchase.left:
                 break
-            self._still_there()
+            await asyncio.to_thread(self._still_there)
             purchase.refusals += outcome.busy
             failures += self._limits.max_pause_s == 0 or not outcome.busy
             if failures > self._limits.max_retries:

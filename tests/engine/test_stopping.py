@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from parrot_core.lake.lake import Lake
@@ -104,3 +105,18 @@ def test_two_runs_of_one_recipe_share_the_shards_and_both_end_well(
     storage = Lake(str(tmp_path / "lake")).storage
     receipts = StageRecords(storage, "stopped", "synthesize").receipts(range(SEEDS // 3))
     assert len({receipt.worker for receipt in receipts.values()}) == 2
+
+
+def test_a_run_that_was_killed_is_not_running_for_ever_in_prefect(cli: Cli, tmp_path: Path) -> None:
+    with serving(slow) as api:
+        recipe = recipe_of(tmp_path / "lake", api.base_url)
+        arguments = ("run", cli.recipe("killed", recipe), "--only", "synthesize")
+        running = cli.start(*arguments)
+        until("8 requests", lambda: len(api.requests) >= 8)
+        running.signal(signal.SIGKILL)
+        running.wait()
+        assert cli.start(*arguments).wait() == 0
+    address = cli.call("server", "start").stdout.split()[-1]
+    found = httpx.post(f"{address}/api/flow_runs/filter", json={"limit": 200}).json()
+    assert "RUNNING" not in {each["state_type"] for each in found}
+    assert "CRASHED" in {each["state_type"] for each in found}

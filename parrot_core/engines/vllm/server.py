@@ -2,7 +2,9 @@
 
 import importlib.metadata
 import importlib.util
+import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -19,6 +21,12 @@ from parrot_core.recipe import VllmEngine
 from parrot_core.telemetry.stop_request import stop_request
 
 POLL_S = 0.5
+TOKEN_TIMEOUT_S = 60.0
+"""A server that needs longer for one token, while requests fail, hangs."""
+
+ERROR_LINE = re.compile(r"^(?!.*\b(WARNING|INFO|DEBUG)\b).*(\b\w*(Error|Exception)\b:|\berror: )")
+"""A line that says why a process ended: an exception with its message, and no mere warning."""
+
 STOP_TIMEOUT_S = 20.0
 
 
@@ -132,14 +140,22 @@ class VllmServer:
             (sleep or stop_request().wait)(POLL_S)
 
     def check_alive(self) -> None:
-        """Raise EngineDied when the process has ended."""
+        """Raise EngineDied when the process has ended, or answers no longer.
+
+        Asked when requests fail. ``/health`` is no proof: it answers while the engine hangs.
+        """
         if self._process.poll() is not None:
             raise EngineDied(f"vLLM serving '{self.name}' has ended: {self.last_words()}")
+        if not self._writes_a_token():
+            raise EngineDied(
+                f"vLLM serving '{self.name}' hangs: no token in {TOKEN_TIMEOUT_S:.0f} s "
+                f"(log: {self.log})"
+            )
 
     def last_words(self) -> str:
         """The last line of the log that names an error, and where the rest is."""
         lines = self.log.read_text(errors="replace").splitlines()
-        errors = [line for line in lines if "Error" in line or "error:" in line]
+        errors = [line for line in lines if ERROR_LINE.search(line)]
         return f"{(errors or lines or ['no output'])[-1].strip()[:300]} (log: {self.log})"
 
     def stop(self) -> None:
@@ -152,6 +168,20 @@ class VllmServer:
         with suppress(ProcessLookupError):  # a guard that was killed has ended nobody
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
+
+    def _writes_a_token(self) -> bool:
+        """Whether the engine completes the smallest prompt there is."""
+        body = json.dumps({"model": self.name, "prompt": "a", "max_tokens": 1}).encode()
+        request = urllib.request.Request(
+            f"{self.base_url}/completions", body, {"Content-Type": "application/json"}
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=TOKEN_TIMEOUT_S) as answer:
+                return bool(answer.status == 200)
+        except urllib.error.HTTPError:
+            return True  # it refuses, so it answers
+        except OSError:
+            return False
 
     def _healthy(self) -> bool:
         try:
