@@ -53,6 +53,7 @@ def _is_lost(flow_run: FlowRun) -> bool:
 
 
 def _mark(client: SyncPrefectClient, flow_run: FlowRun) -> None:
+    at_work = TaskRunFilterStateType(any_=[StateType.RUNNING])
     tasks = client.read_task_runs(
         flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[flow_run.id])),
         task_run_filter=TaskRunFilter(
