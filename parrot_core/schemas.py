@@ -67,7 +67,7 @@ RECORDS = _schema(
 )
 CONVERSATIONS = _schema(
     "conversations",
-    2,
+    3,
     [
         ("split", pa.string()),  # train | seed | heldout
         ("source", pa.string()),
@@ -75,6 +75,7 @@ CONVERSATIONS = _schema(
         ("messages", MESSAGES),
         ("n_turns", pa.int32()),
         ("opens_session", pa.bool_()),  # false for a later part of a split session
+        ("ends_session", pa.bool_()),  # false where more was said, as far as can be known
         ("group", pa.string()),  # sessions that are nearly the same share it, and so their split
         ("flags", pa.list_(pa.string())),  # checks of the recipe that found something
     ],

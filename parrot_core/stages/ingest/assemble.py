@@ -77,6 +77,12 @@ class AssembleStage(Stage):
             work.warn(warning)
 
 
+_LOSE_THE_END = frozenset(
+    ("drop_failed_answers", "drop_unanswered", "keep_first_turns", "require_short_messages")
+)
+"""Session rules after which the last message may not be the one that its session ended with."""
+
+
 def _batches(sessions: Iterator[Joined]) -> Iterator[list[Joined]]:
     """Yield sessions by the batch."""
     batch: list[Joined] = []
@@ -130,6 +136,7 @@ class _Assembly:
             language=guess.code if guess else None,
             flags=found.flags,
             opens=joined.opens and "drop_leading_assistant" not in found.mended,
+            ends=joined.ends and _LOSE_THE_END.isdisjoint(found.mended),
             turns=found.turns,
             benchmark=found.benchmark,
         )
@@ -177,6 +184,7 @@ def _row(session: ComparedSession, messages: Messages) -> Row:
         "messages": messages,
         "n_turns": session.turns,
         "opens_session": session.opens,
+        "ends_session": session.ends,
         "flags": session.flags,
     }
 

@@ -24,6 +24,7 @@ from parrot_core.stages.training.choice import (
 from parrot_core.stages.training.job import Kind, TrainingJob
 from parrot_core.stages.training.launch import Figures, prepare, run_training
 from parrot_core.stages.training.summary import downsampled
+from parrot_core.text.control_tokens import END_OF_SESSION
 
 Launch = Callable[[TrainingJob, Callable[[Figures], None]], Figures]
 
@@ -187,7 +188,15 @@ class TrainAskStage(TrainStage):
             return Candidate(row["id"], left_out=f"split_{row['split']}")
         if not fnmatchcase(_source_of(row), run.recipe.train_ask.source):
             return Candidate(row["id"], left_out="other_source")
-        return Candidate(row["id"], part=row["split"], example={"messages": row["messages"]})
+        messages = list(row["messages"])
+        if run.recipe.train_ask.end_mark and _ends_whole(row):
+            messages.append({"role": "user", "content": END_OF_SESSION})
+        return Candidate(row["id"], part=row["split"], example={"messages": messages})
+
+
+def _ends_whole(row: Row) -> bool:
+    """Whether a session is known to have ended with its last answer."""
+    return bool(row.get("ends_session")) and row["messages"][-1]["role"] == "assistant"
 
 
 class TrainSftStage(TrainStage):
