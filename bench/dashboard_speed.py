@@ -31,9 +31,9 @@ sys.path.append(str(Path(__file__).parents[1]))
 
 from playwright.sync_api import expect
 
+from dashboard.prefect_link import PrefectLink
+from dashboard.result_set import VersionPart, Wanted
 from dashboard.server import site_of
-from dashboard.version_cache import VersionPart
-from parrot_core.browse.index import RowFilter
 from parrot_core.lake.lake import Lake, version_folder
 from parrot_core.lake.manifest import Accounting, FileEntry, Fingerprint, Manifest, Receipt
 from parrot_core.lake.run_records import StageRecords, run_file
@@ -221,7 +221,7 @@ def _ago(seconds: float) -> str:
 
 def on_the_server(folder: Path) -> dict[str, tuple[float, float]]:
     """Seconds, and CPU seconds, of each reading, in a process that has read nothing yet."""
-    site = site_of(str(folder), read_only=True)
+    site = site_of(str(folder), PrefectLink(lambda: None), read_only=True)
     place = VersionPart("dialogues", "done")
     found: dict[str, tuple[float, float]] = {}
 
@@ -241,12 +241,13 @@ def on_the_server(folder: Path) -> dict[str, tuple[float, float]]:
         lambda: site.version_cache.lookup(place).read(range(20_000, 20_040)),
     )
     timed("light columns, first time", lambda: site.version_cache.index(place))
-    wanted = RowFilter({"language": "fr"}, {"n_turns": 3})
-    timed("a filter after that", lambda: site.version_cache.positions(place, wanted, ""))
+    wanted = Wanted(place, equal={"language": "fr"}, least={"n_turns": 3})
+    timed("a filter after that", lambda: site.version_cache.result_set(wanted))
     timed(
         "a text that occurs nowhere, all rows",
-        lambda: site.version_cache.positions(place, RowFilter(), "qzxqzx"),
+        lambda: site.version_cache.result_set(Wanted(place, "qzxqzx")),
     )
+    timed("lengths of all texts, once a version", lambda: site.version_cache.with_lengths(place))
     return found
 
 

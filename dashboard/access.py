@@ -5,10 +5,14 @@ An ASGI middleware around the whole application, so that no page, file or websoc
 
 import asyncio
 import hmac
+import os
 import secrets
+import time
 from collections.abc import Awaitable, Callable, MutableMapping
+from contextlib import suppress
 from dataclasses import dataclass
 from html import escape
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
@@ -22,7 +26,13 @@ from parrot_core.errors import UserError
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "[::1]"})
 PASSWORD_VARIABLE = "PARROT_DASHBOARD_PASSWORD"
 FEWEST_CHARS = 8
-MOST_SESSIONS = 1000
+SESSION_S = 30 * 24 * 3600
+"""How long a login is good for, through restarts of browser and server."""
+
+ALIVE = "/alive"
+"""Where an open page asks whether it is still let in."""
+
+KEY_BYTES = 32
 WRONG_PASSWORD_S = 1.0
 """How long a wrong password takes; one at a time, so that guessing gets nowhere."""
 
@@ -49,6 +59,25 @@ class Secret:
 
     text: str
     chosen: bool  # by a person, in the environment; else made for this start
+    key: bytes  # signs logins; outlasts a restart, and changes with the password
+
+
+def signing_key(folder: Path) -> bytes:
+    """The key that signs logins, made once and readable by its owner only.
+
+    Where it can't be kept, a new one is made: then a restart asks everybody to log in again.
+    """
+    path = folder / "dashboard-key"
+    with suppress(OSError):
+        folder.mkdir(parents=True, exist_ok=True)
+        with suppress(FileExistsError):
+            made = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(made, "wb") as file:
+                file.write(secrets.token_bytes(KEY_BYTES))
+        key = path.read_bytes()
+        if len(key) == KEY_BYTES:
+            return key
+    return secrets.token_bytes(KEY_BYTES)
 
 
 def secret_for(host: str, environment: MutableMapping[str, str]) -> Secret:
@@ -61,14 +90,16 @@ def secret_for(host: str, environment: MutableMapping[str, str]) -> Secret:
     chosen = environment.get(PASSWORD_VARIABLE, "")
     if chosen and len(chosen) < FEWEST_CHARS:
         raise UserError(f"{PASSWORD_VARIABLE} has fewer than {FEWEST_CHARS} characters")
+    key = signing_key(Path(environment.get("PARROT_WORK", ".parrot/work")).absolute())
     if chosen:
-        return Secret(chosen, chosen=True)
+        signed = hmac.digest(key, chosen.encode(), "sha256")
+        return Secret(chosen, chosen=True, key=signed)
     if not is_loopback(host):
         raise UserError(
             f"--host {host} can be reached from other machines: set {PASSWORD_VARIABLE} first, or "
             "stay at 127.0.0.1 and forward the port over ssh"
         )
-    return Secret(secrets.token_urlsafe(24), chosen=False)
+    return Secret(secrets.token_urlsafe(24), chosen=False, key=key)
 
 
 def is_loopback(host: str) -> bool:
@@ -87,6 +118,7 @@ class Guard:
         *,
         local_only: bool,
         sleep: Sleep = asyncio.sleep,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         """Guard ``app``.
 
@@ -96,13 +128,14 @@ class Guard:
             port: part of the cookie's name, as cookies don't know ports.
             local_only: refuse names that aren't this machine's own, against DNS rebinding.
             sleep: waits after a wrong password.
+            clock: seconds since 1970, for the end of a login.
         """
         self.app = app
         self._secret = secret
         self._cookie = f"parrot-{port}"
         self._local_only = local_only
         self._sleep = sleep
-        self._sessions: dict[str, None] = {}  # in the order of their logins
+        self._clock = clock
         self._guessing = asyncio.Semaphore(1)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -149,6 +182,8 @@ class Guard:
         token = request.query_params.get("token")
         if reads and token is not None:
             return await self._enter(token, _without_token(request))
+        if request.url.path == ALIVE:
+            return Response(status_code=204 if self._logged_in(scope) else 401)
         if self._logged_in(scope):
             return None
         if reads and "text/html" in request.headers.get("accept", ""):
@@ -170,19 +205,34 @@ class Guard:
             async with self._guessing:
                 await self._sleep(WRONG_PASSWORD_S)
             return _form(_local_path(target), "That is not the password.", 403)
-        session = secrets.token_urlsafe(32)
-        self._sessions[session] = None
-        while len(self._sessions) > MOST_SESSIONS:
-            del self._sessions[next(iter(self._sessions))]
+        login = f"{int(self._clock()) + SESSION_S}.{secrets.token_urlsafe(16)}"
         answer = RedirectResponse(_local_path(target), 303)
-        answer.set_cookie(self._cookie, session, httponly=True, samesite="strict", path="/")
+        answer.set_cookie(
+            self._cookie,
+            f"{login}.{self._signed(login)}",
+            max_age=SESSION_S,
+            httponly=True,
+            samesite="strict",
+            path="/",
+        )
         return answer
+
+    def _signed(self, login: str) -> str:
+        return hmac.new(self._secret.key, login.encode(), "sha256").hexdigest()
+
+    def _is_login(self, offered: str) -> bool:
+        """Whether a cookie is a login that was given here, or before a restart, and still holds."""
+        login, _, signature = offered.rpartition(".")
+        if not hmac.compare_digest(signature.encode(), self._signed(login).encode()):
+            return False
+        ends = login.partition(".")[0]
+        return ends.isdecimal() and self._clock() < int(ends)
 
     def _logged_in(self, scope: Scope) -> bool:
         cookies = Headers(scope=scope).get("cookie", "")
         pairs = (part.strip().partition("=") for part in cookies.split(";"))
         offered = [value for name, _, value in pairs if name == self._cookie]
-        return any(value in self._sessions for value in offered)
+        return any(map(self._is_login, offered))
 
     def _knows_host(self, scope: Scope) -> bool:
         host = Headers(scope=scope).get("host", "")

@@ -1,11 +1,18 @@
 """A conversation as it was held: who wrote what, and which queries lean on what was said before."""
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
 from typing import Any, cast
 
 from nicegui import ui
 
-from dashboard.widgets import block, body, line
+from dashboard.preferences import prefer, preference
+from dashboard.rendered import rendered
+from dashboard.widgets import block, body, button, line
+from parrot_core.browse.query import Query
 from parrot_core.context import Cue, detect
 from parrot_core.engines.types import Message as ChatMessage
 from parrot_core.text.sanitise import CLIP, sanitise
@@ -13,38 +20,102 @@ from parrot_core.text.sanitise import CLIP, sanitise
 LONGEST = 200_000
 """Characters of one message that the page ever shows: a browser must live."""
 
+READ_AS = "read-as"
+RAW, RENDERED = "raw", "rendered"
+
+THINKING = re.compile(r"\s*<(think|thinking|reasoning)>(.*?)</\1>\s*", re.DOTALL)
+
 Message = Mapping[str, str]
 Provenance = Mapping[str, Any]
+Pieces = Sequence[tuple[str, bool]]
+"""A text in pieces, each with whether it is marked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How a conversation is shown."""
+
+    language: str | None = None  # the session's, for the rules that mark dependent queries
+    query: Query | None = None  # what was searched for, to be marked
+    cues: bool = True  # whether to mark queries that lean on the context
+    folded: int = 0  # leading messages that are folded away
+    blind: bool = False  # whether it is hidden who wrote what
 
 
 def chat(
     messages: Sequence[Message],
     provenance: Sequence[Provenance] | None = None,
-    *,
-    language: str | None = None,
-    marked: bool = True,
+    reading: Reading | None = None,
 ) -> None:
     """Show a conversation.
 
     Args:
         messages: ``{role, content}``, in order.
         provenance: one entry a message, where the dataset has them.
-        language: the session's, for the rules that mark context-dependent queries.
-        marked: whether to mark them.
+        reading: how to show it.
     """
-    turn = 0
+    how = reading or Reading()
+    if how.folded:
+        with folded(f"The {how.folded} messages before"):
+            _talk(messages[: how.folded], provenance, how, 0)
+    _talk(messages[how.folded :], (provenance or [])[how.folded :], how, how.folded, messages)
+
+
+def _talk(
+    messages: Sequence[Message],
+    provenance: Sequence[Provenance] | None,
+    how: Reading,
+    first: int,
+    whole: Sequence[Message] = (),
+) -> None:
+    every = whole or messages
+    turn = sum(m["role"] == "user" for m in every[:first])
     with block("talk", "ol"):
-        for position, message in enumerate(messages):
+        for number, message in enumerate(messages):
             turn += message["role"] == "user"
-            source = provenance[position] if provenance and position < len(provenance) else None
+            source = provenance[number] if provenance and number < len(provenance) else None
             cue = None
-            if marked and message["role"] == "user" and turn > 1:
-                before = cast(Sequence[ChatMessage], messages[:position])
-                cue = next(iter(detect(message["content"], before, language).cues), None)
-            bubble(message["role"], message["content"], _by(message["role"], source), cue)
+            if how.cues and message["role"] == "user" and turn > 1:
+                before = cast(Sequence[ChatMessage], every[: first + number])
+                cue = next(iter(detect(message["content"], before, how.language).cues), None)
+            by = "" if how.blind else _by(message["role"], source)
+            bubble(message["role"], message["content"], by, cue, how.query)
 
 
-def bubble(role: str, content: str, by: str, cue: Cue | None = None) -> None:
+@contextmanager
+def folded(what: str) -> Iterator[None]:
+    """A part that is there, but folded away; no script is needed to open it."""
+    with block("folded", "details"):
+        with block("soft small", "summary"):
+            ui.label(what)
+        yield
+
+
+def read_as(shown: Callable[[], None]) -> None:
+    """The choice between the raw text and the rendered one; ``shown`` builds what it changes."""
+    choice = block("row end choice").props('role="group" aria-label="Show texts"')
+    place = block("")
+
+    def choose(how: str) -> None:
+        prefer(READ_AS, how)
+        build()
+
+    def build() -> None:
+        choice.clear()
+        with choice:
+            for how, said in ((RAW, "as written"), (RENDERED, "rendered")):
+                made = button(said, partial(choose, how), "flat")
+                made.props["aria-pressed"] = "true" if preference(READ_AS, RAW) == how else "false"
+        place.clear()
+        with place:
+            shown()
+
+    build()
+
+
+def bubble(
+    role: str, content: str, by: str, cue: Cue | None = None, query: Query | None = None
+) -> None:
     """One message; ``cue`` is the part of it that leans on the context."""
     kind = role if role in ("user", "assistant", "system") else "system"
     with block(f"bubble {kind}", "li"):
@@ -53,40 +124,74 @@ def bubble(role: str, content: str, by: str, cue: Cue | None = None) -> None:
             line(by, "soft grow", limit=160)
             if cue is not None:
                 ui.label(f"depends on context: {cue.kind}").classes("tag context")
-        long_text(content, cue)
+        if role == "system":
+            with folded(f"System prompt, {len(content):,} characters"):
+                long_text(content, query=query)
+        else:
+            _said(content, cue, query)
 
 
-def long_text(content: str, cue: Cue | None = None) -> None:
+def _said(content: str, cue: Cue | None, query: Query | None) -> None:
+    """A message, what it thinks before it speaks folded away."""
+    thought = THINKING.match(content)
+    if thought is None or (cue is not None and cue.span[0] < thought.end()):
+        long_text(content, cue, query)
+        return
+    with folded(f"Thinking, {len(thought[2]):,} characters"):
+        long_text(thought[2].strip(), query=query)
+    long_text(content[thought.end() :], query=query)
+
+
+def long_text(content: str, cue: Cue | None = None, query: Query | None = None) -> None:
     """A text, clipped, with the rest behind a button."""
     place = block("whole")
     with place:
-        _text(content, CLIP, cue)
+        _text(content, CLIP, cue, query)
     if len(content) > CLIP:
 
         def show_all() -> None:
             place.clear()
             with place:
-                _text(content, LONGEST, cue)
-            button.delete()
+                _text(content, LONGEST, cue, query)
+            more.delete()
 
         said = "Show all" if len(content) <= LONGEST else f"Show {LONGEST:,}"
-        button = ui.button(f"{said} of {len(content):,} characters", on_click=show_all)
-        button.props("flat dense no-caps size=sm")
+        more = ui.button(f"{said} of {len(content):,} characters", on_click=show_all, color=None)
+        more.props("flat dense no-caps size=sm").classes("act flat")
 
 
-def _text(content: str, limit: int, cue: Cue | None) -> None:
-    if cue is None or cue.span[1] > limit:
-        body(content, limit=limit)
+def _text(content: str, limit: int, cue: Cue | None, query: Query | None) -> None:
+    if preference(READ_AS, RAW) == RENDERED:
+        ui.html(rendered(content, limit), sanitize=False).classes("rendered").props('dir="auto"')
         return
-    start, end = cue.span
-    with block("text"):
-        for piece, tag in (
-            (sanitise(content[:start]), "span"),
-            (sanitise(content[start:end]), "mark"),
-            (sanitise(content[end:], limit), "span"),
-        ):
-            with block("piece", tag):
-                ui.label(piece)
+    spans = [cue.span] if cue is not None and cue.span[1] <= limit else []
+    if query is not None:
+        spans = query.spans(content[:limit])
+    if spans:
+        pieces(pieces_of(content, spans), limit)
+    else:
+        body(content, limit=limit)
+
+
+def pieces_of(content: str, spans: Sequence[tuple[int, int]]) -> Pieces:
+    """A text in pieces: those within spans are marked."""
+    found, at = [], 0
+    for start, end in spans:
+        found += [(content[at:start], False), (content[start:end], True)]
+        at = end
+    return [(piece, marked) for piece, marked in [*found, (content[at:], False)] if piece]
+
+
+def pieces(parts: Pieces, limit: int = CLIP) -> None:
+    """A text with marked pieces, each of them a text node."""
+    left = limit
+    with block("text").props('dir="auto"'):
+        for piece, marked in parts:
+            with block("piece", "mark" if marked else "span"):
+                ui.label(sanitise(piece, max(0, left)))
+            left -= len(piece)
+            if left <= 0:
+                break
 
 
 def _by(role: str, source: Provenance | None) -> str:

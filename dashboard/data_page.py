@@ -1,20 +1,27 @@
 """All published versions, by dataset."""
 
+from functools import partial
 from itertools import groupby
+from typing import get_args
 
 from nicegui import ui
 
+from dashboard.result_set import ResultSet, VersionPart, Wanted
 from dashboard.site import Site
-from dashboard.widgets import block, heading, in_thread, line, read
+from dashboard.widgets import block, heading, in_thread, line, read, title
 from parrot_core.lake.manifest import Manifest
-from parrot_core.text.wording import count, dollars
+from parrot_core.lake.row_lookup import Part
+from parrot_core.text.wording import count, dollars, plural
 
-HEAD = ("version", "rows", "rejects", "size", "cost", "published (UTC)", "")
+HEAD = ("version", "rows", "rejects", "size", "cost", "published (UTC)", "read")
 
 
 async def data_page(site: Site) -> None:
     """Build the page."""
+    title("Data")
     heading("Data")
+    with block("card filters", "section").props('role="search"'):
+        _SearchEverywhere(site).build()
     with block("shelves"):
         waiting = line("Reading the lake …", "soft")
         found = await read(site.version_cache.versions)
@@ -32,6 +39,49 @@ async def data_page(site: Site) -> None:
             _dataset(name, list(versions))
 
 
+class _SearchEverywhere:
+    """A search through all versions of all datasets: how often, and a link to each."""
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+        self._asked = 0
+
+    def build(self) -> None:
+        """The field, and room for what is found."""
+        self._search = ui.input(placeholder="Search all versions")
+        self._search.props('dense outlined clearable aria-label="Search all versions"')
+        self._search.on("keydown.enter", self._look)
+        self._found = block("hits")
+        ui.context.client.on_disconnect(self._end)
+
+    def _end(self) -> None:
+        self._asked += 1
+
+    async def _look(self) -> None:
+        text = (self._search.value or "").strip()
+        self._asked += 1
+        mine = self._asked
+        self._found.clear()
+        versions = await in_thread(self._site.version_cache.versions) if text else []
+        for manifest in versions:
+            for part in get_args(Part) if manifest.kind == "dataset" else ():
+                wanted = Wanted(VersionPart(manifest.name, manifest.version, part), text)
+                with self._found:
+                    found = await read(partial(self._search_one, wanted, mine))
+                if mine != self._asked or found is None:
+                    return
+                if found.positions:
+                    said = f"{manifest.name} {manifest.version}, {part}"
+                    with self._found, block("row small"):
+                        ui.link(said, wanted.address())
+                        line(plural(len(found.positions), "hit"), "soft")
+        with self._found:
+            line("That is all." if text else "", "soft small").props('role="status"')
+
+    def _search_one(self, wanted: Wanted, mine: int) -> ResultSet:
+        return self._site.version_cache.result_set(wanted, lambda *_: mine == self._asked)
+
+
 def _order(site: Site) -> dict[str, int]:
     return {spec.output: place for place, spec in enumerate(site.watch.stages)}
 
@@ -39,11 +89,13 @@ def _order(site: Site) -> dict[str, int]:
 def _dataset(name: str, versions: list[Manifest]) -> None:
     with block("card", "section"):
         heading(name, 2)
-        with block("scroll"), block("grid", "table"):
+        scroll = block("scroll").props('tabindex=0 role="group"')
+        scroll.props["aria-label"] = f"Versions of {name}"
+        with scroll, block("grid", "table"):
             with block("", "thead"), block("", "tr"):
-                for title in HEAD:
-                    with block("n" if title in HEAD[1:5] else "", "th"):
-                        ui.label(title)
+                for column in HEAD:
+                    with block("n" if column in HEAD[1:5] else "", "th"):
+                        ui.label(column)
             with block("", "tbody"):
                 for manifest in versions:
                     _version(manifest)

@@ -39,7 +39,7 @@ def _scores(stage: StageState | None) -> list[SubjectSummary]:
 
 def _overall(subjects: Sequence[SubjectSummary], what: str) -> None:
     rows = [
-        (each.subject, f"{each.overall.mean:.2f}", interval(each.overall), count(each.overall.n))
+        (each.subject, each.shown_mean, interval(each.overall), count(each.overall.n))
         for each in subjects
     ]
     table(("subject", what, "95 % interval", "answers"), rows, frozenset({1, 2, 3}))

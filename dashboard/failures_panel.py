@@ -6,7 +6,7 @@ from contextlib import nullcontext
 from nicegui import ui
 
 from dashboard.site import Site
-from dashboard.widgets import block, body, heading, line
+from dashboard.widgets import block, body, button, heading, line
 from parrot_core.monitor.failures import FailureGroup
 from parrot_core.text.wording import plural
 
@@ -60,7 +60,7 @@ class FailuresPanel:
                 block("grow")
                 if self._site.actions is not None:
                     said = "Release and retry …" if group.quarantined else "Retry this group …"
-                    ui.button(said, on_click=lambda: self._ask(group)).props("outline no-caps")
+                    button(said, lambda: self._ask(group), "outline")
             body(group.text, "", limit=1200)
             with block("row wrap small") if group.shards else nullcontext():
                 if group.shards:

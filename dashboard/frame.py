@@ -8,7 +8,9 @@ from markupsafe import Markup
 from nicegui import ui
 
 from dashboard.browse_page import browse_page
+from dashboard.compare_page import compare_page
 from dashboard.data_page import data_page
+from dashboard.preferences import prefer, preference
 from dashboard.quality_page import quality_page
 from dashboard.review_page import review_page
 from dashboard.row_page import row_page
@@ -16,7 +18,7 @@ from dashboard.run_page import run_page
 from dashboard.runs_page import runs_page
 from dashboard.shards_page import shards_page
 from dashboard.site import Site
-from dashboard.widgets import drawing
+from dashboard.widgets import drawing, in_thread
 
 ICON = Markup(
     '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32"><rect width="32" height="32" '
@@ -29,12 +31,21 @@ CONTRAST = Markup(
 )
 """Drawn here: the first page waits for no font of icons."""
 
+WATCH = """setInterval(async () => { if (!window.socket || window.socket.connected) return;
+try { const answer = await fetch('/alive', {cache: 'no-store'});
+if (answer.status === 401) location.href =
+'/login?next=' + encodeURIComponent(location.pathname + location.search); } catch (e) {} }, 2000)"""
+"""A page that lost its connection asks whether it is still let in; else it leads to the login."""
+
+THEMES = {"system": None, "dark": True, "light": False}
+
 Page = Callable[..., object]
 
 PAGES: dict[str, Page] = {
     "/": runs_page,
     "/run/{run}": run_page,
     "/run/{run}/{stage}": shards_page,
+    "/compare": compare_page,
     "/data": data_page,
     "/data/{dataset}/{version}": browse_page,
     "/data/{dataset}/{version}/{position}": row_page,
@@ -46,7 +57,8 @@ PAGES: dict[str, Page] = {
 def frame(site: Site) -> None:
     """Build the page that all others are shown in."""
     ui.add_css(files("dashboard").joinpath("style.css").read_text())
-    dark = ui.dark_mode(None)
+    ui.add_head_html(f"<script>{WATCH}</script>")
+    dark = ui.dark_mode(THEMES.get(preference("theme")))
     with ui.element("header").classes("top"):
         with ui.link(target="/").classes("brand row"):
             drawing(ICON, "mark")
@@ -54,6 +66,8 @@ def frame(site: Site) -> None:
         with ui.element("nav").props('aria-label="Pages"'):
             ui.link("Runs", "/")
             ui.link("Data", "/data")
+            ui.link("Compare", "/compare")
+        _prefect(site)
         ui.label(site.lake.url).classes("lake mono").props('title="The lake"')
         if site.actions is None:
             ui.label("read-only").classes("chip")
@@ -61,13 +75,30 @@ def frame(site: Site) -> None:
             'flat round dense aria-label="Light or dark"'
         ):
             drawing(CONTRAST, "mark")
-    with ui.element("div").classes("content"):
+    with ui.element("div").classes("content") as content:
         ui.sub_pages({path: partial(page, site) for path, page in PAGES.items()})
+    ui.skip_link("Skip to the content", target=content)
+
+
+def _prefect(site: Site) -> None:
+    """A link to Prefect's pages, once a server has answered."""
+    link = ui.link("Prefect", "#", new_tab=True).classes("lake")
+    link.set_visibility(False)
+
+    async def look() -> None:
+        known = await in_thread(site.prefect.look)
+        if known is not None:
+            link.props(f'href="{known[0]}"')
+            link.set_visibility(True)
+
+    ui.timer(0.5, look, once=True)
 
 
 def _turn(dark: ui.dark_mode) -> None:
     """From what the system wants to dark, light, and back."""
     following = {None: True, True: False, False: None}
     dark.set_value(following[dark.value])
-    told = {None: "as the system has it", True: "dark", False: "light"}
-    ui.notify(f"Colours: {told[dark.value]}", position="bottom-right", timeout=1200)
+    name = next(name for name, value in THEMES.items() if value is dark.value)
+    prefer("theme", name)
+    words = "as the system has it" if dark.value is None else name
+    ui.notify(f"Colours: {words}", position="bottom-right", timeout=1200)

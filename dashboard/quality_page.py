@@ -7,9 +7,10 @@ from nicegui import ui
 from dashboard.evaluation_panel import evaluation_panel
 from dashboard.site import Site
 from dashboard.statistics_panel import MEASURED, statistics_panel
-from dashboard.widgets import block, body, chart, facts, heading, line, read, section, table
-from parrot_core.analysis.results.findings import rule_facts, training_facts
+from dashboard.widgets import block, body, chart, facts, heading, line, read, section, table, title
+from dashboard.words import in_words
 from parrot_core.monitor import StageState
+from parrot_core.monitor.stage_facts import rule_facts, training_facts
 from parrot_core.report.charts import Series
 from parrot_core.text.sanitise import one_line
 from parrot_core.text.wording import count, figure
@@ -27,6 +28,7 @@ FIRST_CURVES = ("loss", "rewards/margins", "rewards/accuracies")
 
 async def quality_page(site: Site, run: str) -> None:
     """Build the page."""
+    title("Quality", run)
     with block("row head"):
         ui.link(run, f"/run/{run}").classes("crumb")
         heading("Quality")
@@ -54,7 +56,7 @@ def _accounts(stages: Sequence[StageState]) -> None:
         for stage in stages:
             if stage.counted:
                 reasons = sorted(stage.rejected.items(), key=lambda each: -each[1])
-                told = ", ".join(f"{count(number)} {why}" for why, number in reasons)
+                told = ", ".join(f"{count(number)} {in_words(why)}" for why, number in reasons)
                 closes = "closes" if stage.balance == 0 else f"off by {stage.balance}"
                 numbers = (stage.rows_in, stage.rows_out, stage.rejects)
                 rows.append((stage.name, *map(count, numbers), told or "none", closes))
@@ -65,14 +67,15 @@ def _accounts(stages: Sequence[StageState]) -> None:
 def _training(stage: StageState) -> None:
     found = training_facts(stage)
     with section(stage.name, f"Makes {stage.output} {stage.version}."):
-        held = {f"held-out {n}": _before_after(b, a) for n, b, a in found.pairs}
+        held = {f"held-out {in_words(n)}": _before_after(b, a) for n, b, a in found.pairs}
         plain = [(k, v) for k, v in found.figures.items() if not k.startswith("phase_seconds")]
-        sizes = {k: _value(v) for k, v in plain[:MOST_FIGURES]}
+        sizes = {in_words(k): _value(v) for k, v in plain[:MOST_FIGURES]}
         facts({**held, **sizes})
         ordered = sorted(found.curves, key=lambda c: (c.name not in FIRST_CURVES, c.name))
         with block("plots"):
             for number, curve in enumerate(ordered[:MOST_CURVES]):
-                chart([Series(curve.name, curve.points, number % 4 + 1)], curve.name, "step")
+                name = in_words(curve.name)
+                chart([Series(name, curve.points, number % 4 + 1)], name, "step")
 
 
 def _before_after(before: float | None, after: float | None) -> str:
@@ -90,11 +93,11 @@ def _metrics(stages: Sequence[StageState]) -> None:
             with block("masonry"):
                 plain = {k: v for k, v in stage.metrics.items() if not isinstance(v, dict | list)}
                 if plain:
-                    facts({k: _value(v) for k, v in plain.items()})
+                    facts({in_words(k): _value(v) for k, v in plain.items()})
                 for name, value in stage.metrics.items():
                     if isinstance(value, Mapping) and value and name not in SHOWN_APART:
                         with block("part"):
-                            heading(name, 3)
+                            heading(in_words(name), 3)
                             _counts(value)
             _examples(stage)
 
@@ -118,15 +121,17 @@ def _counts(values: Mapping[str, object]) -> None:
     """Names with their figures, the largest first; the many small ones in one line."""
     numbers = [(k, v) for k, v in values.items() if isinstance(v, int | float)]
     numbers.sort(key=lambda each: -float(each[1]))
-    rows = [(name, _value(value)) for name, value in numbers[:MOST_ROWS]]
+    rows = [(in_words(name), _value(value)) for name, value in numbers[:MOST_ROWS]]
     if rest := numbers[MOST_ROWS:]:
         rows.append((f"{len(rest)} more", _value(sum(value for _, value in rest))))
     for name, value in values.items():
         if isinstance(value, Mapping):
-            rows.append((name, ", ".join(f"{k} {_value(v)}" for k, v in value.items()) or "none"))
+            rows.append(
+                (name, ", ".join(f"{in_words(k)} {_value(v)}" for k, v in value.items()) or "none")
+            )
         elif not isinstance(value, int | float):
             rows.append((name, one_line(value, 120)))
-    table(("", ""), rows[: 2 * MOST_ROWS], frozenset({1}))
+    table(("what", "number"), rows[: 2 * MOST_ROWS], frozenset({1}))
 
 
 def _value(value: object) -> str:

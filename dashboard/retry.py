@@ -8,7 +8,7 @@ from nicegui.element import Element
 
 from dashboard.questions import Number, Question, changes, limits_of, typed
 from dashboard.site import Site
-from dashboard.widgets import act, block, body, line
+from dashboard.widgets import act, block, body, button, line
 from parrot_core.monitor import RunHeader
 
 
@@ -46,8 +46,8 @@ def ask(place: Element, site: Site, header: RunHeader, question: Question) -> No
             dialog.close()
 
         with block("row end"):
-            ui.button("Cancel", on_click=dialog.close).props("flat no-caps")
-            ui.button("Start", on_click=start).props("unelevated no-caps")
+            button("Cancel", dialog.close, "flat")
+            button("Start", start, "solid")
 
 
 def _fields(recipe: Mapping[str, object], budget: float | None) -> dict[str, ui.number]:

@@ -1,31 +1,49 @@
-"""A random sample of a version, row by row, to keep or to flag; flagged ids become a filter."""
+"""A reviewer's desk: a random sample, row by row, marked by each reviewer on their own."""
 
+import io
 import random
+from collections import Counter
+from collections.abc import Sequence
 from datetime import UTC, datetime
+from itertools import combinations
 
-from nicegui import ui
+import pyarrow as pa
+import pyarrow.parquet as pq
+from nicegui import PageArguments, ui
 from nicegui.events import KeyEventArguments
 
-from dashboard.row_page import Marking
+from dashboard.chat import Reading, read_as
+from dashboard.marking import KEYS, NAME, Marking, reviewer_field
+from dashboard.preferences import prefer, preference
+from dashboard.result_set import VersionPart
 from dashboard.row_view import row_facts, row_view, siblings_of
 from dashboard.site import Site
-from dashboard.version_cache import VersionPart
-from dashboard.widgets import block, heading, in_thread, line, read
+from dashboard.widgets import block, button, heading, in_thread, line, read, title
+from parrot_core.browse.agreement import agreement
 from parrot_core.errors import ParrotError
+from parrot_core.lake.reviews import Mark, by_row, verdicts_by
 from parrot_core.text.sanitise import one_line
+from parrot_core.text.wording import plural
 
-SAMPLE = 50
+SAMPLE = 200
+OTHERS_EVERY_S = 4.0
+BLIND = "blind"
+HALVES = {"0": "the whole sample", "1": "its first half", "2": "its second half"}
+MOST_PAIRS = 6
 
 
-async def review_page(site: Site, dataset: str, version: str, seed: str = "1") -> None:
-    """Build the page; the sample is decided by the seed, so that two reviewers see the same."""
+async def review_page(site: Site, args: PageArguments, dataset: str, version: str) -> None:
+    """Build the page; seed and half of the sample are in its address, so that it can be shared."""
+    query = args.query_parameters
+    title("Review", f"{dataset} {version}")
     place = VersionPart(dataset, version)
     lookup = await read(lambda: site.version_cache.lookup(place))
     if lookup is None:
         return
-    number = int(seed) if seed.isdecimal() else 1
-    positions = sample(len(lookup), number)
-    page = _ReviewPage(site, place, positions, number)
+    seed = query.get("seed", "1")
+    number = int(seed[:12]) if seed.isdecimal() else 1
+    half = query.get("half", "0") if query.get("half") in HALVES else "0"
+    page = _ReviewPage(site, place, half_of(sample(len(lookup), number), half), number, half)
     await page.build()
 
 
@@ -34,14 +52,25 @@ def sample(rows: int, seed: int, size: int = SAMPLE) -> list[int]:
     return random.Random(seed).sample(range(rows), min(size, rows))
 
 
+def half_of(positions: list[int], half: str) -> list[int]:
+    """The whole sample, or every second row of it, so that two reviewers share the work."""
+    return positions if half not in ("1", "2") else positions[int(half) - 1 :: 2]
+
+
 class _ReviewPage:
-    def __init__(self, site: Site, place: VersionPart, positions: list[int], seed: int) -> None:
+    def __init__(
+        self, site: Site, place: VersionPart, positions: list[int], seed: int, half: str
+    ) -> None:
         self._site = site
         self._place = place
         self._positions = positions
         self._seed = seed
+        self._half = half
         self._at = 0
+        self._marks: list[Mark] = []
+        self._ids: list[str] = []
         self._marking: Marking | None = None
+        self._told: tuple[object, ...] = ()
 
     async def build(self) -> None:
         """Everything on the page."""
@@ -52,19 +81,139 @@ class _ReviewPage:
             self._said = line("", "soft").props('aria-live="polite"')
             block("grow")
             ui.link("Another sample", f"/review/{where}?seed={self._seed + 1}").classes("button")
-        keys = "j next · k back · g keep · f flag" if self._site.actions else "j next · k back"
-        line(keys, "soft small")
+        with block("card row wrap", "section"):
+            if self._site.actions is not None:
+                reviewer_field().on("blur", self._resume)
+            ui.select(HALVES, value=self._half, label="read", on_change=self._halve).props(
+                "dense outlined options-dense"
+            )
+            blind = ui.switch("blind", value=preference(BLIND) == "1", on_change=self._blind)
+            blind.tooltip("Hides who wrote what, and others' marks until you have marked a row.")
+            keys = "j next · k back · g keep · f flag · u unsure"
+            line(keys if self._site.actions else "j next · k back", "soft small")
         self._row = block("")
-        with block("card row", "section"):
-            self._export()
+        with block("card", "section"):
+            self._progress = block("")
+            with block("row wrap"):
+                self._export()
         ui.keyboard(on_key=self._key)
+        await self._read_sample()
+        await self._look()
+        await self._resume()
+        ui.timer(OTHERS_EVERY_S, self._look, immediate=False)
+
+    async def _read_sample(self) -> None:
+        site, place, positions = self._site, self._place, self._positions
+        rows = await read(lambda: site.version_cache.lookup(place).read(positions, ["id"]))
+        self._ids = [row["id"] for row in rows or ()]
+
+    async def _look(self) -> None:
+        """Read the marks, one's own and others', and tell how far everybody is."""
+        try:
+            reviews = self._site.version_cache.reviews(self._place)
+            self._marks = await in_thread(reviews.marks)
+        except (ParrotError, OSError) as error:
+            self._said.set_text(one_line(error, 300))
+            return
+        of_sample = set(self._ids)
+        marks = [mark for mark in self._marks if mark.id in of_sample]
+        told = (self._at, tuple(sorted((m.by, m.id, m.verdict) for m in marks)))
+        if told == self._told:
+            return
+        self._told = told
+        flagged = sum(mark.verdict == "flag" for mark in marks)
+        rows = len(by_row(marks))
+        self._said.set_text(
+            f"{self._at + 1} of {len(self._positions)} · {rows} marked, {flagged} flagged"
+            if self._positions
+            else "This version has no rows."
+        )
+        self._tell_progress(marks)
+
+    def _tell_progress(self, marks: Sequence[Mark]) -> None:
+        """How far each reviewer is, and how far any two agree."""
+        verdicts = verdicts_by(marks)
+        self._progress.clear()
+        with self._progress:
+            for name, given in sorted(verdicts.items()):
+                counts = Counter(given.values())
+                said = ", ".join(f"{counts[v]} {v}" for v in ("keep", "flag", "unsure"))
+                line(f"{name}: {len(given)} of {len(self._ids)} ({said})", "small")
+            for one, other in list(combinations(sorted(verdicts), 2))[:MOST_PAIRS]:
+                found = agreement(verdicts[one], verdicts[other])
+                if found.rows:
+                    kappa = "none" if found.kappa is None else f"{found.kappa:.2f}"
+                    both = plural(found.rows, "row")
+                    said = f"{one} and {other} agree on {found.same:.0%} of {both}"
+                    line(f"{said}; Cohen's κ {kappa}", "small")
+
+    async def _resume(self) -> None:
+        """Go where this reviewer stopped: to the first row they have not marked."""
+        mine = verdicts_by(self._marks).get(preference(NAME), {})
+        left = (n for n, row_id in enumerate(self._ids) if row_id not in mine)
+        self._at = next(left, max(0, len(self._ids) - 1))
+        await self._show()
+
+    async def _show(self) -> None:
+        if not self._positions:
+            self._said.set_text("This version has no rows.")
+            return
+        site, place, position = self._site, self._place, self._positions[self._at]
+        rows = await read(lambda: site.version_cache.lookup(place).read([position]))
+        if not rows:
+            return
+        row = rows[0]
+        siblings = await read(lambda: siblings_of(site, place, row)) or []
+        blind = preference(BLIND) == "1"
+        await self._look()
+        on_row = [mark for mark in self._marks if mark.id == row["id"]]
+        self._row.clear()
+        with self._row, block("reading"):
+            with block("text-side"):
+                read_as(lambda: row_view(row, siblings, Reading(blind=blind)))
+            with block("aside", "aside"):
+                self._marking = Marking(site, place, row["id"], on_row, self._next, blind=blind)
+                self._marking.build()
+                with block("row"):
+                    button("← Back", lambda: self._go(-1), "flat")
+                    button("Next →", lambda: self._go(1), "solid")
+                with block("card", "section"):
+                    line(row["id"], "mono small wrap", limit=300)
+                    if not blind:
+                        row_facts(row)
+
+    async def _next(self) -> None:
+        await self._go(1)
+
+    async def _go(self, step: int) -> None:
+        self._at = max(0, min(len(self._positions) - 1, self._at + step))
+        await self._show()
+
+    async def _key(self, event: KeyEventArguments) -> None:
+        if not event.action.keydown or event.modifiers.ctrl or event.modifiers.meta:
+            return
+        key = str(event.key)
+        if key in ("j", "k"):
+            await self._go(1 if key == "j" else -1)
+        elif key in KEYS and self._marking is not None:
+            await self._marking.set(KEYS[key])
+
+    def _halve(self, event: object) -> None:
+        half = str(getattr(event, "value", "0"))
+        where = f"/review/{self._place.dataset}/{self._place.version}"
+        ui.navigate.to(f"{where}?seed={self._seed}" + (f"&half={half}" if half != "0" else ""))
+
+    async def _blind(self, event: object) -> None:
+        prefer(BLIND, "1" if getattr(event, "value", False) else "0")
         await self._show()
 
     def _export(self) -> None:
-        """Freeze what is flagged under a name that a recipe can give to its filter."""
+        """Freeze what is flagged under a name for a recipe's filter; or take the marks along."""
+        button("Download the reviewed rows", self._download, "outline")
         if self._site.actions is None:
             line("Marks can't be saved: this dashboard is read-only.", "soft")
             return
+        block("grow")
         line("Export the flagged ids as", "soft")
         name = ui.input(value=f"{self._place.version}-flagged").props(
             'dense outlined aria-label="Name of the export"'
@@ -83,47 +232,26 @@ class _ReviewPage:
                 timeout=8000,
             )
 
-        ui.button("Export", on_click=export).props("outline no-caps")
+        button("Export", export, "outline")
 
-    async def _show(self) -> None:
-        if not self._positions:
-            self._said.set_text("This version has no rows.")
-            return
-        site, place, position = self._site, self._place, self._positions[self._at]
-        rows = await read(lambda: site.version_cache.lookup(place).read([position]))
-        marks = await read(lambda: site.version_cache.reviews(place).marks())
-        if not rows or marks is None:
-            return
-        row = rows[0]
-        siblings = await read(lambda: siblings_of(site, place, row)) or []
-        flagged = sum(mark.verdict == "flag" for mark in marks.values())
-        self._said.set_text(
-            f"{self._at + 1} of {len(self._positions)} · {len(marks)} marked, {flagged} flagged"
-        )
-        self._row.clear()
-        with self._row, block("reading"):
-            with block("text-side"):
-                row_view(row, siblings)
-            with block("aside", "aside"):
-                with block("card row", "section"):
-                    self._marking = Marking(site, place, row["id"], marks.get(row["id"]))
-                    self._marking.build()
-                with block("card", "section"):
-                    line(row["id"], "mono small wrap", limit=300)
-                    row_facts(row)
-                with block("row"):
-                    ui.button("← Back", on_click=lambda: self._go(-1)).props("flat no-caps")
-                    ui.button("Next →", on_click=lambda: self._go(1)).props("unelevated no-caps")
+    async def _download(self) -> None:
+        """All rows that anybody marked, with the marks, as a Parquet file."""
+        site, place = self._site, self._place
+        data = await read(lambda: reviewed(site, place))
+        if data is not None:
+            ui.download.content(data, f"{place.dataset}-{place.version}-reviewed.parquet")
 
-    async def _go(self, step: int) -> None:
-        self._at = max(0, min(len(self._positions) - 1, self._at + step))
-        await self._show()
 
-    async def _key(self, event: KeyEventArguments) -> None:
-        if not event.action.keydown or event.modifiers.ctrl or event.modifiers.meta:
-            return
-        key = str(event.key)
-        if key in ("j", "k"):
-            await self._go(1 if key == "j" else -1)
-        elif key in ("g", "f") and self._marking is not None:
-            self._marking.set("keep" if key == "g" else "flag")
+def reviewed(site: Site, place: VersionPart) -> bytes:
+    """The marked rows of a version with a column ``reviews``: a dataset of one file."""
+    marks = by_row(site.version_cache.reviews(place).marks())
+    index, lookup = site.version_cache.index(place), site.version_cache.lookup(place)
+    rows = lookup.read(index.having_ids(list(marks)))
+    for row in rows:
+        row["reviews"] = [mark.model_dump(exclude={"id"}) for mark in marks[row["id"]]]
+    said = ("by", "verdict", "reason", "note", "at")
+    review = pa.struct([pa.field(name, pa.string()) for name in said])
+    schema = lookup.schema().append(pa.field("reviews", pa.list_(review)))
+    sink = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist(rows, schema=schema), sink)
+    return sink.getvalue()

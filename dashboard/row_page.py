@@ -1,18 +1,18 @@
-"""One row: read it, see where it came from, hold it against another version, mark it."""
+"""One row of the set that a reader walks through: read it, mark it, see where it came from."""
 
+import json
 from collections.abc import Sequence
-from datetime import UTC, datetime
-from functools import partial
 
-from nicegui import ui
+from nicegui import PageArguments, ui
 from nicegui.events import KeyEventArguments
 
+from dashboard.chat import Reading, read_as
+from dashboard.marking import KEYS, Marking, reviewer_field
+from dashboard.result_set import ResultSet, VersionPart, Wanted
 from dashboard.row_view import row_facts, row_view, siblings_of
 from dashboard.site import Site
-from dashboard.version_cache import VersionPart
-from dashboard.widgets import act, block, facts, heading, line, read
+from dashboard.widgets import block, button, facts, heading, line, read, title
 from parrot_core.browse.lineage import Ancestor
-from parrot_core.lake.reviews import Mark, Verdict
 from parrot_core.lake.row_lookup import Part, Row
 from parrot_core.text.wording import count, plural
 
@@ -21,113 +21,122 @@ COMPARABLE = frozenset({"records", "conversations", "dialogues", "parrot"})
 
 
 async def row_page(
-    site: Site, dataset: str, version: str, position: str, part: str = "rows", beside: str = ""
+    site: Site, args: PageArguments, dataset: str, version: str, position: str
 ) -> None:
-    """Build the page; ``beside`` is a version to show it beside, as ``dataset@version``."""
-    kind: Part = "rejects" if part == "rejects" else "rows"
-    place = VersionPart(dataset, version, kind)
-    here = int(position) if position.isdecimal() else 0
-    lookup = await read(lambda: site.version_cache.lookup(place))
+    """Build the page; the set it belongs to is in its address, as is a version beside it."""
+    query = dict(args.query_parameters)
+    kind: Part = "rejects" if query.get("part") == "rejects" else "rows"
+    wanted = Wanted.of(VersionPart(dataset, version, kind), query)
+    here = int(position[:12]) if position.isdecimal() else 0
+    title(f"Row {here + 1:,}", f"{dataset} {version}")
+    lookup = await read(lambda: site.version_cache.lookup(wanted.place))
     if lookup is None:
         return
     if here >= len(lookup):
         heading(f"{dataset} {version}")
         line(f"It has {plural(len(lookup), kind.removesuffix('s'))}, none at {here + 1:,}.", "soft")
         return
-    _head(place, here, len(lookup))
+    head = block("row head")
     rows = await read(lambda: lookup.read([here]))
     if not rows:
         return
-    row = rows[0]
-    siblings = await read(lambda: siblings_of(site, place, row)) or []
-    with block("reading"):
-        with block("text-side"):
-            if beside:
-                await _side_by_side(site, place, row, beside)
+    page = _RowPage(site, wanted, here, rows[0])
+    await page.build(query.get("beside", ""))
+    found = await read(lambda: site.version_cache.result_set(wanted))
+    page.walk(head, found or ResultSet(range(len(lookup))))
+
+
+class _RowPage:
+    def __init__(self, site: Site, wanted: Wanted, here: int, row: Row) -> None:
+        self._site = site
+        self._wanted = wanted
+        self._here = here
+        self._row = row
+        self._marking: Marking | None = None
+        self._next: int | None = None
+        self._previous: int | None = None
+
+    async def build(self, beside: str) -> None:
+        """The row and what stands beside it."""
+        site, place, row = self._site, self._wanted.place, self._row
+        siblings = await read(lambda: siblings_of(site, place, row)) or []
+        reading = Reading(query=self._wanted.query if self._wanted.text else None)
+        with block("reading"):
+            with block("text-side"):
+                if beside:
+                    await _side_by_side(site, place, row, beside)
+                else:
+                    read_as(lambda: row_view(row, siblings, reading))
+            with block("aside", "aside"):
+                await self._mark()
+                with block("card", "section"):
+                    line(row["id"], "mono small wrap", limit=300)
+                    row_facts(row)
+                    button("Copy as JSON", self._copy, "flat")
+                await _compare(site, self._wanted, self._here, beside)
+                await _lineage(site, place, row)
+
+    async def _mark(self) -> None:
+        site, place, row_id = self._site, self._wanted.place, self._row["id"]
+        if place.part != "rows":
+            return
+        marks = await read(lambda: site.version_cache.reviews(place).marks())
+        if marks is None:
+            return
+        if site.actions is not None:
+            reviewer_field()
+        on_row = [mark for mark in marks if mark.id == row_id]
+        self._marking = Marking(site, place, row_id, on_row, self._go_next)
+        self._marking.build()
+
+    def walk(self, head: ui.element, found: ResultSet) -> None:
+        """Links to the neighbours within the set, and the keys that follow them."""
+        wanted, positions = self._wanted, found.positions
+        total = len(positions)
+        try:
+            at: int | None = positions.index(self._here)
+        except ValueError:  # it was in the set when the link was made
+            at = None
+        if at is not None:
+            self._previous = positions[at - 1] if at else None
+            self._next = positions[at + 1] if at + 1 < total else None
+        with head:
+            place = wanted.place
+            ui.link(f"{place.dataset} {place.version}", wanted.address()).classes("crumb")
+            if wanted.everything:
+                heading(f"Row {self._here + 1:,} of {count(total)}")
             else:
-                row_view(row, siblings)
-        with block("aside", "aside"):
-            await mark_buttons(site, place, row["id"])
-            with block("card", "section"):
-                line(row["id"], "mono small wrap", limit=300)
-                row_facts(row)
-            await _compare(site, place, here, beside)
-            await _lineage(site, place, row)
+                number = f"{at + 1:,}" if at is not None else "not one"
+                heading(f"{number} of {count(total)} found")
+            block("grow")
+            if self._previous is not None:
+                ui.link("← Previous", wanted.address(self._previous)).classes("button")
+            if self._next is not None:
+                ui.link("Next →", wanted.address(self._next)).classes("button")
+        ui.keyboard(on_key=self._key)
 
+    async def _go_next(self) -> None:
+        if self._next is not None:
+            ui.navigate.to(self._wanted.address(self._next))
 
-def _head(place: VersionPart, here: int, rows: int) -> None:
-    where = f"/data/{place.dataset}/{place.version}"
-    part = "?part=rejects" if place.part == "rejects" else ""
-    with block("row head"):
-        ui.link(f"{place.dataset} {place.version}", where + part).classes("crumb")
-        heading(f"Row {here + 1:,} of {count(rows)}")
-        block("grow")
-        if here > 0:
-            ui.link("← Previous", f"{where}/{here - 1}{part}").classes("button")
-        if here + 1 < rows:
-            ui.link("Next →", f"{where}/{here + 1}{part}").classes("button")
-
-    def key(event: KeyEventArguments) -> None:
+    async def _key(self, event: KeyEventArguments) -> None:
         if not event.action.keydown or event.modifiers.ctrl or event.modifiers.meta:
             return
-        if str(event.key) == "j" and here + 1 < rows:
-            ui.navigate.to(f"{where}/{here + 1}{part}")
-        elif str(event.key) == "k" and here > 0:
-            ui.navigate.to(f"{where}/{here - 1}{part}")
+        key = str(event.key)
+        if key == "j":
+            await self._go_next()
+        elif key == "k" and self._previous is not None:
+            ui.navigate.to(self._wanted.address(self._previous))
+        elif key in KEYS and self._marking is not None:
+            await self._marking.set(KEYS[key])
 
-    ui.keyboard(on_key=key)
-
-
-async def mark_buttons(site: Site, place: VersionPart, row_id: str) -> None:
-    """Keep or flag a row."""
-    marks = await read(lambda: site.version_cache.reviews(place).marks())
-    if marks is None or place.part != "rows":
-        return
-    with block("card row", "section"):
-        marking = Marking(site, place, row_id, marks.get(row_id))
-        marking.build()
+    def _copy(self) -> None:
+        ui.clipboard.write(json.dumps(self._row, ensure_ascii=True, indent=1, default=str))
+        ui.notify("Copied.", timeout=1200)
 
 
-class Marking:
-    """The two buttons, and which of them holds."""
-
-    def __init__(self, site: Site, place: VersionPart, row_id: str, mark: Mark | None) -> None:
-        """Nothing is written until a button is pressed."""
-        self._site = site
-        self._place = place
-        self._row_id = row_id
-        self.verdict: Verdict | None = mark.verdict if mark else None
-
-    def build(self) -> None:
-        """Show them."""
-        self._said = line("", "soft grow")
-        self._tell()
-        if self._site.actions is None:
-            return
-        verdicts: tuple[Verdict, ...] = ("keep", "flag")
-        for verdict in verdicts:
-            button = ui.button(verdict.capitalize(), on_click=partial(self.set, verdict))
-            button.props("outline dense no-caps")
-
-    def set(self, verdict: Verdict) -> None:
-        """Mark the row; the same verdict again takes it back."""
-        if self._site.actions is None:
-            return
-        reviews = self._site.version_cache.reviews(self._place)
-        if self.verdict == verdict:
-            act(lambda: reviews.unmark(self._row_id), "No mark any more.")
-            self.verdict = None
-        else:
-            act(lambda: reviews.mark(self._row_id, verdict, datetime.now(UTC)), "Saved.")
-            self.verdict = verdict
-        self._tell()
-
-    def _tell(self) -> None:
-        told = {None: "not reviewed", "keep": "kept", "flag": "flagged"}
-        self._said.set_text(told[self.verdict])
-
-
-async def _compare(site: Site, place: VersionPart, here: int, beside: str) -> None:
+async def _compare(site: Site, wanted: Wanted, here: int, beside: str) -> None:
+    place = wanted.place
     if place.dataset not in COMPARABLE or place.part != "rows":
         return
     versions = await read(site.version_cache.versions)
@@ -138,13 +147,17 @@ async def _compare(site: Site, place: VersionPart, here: int, beside: str) -> No
     ]
     if not others:
         return
-    where = f"/data/{place.dataset}/{place.version}/{here}"
+
+    def go(other: str) -> None:
+        more = {"beside": other} if other else {}
+        ui.navigate.to(wanted.address(here, **more))
+
     with block("card", "section"):
         ui.select(
             {"": "no other version", **{each: each for each in others}},
             value=beside if beside in others else "",
             label="side by side with",
-            on_change=lambda e: ui.navigate.to(f"{where}?beside={e.value}" if e.value else where),
+            on_change=lambda e: go(e.value),
         ).props("dense outlined options-dense").classes("wide")
 
 

@@ -1,5 +1,8 @@
 """How a row of each dataset is told in a line: the text that stands for it, and its labels."""
 
+from collections.abc import Iterator
+
+from parrot_core.browse.query import Query
 from parrot_core.lake.row_lookup import Row
 from parrot_core.text.wording import plural
 
@@ -23,6 +26,8 @@ LABELS = (
 )
 
 LISTED_CHARS = 240
+LONGEST_SEARCHED = 100_000
+BEFORE_HIT = 60
 
 
 def preview_column(columns: list[str]) -> str | None:
@@ -39,6 +44,34 @@ def preview(row: Row) -> str:
         if value:
             return str(value)[:2000]
     return ""
+
+
+def snippet(row: Row, query: Query) -> list[tuple[str, bool]]:
+    """The text that stands for a row in pieces, the hits of a search marked, the first in sight."""
+    for text in _texts(row) if query.terms else ():
+        spans = query.spans(text[:LONGEST_SEARCHED])
+        if spans:
+            start = max(0, spans[0][0] - BEFORE_HIT)
+            shown = text[start : start + LISTED_CHARS]
+            parts: list[tuple[str, bool]] = [("…", False)] if start else []
+            at = 0
+            for first, last in spans:
+                first, last = first - start, min(last - start, len(shown))
+                if first >= len(shown):
+                    break
+                parts += [(shown[at:first], False), (shown[first:last], True)]
+                at = last
+            return [part for part in [*parts, (shown[at:], False)] if part[0]]
+    return [(preview(row)[:LISTED_CHARS], False)]
+
+
+def _texts(row: Row) -> Iterator[str]:
+    for name in PREVIEWS:
+        value = row.get(name)
+        if isinstance(value, list):
+            yield from (str(message["content"]) for message in value)
+        elif value:
+            yield str(value)
 
 
 def labels(row: Row) -> list[str]:

@@ -2,14 +2,18 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 
-from dashboard.chat import bubble, chat, long_text
+from dashboard.chat import Reading, bubble, chat, long_text, pieces
+from dashboard.result_set import VersionPart
 from dashboard.site import Site
-from dashboard.version_cache import VersionPart
 from dashboard.widgets import block, body, chip, facts, heading, line
+from dashboard.word_difference import marked_differences
+from dashboard.words import in_words
 from parrot_core.browse.index import LISTS, TEXTS
 from parrot_core.lake.row_lookup import Row
 from parrot_core.stages.reasons import REASONS
+from parrot_core.text.sanitise import CLIP
 
 NOT_FACTS = TEXTS | {"id", "source_ids", "baseline_answer"}
 """What the page shows elsewhere, or in full."""
@@ -22,22 +26,23 @@ STRATEGIES = {
 }
 
 
-def row_view(row: Row, siblings: Sequence[Row] = ()) -> None:
+def row_view(row: Row, siblings: Sequence[Row] = (), reading: Reading | None = None) -> None:
     """Show a row; ``siblings`` are the pairs of the same query, with itself."""
+    how = replace(reading or Reading(), language=row.get("language"))
     if "original" in row:
-        _reject(row)
+        _reject(row, how)
     elif "chosen" in row:
-        _pairs(row, siblings or [row])
+        _pairs(row, siblings or [row], how)
     elif "messages" in row:
-        chat(row["messages"], row.get("provenance"), language=row.get("language"))
+        chat(row["messages"], row.get("provenance"), how)
     elif "winner" in row:
         _comparison(row)
     elif "judge_model" in row:
         _judgment(row)
     elif "history" in row:
-        _context_query(row)
+        _context_query(row, how)
     else:
-        bubble("user", str(row.get("query") or ""), "")
+        bubble("user", str(row.get("query") or ""), "", query=how.query)
 
 
 def row_facts(row: Row) -> None:
@@ -48,7 +53,7 @@ def row_facts(row: Row) -> None:
         if name not in NOT_FACTS and value is not None and not isinstance(value, list | dict)
     }
     plain |= {name: ", ".join(row[name]) for name in sorted(LISTS) if row.get(name)}
-    facts({name: value for name, value in plain.items() if len(str(value)) <= 160})
+    facts({in_words(name): value for name, value in plain.items() if len(str(value)) <= 160})
 
 
 def siblings_of(site: Site, place: VersionPart, row: Row) -> list[Row]:
@@ -59,33 +64,43 @@ def siblings_of(site: Site, place: VersionPart, row: Row) -> list[Row]:
     return lookup.read(list(index.beginning(row["id"].rsplit(":", 1)[0] + ":"))[:12])
 
 
-def _pairs(row: Row, pairs: Sequence[Row]) -> None:
-    chat(row["prompt"], language=row.get("language"))
-    with block("chosen verdict"):
-        chip("done", "chosen")
-        for message in row["chosen"]:
-            long_text(message["content"])
-    with block("three"):
-        for pair in pairs:
-            with block("rejected verdict"):
-                with block("row"):
-                    chip("failed", str(pair["strategy"]))
-                    line(STRATEGIES.get(pair["strategy"], ""), "soft small")
-                if pair.get("evidence"):
-                    with block("evidence"):
-                        named = (
-                            "the guess" if pair["strategy"] == "hallucination" else "the passage"
-                        )
-                        line(f"{named}, by {pair.get('evidence_by') or 'the writer'}", "soft small")
-                        body(pair["evidence"], limit=1500)
-                for message in pair["rejected"]:
-                    long_text(message["content"])
+def _pairs(row: Row, pairs: Sequence[Row], how: Reading) -> None:
+    """The query, what was said before it folded; then the chosen answer beside each rejected."""
+    history = max(0, len(row["prompt"]) - 1)
+    chat(row["prompt"], None, replace(how, folded=history))
+    chosen = "\n\n".join(message["content"] for message in row["chosen"])
+    with block("versus"):
+        with block("chosen verdict"):
+            with block("row"):
+                chip("done", "chosen")
+            long_text(chosen, query=how.query)
+        with block("rejects"):
+            for pair in pairs:
+                _rejected(pair, chosen)
 
 
-def _context_query(row: Row) -> None:
+def _rejected(pair: Row, chosen: str) -> None:
+    with block("rejected verdict"):
+        with block("row"):
+            chip("failed", str(pair["strategy"]))
+            line(STRATEGIES.get(pair["strategy"], ""), "soft small")
+        if pair.get("evidence"):
+            with block("evidence"):
+                named = "the guess" if pair["strategy"] == "hallucination" else "the passage"
+                line(f"{named}, by {pair.get('evidence_by') or 'the writer'}", "soft small")
+                body(pair["evidence"], limit=1500)
+        for message in pair["rejected"]:
+            content = message["content"]
+            if len(content) > CLIP:
+                long_text(content)
+            else:
+                pieces(marked_differences(content, chosen))
+
+
+def _context_query(row: Row, how: Reading) -> None:
     answer = {"role": "assistant", "content": row["response"] or ""}
     query = {"role": "user", "content": row["query"]}
-    chat([*row["history"], query, answer], language=row.get("language"))
+    chat([*row["history"], query, answer], None, how)
     with block("evidence"):
         line(f"rule: {row['rule']} · judge says dependent: {row['judge_verdict']}", "soft small")
         body(row.get("judge_text") or "", limit=1500)
@@ -121,7 +136,7 @@ def _comparison(row: Row) -> None:
             body(text or "", limit=3000)
 
 
-def _reject(row: Row) -> None:
+def _reject(row: Row, how: Reading) -> None:
     with block("note alarm"):
         line(row["reason"], "title")
         line(REASONS.get(row["reason"], ""), "soft")
@@ -133,7 +148,7 @@ def _reject(row: Row) -> None:
         original = None
     messages = original.get("messages") if isinstance(original, dict) else None
     if isinstance(messages, list) and _is_conversation(messages):
-        chat(messages)
+        chat(messages, None, how)
     else:
         shown = (
             row["original"]

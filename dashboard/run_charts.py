@@ -7,9 +7,10 @@ from nicegui import ui
 from dashboard.live_chart import COLOURS, Line, LiveChart
 from dashboard.site import Site
 from dashboard.widgets import block, heading, in_thread, line
-from parrot_core.analysis.results.findings import training_facts
+from dashboard.words import in_words
 from parrot_core.monitor import RunState, StageState
 from parrot_core.monitor.over_time import Moment, over_time
+from parrot_core.monitor.stage_facts import training_facts
 
 FIRST_CURVES = ("loss", "margins", "accuracies", "rewards/margins", "rewards/accuracies")
 LEFT_OUT = ("tokens_per_s", "learning_rate")
@@ -126,7 +127,8 @@ class RunCharts:
         self._begin(stage, f"{stage.name}, by optimiser step.")
         for place, (name, points) in enumerate(curves):
             colour = COLOURS[place % len(COLOURS)]
-            self._chart(name, [Line(name, points, colour)], over_time=False)
+            said = in_words(name)
+            self._chart(said, [Line(said, points, colour)], over_time=False)
 
 
 def curves_of(stage: StageState) -> Curves:

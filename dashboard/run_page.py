@@ -11,7 +11,18 @@ from dashboard.retry import ask
 from dashboard.run_charts import RunCharts
 from dashboard.site import Site
 from dashboard.stage_rows import StageRow, failed_words
-from dashboard.widgets import act, block, body, chip, heading, in_thread, line, redraw, title
+from dashboard.widgets import (
+    act,
+    block,
+    body,
+    button,
+    chip,
+    heading,
+    in_thread,
+    line,
+    redraw,
+    title,
+)
 from parrot_core.errors import ParrotError
 from parrot_core.monitor import RunState
 from parrot_core.monitor.failures import FailureGroup, failure_groups
@@ -189,9 +200,9 @@ class _RunPage:
                 return
             if state.attended:
                 if paused:
-                    ui.button("Resume", on_click=self._resume).props("unelevated no-caps")
+                    button("Resume", self._resume, "solid")
                 else:
-                    ui.button("Pause", on_click=self._pause_run).props("outline no-caps")
+                    button("Pause", self._pause_run, "outline")
             elif not state.final:
                 self._offer(state)
 
@@ -200,16 +211,14 @@ class _RunPage:
         failed = [s for s in state.own_stages if s.failed - s.quarantined]
         broke = any(shard.out_of_money for s in state.own_stages for shard in s.shards)
         if broke:
-            self._button(raise_budget(state, self._expected), "unelevated")
+            self._button(raise_budget(state, self._expected), "solid")
         if failed:
-            self._button(retry_failed(state, failed), "unelevated")
+            self._button(retry_failed(state, failed), "solid")
         if not broke:
-            self._button(go_on(state, self._expected), "outline" if failed else "unelevated")
+            self._button(go_on(state, self._expected), "outline" if failed else "solid")
 
     def _button(self, question: Question, kind: str) -> None:
-        ui.button(question.button, on_click=partial(self._ask, question.button)).props(
-            f"{kind} no-caps"
-        )
+        button(question.button, partial(self._ask, question.button), kind)
 
     def _ask(self, button: str) -> None:
         """Ask with the figures of now: the button may have stood there for a while."""

@@ -5,6 +5,7 @@ from functools import partial
 
 from nicegui import ui
 
+from dashboard.prefect_link import Scheduled
 from dashboard.site import Site
 from dashboard.stage_rows import failed_words
 from dashboard.widgets import Bar, block, body, chip, heading, in_thread, line, title
@@ -69,6 +70,7 @@ def runs_page(site: Site) -> None:
     """Build the page."""
     title("Runs")
     heading("Runs")
+    upcoming = line("", "soft")
     note = line("Reading the lake …", "soft")
     listing = block("plain", "ul")
     rows: dict[str, _RunRow] = {}
@@ -97,7 +99,19 @@ def runs_page(site: Site) -> None:
         except (ParrotError, OSError) as error:
             note.set_text(one_line(error, 600))
 
+    async def look_ahead() -> None:
+        upcoming.set_text(_upcoming(await in_thread(site.prefect.look)))
+
     ui.timer(1.0, show)
+    ui.timer(10.0, look_ahead)
+
+
+def _upcoming(known: tuple[str, Scheduled | None] | None) -> str:
+    """When the next scheduled run begins, where a Prefect server tells."""
+    if known is None or known[1] is None:
+        return ""
+    left = (known[1].at - datetime.now(UTC)).total_seconds()
+    return f"Next scheduled run: {known[1].name}, in {duration(max(0.0, left))}."
 
 
 def _where(state: RunState) -> str:

@@ -5,6 +5,7 @@ import logging
 import os
 import threading
 import webbrowser
+from collections.abc import Callable
 from functools import partial
 
 import pyarrow
@@ -19,6 +20,7 @@ from dashboard.access import Guard, Secret, is_loopback, secret_for
 from dashboard.actions import Actions
 from dashboard.forecasts import Forecasts
 from dashboard.frame import ICON, frame
+from dashboard.prefect_link import PrefectLink
 from dashboard.site import Site
 from dashboard.version_cache import VersionCache
 from dashboard.watch import StateWatcher
@@ -33,12 +35,14 @@ GZIP_LEVEL = 4
 logger = logging.getLogger(__name__)
 
 
-def site_of(lake_url: str, *, read_only: bool) -> Site:
+def site_of(lake_url: str, prefect: PrefectLink, *, read_only: bool) -> Site:
     """What the pages need of a lake."""
     lake = Lake(lake_url)
     specs = [StageSpec(stage.name, stage.output, stage.kind) for stage in STAGES]
     actions = None if read_only else Actions(lake)
-    return Site(lake, StateWatcher(lake, specs), VersionCache(lake), Forecasts(lake), actions)
+    return Site(
+        lake, StateWatcher(lake, specs), VersionCache(lake), Forecasts(lake), prefect, actions
+    )
 
 
 def application(site: Site, secret: Secret, host: str, port: int) -> Guard:
@@ -50,6 +54,7 @@ def application(site: Site, secret: Secret, host: str, port: int) -> Guard:
         title="Parrot Factory",
         favicon=str(ICON),
         dark=None,
+        language="en-US",
         tailwind=False,
         binding_refresh_interval=None,
         show_welcome_message=False,
@@ -72,15 +77,22 @@ def _warm(site: Site) -> None:
 
 
 def serve(
-    lake_url: str, host: str, port: int, *, read_only: bool, browser: bool, console: Console
+    lake_url: str,
+    host: str,
+    port: int,
+    *,
+    read_only: bool,
+    browser: bool,
+    console: Console,
+    prefect_api: Callable[[], str | None],
 ) -> None:
-    """Serve until interrupted.
+    """Serve until interrupted; ``prefect_api`` says where a Prefect server is, if there is one.
 
     Raises:
         UserError: an address that others can reach, without a password.
     """
     secret = secret_for(host, os.environ)
-    site = site_of(lake_url, read_only=read_only)
+    site = site_of(lake_url, PrefectLink(prefect_api), read_only=read_only)
     address = f"http://{'[::1]' if host == '::1' else host}:{port}/"
     entry = address if secret.chosen else f"{address}?token={secret.text}"
     mode = ", read-only" if read_only else ""

@@ -8,11 +8,23 @@ from nicegui import ui
 from nicegui.events import GenericEventArguments
 
 from dashboard.failures_panel import FailuresPanel
+from dashboard.live_tail_panel import LiveTailPanel
 from dashboard.questions import Question, retry_failed, retry_group, retry_shards
 from dashboard.retry import ask
 from dashboard.shard_grid import moved, shard_at, shard_grid
 from dashboard.site import Site
-from dashboard.widgets import block, body, chip, facts, heading, in_thread, line, redraw, title
+from dashboard.widgets import (
+    block,
+    body,
+    button,
+    chip,
+    facts,
+    heading,
+    in_thread,
+    line,
+    redraw,
+    title,
+)
 from parrot_core.errors import ParrotError
 from parrot_core.monitor import RunState, ShardFailure, ShardState, StageState
 from parrot_core.monitor.failures import FailureGroup, failure_groups
@@ -57,6 +69,7 @@ class _ShardsPage:
             self._grid.on("click", self._click, js_handler=ON_CLICK)
             self._grid.on("keydown", self._arrow, js_handler=ON_ARROW)
         self._failures = FailuresPanel(site, run, self._ask_group)
+        self._tail_panel = LiveTailPanel(site, run, stage)
         self._detail = block("detail")
         self._tail = body("", "log mono")
         self._tail.set_visibility(False)
@@ -80,6 +93,7 @@ class _ShardsPage:
         self._count(state)
         self._draw()
         self._show_detail()
+        await self._tail_panel.look(state)
         if site.actions is not None:
             said = await in_thread(lambda: site.actions.tail(run) if site.actions else "")
             self._tail.set_visibility(bool(said))
@@ -103,7 +117,7 @@ class _ShardsPage:
             may_retry = stage.failed - stage.quarantined
             missing = sum(s.status != "done" for s in self._shards)
             if may_retry:
-                self._offer(f"Retry {may_retry} failed …", retry_failed, "unelevated")
+                self._offer(f"Retry {may_retry} failed …", retry_failed, "solid")
             if missing and missing != may_retry:
                 every = partial(_retry_missing, shards=())
                 self._offer(f"Retry {missing} missing …", every, "outline")
@@ -116,7 +130,7 @@ class _ShardsPage:
                 asked = question(self._state, [self._stage_state])
                 ask(self._dialog, self._site, self._state.header, asked)
 
-        ui.button(said, on_click=opened).props(f"{kind} no-caps")
+        button(said, opened, kind)
 
     def _ask_group(self, group: FailureGroup) -> None:
         if self._state is not None:

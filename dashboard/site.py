@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from dashboard.actions import Actions
 from dashboard.forecasts import Forecasts
+from dashboard.prefect_link import PrefectLink
 from dashboard.version_cache import VersionCache
 from dashboard.watch import StateWatcher
 from parrot_core.lake.lake import Lake
@@ -18,4 +19,5 @@ class Site:
     watch: StateWatcher
     version_cache: VersionCache
     forecasts: Forecasts
+    prefect: PrefectLink
     actions: Actions | None  # None: read-only

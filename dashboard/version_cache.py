@@ -1,26 +1,29 @@
 """Published versions at hand: manifests and light columns are read once; they never change."""
 
 import threading
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
 
-from parrot_core.browse.index import Index, Indexes, RowFilter, nothing_told
+import pyarrow as pa
+
+from dashboard.result_set import ResultSet, VersionPart, Wanted
+from parrot_core.browse.index import Index, Indexes, nothing_told
+from parrot_core.browse.lengths import CHARS, lengths
 from parrot_core.browse.lineage import Ancestor, lineage
-from parrot_core.browse.search import SearchResult, search
+from parrot_core.browse.search import search
 from parrot_core.errors import ParrotError
 from parrot_core.lake.lake import Kind, Lake
 from parrot_core.lake.manifest import Manifest
-from parrot_core.lake.reviews import Reviews
-from parrot_core.lake.row_lookup import Part, Row, RowLookup
+from parrot_core.lake.reviews import Reviews, by_row, verdict_of
+from parrot_core.lake.row_lookup import Row, RowLookup
 
+KEPT_SETS = 24
+"""Result sets that are remembered: of readers who walk through them row by row."""
 
-@dataclass(frozen=True, slots=True)
-class VersionPart:
-    """One part of one version."""
+FILTERED_BY: Mapping[str, str] = {"dialogues": "parrot"}
+"""Datasets that a later one was filtered from: its rejects say why a row went no further."""
 
-    dataset: str
-    version: str
-    part: Part = "rows"
+FILTER = "filter"
 
 
 class VersionCache:
@@ -31,6 +34,8 @@ class VersionCache:
         self._lake = lake
         self._manifests: dict[tuple[Kind, str, str], Manifest] = {}
         self._columns: dict[str, list[str]] = {}
+        self._sets: OrderedDict[str, ResultSet] = OrderedDict()
+        self._reviews: dict[tuple[str, str], Reviews] = {}
         self._lock = threading.Lock()
         self.damaged: list[str] = []  # what was wrong with versions that could not be listed
         self.indexes = Indexes()
@@ -86,25 +91,84 @@ class VersionCache:
         self, place: VersionPart, progress: Callable[[int, int], None] = nothing_told
     ) -> Index:
         """The light columns of a version, read if need be."""
-        return self.indexes.of(self.lookup(place), progress)
+        found = self.indexes.of(self.lookup(place), progress)
+        self._with_filter(place, found)
+        return found
 
-    def positions(
-        self,
-        place: VersionPart,
-        wanted: RowFilter,
-        text: str,
-        going: Callable[[int, int, int], bool] = lambda *_: True,
-    ) -> tuple[Sequence[int], SearchResult | None]:
-        """Rows that a reader asked for, and how the search for the text went."""
-        if not text:
-            if not wanted:
-                return range(len(self.lookup(place))), None
-            return self.index(place).matching(wanted), None
-        found = search(self.lookup(place), text, going)
-        if not wanted:
-            return found.positions, found
-        fitting = set(self.index(place).matching(wanted))
-        return [position for position in found.positions if position in fitting], found
+    def result_set(
+        self, wanted: Wanted, going: Callable[[int, int, int], bool] = lambda *_: True
+    ) -> ResultSet:
+        """The rows that a reader asked for; the same set again costs nothing.
+
+        A set by marks is looked for anew each time: marks change.
+
+        Raises:
+            UserError: the search can't be understood, or a filter fits no column.
+        """
+        if wanted.everything:
+            return ResultSet(range(len(self.lookup(wanted.place))))
+        key = f"{wanted.key}#{self.lookup(wanted.place).key}"
+        with self._lock:
+            known = self._sets.get(key)
+        if known is not None and not wanted.mark:
+            return known
+        found = self._find(wanted, going)
+        if not wanted.mark and (found.searched is None or found.searched.complete):
+            with self._lock:
+                self._sets[key] = found
+                while len(self._sets) > KEPT_SETS:
+                    self._sets.popitem(last=False)
+        return found
+
+    def _find(self, wanted: Wanted, going: Callable[[int, int, int], bool]) -> ResultSet:
+        positions: Sequence[int] = range(len(self.lookup(wanted.place)))
+        if wanted.filter:
+            if CHARS in wanted.least or CHARS in wanted.most:
+                self.with_lengths(wanted.place)
+            positions = self.index(wanted.place).matching(wanted.filter)
+        if wanted.mark:
+            marked = set(self._marked(wanted))
+            positions = [position for position in positions if position in marked]
+        searched = None
+        if wanted.text:
+            searched = search(self.lookup(wanted.place), wanted.query, going)
+            fitting = None if len(positions) == len(self.lookup(wanted.place)) else set(positions)
+            hits = searched.positions
+            positions = hits if fitting is None else [p for p in hits if p in fitting]
+        return ResultSet(wanted.arranged(positions), searched)
+
+    def _marked(self, wanted: Wanted) -> Sequence[int]:
+        rows = by_row(self.reviews(wanted.place).marks())
+        index = self.index(wanted.place)
+        if wanted.mark in ("any", "none"):
+            having = index.having_ids(list(rows))
+            if wanted.mark == "any":
+                return having
+            marked = set(having)
+            return [position for position in range(index.table.num_rows) if position not in marked]
+        return index.having_ids([i for i, said in rows.items() if verdict_of(said) == wanted.mark])
+
+    def with_lengths(self, place: VersionPart) -> Index:
+        """The index with the length of each row's texts: reads them all, once."""
+        index = self.index(place)
+        if CHARS not in index.columns:
+            index.add(CHARS, lengths(self.lookup(place)))
+        return index
+
+    def _with_filter(self, place: VersionPart, index: Index) -> None:
+        """Say of each row why the filter put it aside, where it has been through it."""
+        later = FILTERED_BY.get(place.dataset)
+        if later is None or place.part != "rows" or FILTER in index.columns:
+            return
+        try:
+            rejects = self.index(VersionPart(later, place.version, "rejects")).table
+        except ParrotError:  # not filtered yet
+            return
+        if not {"id", "reason"} <= set(rejects.column_names):
+            return
+        reasons = dict(zip(rejects["id"].to_pylist(), rejects["reason"].to_pylist(), strict=True))
+        values = [reasons.get(row_id, "kept") for row_id in index.table["id"].to_pylist()]
+        index.add(FILTER, pa.array(values, pa.string()))
 
     def lineage(self, place: VersionPart, row: Row) -> tuple[Ancestor, ...]:
         """Where a row came from, nearest first."""
@@ -113,7 +177,11 @@ class VersionCache:
 
     def reviews(self, place: VersionPart) -> Reviews:
         """The marks on a version."""
-        return Reviews(self._lake.storage, place.dataset, place.version)
+        key = (place.dataset, place.version)
+        with self._lock:
+            if key not in self._reviews:
+                self._reviews[key] = Reviews(self._lake.storage, *key)
+            return self._reviews[key]
 
     def _known_or_published(self, kind: Kind, name: str, version: str) -> bool:
         known = (kind, name, version) in self._manifests

@@ -28,7 +28,7 @@ def line(text: object, classes: str = "", limit: int = 200) -> ui.label:
 
 def body(text: object, classes: str = "", limit: int = CLIP) -> ui.label:
     """A text as it was written, sanitised: lines and spaces kept."""
-    return ui.label(sanitise(text, limit)).classes(f"text {classes}")
+    return ui.label(sanitise(text, limit)).classes(f"text {classes}").props('dir="auto"')
 
 
 def chip(status: str, text: str = "") -> ui.label:
@@ -118,7 +118,9 @@ def table(
     marked: frozenset[int] = frozenset(),
 ) -> None:
     """A small table of texts; the columns in ``numbers`` stand to the right, rows can stand out."""
-    with block("scroll"), block("grid", "table"):
+    scroll = block("scroll").props('tabindex=0 role="group"')
+    scroll.props["aria-label"] = f"Table by {head[0]}"
+    with scroll, block("grid", "table"):
         with block("", "thead"), block("", "tr"):
             for position, name in enumerate(head):
                 with block("n" if position in numbers else "", "th"):
@@ -150,6 +152,13 @@ async def read(work: Callable[[], T]) -> T | None:
         with block("note alarm").props('role="alert"'):
             line(error, limit=600)
         return None
+
+
+def button(text: str, on_click: Callable[[], object], kind: str = "outline") -> ui.button:
+    """A button: ``solid`` for what matters most, ``outline``, or ``flat``."""
+    made = ui.button(text, on_click=on_click, color=None)
+    made.props(f"no-caps {'unelevated' if kind == 'solid' else kind}").classes(f"act {kind}")
+    return made
 
 
 def act(work: Callable[[], object], done: str) -> None:

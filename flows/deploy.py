@@ -1,11 +1,13 @@
 """Put the factory on a Prefect server: pools, one deployment a flow, a schedule, automations."""
 
+import asyncio
 import os
 import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 from uuid import UUID
@@ -16,7 +18,7 @@ from parrot_core.errors import ParrotError, UserError
 from parrot_core.execution.runs import work_folder
 from parrot_core.lake.lake import Lake
 from parrot_core.lake.run import Run
-from parrot_core.recipe import Recipe, VllmEngine
+from parrot_core.recipe import OpenAIEngine, Recipe
 from parrot_core.stages.registry import STAGES
 
 POOLS: Mapping[str, str] = {
@@ -29,6 +31,9 @@ POOLS: Mapping[str, str] = {
 ONE_AT_A_TIME = "parrot-gpu"
 PROJECT = Path(__file__).resolve().parents[1]
 PREFECT_YAML = PROJECT / "deployments" / "prefect.yaml"
+
+SLUG = "nightly"
+"""What the schedule is called on the server."""
 
 Overlap = Literal["wait", "refuse"]
 _COLLISION: Mapping[Overlap, str] = {"wait": "ENQUEUE", "refuse": "CANCEL_NEW"}
@@ -45,6 +50,40 @@ class CronSchedule:
     cron: str
     timezone: str
     run: str  # may hold a date: nightly-%Y-%m-%d
+    active: bool = True
+
+    def next_run(self, now: datetime) -> datetime:
+        """When it fires next.
+
+        Raises:
+            UserError: no cron expression, no such time zone, or a time that never comes.
+        """
+        from prefect.server.schemas.schedules import CronSchedule as Schedule
+
+        try:
+            dates = asyncio.run(Schedule(cron=self.cron, timezone=self.timezone).get_dates(1, now))
+        except ValueError:
+            raise UserError(
+                f"--cron '{self.cron}' --timezone {self.timezone}: expected five fields as in "
+                "'0 1 * * *' (minute, hour, day, month, weekday) and a zone such as Europe/Berlin"
+            ) from None
+        if not dates:
+            raise UserError(f"--cron '{self.cron}': never comes")
+        return dates[0]
+
+
+def standing(schedule: CronSchedule) -> CronSchedule:
+    """The schedule, paused if the one that stands on the server is."""
+    from prefect.client.orchestration import get_client
+    from prefect.exceptions import ObjectNotFound
+
+    with get_client(sync_client=True) as client:
+        try:
+            there = client.read_deployment_by_name("regenerate/regenerate").schedules
+        except ObjectNotFound:
+            return schedule
+    paused = any(each.slug == SLUG and not each.active for each in there)
+    return replace(schedule, active=not paused)
 
 
 def rendered(
@@ -54,18 +93,11 @@ def rendered(
 
     The recipe is a parameter of every deployment: Prefect's UI shows it as a form, filled in.
 
-    Raises:
-        UserError: the file isn't there: the factory was installed without its checkout.
     """
-    try:
-        data = yaml.safe_load(PREFECT_YAML.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(
-            f"{PREFECT_YAML}: no such file; `parrot deploy` works from a checkout of the project"
-        ) from None
+    data = yaml.safe_load(PREFECT_YAML.read_text(encoding="utf-8"))
     given = recipe.model_dump(mode="json")
-    pools = stage_pools(recipe)
     data["pull"] = [{"prefect.deployments.steps.set_working_directory": {"directory": str(folder)}}]
+    data["deployments"] += stage_deployments(recipe, like=data["deployments"][0])
     for deployment in data["deployments"]:
         name = deployment["name"]
         parameters = deployment.setdefault("parameters", {})
@@ -73,39 +105,47 @@ def rendered(
             parameters["lake"] = recipe.lake
         else:
             parameters["recipe"] = given
-        if name in pools:
-            deployment["work_pool"] = {**deployment["work_pool"], "name": pools[name]}
         if "concurrency_limit" in deployment:
             limit = {"limit": 1, "collision_strategy": _COLLISION[overlap]}
             deployment["concurrency_limit"] = limit
         if name == "regenerate" and schedule is not None:
             deployment["schedules"] = [
                 {
-                    "slug": "nightly",
+                    "slug": SLUG,
                     "cron": schedule.cron,
                     "timezone": schedule.timezone,
+                    "active": schedule.active,
                     "parameters": {"run": schedule.run},
                 }
             ]
     return dict(data)
 
 
-def stage_pools(recipe: Recipe) -> dict[str, str]:
-    """The pool of each stage: where its engines are at home.
+def stage_deployments(recipe: Recipe, like: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """One deployment a stage of the registry, on the pool that has what it needs.
 
-    A stage that serves a model with vLLM, or trains one, wants a GPU; one that only asks APIs
-    wants none.
+    Args:
+        recipe: whose engines decide which pool that is.
+        like: a deployment whose pool's job variables they share.
     """
     lake = Lake(recipe.lake)
     run = Run(recipe.name, recipe, lake, work_folder(lake, recipe.name))
-    pools = {}
+    made = []
     for stage in STAGES:
-        engines = [recipe.engines[name] for name in stage.engines(run)]
-        if stage.kind == "model" or any(isinstance(each, VllmEngine) for each in engines):
-            pools[stage.name] = "parrot-gpu"
-        else:
-            pools[stage.name] = "parrot-api" if engines else "parrot-cpu"
-    return pools
+        paid = any(
+            isinstance(recipe.engines.get(name), OpenAIEngine) for name in stage.engines(run)
+        )
+        kind = ["training"] if stage.kind == "model" else ["paid"] if paid else []
+        made.append(
+            {
+                "name": stage.name,
+                "entrypoint": f"flows/stages.py:{stage.name.replace('-', '_')}",
+                "description": stage.summary + (" Spends money." if paid else ""),
+                "tags": ["parrot", "stage", *kind],
+                "work_pool": {**like["work_pool"], "name": f"parrot-{stage.pool(run)}"},
+            }
+        )
+    return made
 
 
 def create_pools(kind: str = "process") -> list[str]:

@@ -1,23 +1,19 @@
 """``parrot check``: one tiny real request to each API of a recipe, and what came of it."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
-from parrot_cli.options import AsJson, Overrides, RecipePath, recipe_from
-from parrot_core.execution.engine_checks import EngineCheck, check_engines
-from parrot_core.execution.selection import run_to_be
-from parrot_core.recipe import OpenAIEngine
+from parrot_cli.console import err, out
+from parrot_cli.options import AsJson, Overrides, RecipePath, recipe_at
+from parrot_cli.tables import Column, FittedTable
+from parrot_core.errors import UserError
 from parrot_core.text.sanitise import one_line
-from parrot_core.text.wording import did_you_mean, dollars, plural
+from parrot_core.text.wording import did_you_mean, plural, spent
 
-
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command()(check)
+if TYPE_CHECKING:
+    from parrot_core.execution.engine_checks import EngineCheck
 
 
 def check(
@@ -29,39 +25,38 @@ def check(
     as_json: AsJson = False,
 ) -> None:
     """Ask each API of a recipe one tiny request, with its stages' own parameters; costs cents."""
-    run = run_to_be(recipe_from(recipe, None, overrides), None)
+    from parrot_core.execution.engine_checks import check_engines
+    from parrot_core.execution.selection import run_to_be
+    from parrot_core.recipe import OpenAIEngine
+
+    run = run_to_be(recipe_at(recipe, None, overrides), None)
     only = tuple(engine or ())
     for name in only:
         if name not in run.recipe.engines:
-            raise typer.BadParameter(
-                f"the recipe has no engine '{name}'{did_you_mean(name, run.recipe.engines)}"
-            )
-    err = Console(stderr=True, highlight=False)
+            hint = did_you_mean(name, run.recipe.engines)
+            raise UserError(f"--engine: the recipe has no engine '{name}'{hint}")
     found: list[EngineCheck] = []
     with err.status("Asking …") as status:
         for each in check_engines(run, only):
             found.append(each)
             status.update(f"Asked {each.engine} …")
-    out = Console(highlight=False)
     if as_json:
         out.print_json(data=[each.to_json() for each in found])
     else:
-        _show(out, found)
+        _show(found)
         local = [n for n, s in run.recipe.engines.items() if not isinstance(s, OpenAIEngine)]
         if local:
             out.print(f"Served here by vLLM, so not asked: {', '.join(local)}.", markup=False)
     raise typer.Exit(max((each.exit_code for each in found), default=0))
 
 
-def _show(out: Console, found: list[EngineCheck]) -> None:
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    table.add_column("engine", overflow="fold")
-    table.add_column("asked as in", overflow="fold")
-    for name in ("reached", "accepted", "usage", "thinks", "latency", "price"):
-        table.add_column(name, no_wrap=True)
+def _show(found: "list[EngineCheck]") -> None:
+    names = ("reached", "accepted", "usage", "thinks", "latency", "price")
+    columns = [Column("engine"), Column("asked as in", prose=True)]
+    table = FittedTable([*columns, *map(Column, names)])
     for each in found:
         latency = f"{each.latency_s:.2f} s" if each.latency_s is not None else ""
-        table.add_row(
+        table.add(
             Text(one_line(f"{each.engine} ({each.model})", 80)),
             Text(", ".join(each.settings)),
             *(_mark(each.reachable), _mark(each.accepted)),
@@ -74,7 +69,9 @@ def _show(out: Console, found: list[EngineCheck]) -> None:
             out.print(Text(one_line(each.error, 1000), "red"), soft_wrap=True)
     if found:
         asked = plural(sum(each.accepted for each in found), "answer")
-        out.print(f"{asked} bought, {dollars(sum(each.usd for each in found))}.", markup=False)
+        usd = sum(each.usd for each in found)
+        unknown = [each.engine for each in found if each.accepted and each.price_known is False]
+        out.print(f"{asked} bought, {spent(usd, unknown)}.", markup=False, highlight=False)
 
 
 def _mark(good: bool) -> Text:

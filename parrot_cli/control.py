@@ -1,22 +1,14 @@
-"""Commands around a run in progress: ``dashboard``, ``pause``, ``resume``."""
+"""Commands around a run in progress: ``dashboard``, ``logs``, ``pause``, ``resume``, ``cancel``."""
 
 import getpass
+import os
 from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
-from parrot_cli.options import DEFAULT_LAKE, LakeHere
-
-RunName = Annotated[str, typer.Argument(help="Name of a run.")]
-
-
-def register(app: typer.Typer) -> None:
-    """Add the commands to the ``parrot`` command."""
-    app.command()(dashboard)
-    app.command()(pause)
-    app.command()(resume)
+from parrot_cli.console import err, out
+from parrot_cli.options import DEFAULT_LAKE, LakeHere, RunName
 
 
 def dashboard(
@@ -40,7 +32,23 @@ def dashboard(
             raise
         raise UserError("the dashboard needs: pip install 'parrot-factory[dashboard]'") from None
 
-    serve(lake, host, port, read_only=read_only, browser=browser, console=Console())
+    serve(
+        lake,
+        host,
+        port,
+        read_only=read_only,
+        browser=browser,
+        console=out,
+        prefect_api=_prefect_api,
+    )
+
+
+def _prefect_api() -> str | None:
+    """Where a Prefect server answers: the one of the environment, or the local one."""
+    from parrot_cli import prefect_server
+
+    local = None if "PREFECT_API_URL" in os.environ else prefect_server.running()
+    return local.api_url if local else os.environ.get("PREFECT_API_URL")
 
 
 def pause(
@@ -56,7 +64,7 @@ def pause(
     opened = Lake(lake)
     open_run(opened, name)
     record = Pauses(opened.storage, name).pause(getpass.getuser(), datetime.now(UTC), reason)
-    Console().print(f"run '{name}' is {record}", markup=False, soft_wrap=True)
+    out.print(f"run '{name}' is {record}", markup=False, soft_wrap=True)
 
 
 def resume(name: RunName, lake: LakeHere = DEFAULT_LAKE) -> None:
@@ -69,4 +77,52 @@ def resume(name: RunName, lake: LakeHere = DEFAULT_LAKE) -> None:
     open_run(opened, name)
     was = Pauses(opened.storage, name).resume()
     told = "goes on where a worker is up, else with `parrot retry`" if was else "was not paused"
-    Console().print(f"run '{name}' {told}", markup=False)
+    out.print(f"run '{name}' {told}", markup=False)
+
+
+def cancel(name: RunName, lake: LakeHere = DEFAULT_LAKE) -> None:
+    """End a run in progress: what is in flight is kept, and the same command goes on later."""
+    from parrot_cli.prefect_runs import cancel_runs
+    from parrot_core.execution.runs import open_run
+    from parrot_core.lake.lake import Lake
+    from parrot_core.lake.stops import Stops
+
+    opened = Lake(lake)
+    open_run(opened, name)
+    cancelled = cancel_runs(name)
+    if not cancelled:
+        out.print(f"run '{name}': no process of it is known to Prefect", markup=False)
+        return
+    Stops(opened.storage, name).record(f"cancelled by {getpass.getuser()}")
+    out.print(f"run '{name}' is cancelled: its workers stop within seconds", markup=False)
+
+
+def logs(
+    name: RunName,
+    lake: LakeHere = DEFAULT_LAKE,
+    lines: Annotated[int, typer.Option("--lines", "-n", min=1, help="The newest so many.")] = 200,
+) -> None:
+    """Print what a run has logged: Prefect's lines, then the failures that the lake holds."""
+    from parrot_cli.prefect_runs import lines_of
+    from parrot_core.execution.runs import open_run
+    from parrot_core.lake.lake import Lake
+    from parrot_core.monitor.reader import read_run
+    from parrot_core.stages.registry import STAGE_SPECS
+    from parrot_core.text.sanitise import sanitise
+
+    opened = Lake(lake)
+    open_run(opened, name)
+    said = lines_of(name, lines)
+    if not said:
+        err.print(f"Prefect has no lines of run '{name}' (a server of its own: PREFECT_API_URL)")
+    for line in said:
+        out.print(sanitise(line), markup=False, highlight=False, soft_wrap=True)
+    state = read_run(opened, name, STAGE_SPECS, datetime.now(UTC))
+    for stage in state.stages:
+        for shard in stage.shards:
+            for failure in shard.failures:
+                when = f"{failure.ended_at:%H:%M:%S} " if failure.ended_at else ""
+                head = f"{when}{stage.name} shard {shard.index}, attempt {failure.attempt}"
+                what = f"{failure.error_type}: {failure.message}"
+                out.print(sanitise(f"{head}: {what}"), markup=False, soft_wrap=True, style="red")
+                out.print(sanitise(failure.traceback), markup=False, soft_wrap=True)

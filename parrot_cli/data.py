@@ -4,14 +4,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
+from parrot_cli.console import out, progress_console
 from parrot_cli.options import DEFAULT_LAKE, AsJson, LakeHere
 from parrot_core.errors import UserError
-from parrot_core.lake.lake import Lake
 from parrot_core.text.wording import plural
-
-out = Console()
 
 
 def stats(
@@ -65,6 +62,7 @@ def stats(
     Several sets stand side by side, with the paper's Table 1.
     """
     from parrot_cli import statistics_view as statistics
+    from parrot_core.lake.lake import Lake
 
     if human and no_human:
         raise UserError("stats: --human and --no-human exclude each other")
@@ -80,7 +78,7 @@ def stats(
         recipe=recipe,
         judge_queries=judge_queries,
     )
-    found = statistics.measure(Lake(lake), wanted, Console(stderr=True, quiet=as_json))
+    found = statistics.measure(Lake(lake), wanted, progress_console(as_json))
     statistics.write(found, html, output)
     if as_json:
         out.print_json(data=[each.model_dump(mode="json") for each in found])
@@ -119,6 +117,7 @@ def import_(
     """
     from parrot_cli.progress_bar import bar
     from parrot_core.interchange.imported.publishing import MODELS, import_files, import_model
+    from parrot_core.lake.lake import Lake
 
     opened = Lake(lake)
     if kind in MODELS:
@@ -126,7 +125,7 @@ def import_(
             raise UserError(f"--as {kind}: one model at a time")
         manifest = import_model(opened, what[0], kind, version)
     else:
-        with bar(Console(stderr=True, quiet=as_json)) as reporter:
+        with bar(progress_console(as_json)) as reporter:
             manifest = import_files(opened, what, kind, version, reporter)
     if as_json:
         out.print_json(data=manifest.model_dump(mode="json"))
@@ -155,9 +154,10 @@ def export(
 ) -> None:
     """Write a version for others: a Hugging Face dataset, ShareGPT JSON, TRL JSONL, Parquet."""
     from parrot_cli import export_view as exporting
+    from parrot_core.lake.lake import Lake
 
     done = exporting.export(
-        Lake(lake), what, to, format, force=force, console=Console(stderr=True, quiet=as_json)
+        Lake(lake), what, to, format, force=force, console=progress_console(as_json)
     )
     if as_json:
         out.print_json(data=done.to_json())

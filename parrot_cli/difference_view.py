@@ -4,10 +4,9 @@ from collections.abc import Iterable
 
 from rich.console import Group, RenderableType
 from rich.padding import Padding
-from rich.rule import Rule
-from rich.table import Table
 from rich.text import Text
 
+from parrot_cli.tables import Column, FittedTable, figures
 from parrot_core.analysis.comparison.distributions import NumberShift, ShareShift
 from parrot_core.analysis.comparison.rows import RowsDifference
 from parrot_core.analysis.comparison.runs import RunDifference, StageDifference
@@ -22,7 +21,7 @@ SHARES_SHOWN = 6
 def render_difference(found: RunDifference) -> RenderableType:
     """Everything that differs; what is the same in both runs takes one line."""
     title = Text(f"{one_line(found.a.name, 80)} → {one_line(found.b.name, 80)}", "bold")
-    parts: list[RenderableType] = [Rule(title, align="left")]
+    parts: list[RenderableType] = [title]
     if found.settings:
         parts.append(_settings(found.settings))
     parts.append(_counts(found))
@@ -36,34 +35,30 @@ def render_difference(found: RunDifference) -> RenderableType:
     return Group(*parts)
 
 
-def _table(*names: str) -> Table:
-    table = Table(pad_edge=False, box=None, header_style="dim")
-    table.add_column(names[0], no_wrap=True)
-    for name in names[1:]:
-        table.add_column(name, justify="right", no_wrap=True)
-    return table
+def _table(name: str, *names: str) -> FittedTable:
+    return FittedTable([Column(name), *figures(*names)])
 
 
 def _settings(changes: Iterable[SettingChange]) -> RenderableType:
-    table = Table("setting", "A", "B", pad_edge=False, box=None, header_style="dim")
+    table = FittedTable([Column("setting"), Column("A", prose=True), Column("B", prose=True)])
     for change in changes:
         values = (Text(one_line(value_text(value), 60)) for value in change.values)
-        table.add_row(Text(one_line(change.path, 80)), *values)
+        table.add(Text(one_line(change.path, 80)), *values)
     return Padding(table, (0, 0, 1, 0))
 
 
 def _counts(found: RunDifference) -> RenderableType:
-    table = _table("stage", "what", "A", "B", "change")
+    table = FittedTable([Column("stage"), Column("what"), *figures("A", "B", "change")])
     unlike = False
     for stage in found.stages:
         differ = [(name, *pair) for name, pair in stage.counts.items() if pair[0] != pair[1]]
         for position, (name, before, after) in enumerate(differ):
             label = Text("" if position else stage.name)
             row = (count(before), count(after), f"{after - before:+,}")
-            table.add_row(label, Text(one_line(name, 60)), *row)
+            table.add(label, Text(one_line(name, 60)), *row)
         if stage.a.usd != stage.b.usd:
             spent = (dollars(stage.a.usd), dollars(stage.b.usd))
-            table.add_row(Text("" if differ else stage.name), Text("cost"), *spent, "")
+            table.add(Text("" if differ else stage.name), Text("cost"), *spent)
         unlike = unlike or bool(differ) or stage.a.usd != stage.b.usd
     same = [stage.output for stage in found.stages if stage.empty]
     note = Text(f"the same in both: {', '.join(same)}" if same else "", "dim")
@@ -87,9 +82,8 @@ def _stage(stage: StageDifference) -> list[RenderableType]:
     if stage.figures:
         table = _table("  figure", "A", "B")
         for change in stage.figures:
-            table.add_row(
-                Text(f"  {one_line(change.name, 60)}"), figure(change.a), figure(change.b)
-            )
+            name = Text(f"  {one_line(change.name, 60)}")
+            table.add(name, figure(change.a), figure(change.b))
         parts.append(table)
     return parts
 
@@ -127,7 +121,7 @@ def _numbers(shifts: Iterable[NumberShift]) -> RenderableType:
         ]
         shift = f"{each.shift:+.3f}" if each.shift is not None else "-"
         distance = f"{each.distance:.3f}" if each.distance is not None else "-"
-        table.add_row(Text(f"  {each.name}"), *cells, shift, distance, each.word)
+        table.add(Text(f"  {each.name}"), *cells, shift, distance, each.word)
     return table
 
 
@@ -150,7 +144,7 @@ def _scores(found: RunDifference) -> list[RenderableType]:
             overall = each.difference.overall
             known = overall.low is not None and overall.high is not None
             span = f"{overall.low:+.2f} to {overall.high:+.2f}" if known else "-"
-            table.add_row(
+            table.add(
                 Text(one_line(name, 60)),
                 *(f"{overall.mean:+.2f}", span, count(overall.n), count(overall.sessions)),
                 " + ".join(count(n) for n in each.unpaired),
@@ -159,7 +153,7 @@ def _scores(found: RunDifference) -> list[RenderableType]:
     if found.win_rates:
         table = _table("win rate", "A", "B")
         for change in found.win_rates:
-            table.add_row(Text(one_line(change.name, 60)), figure(change.a), figure(change.b))
+            table.add(Text(one_line(change.name, 60)), figure(change.a), figure(change.b))
         parts.append(Padding(table, (1, 0, 0, 0)))
     if found.judges[0] != found.judges[1]:
         said = " and ".join(", ".join(side) or "nobody" for side in found.judges)

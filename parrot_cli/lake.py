@@ -1,26 +1,18 @@
 """Commands about what the lake holds: ``parrot versions``, ``show``, ``verify`` and ``gc``."""
 
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
+from parrot_cli.console import err, out, progress_console
 from parrot_cli.options import DEFAULT_LAKE, AsJson, LakeHere
 from parrot_core.errors import UserError
-from parrot_core.lake.lake import DatasetVersion, Lake
-from parrot_core.lake.manifest import Manifest
+from parrot_core.text.wording import did_you_mean
 
-out = Console()
-err = Console(stderr=True, highlight=False)
-
-
-def register(app: typer.Typer) -> None:
-    """Add them to the ``parrot`` command."""
-    for command in (versions, show, verify):
-        app.command()(command)
-    app.command("gc")(collect_garbage)
+if TYPE_CHECKING:
+    from parrot_core.lake.lake import Lake
+    from parrot_core.lake.manifest import Manifest
 
 
 def versions(
@@ -29,16 +21,21 @@ def versions(
     as_json: AsJson = False,
 ) -> None:
     """List the published versions of datasets and models."""
+    from parrot_cli.tables import Column, FittedTable, figures
+    from parrot_core.lake.lake import Lake
+
     found = [m for m in Lake(lake).versions() if name in (None, m.name)]
     if as_json:
         out.print_json(data=[_brief(manifest) for manifest in found])
         return
-    table = Table("name", "version", "kind", "rows", "rejects", "size", "published (UTC)")
+    names = ("name", "version", "kind")
+    counts = figures("rows", "rejects", "size")
+    table = FittedTable([*map(Column, names), *counts, Column("published (UTC)")])
     for manifest in found:
         brief = _brief(manifest)
         rows = f"{brief['rows']:,}" if manifest.kind == "dataset" else ""
         rejects = f"{brief['rejected']:,}" if manifest.kind == "dataset" else ""
-        table.add_row(
+        table.add(
             *(manifest.name, manifest.version, manifest.kind, rows, rejects),
             *(f"{brief['bytes'] / 1e6:,.1f} MB", manifest.created_at[:16].replace("T", " ")),
         )
@@ -55,7 +52,8 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """Show a version: its accounts, inputs, usage and metrics, and rows if asked."""
-    from parrot_cli.summary import render_version
+    from parrot_cli.version_view import render_version
+    from parrot_core.lake.lake import DatasetVersion, Lake
 
     version = _version(Lake(lake), what)
     sample: list[dict[str, Any]] = []
@@ -81,13 +79,14 @@ def verify(
     Finds missing files, flipped bits, files that no manifest names, accounts that don't close.
     """
     from parrot_cli import upkeep
+    from parrot_core.lake.lake import Lake
     from parrot_core.lake.verify import manifests
 
     if everything == (what is not None):
         raise UserError("verify: name a version, or give --all")
     opened = Lake(lake)
     wanted, problems = manifests(opened) if what is None else ([_manifest(opened, what)], [])
-    problems += upkeep.verify(opened, wanted, Console(stderr=True, quiet=as_json))
+    problems += upkeep.verify(opened, wanted, progress_console(as_json))
     if as_json:
         out.print_json(data=upkeep.verified_json(wanted, problems))
     else:
@@ -115,13 +114,14 @@ def collect_garbage(
     """Show what no published version and no resumed run needs; remove it with --yes."""
     from parrot_cli import upkeep
     from parrot_core.lake.gc import collect
+    from parrot_core.lake.lake import Lake
 
     opened = Lake(lake)
     found = collect(opened, upkeep.grace_in(grace), datetime.now(UTC))
     if not as_json:
         upkeep.show_garbage(out, opened, found)
     if yes:
-        upkeep.remove(opened, found, Console(stderr=True, quiet=as_json))
+        upkeep.remove(opened, found, progress_console(as_json))
     if as_json:
         out.print_json(data=upkeep.garbage_json(opened, found, removed=yes))
     elif found.garbage:
@@ -129,24 +129,26 @@ def collect_garbage(
         out.print(f"removed {size}" if yes else f"{size} to remove: run it again with --yes")
 
 
-def _manifest(lake: Lake, what: str) -> Manifest:
+def _manifest(lake: "Lake", what: str) -> "Manifest":
     """The version that ``NAME[@VERSION]`` means."""
     name, _, wanted = what.partition("@")
     published = lake.versions()
     found = [m for m in published if m.name == name and wanted in ("", m.version)]
     if not found:
-        have = ", ".join(sorted({f"{m.name}@{m.version}" for m in published})) or "none"
-        raise UserError(f"'{what}' is not a published version (published: {have})")
+        there = sorted({f"{m.name}@{m.version}" for m in published})
+        hint = did_you_mean(what, [*there, *(m.name for m in published)])
+        have = ", ".join(there) or "none"
+        raise UserError(f"'{what}' is not a published version (published: {have}){hint}")
     return found[0]
 
 
-def _version(lake: Lake, what: str) -> Any:
+def _version(lake: "Lake", what: str) -> Any:
     newest = _manifest(lake, what)
     opener = lake.dataset if newest.kind == "dataset" else lake.model
     return opener(newest.name, newest.version)
 
 
-def _brief(manifest: Manifest) -> dict[str, Any]:
+def _brief(manifest: "Manifest") -> dict[str, Any]:
     return {
         "name": manifest.name,
         "version": manifest.version,

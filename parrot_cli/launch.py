@@ -9,8 +9,6 @@ from rich.console import Console
 from flows import logs
 from flows.server_outage import PATIENCE
 from parrot_cli import prefect_server as server
-from parrot_cli.forecast_view import cost_of
-from parrot_core.analysis.forecast.basis import Basis
 from parrot_core.analysis.forecast.requests import forecast
 from parrot_core.engines.connection import api_key, check_reachable
 from parrot_core.engines.limits.prices import check_prices
@@ -28,10 +26,11 @@ from parrot_core.lake.run_records import report_file
 from parrot_core.monitor.state import StageSpec
 from parrot_core.recipe import OpenAIEngine, Recipe
 from parrot_core.stages.base import Stage
+from parrot_core.stages.forecasting import Basis
 from parrot_core.stages.registry import STAGES
 from parrot_core.telemetry.stop_request import stop_request
 from parrot_core.telemetry.tracing import start_tracing
-from parrot_core.text.wording import count, plural, short_count
+from parrot_core.text.wording import count, plural, short_count, spent
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,8 +118,9 @@ def _announce(console: Console, run: Run, missing: Sequence[Stage]) -> None:
         return
     tokens = sum(load.prompt_tokens + load.completion_tokens for load in expected.loads)
     requests = sum(load.requests for load in expected.loads)
+    cost = spent(expected.usd, expected.unpriced)
     console.print(
-        f"About {count(requests)} requests, {short_count(tokens)} tokens, {cost_of(expected)} "
+        f"About {count(requests)} requests, {short_count(tokens)} tokens, {cost} "
         "(`parrot plan` says on what that rests).",
         markup=False,
         soft_wrap=True,

@@ -6,25 +6,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
+from parrot_cli.console import out, progress_console
 from parrot_cli.options import DEFAULT_LAKE, AsJson, LakeHere
-from parrot_cli.progress_bar import bar
 from parrot_core.errors import MissingRun, ParrotError, UserError
-from parrot_core.lake.lake import Lake
-from parrot_core.text.text_table import Grid
 
 if TYPE_CHECKING:
     from parrot_core.analysis.ablation.plan import CellPlan
+    from parrot_core.lake.lake import Lake
+    from parrot_core.text.text_table import Grid
 
 MODELS = ("parrot-sft", "parrot-chat")
-
-
-def register(app: typer.Typer) -> None:
-    """Add the commands to the application."""
-    app.command()(accuracy)
-    app.command()(ablate)
 
 
 def accuracy(
@@ -49,6 +41,7 @@ def accuracy(
 
     On pairs that none of them was trained on; no judge is needed. Kept with each run in the lake.
     """
+    from parrot_cli.progress_bar import bar
     from parrot_core.analysis.likelihood.held_out_pairs import ModelName
     from parrot_core.analysis.likelihood.preference_accuracy import (
         AccuracySettings,
@@ -56,12 +49,13 @@ def accuracy(
         accuracy_grids,
         measure_accuracy,
     )
+    from parrot_core.lake.lake import Lake
 
     opened = Lake(lake)
     named = list(dict.fromkeys(pair for name in what for pair in _models(opened, name)))
     pairs = preferences or _pairs(opened, named)
     settings = AccuracySettings(max_length, limit, trained)
-    with bar(Console(stderr=True, quiet=as_json)) as told:
+    with bar(progress_console(as_json)) as told:
         models = [ModelName(*each) for each in named]
         result = measure_accuracy(opened, models, pairs, settings, told)
     for version in {version for _, version in named}:
@@ -107,6 +101,7 @@ def ablate(
     from parrot_core.analysis.ablation.plan import plan_ablation
     from parrot_core.analysis.ablation.table import ablation_grid, notes
     from parrot_core.execution.runs import open_run
+    from parrot_core.lake.lake import Lake
     from parrot_core.recipe import load_recipe
 
     loaded = load_matrix(matrix)
@@ -121,7 +116,7 @@ def ablate(
     if plan:
         _show_plan(plans, as_json)
         return
-    console = Console(stderr=True, quiet=as_json)
+    console = progress_console(as_json)
     for cell in plans:
         check_apis(cell.recipe, cell.engines(opened))
     use_prefect(console)
@@ -146,6 +141,8 @@ def _show_plan(plans: Sequence["CellPlan"], as_json: bool) -> None:
         rows = [{name: getattr(each, name) for name in fields} for each in plans]
         typer.echo(json.dumps(rows, indent=1, default=dict))
         return
+    from parrot_core.text.text_table import Grid
+
     cells = tuple(
         (
             each.run,
@@ -157,15 +154,18 @@ def _show_plan(plans: Sequence["CellPlan"], as_json: bool) -> None:
     show(Grid("What each cell makes, and takes from others", ("run", "makes", "takes"), cells))
 
 
-def show(grid: Grid) -> None:
+def show(grid: "Grid") -> None:
     """Print one table to the terminal."""
-    table = Table(*grid.header, title=grid.title, title_justify="left")
+    from parrot_cli.tables import Column, FittedTable
+
+    table = FittedTable([Column(name) for name in grid.header])
     for row in grid.rows:
-        table.add_row(*row)
-    Console().print(table)
+        table.add(*row)
+    out.print(grid.title, style="bold", markup=False)
+    out.print(table)
 
 
-def _models(lake: Lake, what: str) -> list[tuple[str, str]]:
+def _models(lake: "Lake", what: str) -> list[tuple[str, str]]:
     """The models that an argument names: itself, or those of a run that are published."""
     from parrot_core.execution.runs import open_run
 
@@ -184,7 +184,7 @@ def _models(lake: Lake, what: str) -> list[tuple[str, str]]:
     return found
 
 
-def _pairs(lake: Lake, models: Sequence[tuple[str, str]]) -> str:
+def _pairs(lake: "Lake", models: Sequence[tuple[str, str]]) -> str:
     """The pairs that the first of the models that were trained on pairs was trained on."""
     for model in models:
         inputs = lake.manifest("model", *model).inputs

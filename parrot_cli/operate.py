@@ -5,31 +5,26 @@ import signal
 import subprocess
 import threading
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
 from flows.server_outage import HEARTBEAT, SILENT_S
+from parrot_cli.console import err, out
+from parrot_cli.options import AsJson, LakeUrl, Overrides, RecipePath, recipe_at
 from parrot_core.errors import UserError
+from parrot_core.text.wording import did_you_mean
+
+if TYPE_CHECKING:
+    from flows.deploy import CronSchedule
 
 POOL_NAMES = ("cpu", "api", "gpu")
 
 
-def register(app: typer.Typer) -> None:
-    """Add the commands to the ``parrot`` command."""
-    app.command()(deploy)
-    app.command()(workers)
-    app.command()(metrics)
-    app.command()(requests)
-
-
 def deploy(
-    recipe: Annotated[str, typer.Argument(help="Recipe (YAML) that the deployments run.")],
-    overrides: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY.PATH=VALUE", help="Override a value of the recipe."),
-    ] = None,
+    recipe: RecipePath,
+    lake: LakeUrl = None,
+    overrides: Overrides = None,
     cron: Annotated[
         str | None, typer.Option(help="When to run by itself, e.g. '0 1 * * *'; never if left out.")
     ] = None,
@@ -57,31 +52,79 @@ def deploy(
     pool_type: Annotated[str, typer.Option(help="Type of work pools created anew.")] = "process",
 ) -> None:
     """Put pools, deployments, schedule and automations on the Prefect server."""
+    from flows.portable import keys_wanted, portable
     from parrot_cli.launch import use_prefect
-    from parrot_core.recipe import load_recipe
-
-    console = Console()
-    if overlap not in ("wait", "refuse"):
-        raise UserError(f"--overlap {overlap}: expected wait or refuse")
-    loaded = load_recipe(recipe, tuple(overrides or ()))
-    if "://" not in loaded.lake:  # workers have a working folder of their own
-        loaded = loaded.model_copy(update={"lake": os.path.abspath(loaded.lake)})
-    use_prefect(console)
-    from flows import automations  # Prefect reads its settings when it is imported
-    from flows.deploy import CronSchedule, apply, create_pools, deployment_id, rendered
-    from flows.picker import refresh
     from parrot_core.lake.lake import Lake
 
-    schedule = CronSchedule(cron, timezone, run) if cron else None
+    if overlap not in ("wait", "refuse"):
+        raise UserError(f"--overlap {overlap}: expected wait or refuse")
+    now = datetime.now(UTC)
+    # All that can be wrong is found before anything happens.
+    loaded = portable(recipe_at(recipe, lake, overrides))
+    schedule, due = _schedule(cron, timezone, run, now) if cron else (None, None)
+    opened = Lake(loaded.lake)
+    use_prefect(err)
+    from flows import automations  # Prefect reads its settings when it is imported
+    from flows.deploy import apply, create_pools, deployment_id, rendered, standing
+    from flows.picker import refresh
+
+    schedule = standing(schedule) if schedule else None
     created = create_pools(pool_type)
-    with console.status("Applying the deployments …"):
+    with err.status("Applying the deployments …"):
         apply(rendered(loaded, schedule, "refuse" if overlap == "refuse" else "wait"))
-    refresh(Lake(loaded.lake))
+    refresh(opened)
     told = automations.install(webhook, deployment_id("regenerate/regenerate"), silent)
-    console.print(f"pools created: {', '.join(created) or 'none, all are there'}")
-    console.print(f"deployments applied; runs by itself: {cron + ' ' + timezone if cron else 'no'}")
-    console.print(f"automations: {len(told)}, notifying {'the webhook' if webhook else 'nobody'}")
-    console.print("start workers with: parrot workers")
+    lines = [
+        f"lake: {loaded.lake}",
+        f"pools created: {', '.join(created) or 'none, all are there'}",
+        f"automations: {len(told)}, notifying {'the webhook' if webhook else 'nobody'}",
+    ]
+    if schedule is None or due is None:
+        lines.append("deployments applied; nothing runs by itself: --cron")
+    elif schedule.active:
+        lines.append(f"deployments applied; next run: {due:%Y-%m-%d %H:%M %Z} as {due:{run}}")
+    else:
+        lines.append(
+            "deployments applied; the schedule is paused on the server, and stays so: resume it "
+            "in the UI, or with `prefect deployment schedule resume`"
+        )
+    if missing := [name for name in keys_wanted(loaded) if not os.environ.get(name)]:
+        lines.append(f"workers need in their environment (not set here): {', '.join(missing)}")
+    for line in [*lines, "start workers with: parrot workers"]:
+        out.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def _schedule(cron: str, timezone: str, run: str, now: datetime) -> "tuple[CronSchedule, datetime]":
+    """A schedule that was checked, and when it fires next."""
+    from flows.deploy import CronSchedule
+    from parrot_core.execution.runs import checked_name
+
+    schedule = CronSchedule(cron, timezone, run)
+    due = schedule.next_run(now)
+    checked_name(f"{due:{run}}")
+    return schedule, due
+
+
+def list_(as_json: AsJson = False) -> None:
+    """List what is deployed: when it runs next, on which pool, and what is in work."""
+    from parrot_cli.prefect_runs import deployed
+    from parrot_cli.tables import Column, FittedTable
+
+    found = deployed()
+    if as_json:
+        out.print_json(data=found)
+        return
+    if not found:
+        out.print("nothing is deployed (`parrot deploy`), or no Prefect server is up")
+        return
+    table = FittedTable(
+        [Column(name) for name in ("deployment", "pool", "schedule", "next", "in work")]
+    )
+    for each in found:
+        table.add(
+            *(str(each[name] or "") for name in ("name", "pool", "schedule", "next", "running"))
+        )
+    out.print(table)
 
 
 def workers(
@@ -95,10 +138,11 @@ def workers(
     """Start a worker for each pool on this machine, until Ctrl-C."""
     from parrot_cli.launch import use_prefect
 
-    console = Console()
+    console = out
     for pool in pools or ():
         if pool not in POOL_NAMES:
-            raise UserError(f"'{pool}' is no pool (pools: {', '.join(POOL_NAMES)})")
+            hint = did_you_mean(pool, POOL_NAMES)
+            raise UserError(f"'{pool}' is no pool (pools: {', '.join(POOL_NAMES)}){hint}")
     use_prefect(console)
     from flows.deploy import worker_command
 
@@ -145,7 +189,7 @@ def metrics(
         start_http_server(port, host, registry)
     except OSError as error:
         raise UserError(f"--port {port}: {error.strerror or error}") from None
-    Console().print(f"metrics of {lake}: http://{host}:{port}/metrics", soft_wrap=True)
+    out.print(f"metrics of {lake}: http://{host}:{port}/metrics", soft_wrap=True)
     threading.Event().wait()
 
 
@@ -161,8 +205,7 @@ def requests(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")] = False,
 ) -> None:
     """Requests that a run's stages sent to S3, and what they cost at the given prices."""
-    from rich.table import Table
-
+    from parrot_cli.tables import Column, FittedTable, figures
     from parrot_core.execution.runs import open_run
     from parrot_core.lake.lake import Lake
     from parrot_core.lake.requests import bill, requests_of
@@ -173,12 +216,13 @@ def requests(
         {"stage": stage, "requests": dict(made), "usd": round(bill(made, writes, reads), 6)}
         for stage, made in found.items()
     ]
-    console = Console()
+    console = out
     if as_json:
         console.print_json(data=told)
         return
-    table = Table("stage", "requests", "by operation", "cost")
+    columns = [Column("stage"), *figures("requests", "cost")]
+    table = FittedTable([*columns, Column("by operation", prose=True)])
     for each, made in zip(told, found.values(), strict=True):
         by_name = ", ".join(f"{operation} {count:,}" for operation, count in made.most_common())
-        table.add_row(str(each["stage"]), f"{made.total():,}", by_name, f"${each['usd']:.4f}")
+        table.add(str(each["stage"]), f"{made.total():,}", f"${each['usd']:.4f}", by_name)
     console.print(table if told else f"run '{name}' has sent no requests to an object store")

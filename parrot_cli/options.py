@@ -1,4 +1,4 @@
-"""Options that several commands of ``parrot`` share."""
+"""Options that several commands of ``parrot`` share, and what they mean."""
 
 import json
 from pathlib import Path
@@ -6,16 +6,23 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from parrot_core.errors import UserError
+from parrot_core.text.wording import did_you_mean
+
 if TYPE_CHECKING:
     from parrot_core.recipe import Recipe
 
 DEFAULT_LAKE = ".parrot/lake"
+RECIPES = Path(__file__).resolve().parents[1] / "deployments" / "recipes"
+"""Recipes that ship with the factory, in a checkout and in a wheel alike."""
 
+RecipePath = Annotated[
+    str, typer.Argument(help="The recipe: a YAML file, or the name of one that ships, as demo.")
+]
+RunName = Annotated[str, typer.Argument(help="Name of a run.")]
 LakeHere = Annotated[
     str, typer.Option("--lake", envvar="PARROT_LAKE", help="The lake: a path or URL.")
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
-RecipePath = Annotated[Path, typer.Argument(help="The recipe, a YAML file.")]
 LakeUrl = Annotated[
     str | None,
     typer.Option(
@@ -26,11 +33,42 @@ Overrides = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY.PATH=VALUE", help="Override a value of the recipe."),
 ]
+OnlyStages = Annotated[
+    list[str] | None,
+    typer.Option("--only", metavar="STAGE", help="Only this stage; may be repeated."),
+]
+FromStage = Annotated[
+    str | None, typer.Option("--from", metavar="STAGE", help="No stage before this one.")
+]
+UntilStage = Annotated[
+    str | None, typer.Option("--until", metavar="STAGE", help="No stage after this one.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 
 
-def recipe_from(path: Path, lake: str | None, overrides: list[str] | None) -> "Recipe":
-    """The recipe of a file, with what the command line says of it."""
+def recipe_at(where: str, lake: str | None = None, overrides: list[str] | None = None) -> "Recipe":
+    """The recipe in a file, or the one of that name that ships.
+
+    Raises:
+        RecipeError: it isn't there, or something in it is wrong.
+    """
     from parrot_core.recipe import load_recipe
 
-    changes = tuple(overrides or ())
-    return load_recipe(path, (*changes, f"lake={json.dumps(lake)}") if lake else changes)
+    changes = (*(overrides or ()), *((f"lake={json.dumps(lake)}",) if lake else ()))
+    return load_recipe(recipe_file(where), changes)
+
+
+def recipe_file(where: str) -> str:
+    """The file that is meant: a path, or the name of a recipe that ships.
+
+    Raises:
+        UserError: a bare name that is neither.
+    """
+    if Path(where).exists() or "/" in where or where.endswith((".yaml", ".yml")):
+        return where
+    shipped = {path.stem: path for path in sorted(RECIPES.glob("*.yaml"))}
+    if where not in shipped:
+        hint = did_you_mean(where, shipped)
+        have = ", ".join(shipped) or "none"
+        raise UserError(f"{where}: no such file, and no recipe that ships ({have}){hint}")
+    return str(shipped[where])

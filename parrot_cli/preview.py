@@ -1,30 +1,25 @@
 """``parrot preview``: a few dialogues, negatives or verdicts as they are written, before a run."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.padding import Padding
-from rich.rule import Rule
 from rich.text import Text
 
-from parrot_cli.options import AsJson, LakeUrl, Overrides, RecipePath, recipe_from
-from parrot_core.engines.limits.prices import price_of
-from parrot_core.engines.types import Completion
-from parrot_core.recipe import OpenAIEngine
+from parrot_cli.console import out
+from parrot_cli.options import AsJson, LakeUrl, Overrides, RecipePath, recipe_at
 from parrot_core.text.sanitise import one_line, sanitise
-from parrot_core.text.wording import count, dollars, plural, short_count
+from parrot_core.text.wording import count, plural, short_count, spent
+
+if TYPE_CHECKING:
+    from parrot_core.engines.types import Completion
 
 LONGEST = 4_000
 """Characters of one text that are shown."""
 THOUGHT = 300
 """Characters of thinking that are shown."""
-
-
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command()(preview)
 
 
 def preview(
@@ -51,12 +46,13 @@ def preview(
     What is bought is kept, and a run of the recipe doesn't buy it again.
     """
     from flows.stopping import stopping_on_signals
+    from parrot_core.engines.limits.prices import price_of
     from parrot_core.execution.preview import preview as make
     from parrot_core.execution.selection import run_to_be
+    from parrot_core.recipe import OpenAIEngine
 
-    out = Console(highlight=False)
     viewer = _Terminal(out, quiet=as_json)
-    run = run_to_be(recipe_from(recipe, lake, overrides), name)
+    run = run_to_be(recipe_at(recipe, lake, overrides), name)
     with stopping_on_signals():
         done = make(run, stage, number, viewer, tuple(query or ()))
     if as_json:
@@ -71,13 +67,12 @@ def preview(
         if isinstance(settings := run.recipe.engines[engine], OpenAIEngine)
         and price_of(settings) is None
     ]
-    usd = dollars(sum(used.usd for used in done.usage.values()))
-    price = f"{usd} and what {', '.join(unpriced)} costs, which isn't known" if unpriced else usd
-    out.print(Rule(style="dim"))
+    price = spent(sum(used.usd for used in done.usage.values()), unpriced)
     out.print(
         f"{plural(len(done.rows), 'row')} made, {count(len(done.rejects))} rejected. "
         f"{plural(done.bought, 'answer')} bought: {short_count(tokens)} tokens, {price}.",
         markup=False,
+        highlight=False,
     )
     if not query:
         out.print("Nothing is published. A run of this recipe takes these answers over.")
@@ -92,14 +87,14 @@ class _Terminal:
 
     def begins(self, row: Mapping[str, Any]) -> None:
         """A row is taken up."""
-        self._print(Rule(Text(one_line(str(row["id"]), 60)), align="left", style="dim"))
+        self._print(Text(f"── {one_line(str(row['id']), 60)}", "dim"))
         if row.get("response"):  # a follow-up with its chosen answer
             self._text("query", str(row["query"]))
             self._text("chosen", str(row["response"]))
         elif row.get("query"):
             self._text("opening", str(row["query"]))
 
-    def said(self, sample: str, engine: str, completion: Completion) -> None:
+    def said(self, sample: str, engine: str, completion: "Completion") -> None:
         """An engine has answered."""
         if completion.thinking:
             self._text("thinking", completion.thinking, limit=THOUGHT, style="dim italic")
@@ -109,7 +104,11 @@ class _Terminal:
 
     def made(self, row: Mapping[str, Any]) -> None:
         """A row came out."""
-        told = [f"{key} {row[key]}" for key in SHOWN if row.get(key) not in (None, "", False)]
+        told = [
+            f"{key} {one_line(row[key], 120)}"
+            for key in SHOWN
+            if row.get(key) not in (None, "", False)
+        ]
         self._print(Text(f"✓ {', '.join(told) or row['id']}", "green"))
 
     def refused(self, reject: Mapping[str, Any]) -> None:
@@ -130,7 +129,17 @@ class _Terminal:
             self._console.print(*parts, sep="\n")
 
 
-SHOWN = ("n_turns", "end_reason", "strategy", "rule", "judge_verdict", "subject", "turn", "score")
+SHOWN = (
+    "n_turns",
+    "end_reason",
+    "strategy",
+    "rule",
+    "judge_verdict",
+    "subject",
+    "turn",
+    "query",
+    "score",
+)
 """Columns of a row that say what came of it."""
 
 

@@ -1,24 +1,19 @@
 """The command ``parrot prove``: the held-out proof of a run's asker, and of its DPO."""
 
 import json
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 
+from parrot_cli.console import progress_console
 from parrot_cli.measure import MODELS, show
 from parrot_cli.options import DEFAULT_LAKE, AsJson, LakeHere
-from parrot_cli.progress_bar import bar
 from parrot_core.errors import UserError
-from parrot_core.lake.lake import Lake
-from parrot_core.lake.run import Run
-from parrot_core.telemetry.progress import ProgressReporter
-from parrot_core.text.text_table import Grid
 
-
-def register(app: typer.Typer) -> None:
-    """Add the command to the application."""
-    app.command()(prove)
+if TYPE_CHECKING:
+    from parrot_core.lake.run import Run
+    from parrot_core.telemetry.progress import ProgressReporter
+    from parrot_core.text.text_table import Grid
 
 
 def prove(
@@ -42,18 +37,20 @@ def prove(
     The asker and an instruct model that is told to play the user go on from the same real
     conversations; the human's own follow-up stands beside them. Kept with the run in the lake.
     """
+    from parrot_cli.progress_bar import bar
     from parrot_core.analysis.asker_proof.contexts import Bounds
     from parrot_core.analysis.asker_proof.proof import ProofSettings, proof_file
     from parrot_core.analysis.asker_proof.proof import prove as measured
     from parrot_core.analysis.asker_proof.tables import proof_grids
     from parrot_core.analysis.likelihood.preference_accuracy import accuracy_grids
     from parrot_core.execution.runs import open_run
+    from parrot_core.lake.lake import Lake
 
     opened = Lake(lake)
     run = open_run(opened, name)
     bounds = Bounds(contexts, history_chars, query_chars)
     settings = ProofSettings(bounds=bounds, instruct=instruct, max_tokens=max_tokens)
-    console = Console(stderr=True, quiet=as_json)
+    console = progress_console(as_json)
     with bar(console) as reporter:
         result = measured(run, settings, reporter)
         result["preferences"] = _preferences(run, reporter)
@@ -69,7 +66,7 @@ def prove(
     _say_rest(result)
 
 
-def _preferences(run: Run, reporter: ProgressReporter) -> dict[str, Any]:
+def _preferences(run: "Run", reporter: "ProgressReporter") -> dict[str, Any]:
     """What ``parrot accuracy`` says of the run's chat models, or why it says nothing."""
     from parrot_core.analysis.likelihood.held_out_pairs import ModelName
     from parrot_core.analysis.likelihood.preference_accuracy import (

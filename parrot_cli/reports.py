@@ -6,13 +6,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
+from parrot_cli.console import out
 from parrot_cli.options import DEFAULT_LAKE, AsJson, LakeHere
 from parrot_core.errors import UserError
-from parrot_core.lake.lake import Lake
-
-out = Console()
 
 
 def report(
@@ -29,6 +26,7 @@ def report(
     ] = False,
 ) -> None:
     """Write a run's report anew, or compare several runs: one HTML file, readable offline."""
+    from parrot_core.lake.lake import Lake
     from parrot_core.report.comparison_report import build_comparison
     from parrot_core.report.html_report import build_report
     from parrot_core.report.markdown_report import build_markdown
@@ -64,6 +62,7 @@ def diff(
     """Show what changed from one run to another: recipe, counts, rows, distributions, scores."""
     from parrot_cli.difference_view import render_difference
     from parrot_core.analysis.comparison.runs import difference
+    from parrot_core.lake.lake import Lake
     from parrot_core.stages.registry import STAGE_SPECS
 
     found = difference(Lake(lake), before, after, STAGE_SPECS, datetime.now(UTC))

@@ -3,6 +3,7 @@
 Code decides on these types, never on the text of a message.
 """
 
+import difflib
 from collections.abc import Collection, Sequence
 
 
@@ -74,7 +75,9 @@ class MissingRun(UserError):
         self.run = run
         self.known = tuple(known)
         have = ", ".join(self.known[:10]) or "none"
-        super().__init__(f"the lake has no run '{run}' (runs: {have})")
+        like = difflib.get_close_matches(run, self.known, n=1)
+        hint = f"; did you mean '{like[0]}'?" if like else ""
+        super().__init__(f"the lake has no run '{run}' (runs: {have}){hint}")
 
 
 class MissingKey(UserError):

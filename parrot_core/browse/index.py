@@ -6,10 +6,11 @@ files. Read once a version, since versions don't change, and given up again unde
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -27,11 +28,14 @@ LISTS = frozenset({"flags"})
 CHOICES = 250
 """A column with more different values than that is no choice; the paper's seeds have 200 topics."""
 
-ALWAYS = ("language", "topic", "reason", "flags")
+ALWAYS = ("language", "topic", "reason", "flags", "truncated", "filter")
 """Columns that are offered even where all rows have the same value: it answers the question."""
 
 FEW = 12
 """So many values are a choice even where each occurs once."""
+
+FINISH = "provenance.list.element.finish_reason"
+"""The only part of the provenance that is read here."""
 
 MOST_BYTES = 256 * 1024 * 1024
 AT_ONCE = 4
@@ -108,6 +112,22 @@ class Index:
         if mask is None:
             return range(self.table.num_rows)
         positions: list[int] = pc.indices_nonzero(mask.combine_chunks()).to_pylist()
+        return positions
+
+    def among(self, positions: Sequence[int]) -> "Index":
+        """The index of some of its rows, to count in."""
+        whole = len(positions) == self.table.num_rows
+        return self if whole else Index(self.table.take(pa.array(positions, pa.int64())))
+
+    def add(self, name: str, values: pa.Array) -> None:
+        """Add a column that was worked out, one value a row; a second time changes nothing."""
+        if name not in self.table.column_names:
+            self.table = self.table.append_column(name, values)
+
+    def having_ids(self, ids: Collection[str]) -> Sequence[int]:
+        """Positions of the rows with one of these ids."""
+        mask = pc.is_in(self.table["id"], value_set=pa.array(list(ids), pa.string()))
+        positions: list[int] = pc.indices_nonzero(mask).to_pylist()
         return positions
 
     def _column(self, name: str) -> pa.ChunkedArray:
@@ -197,8 +217,27 @@ def _read(lookup: RowLookup, progress: Progress) -> pa.Table:
     light = pa.schema([schema.field(name) for name in columns])
     if not lookup.files:
         return light.empty_table()
-    tables = list(_each(lookup, columns, progress))
+    ended = [FINISH] if _has_finish_reasons(schema) else []
+    tables = [_with_truncated(table) for table in _each(lookup, [*columns, *ended], progress)]
     return pa.concat_tables(tables).combine_chunks()
+
+
+def _has_finish_reasons(schema: pa.Schema) -> bool:
+    place = schema.get_field_index("provenance")
+    kind = schema.field(place).type if place >= 0 else None
+    return kind is not None and pa.types.is_list(kind) and pa.types.is_struct(kind.value_type)
+
+
+def _with_truncated(table: pa.Table) -> pa.Table:
+    """The table with a column that says which rows hold a message that was cut off."""
+    if "provenance" not in table.column_names:
+        return table
+    messages = table["provenance"].combine_chunks()
+    cut = pc.equal(pc.struct_field(pc.list_flatten(messages), "finish_reason"), "length")
+    rows = pc.list_parent_indices(messages).filter(pc.fill_null(cut, False))
+    mask = np.zeros(len(messages), dtype=bool)
+    mask[rows.to_numpy(zero_copy_only=False)] = True
+    return table.drop_columns(["provenance"]).append_column("truncated", pa.array(mask))
 
 
 def _each(lookup: RowLookup, columns: Sequence[str], progress: Progress) -> Iterator[pa.Table]:

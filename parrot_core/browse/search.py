@@ -7,9 +7,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from parrot_core.browse.index import TEXTS
+from parrot_core.browse.query import Query
 from parrot_core.lake.row_lookup import RowLookup
 
-MOST_HITS = 500
+MOST_HITS = 20_000
 """A search ends there: whoever wants more wants another text."""
 
 Going = Callable[[int, int, int], bool]
@@ -36,13 +37,13 @@ def text_columns(schema: pa.Schema) -> list[str]:
 
 
 def search(
-    lookup: RowLookup, text: str, going: Going = lambda *_: True, most: int = MOST_HITS
+    lookup: RowLookup, query: Query, going: Going = lambda *_: True, most: int = MOST_HITS
 ) -> SearchResult:
-    """Rows in which ``text`` occurs, whatever its case, as it is: not a pattern.
+    """Rows in which all terms of ``query`` occur, each somewhere in the row's texts.
 
     Args:
         lookup: where to look.
-        text: what to look for; not empty.
+        query: what to look for; without a term nothing is found.
         going: told the progress; it can end the search.
         most: hits after which the search ends.
     """
@@ -52,22 +53,26 @@ def search(
         if len(hits) >= most or not going(number, len(lookup.files), len(hits)):
             return SearchResult(tuple(hits[:most]), number, len(lookup.files))
         for first, table in lookup.groups(number, columns):
-            hits += [first + row for row in _rows_with(table, text)]
+            hits += [first + row for row in _rows_with(table, query)]
     return SearchResult(tuple(hits[:most]), len(lookup.files), len(lookup.files))
 
 
-def _rows_with(table: pa.Table, text: str) -> Sequence[int]:
-    rows: set[int] = set()
-    for column in table.columns:
-        whole = column.combine_chunks()
-        if _is_messages(whole.type):
-            contents = pc.struct_field(pc.list_flatten(whole), "content")
-            mask = pc.match_substring(contents, text, ignore_case=True)
-            rows |= set(pc.list_parent_indices(whole).filter(mask).to_pylist())
-        else:
-            mask = pc.match_substring(whole, text, ignore_case=True)
-            rows |= set(pc.indices_nonzero(mask).to_pylist())
-    return sorted(rows)
+def _rows_with(table: pa.Table, query: Query) -> Sequence[int]:
+    wholes = [column.combine_chunks() for column in table.columns]
+    left: set[int] | None = None
+    for term in query.terms:
+        rows: set[int] = set()
+        for whole in wholes:
+            if _is_messages(whole.type):
+                contents = pc.struct_field(pc.list_flatten(whole), "content")
+                found = pc.list_parent_indices(whole).filter(term.mask(contents))
+            else:
+                found = pc.indices_nonzero(term.mask(whole))
+            rows |= set(found.to_pylist())
+        left = rows if left is None else left & rows
+        if not left:
+            break
+    return sorted(left or ())
 
 
 def _is_messages(kind: pa.DataType) -> bool:

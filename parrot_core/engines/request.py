@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from parrot_core.engines.shaping import AS_IT_IS, RequestShape
+from parrot_core.engines.shaping import AS_IT_IS, RequestShape, openai_parameters
 from parrot_core.engines.types import Message
 from parrot_core.recipe import Sampling
 
@@ -28,21 +28,9 @@ def request_body(
 
     Its messages are a copy that later turns of the session can't change.
     """
-    body: dict[str, Any] = {
-        "model": model,
-        "messages": [{"role": m["role"], "content": m["content"]} for m in messages],
-        "temperature": sampling.temperature,
-        "top_p": sampling.top_p,
-        "max_completion_tokens": sampling.max_tokens,
-        "seed": seed,
-    }
-    if sampling.stop:
-        body["stop"] = list(sampling.stop)
-    if sampling.frequency_penalty:
-        body["frequency_penalty"] = sampling.frequency_penalty
-    if sampling.repetition_penalty is not None:
-        body["repetition_penalty"] = sampling.repetition_penalty
-    return shape.apply(body)
+    copy = [{"role": m["role"], "content": m["content"]} for m in messages]
+    parameters = openai_parameters(sampling, seed)
+    return shape.apply({"model": model, "messages": copy, **parameters})
 
 
 def probe_body(body: Mapping[str, Any]) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from parrot_core.engines.failures import ProviderFailure
 from parrot_core.errors import UserError
-from parrot_core.recipe import Engine, OpenAIEngine
+from parrot_core.recipe import Engine, OpenAIEngine, Recipe, Sampling
 
 LIMIT_NAMES = ("max_completion_tokens", "max_tokens")
 FIXED = ("model", "messages")
@@ -114,19 +114,52 @@ def limit_in(body: Mapping[str, Any], otherwise: int) -> int:
     return max(named, default=otherwise)
 
 
-def describe(settings: OpenAIEngine, canonical: Mapping[str, Any]) -> str:
+def describe(settings: OpenAIEngine, sampling: Sampling) -> str:
     """One line for people: which parameters are sent, which aren't, and why."""
     shape = shape_of(settings)
+    canonical = openai_parameters(sampling, 0)
     sent = shape.apply(canonical)
-    changed = [f"{old} as {new}" for old, new in shape.rename.items() if new in sent and old != new]
-    added = [n for n in sent if n not in canonical and n not in shape.rename.values()]
-    left = [n for n in canonical if n not in sent and shape.rename.get(n, n) not in sent]
-    parts = [f"sends {', '.join(name for name in sent if name not in FIXED)}"]
+    new_names = {shape.rename.get(name, name): name for name in canonical}
+    changed = [f"{new_names[n]} as {n}" for n in sent if new_names.get(n, n) != n]
+    added = [name for name in sent if name not in new_names]
+    left = [name for new, name in new_names.items() if new not in sent]
+    parts = [f"sends {', '.join(sent)}"]
     parts += [f"renamed {', '.join(changed)}"] if changed else []
     parts += [f"added {', '.join(added)}"] if added else []
     parts += [f"left out {', '.join(left)}"] if left else []
     why = f" ({'; '.join(shape.reasons)})" if shape.reasons else ""
     return "; ".join(parts) + why
+
+
+def request_lines(recipe: Recipe) -> list[str]:
+    """What each API of a recipe is sent, for people.
+
+    Raises:
+        UserError: an engine names a provider that nobody knows.
+    """
+    return [
+        f"engine '{name}', {settings.model} at {settings.base_url}: "
+        f"{describe(settings, Sampling())}"
+        for name, settings in recipe.engines.items()
+        if isinstance(settings, OpenAIEngine)
+    ]
+
+
+def openai_parameters(sampling: Sampling, seed: int) -> dict[str, Any]:
+    """A sampling as OpenAI calls it, with only the parameters that are set."""
+    found: dict[str, Any] = {
+        "temperature": sampling.temperature,
+        "top_p": sampling.top_p,
+        "max_completion_tokens": sampling.max_tokens,
+        "seed": seed,
+    }
+    if sampling.stop:
+        found["stop"] = list(sampling.stop)
+    if sampling.frequency_penalty:
+        found["frequency_penalty"] = sampling.frequency_penalty
+    if sampling.repetition_penalty is not None:
+        found["repetition_penalty"] = sampling.repetition_penalty
+    return found
 
 
 def advice(failure: ProviderFailure, body: Mapping[str, Any], engine: str) -> str:

@@ -7,6 +7,7 @@ import threading
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from contextvars import copy_context
 from dataclasses import asdict
 from functools import partial
@@ -22,6 +23,7 @@ from parrot_core.lake.checkpoints import Checkpoints
 from parrot_core.lake.journal import Journal, preview_folder, usage_of
 from parrot_core.lake.lake import Lake, version_folder
 from parrot_core.lake.leases import Lease
+from parrot_core.lake.live_tail import LiveTail
 from parrot_core.lake.manifest import Accounting, FileEntry, Receipt
 from parrot_core.lake.run import Run
 from parrot_core.lake.run_records import utc_now
@@ -89,6 +91,7 @@ class LakeShardWork:
         self._traffic: defaultdict[str, Traffic] = defaultdict(Traffic)
         self._before = _traffic_before(records) if lease.epoch > 1 else {}
         self._timeline = Timeline()
+        self._tail = LiveTail(storage, records.folder)
         self._began = time.monotonic()
         curve = Curve() if stage.kind == "model" else None
         self._progress = _Progress(self._write_progress, lease, self._engines_say, curve)
@@ -106,6 +109,8 @@ class LakeShardWork:
         self._progress.stop(say_more=error is not None)
         self._out.__exit__(kind, error, traceback)
         self._rejects.__exit__(kind, error, traceback)
+        with suppress(OSError, StorageError):
+            self._tail.remove()
         shutil.rmtree(self._scratch, ignore_errors=True)
         self.journal.close()
 
@@ -123,6 +128,7 @@ class LakeShardWork:
         """See :class:`parrot_core.stages.base.ShardWork`."""
         self._may_go_on()
         self._out.append(row)
+        self._tail.row(row)
 
     def reject(
         self, id: str, source_ids: Sequence[str], reason: str, original: object, detail: str = ""
@@ -131,15 +137,15 @@ class LakeShardWork:
         if reason not in REASONS:
             raise ValueError(f"'{reason}' is not a reason of stages.reasons.REASONS")
         self._rejected[reason] += 1
-        self._rejects.append(
-            {
-                "id": id,
-                "source_ids": list(source_ids),
-                "reason": reason,
-                "detail": detail,
-                "original": json.dumps(original, ensure_ascii=True, default=str),
-            }
-        )
+        row = {
+            "id": id,
+            "source_ids": list(source_ids),
+            "reason": reason,
+            "detail": detail,
+            "original": json.dumps(original, ensure_ascii=True, default=str),
+        }
+        self._rejects.append(row)
+        self._tail.reject(row)
         self._reject_watch.check(self._rows_in, self._out.rows, self._rejected)
 
     def engine(self, name: str) -> JournaledModel:
@@ -251,6 +257,7 @@ class LakeShardWork:
                 "paused": self._engines.paused() if self._engines else {},
             },
         )
+        self._tail.write()
 
     def _traffic_so_far(self) -> dict[str, Traffic]:
         return sum_traffic([self._before, self._traffic.copy()])

@@ -18,9 +18,8 @@ import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import ValidationError
@@ -29,6 +28,9 @@ from parrot_core.errors import CorruptFile, MissingVersion, StorageError, Versio
 from parrot_core.lake.manifest import FileEntry, Manifest
 from parrot_core.lake.row_ranges import fetched_rows, local_rows
 from parrot_core.lake.storage import Storage, to_json
+
+if TYPE_CHECKING:
+    import polars as pl
 
 Kind = Literal["dataset", "model"]
 _FOLDERS: dict[Kind, str] = {"dataset": "datasets", "model": "models"}
@@ -182,8 +184,10 @@ class DatasetVersion(_Version):
         """All rows as one Arrow table."""
         return self._concat(self.manifest.files, columns)
 
-    def frame(self, columns: Sequence[str] | None = None) -> pl.DataFrame:
+    def frame(self, columns: Sequence[str] | None = None) -> "pl.DataFrame":
         """All rows as a polars frame."""
+        import polars as pl
+
         frame = pl.from_arrow(self.table(columns))
         assert isinstance(frame, pl.DataFrame)
         return frame

@@ -1,12 +1,12 @@
-"""What people think of rows they have read: keep or flag, kept beside the versions, not in them.
+"""What people think of rows they have read: keep, flag or unsure, kept beside the versions.
 
-Each mark is a small file of its own, so that any number of reviewers write at once. An *export* is
-a frozen list of flagged ids under a name; a recipe's ``filter.flagged`` names it.
+Each reviewer has a file of their own for each row, so that no two can overwrite each other. An
+*export* is a frozen list of flagged ids under a name; a recipe's ``filter.flagged`` names it.
 """
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Literal
 
@@ -16,7 +16,9 @@ from parrot_core.errors import StorageError, UserError
 from parrot_core.lake.storage import Storage, to_json
 from parrot_core.recipe.base import SLUG
 
-Verdict = Literal["keep", "flag"]
+Verdict = Literal["keep", "flag", "unsure"]
+LONGEST_NAME = 60
+LONGEST_NOTE = 2000
 
 
 class Mark(BaseModel):
@@ -27,7 +29,9 @@ class Mark(BaseModel):
     id: str
     verdict: Verdict
     at: str  # ISO 8601, UTC
-    by: str = ""
+    by: str
+    reason: str = ""
+    note: str = ""
 
 
 class FlaggedRows(BaseModel):
@@ -51,22 +55,52 @@ class Reviews:
         self._dataset = dataset
         self._version = version
         self._folder = f"reviews/{dataset}/{version}"
+        self._known: dict[str, tuple[object, Mark]] = {}  # path: when it was written, and what
 
-    def mark(self, row_id: str, verdict: Verdict, now: datetime, by: str = "") -> Mark:
-        """Keep a verdict; a later one on the same row replaces it."""
-        mark = Mark(id=row_id, verdict=verdict, at=now.isoformat(timespec="seconds"), by=by)
-        self._storage.write_bytes(self._path(row_id), to_json(mark.model_dump()))
+    def mark(
+        self,
+        row_id: str,
+        verdict: Verdict,
+        now: datetime,
+        by: str,
+        reason: str = "",
+        note: str = "",
+    ) -> Mark:
+        """Keep a reviewer's verdict; a later one of theirs on the same row replaces it.
+
+        Raises:
+            UserError: it isn't said who marks.
+        """
+        name = checked_reviewer(by)
+        mark = Mark(
+            id=row_id,
+            verdict=verdict,
+            at=now.isoformat(timespec="seconds"),
+            by=name,
+            reason=reason.strip()[:LONGEST_NAME],
+            note=note.strip()[:LONGEST_NOTE],
+        )
+        self._storage.write_bytes(self._path(row_id, name), to_json(mark.model_dump()))
         return mark
 
-    def unmark(self, row_id: str) -> None:
-        """Take a verdict back."""
-        self._storage.delete([self._path(row_id)])
+    def unmark(self, row_id: str, by: str) -> None:
+        """Take a reviewer's verdict back."""
+        self._storage.delete([self._path(row_id, checked_reviewer(by))])
 
-    def marks(self) -> dict[str, Mark]:
-        """All marks by row id."""
-        paths = self._storage.list(self._folder)
-        found = [Mark.model_validate(d) for d in self._storage.read_jsons(paths) if d is not None]
-        return {mark.id: mark for mark in found}
+    def marks(self) -> list[Mark]:
+        """All marks; of a file that has not changed since the last look only its name is read."""
+        files = {file.path: file for file in self._storage.files(self._folder)}
+        changed = [
+            path
+            for path, file in files.items()
+            if path not in self._known or self._known[path][0] != (file.modified, file.bytes)
+        ]
+        for path, data in zip(changed, self._storage.read_jsons(changed), strict=True):
+            if data is not None:
+                seen = (files[path].modified, files[path].bytes)
+                self._known[path] = (seen, Mark.model_validate(data))
+        self._known = {path: each for path, each in self._known.items() if path in files}
+        return [mark for _, mark in self._known.values()]
 
     def export(self, name: str, now: datetime) -> FlaggedRows:
         """Freeze the ids that are flagged now under a name.
@@ -76,13 +110,12 @@ class Reviews:
         """
         if not re.fullmatch(SLUG, name):
             raise UserError(f"'{name}' can't name an export: letters, digits, '.', '_', '-' only")
-        ids = sorted(mark.id for mark in self.marks().values() if mark.verdict == "flag")
         wanted = FlaggedRows(
             name=name,
             dataset=self._dataset,
             version=self._version,
             created_at=now.isoformat(timespec="seconds"),
-            ids=tuple(ids),
+            ids=tuple(flagged_ids(self.marks())),
         )
         if not self._storage.put_if_absent(_export(name), to_json(wanted.model_dump())):
             standing = read_flagged(self._storage, name)
@@ -91,9 +124,56 @@ class Reviews:
             return standing
         return wanted
 
-    def _path(self, row_id: str) -> str:
-        digest = hashlib.sha256(row_id.encode("utf-8", "surrogatepass")).hexdigest()
-        return f"{self._folder}/{digest[:32]}.json"
+    def _path(self, row_id: str, by: str) -> str:
+        row, who = (hashlib.sha256(t.encode("utf-8", "surrogatepass")) for t in (row_id, by))
+        return f"{self._folder}/{who.hexdigest()[:16]}/{row.hexdigest()[:32]}.json"
+
+
+def by_row(marks: Iterable[Mark]) -> dict[str, list[Mark]]:
+    """The marks on each row."""
+    found: dict[str, list[Mark]] = {}
+    for mark in marks:
+        found.setdefault(mark.id, []).append(mark)
+    return found
+
+
+def verdict_of(marks: Sequence[Mark]) -> Verdict | None:
+    """What reviewers say of a row together: the verdict of most, and unsure where they are split.
+
+    None where nobody has marked it.
+    """
+    if not marks:
+        return None
+    keep = sum(mark.verdict == "keep" for mark in marks)
+    flag = sum(mark.verdict == "flag" for mark in marks)
+    if keep == flag:
+        return "unsure"
+    return "keep" if keep > flag else "flag"
+
+
+def flagged_ids(marks: Iterable[Mark]) -> list[str]:
+    """Rows that more reviewers flag than keep."""
+    return sorted(row for row, said in by_row(marks).items() if verdict_of(said) == "flag")
+
+
+def verdicts_by(marks: Iterable[Mark]) -> Mapping[str, Mapping[str, Verdict]]:
+    """Of each reviewer the verdict on each row."""
+    found: dict[str, dict[str, Verdict]] = {}
+    for mark in marks:
+        found.setdefault(mark.by, {})[mark.id] = mark.verdict
+    return found
+
+
+def checked_reviewer(name: str) -> str:
+    """A reviewer's name as it is kept.
+
+    Raises:
+        UserError: there is none.
+    """
+    kept = " ".join("".join(c for c in name if c.isprintable()).split())[:LONGEST_NAME]
+    if not kept:
+        raise UserError("say who you are before you mark a row")
+    return kept
 
 
 def read_flagged(storage: Storage, name: str) -> FlaggedRows:

@@ -34,6 +34,7 @@ class Outlook:
     usd_left: float | None
     usd_total: float | None
     unknown: tuple[str, ...]  # stages whose time or money is not in the sums
+    unpriced: tuple[str, ...]  # those whose money isn't
     budget_usd: float | None
 
     @property
@@ -57,12 +58,15 @@ def outlook(state: RunState, expected: Mapping[str, Expected]) -> Outlook:
     """Sum up what is left."""
     seconds, usd = 0.0, 0.0
     unknown: list[str] = []
+    unpriced: list[str] = []
     for stage in state.own_stages:
         if stage.published:
             continue
         left_s, left_usd = _left(stage, expected.get(stage.name))
         if left_s is None or left_usd is None:
             unknown.append(stage.name)
+        if left_usd is None:
+            unpriced.append(stage.name)
         seconds += left_s or 0.0
         usd += left_usd or 0.0
     over = state.status == "done"
@@ -71,6 +75,7 @@ def outlook(state: RunState, expected: Mapping[str, Expected]) -> Outlook:
         None if over else usd,
         state.usd + usd,
         tuple(unknown),
+        tuple(unpriced),
         state.header.budget_usd,
     )
 

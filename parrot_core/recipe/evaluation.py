@@ -1,8 +1,22 @@
 """Settings of the evaluation."""
 
+from typing import Annotated
+
 from pydantic import Field, model_validator
 
 from parrot_core.recipe.base import OPERATIONAL, Model, Sampling
+
+FASTCHAT_TEMPERATURES = {
+    "writing": 0.7,
+    "roleplay": 0.7,
+    "extraction": 0.0,
+    "math": 0.0,
+    "coding": 0.0,
+    "reasoning": 0.0,
+    "stem": 0.1,
+    "humanities": 0.1,
+}
+"""At which MT-Bench's categories are answered (Zheng et al. 2023, FastChat's llm_judge)."""
 
 
 class Evaluate(Model):
@@ -30,6 +44,16 @@ class Evaluate(Model):
         ),
     )
     judge: str = Field("judge", description="Engine that scores the answers.")
+    judge_prompt: str = Field(
+        "explain",
+        min_length=1,
+        description=(
+            "How the judge is asked for a grade. explain: it explains first, then grades, as "
+            "FastChat's does, in our words. short: only a grade, after three examples, for small "
+            "judges. Or a file in the layout of FastChat's judge_prompts.jsonl, whose prompts "
+            "then grade the first two turns; questions may have no more."
+        ),
+    )
     baseline: str | None = Field(
         None,
         description=(
@@ -44,8 +68,15 @@ class Evaluate(Model):
     )
     max_turns: int | None = Field(None, ge=1, description="Only the first so many turns.")
     answer: Sampling = Field(Sampling(max_tokens=1024), description="Sampling of answers.")
+    temperatures: dict[str, Annotated[float, Field(ge=0, le=2)]] = Field(
+        FASTCHAT_TEMPERATURES,
+        description=(
+            "Temperature of answers by category, FastChat's unless said otherwise; a category "
+            "that is not listed is answered at that of `answer`."
+        ),
+    )
     verdict: Sampling = Field(
-        Sampling(temperature=0, max_tokens=512), description="Sampling of the judge."
+        Sampling(temperature=0, max_tokens=2048), description="Sampling of the judge."
     )
     questions_per_shard: int = Field(
         20, ge=1, le=100_000, description="Questions of one subject in a shard."
@@ -53,6 +84,11 @@ class Evaluate(Model):
     sessions_in_flight: int = Field(
         16, ge=1, le=100_000, json_schema_extra=OPERATIONAL, description="Sessions at once."
     )
+
+    def sampling_of(self, category: str) -> Sampling:
+        """How an answer of a category is sampled."""
+        temperature = self.temperatures.get(category, self.answer.temperature)
+        return self.answer.model_copy(update={"temperature": temperature})
 
     @model_validator(mode="after")
     def _baseline_is_a_subject(self) -> "Evaluate":

@@ -14,12 +14,13 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from markupsafe import Markup
 
 from parrot_core.analysis.results.cost import by_engine
-from parrot_core.analysis.results.findings import Findings, TrainingFacts, gather
+from parrot_core.analysis.results.findings import Findings, gather
 from parrot_core.analysis.results.samples import LineageStep, RejectExample
 from parrot_core.analysis.results.scores import Scores, short_model
 from parrot_core.analysis.statistics.values import Statistics
 from parrot_core.lake.lake import Lake
 from parrot_core.monitor import StageSpec
+from parrot_core.monitor.stage_facts import TrainingFacts
 from parrot_core.report.charts import Series, line_chart
 from parrot_core.report.evaluation_page import evaluation_page, interval, outcome_bar
 from parrot_core.report.pipeline_picture import pipeline_picture

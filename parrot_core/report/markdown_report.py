@@ -133,7 +133,7 @@ def _scores(found: Findings) -> Iterator[str]:
         (
             (
                 plain(s.subject, 60),
-                f"{s.overall.mean:.2f}",
+                s.shown_mean,
                 interval(s.overall),
                 count(s.overall.n),
                 *(f"{s.by_turn[t].mean:.2f}" if t in s.by_turn else "-" for t in scores.turns),

@@ -2,7 +2,7 @@
 
 import difflib
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
 def count(value: float | None) -> str:
@@ -49,6 +49,14 @@ def dollars(value: float) -> str:
     if value == 0:
         return "$0"
     return f"${value:,.4f}" if value < 10 else f"${value:,.2f}"
+
+
+def spent(usd: float, unpriced: Sequence[str]) -> str:
+    """Dollars, and whose price isn't known: what nobody knows is never $0."""
+    if not unpriced:
+        return dollars(usd)
+    unknown = f"price of {', '.join(unpriced)} unknown"
+    return f"{dollars(usd)}, {unknown}" if usd else unknown
 
 
 def money(value: float) -> str:

@@ -7,11 +7,13 @@ import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, ClassVar
 
 import pytest
 from playwright.sync_api import expect
 
+from parrot_core.engines.types import BudgetReached
 from parrot_core.errors import PartiallyFailed
 from parrot_core.execution.runs import begin_run
 from parrot_core.lake.lake import Lake
@@ -19,7 +21,7 @@ from parrot_core.lake.reviews import Reviews, read_flagged
 from parrot_core.lake.run import Run
 from parrot_core.stages.synthesis.stage import SynthesizeStage
 from tests.support.dashboard.browser import Browser, browsing, executable
-from tests.support.dashboard.dashboards import dashboard, enter
+from tests.support.dashboard.dashboards import Served, dashboard, enter
 from tests.support.lakes.published import Row, dialogue, publish
 from tests.support.lakes.recipes import minimal_recipe
 from tests.support.lakes.toy_stages import ToyModelStage, drive, synthesis
@@ -65,6 +67,7 @@ class Scene:
     provider: Provider
     worker: threading.Thread
     browser: Browser
+    served: Served
 
     def path(self, rest: str = "") -> str:
         return f"/run/{self.run.name}{rest}"
@@ -122,17 +125,17 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     lake = Lake(str(folder))
     provider = Provider()
     with (
-        dashboard(folder, work) as (base, entry),
+        dashboard(folder, work) as served,
         serving(provider) as api,
-        browsing(base) as browser,
+        browsing(served.base) as browser,
     ):
         _published_before(lake)
         _hostile(lake)
         inputs = {"conversations": "old", "parrot-ask": "old"}
-        run = synthesis(folder, api.base_url, inputs=inputs)
+        run = synthesis(folder, api.base_url, inputs=inputs, max_attempts=1)
         worker = threading.Thread(target=_drive, args=(run,), daemon=True)
-        enter(browser, entry)
-        yield Scene(lake, run, api, provider, worker, browser)
+        enter(browser, served.entry)
+        yield Scene(lake, run, api, provider, worker, browser, served)
         stop = [sys.executable, "-c", "from parrot_cli.main import main; main()", "server", "stop"]
         environment = {**os.environ, "PARROT_SERVER_HOME": str(work / "prefect")}
         subprocess.run(stop, env=environment, check=False, capture_output=True)
@@ -167,7 +170,9 @@ def test_a_run_is_paused_and_resumed_by_a_click(scene: Scene) -> None:
     expect(page.locator(".note", has_text="paused by")).to_be_hidden()
 
 
-def test_a_failed_shard_opens_with_its_error_and_is_retried_after_a_question(scene: Scene) -> None:
+def test_a_shard_in_quarantine_opens_with_its_error_and_is_released_after_a_question(
+    scene: Scene,
+) -> None:
     page = scene.browser.page
     scene.worker.join(timeout=30)
     page.locator(".stage", has_text="synthesize").get_by_role("link").click()
@@ -180,14 +185,17 @@ def test_a_failed_shard_opens_with_its_error_and_is_retried_after_a_question(sce
     page.keyboard.press("ArrowLeft")
     expect(page.get_by_role("heading", name="Shard 0")).to_be_visible()
     scene.provider.broken = False
-    page.get_by_role("button", name="Retry 1 failed").click()
+    expect(page.get_by_role("button", name="Retry 1 failed")).to_have_count(0)
+    release = page.locator(".failures").get_by_role("button", name="Release and retry")
+    release.click()
     page.get_by_role("button", name="Cancel").click()
-    page.get_by_role("button", name="Retry 1 failed").click()
+    release.click()
     page.get_by_text("Change limits").click()
     page.get_by_label("engines.answerer.limits.concurrency").fill("3")
     dialog = page.locator(".dialog")
-    expect(dialog).to_contain_text("1 failed shard of synthesize; later stages are left alone.")
-    expect(dialog).to_contain_text("parrot retry test --shard synthesize:1")
+    expect(dialog).to_contain_text("1 shard of synthesize; all else is left alone.")
+    expect(dialog).to_contain_text("parrot retry test --shard synthesize:1 --quarantined")
+    expect(dialog).to_contain_text("May cost about $")
     page.get_by_role("button", name="Start", exact=True).click()
     expect(page.get_by_text("Started.")).to_be_visible()
 
@@ -249,6 +257,7 @@ def test_dialogues_are_filtered_searched_read_and_followed_to_their_source(scene
     page.keyboard.press("Enter")
     expect(page.get_by_text("1 row", exact=True)).to_be_visible()
     page.locator("a.datum").click()
+    expect(page.get_by_role("heading", name="1 of 1 found")).to_be_visible(timeout=10_000)
     expect(page.locator(".bubble.user").first).to_contain_text("q7?")
     expect(page.locator(".bubble.user").first).to_contain_text("a human, as recorded")
     expect(page.locator(".bubble.assistant").first).to_contain_text("answerer · m")
@@ -271,14 +280,49 @@ def test_marks_of_a_review_are_saved_and_exported_by_name(scene: Scene) -> None:
     page = scene.browser.page
     scene.browser.go(f"/review/dialogues/{scene.run.name}")
     expect(page.get_by_text("1 of 12")).to_be_visible(timeout=10_000)
-    page.keyboard.press("f")
-    expect(page.get_by_text("flagged", exact=True)).to_be_visible()
-    page.keyboard.press("j")
+    page.get_by_label("your name").fill("Ada")
+    page.get_by_role("heading", name="Review").click()
+    page.keyboard.press("f")  # goes on to the next row by itself
     expect(page.get_by_text("2 of 12 · 1 marked, 1 flagged")).to_be_visible()
+    expect(page.get_by_text("Ada: 1 of 12 (0 keep, 1 flag, 0 unsure)")).to_be_visible()
     page.get_by_role("button", name="Export").click()
     expect(page.get_by_text("filter.flagged: test-flagged")).to_be_visible()
-    marks = Reviews(scene.lake.storage, "dialogues", scene.run.name).marks()
-    assert read_flagged(scene.lake.storage, "test-flagged").ids == tuple(marks)
+    reviews = Reviews(scene.lake.storage, "dialogues", scene.run.name)
+    (mark,) = reviews.marks()
+    assert (mark.by, read_flagged(scene.lake.storage, "test-flagged").ids) == ("Ada", (mark.id,))
+    reviews.mark(mark.id, "keep", datetime.now(UTC), "Bob")  # seen live, beside her own
+    expect(page.get_by_text("Ada and Bob agree on 0% of 1 row")).to_be_visible(timeout=10_000)
+    assert {each.by: each.verdict for each in reviews.marks()} == {"Ada": "flag", "Bob": "keep"}
+    scene.browser.go(f"/review/dialogues/{scene.run.name}")  # where Ada stopped
+    expect(page.get_by_text("2 of 12 · 1 marked")).to_be_visible(timeout=10_000)
+
+
+def test_next_walks_through_what_was_found_and_a_bar_filters(scene: Scene) -> None:
+    page = scene.browser.page
+    scene.browser.go("/data/conversations/old?f.flags=code_only")
+    page.locator("a.datum").nth(1).click(timeout=10_000)
+    expect(page.get_by_role("heading", name="2 of 5 found")).to_be_visible(timeout=10_000)
+    page.keyboard.press("j")
+    expect(page.get_by_role("heading", name="3 of 5 found")).to_be_visible(timeout=10_000)
+    page.get_by_role("button", name="Keep").click()  # as Ada, remembered; and on to the next
+    expect(page.get_by_role("heading", name="4 of 5 found")).to_be_visible(timeout=10_000)
+    scene.browser.go("/data/conversations/old")
+    page.get_by_text("Distributions").click()
+    page.locator(".facet", has_text="flags").get_by_role("button", name="code_only").click()
+    expect(page.get_by_text("5 rows", exact=True)).to_be_visible(timeout=10_000)
+
+
+def test_a_text_is_rendered_safely_and_the_choice_is_remembered(scene: Scene) -> None:
+    page = scene.browser.page
+    scene.browser.go("/data/dialogues/hostile/0")
+    page.get_by_role("button", name="rendered").click(timeout=10_000)
+    expect(page.locator(".rendered").first).to_contain_text("![x](http://evil.example/x.png)")
+    expect(page.locator(".talk").locator("img, svg, script, a, iframe")).to_have_count(0)
+    scene.browser.go("/data/dialogues/hostile/2")
+    expect(page.locator(".rendered").first).to_be_visible(timeout=10_000)
+    page.get_by_role("button", name="as written").click()
+    expect(page.locator(".bubble .text").first).to_have_attribute("dir", "auto")
+    assert page.evaluate("window.owned") is None
 
 
 def test_two_versions_stand_side_by_side(scene: Scene) -> None:
@@ -287,6 +331,59 @@ def test_two_versions_stand_side_by_side(scene: Scene) -> None:
     expect(page.locator(".side")).to_have_count(2, timeout=10_000)
     expect(page.locator(".side").nth(1)).to_contain_text("conversations old")
     expect(page.locator(".side .bubble.user").first).to_be_visible()
+
+
+def test_an_open_page_outlives_a_restart_of_the_server(scene: Scene) -> None:
+    page = scene.browser.page
+    scene.browser.go(scene.path())
+    expect(page.get_by_role("heading", name="test")).to_be_visible(timeout=10_000)
+    page.evaluate("window.sameDocument = true")
+    scene.served.stop()
+    scene.served.start()
+    page.wait_for_function("window.sameDocument === undefined", timeout=30_000)
+    expect(page.get_by_role("heading", name="test")).to_be_visible(timeout=15_000)
+    (scene.served.work / "dashboard-key").unlink()  # as a new password would do
+    scene.served.stop()
+    scene.served.start()
+    expect(page.get_by_label("Password")).to_be_visible(timeout=30_000)
+    enter(scene.browser, scene.served.entry)
+
+
+def test_a_run_that_reached_its_budget_offers_to_raise_it_to_what_it_will_cost(
+    scene: Scene,
+) -> None:
+    page = scene.browser.page
+    inputs = {"conversations": "old", "parrot-ask": "old"}
+    broke = synthesis(scene.lake.url, scene.api.base_url, name="broke", budget_usd=2, inputs=inputs)
+    with pytest.raises(BudgetReached):
+        drive(broke, SynthesizeStage())
+    scene.browser.go("/run/broke")
+    expect(page.locator(".head .chip").first).to_have_text("budget reached", timeout=15_000)
+    page.get_by_role("button", name="Raise the budget and resume").click()
+    proposed = page.get_by_label("budget_usd")
+    expect(proposed).not_to_have_value("2")
+    page.get_by_role("button", name="Cancel").click()
+
+
+def test_a_run_whose_worker_was_killed_is_stalled_and_can_only_be_resumed(scene: Scene) -> None:
+    page = scene.browser.page
+    code = (
+        "import sys, time; from parrot_core.lake.lake import Lake; "
+        "from parrot_core.lake.presence import Presence\n"
+        "with Presence(Lake(sys.argv[1]).storage, 'killed', 'ingest'): time.sleep(60)"
+    )
+    begin_run(minimal_recipe(scene.lake.url, name="killed", budget_usd=5))
+    worker = subprocess.Popen([sys.executable, "-c", code, scene.lake.url])
+    scene.browser.go("/run/killed")
+    expect(page.locator(".head .chip").first).to_have_text("starting", timeout=15_000)
+    expect(page.get_by_role("button", name="Pause")).to_be_visible()
+    worker.kill()
+    worker.wait()
+    expect(page.locator(".head .chip").first).to_have_text("stalled", timeout=20_000)
+    expect(page.get_by_role("button", name="Pause")).to_have_count(0)
+    page.get_by_role("button", name="Resume").click()
+    expect(page.locator(".dialog")).to_contain_text("of $5.00")
+    page.get_by_role("button", name="Cancel").click()
 
 
 def test_nothing_was_asked_of_anybody_else_and_no_script_failed(scene: Scene) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
 from parrot_core.analysis.statistics.versions import statistics_of
@@ -61,8 +62,11 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
         for path in filter(Path.is_file, local.rglob("*")):
             lake.storage.write_bytes(path.relative_to(local).as_posix(), path.read_bytes())
         files = tuple(lake.storage.list(""))
-        with dashboard(URL, work, "--read-only") as (base, entry), browsing(base) as browser:
-            enter(browser, entry)
+        with (
+            dashboard(URL, work, "--read-only") as served,
+            browsing(served.base) as browser,
+        ):
+            enter(browser, served.entry)
             yield Scene(browser, lake, files)
 
 
@@ -187,6 +191,35 @@ def test_keys_and_forged_events_change_nothing(scene: Scene) -> None:
     page.keyboard.press("k")
     expect(page.get_by_text("1 of 5 · 0 marked")).to_be_visible(timeout=9000)
     assert tuple(scene.lake.storage.list("")) == scene.files
+
+
+def test_axe_finds_nothing_on_any_page_light_or_dark(scene: Scene) -> None:
+    page = scene.browser.page
+    pages = (
+        *("/", "/run/demo", "/run/demo/synthesize", "/data", f"/data/dialogues/{SECOND}?q=winter"),
+        *("/data/dialogues/demo/0", "/data/preferences/demo/0", "/data/comparisons/demo/0"),
+        *("/review/parrot/demo", f"/quality/{SECOND}", f"/compare?runs=demo,{SECOND}"),
+    )
+    wrong = []
+    for number, path in enumerate(pages):  # each page in one of both: they share their styles
+        page.emulate_media(color_scheme=("light", "dark")[number % 2])
+        scene.browser.go(path)
+        expect(page.get_by_role("heading").first).to_be_visible(timeout=9000)
+        page.wait_for_timeout(1500)
+        found = Axe().run(page).response["violations"]
+        wrong += [f"{path}: {v['id']}: {v['nodes'][0]['html'][:200]}" for v in found]
+    page.emulate_media(color_scheme="light")
+    assert wrong == []
+
+
+def test_every_page_has_a_title_a_language_and_a_way_past_its_head(scene: Scene) -> None:
+    page = scene.browser.page
+    for path, title in {"/": "Runs", "/data": "Data", "/run/demo": "demo"}.items():
+        scene.browser.go(path)
+        expect(page).to_have_title(f"{title} · Parrot Factory")
+    assert page.evaluate("document.documentElement.lang") == "en-US"
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
 
 
 def test_no_page_is_wider_than_a_narrow_screen(scene: Scene) -> None:

@@ -19,7 +19,6 @@ from parrot_core.analysis.comparison.distributions import (
 )
 from parrot_core.analysis.comparison.rows import RowsDifference, compare_rows
 from parrot_core.analysis.comparison.settings import SettingChange, setting_changes
-from parrot_core.analysis.results.findings import training_facts
 from parrot_core.analysis.results.paired import (
     PairedScores,
     judges_of,
@@ -31,6 +30,7 @@ from parrot_core.errors import ParrotError
 from parrot_core.lake.lake import Lake
 from parrot_core.lake.manifest import FileEntry
 from parrot_core.monitor import RunState, StageSpec, StageState, read_run
+from parrot_core.monitor.stage_facts import training_facts
 
 CLOCKED = ("seconds", "tokens_per_s", "phase_seconds", "processes")
 """Figures of a training that say how it ran, not what it made; they differ every time."""

@@ -16,7 +16,6 @@ from parrot_core.analysis.comparison.distributions import (
     share_shifts,
 )
 from parrot_core.analysis.comparison.settings import SettingChange, setting_changes
-from parrot_core.analysis.results.findings import TrainingFacts, training_facts
 from parrot_core.analysis.results.paired import (
     Answers,
     PairedScores,
@@ -29,6 +28,7 @@ from parrot_core.analysis.results.win_rates import WinRates, win_rates
 from parrot_core.errors import ParrotError, UserError
 from parrot_core.lake.lake import Lake
 from parrot_core.monitor import RunState, StageSpec, StageState, read_run
+from parrot_core.monitor.stage_facts import TrainingFacts, training_facts
 
 MEASURED = ("conversations", "parrot", "preferences")
 """Datasets whose distributions are compared: what came in, what was made, what is trained on."""

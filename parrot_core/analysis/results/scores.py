@@ -1,8 +1,11 @@
 """The judge's scores as the report shows them, and how much they can mean."""
 
+import json
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
+from parrot_core.judging.grading import LOWEST
 from parrot_core.lake.lake import DatasetVersion
 from parrot_core.monitor.state import RunHeader
 from parrot_core.stages.evaluation.summary import Judged, SubjectSummary, summarise
@@ -41,10 +44,19 @@ def read_scores(version: DatasetVersion, header: RunHeader) -> Scores | None:
         return None
     asked = (header.recipe.get("evaluate") or {}).get("subjects") or {}
     order = {name: place for place, name in enumerate(asked)}
-    subjects = summarise(map(Judged.from_row, rows), header.seed)
+    subjects = summarise(map(Judged.from_row, rows), header.seed, _unscored(version))
     subjects.sort(key=lambda subject: (order.get(subject.subject, len(order)), subject.subject))
     judge = ", ".join(sorted({str(row["judge_model"]) for row in rows if row["judge_model"]}))
     return Scores(tuple(subjects), judge, judge_note(judge, same_model(header)))
+
+
+def _unscored(version: DatasetVersion) -> Iterator[Judged]:
+    """Answers that weren't given or couldn't be judged, as if they had the lowest score."""
+    for reject in version.rejects():
+        asked = json.loads(reject["original"])
+        if {"subject", "category", "turn"} <= asked.keys():
+            session = reject["source_ids"][0]
+            yield Judged(asked["subject"], session, asked["category"], asked["turn"], LOWEST)
 
 
 def judge_note(judge: str, judges_itself: tuple[str, ...] = ()) -> str:

@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 import yaml
 
+from parrot_core.engines.shaping import LIMIT_NAMES, shape_of
 from parrot_core.errors import UserError
 from parrot_core.recipe import Engine, OpenAIEngine, Price, Recipe
 
@@ -31,7 +32,8 @@ def check_prices(recipe: Recipe, engines: Iterable[str]) -> None:
     """Refuse a budget that can't be kept.
 
     Raises:
-        UserError: the recipe has a budget, and one of these engines an unknown price.
+        UserError: the recipe has a budget, and one of these engines an unknown price, or no limit
+            of tokens.
     """
     if recipe.budget_usd is None:
         return
@@ -42,4 +44,12 @@ def check_prices(recipe: Recipe, engines: Iterable[str]) -> None:
                 f"budget_usd is set, but what '{settings.model}' costs at {settings.base_url} "
                 f"isn't known: set engines.{name}.price (input_per_million, output_per_million "
                 "and as_of; 0 and 0 for a server of your own), or budget_usd=null"
+            )
+        price = price_of(settings)
+        free = price is None or not (price.input_per_million or price.output_per_million)
+        sent = shape_of(settings).apply({"max_completion_tokens": 1})
+        if not free and not sent.keys() & set(LIMIT_NAMES):
+            raise UserError(
+                f"budget_usd is set, but engines.{name}.request leaves out the limit of tokens: "
+                "an answer could cost anything. Send max_completion_tokens, or budget_usd=null"
             )

@@ -10,14 +10,20 @@ from parrot_core.benchmarks.benchmark import Question, selected_benchmark
 from parrot_core.engines.in_flight import in_flight
 from parrot_core.engines.types import ChatModel, Message, RowError
 from parrot_core.errors import SourceError
-from parrot_core.judging.grading import JUDGE_PROMPT, score_answer
+from parrot_core.judging.grading import LOWEST, score_answer
+from parrot_core.judging.grading_prompts import JudgePrompt
 from parrot_core.lake.manifest import Receipt
 from parrot_core.lake.run import Run
 from parrot_core.recipe import Recipe
 from parrot_core.stages.base import EngineUse, Row, ShardPlan, ShardWork, Stage
+from parrot_core.stages.evaluation.judge_prompts import selected_prompt
 from parrot_core.stages.evaluation.summary import Judged, summarise
 from parrot_core.stages.fitness import Unfit, fit_text, is_truncated, truncation_warnings
+from parrot_core.stages.forecasting import MESSAGE_TOKENS, Load, Requests, Sizes
 from parrot_core.stages.planning import own_models
+
+JUDGE_TOKENS = 450.0
+"""The judge's instructions and three examples (judging/grading)."""
 
 
 class EvaluateStage(Stage):
@@ -30,13 +36,17 @@ class EvaluateStage(Stage):
     same.
 
     A row's id is ``<subject>/<question id>/t<turn>``, its source the question. Metrics of the
-    version: ``subjects`` (means, counts and 95 % intervals: see ``summary``), ``judge_prompt``,
+    version: ``subjects`` (means, counts and 95 % intervals, and the mean in which what has no score
+    counts as the lowest: see ``summary``), ``judge_prompt``,
     ``truncated`` (answers by subject that were cut at the limit of tokens; they are judged, too).
     """
 
     name: ClassVar[str] = "evaluate"
     output: ClassVar[str] = "judgments"
     inputs: ClassVar[tuple[str, ...]] = ("parrot-chat",)
+    settings_read = ("evaluate",)
+    summary = "A judge scores a multi-turn benchmark."
+    output_summary = "An LLM judge’s scores of answers to a multi-turn benchmark."
     unit: ClassVar[str] = "answer"
 
     def plan(self, run: Run) -> Sequence[ShardPlan]:
@@ -46,6 +56,7 @@ class EvaluateStage(Stage):
             SourceError: the file of questions is missing, or a line of it is wrong.
         """
         benchmark = selected_benchmark(run.recipe.evaluate)
+        selected_prompt(run.recipe.evaluate, benchmark)
         size = run.recipe.evaluate.questions_per_shard
         slices = [
             {"subject": subject, "first": first, "sha256": benchmark.sha256}
@@ -73,6 +84,23 @@ class EvaluateStage(Stage):
             EngineUse(settings.judge, "evaluate.verdict", settings.verdict, short=True),
         )
 
+    def forecast(self, sizes: Sizes) -> Requests:
+        """Each subject answers every turn; the judge reads it with its history and reference."""
+        settings = sizes.recipe.evaluate
+        answer = sizes.answer(settings.answer.max_tokens)
+        loads = []
+        for engine in settings.subjects.values():
+            for question in selected_benchmark(settings).questions:
+                history = MESSAGE_TOKENS
+                for turn, text in enumerate(question.turns, 1):
+                    history += len(text) / 4 + MESSAGE_TOKENS
+                    loads.append(Load(engine, 1, history, answer))
+                    history += answer + MESSAGE_TOKENS
+                    reference = len(question.reference_of(turn) or "") / 4
+                    read = history + reference + JUDGE_TOKENS
+                    loads.append(Load(settings.judge, 1, read, 8))
+        return Requests(tuple(loads), settings.sessions_in_flight)
+
     def process(self, work: ShardWork) -> None:
         """Let one subject answer a slice of the questions, and have the answers judged.
 
@@ -88,7 +116,8 @@ class EvaluateStage(Stage):
             )
         first = int(work.plan.params["first"])
         questions = benchmark.questions[first : first + settings.questions_per_shard]
-        exam = _Exam(work, str(work.plan.params["subject"]))
+        prompt = selected_prompt(settings, benchmark)
+        exam = _Exam(work, str(work.plan.params["subject"]), prompt)
         sessions = [_Session(question) for question in questions]
         exam.total = sum(len(question.turns) for question in questions)
         work.expect(exam.total)
@@ -96,28 +125,48 @@ class EvaluateStage(Stage):
         for session in sessions:
             exam.report(session)
         work.metric("scores", exam.scores)
+        work.metric("unscored", exam.unscored)
+        work.metric("judge_prompt", prompt.name)
         cut = sum(turn.truncated for session in sessions for turn in session.turns)
         work.metric("truncated", {exam.subject: cut})
 
     def summarise(self, run: Run, receipts: Sequence[Receipt]) -> dict[str, Any] | None:
         """Means by subject, turn and category over all shards."""
         judged = [Judged(*score) for receipt in receipts for score in receipt.metrics["scores"]]
-        summaries = summarise(judged, run.recipe.seed)
+        unscored = [
+            Judged(subject, session, category, turn, LOWEST)
+            for receipt in receipts
+            for subject, session, category, turn in receipt.metrics["unscored"]
+        ]
+        summaries = summarise(judged, run.recipe.seed, unscored)
         truncated: Counter[str] = Counter()
         for receipt in receipts:
             truncated.update(receipt.metrics["truncated"])
         return {
-            "judge_prompt": JUDGE_PROMPT,
+            "judge_prompt": ", ".join(sorted({r.metrics["judge_prompt"] for r in receipts})),
             "truncated": dict(truncated),
             "subjects": {summary.subject: summary.to_json() for summary in summaries},
         }
 
     def warnings(self, run: Run, receipts: Sequence[Receipt]) -> Sequence[str]:
-        """Too many answers that were cut at the limit of tokens: they are judged as they are."""
+        """Answers without a score, and too many that were cut, which are judged as they are."""
+        without: Counter[str] = Counter()
+        scored: Counter[str] = Counter()
+        for receipt in receipts:
+            without.update(answer[0] for answer in receipt.metrics["unscored"])
+            scored.update(score[0] for score in receipt.metrics["scores"])
+        missing = [
+            f"{name}: {number:,} of {number + scored[name]:,} answers have no score; "
+            + ("its mean leaves them out" if scored[name] else "so there is no mean of it")
+            for name, number in without.items()
+        ]
         cut = sum(sum(receipt.metrics["truncated"].values()) for receipt in receipts)
         total = sum(receipt.accounting.rows_in for receipt in receipts)
         sampling = {"evaluate.answer": run.recipe.evaluate.answer}
-        return truncation_warnings({"evaluate.answer": cut}, sampling, total, self.unit)
+        return (
+            *missing,
+            *truncation_warnings({"evaluate.answer": cut}, sampling, total, self.unit),
+        )
 
 
 @dataclass(slots=True)
@@ -139,14 +188,16 @@ class _Session:
 class _Exam:
     """One subject before the questions of one shard."""
 
-    def __init__(self, work: ShardWork, subject: str) -> None:
+    def __init__(self, work: ShardWork, subject: str, prompt: JudgePrompt) -> None:
         settings = work.run.recipe.evaluate
         self._work = work
+        self._prompt = prompt
         self.subject = subject
         self._settings = settings
         self._done = 0
         self.total = 0
         self.scores: list[tuple[str, str, str, int, float]] = []
+        self.unscored: list[tuple[str, str, str, int]] = []
 
     async def sit(self, session: _Session) -> None:
         """Answer a session's turns in order, then have them judged."""
@@ -185,7 +236,8 @@ class _Exam:
     ) -> _Turn:
         sample = f"{self._id(question, number)}/answer"
         try:
-            completion = await subject.complete(conversation, self._settings.answer, sample=sample)
+            sampling = self._settings.sampling_of(question.category)
+            completion = await subject.complete(conversation, sampling, sample=sample)
         except RowError as error:
             return _Turn(reason=error.reason, detail=str(error))
         try:
@@ -201,9 +253,10 @@ class _Exam:
             score = await score_answer(
                 self._id(question, place + 1),
                 conversation[: 2 * place + 2],
-                question.reference_of(place + 1),
+                [question.reference_of(number) for number in range(1, place + 2)],
                 self._work.engine(self._settings.judge),
                 self._settings.verdict,
+                self._prompt,
             )
         except RowError as error:
             turn.reason, turn.detail = error.reason, f"judge: {error}"
@@ -236,6 +289,9 @@ class _Exam:
             if turn.reason is not None or turn.score is None:
                 reason = turn.reason or "unparsable_verdict"
                 self._work.reject(row["id"], row["source_ids"], reason, row, turn.detail)
+                self.unscored.append(
+                    (self.subject, question.question_id, question.category, number)
+                )
                 continue
             self._work.emit(row)
             answered = Judged.from_row(row)

@@ -26,12 +26,21 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True)
 class SubjectSummary:
-    """The scores of one subject; answers that were rejected are in none of them."""
+    """The scores of one subject.
+
+    Attributes:
+        overall: of what has a score; likewise by turn and by category.
+        missing: answers without a score: not given, or not readably judged.
+        with_missing: the mean in which each of those counts as the lowest score; None where none
+            is missing.
+    """
 
     subject: str
     overall: Estimate
     by_turn: dict[int, Estimate]
     by_category: dict[str, Estimate]
+    missing: int = 0
+    with_missing: float | None = None
 
     def to_json(self) -> dict[str, Any]:
         """As a JSON object; turns become text keys."""
@@ -47,7 +56,17 @@ class SubjectSummary:
             overall=Estimate(**data["overall"]),
             by_turn={int(turn): Estimate(**each) for turn, each in data["by_turn"].items()},
             by_category={name: Estimate(**each) for name, each in data["by_category"].items()},
+            missing=int(data.get("missing", 0)),
+            with_missing=data.get("with_missing"),
         )
+
+    @property
+    def shown_mean(self) -> str:
+        """The mean, and beside it what is missing and what the mean would be with it."""
+        mean = f"{self.overall.mean:.2f}"
+        if not self.missing:
+            return mean
+        return f"{mean} ({self.with_missing:.2f} with {self.missing:,} unscored as the lowest)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +85,12 @@ class Judged:
         return cls(row["subject"], row["source_ids"][0], row["category"], row["turn"], row["score"])
 
 
-def summarise(judged: Iterable[Judged], seed: int) -> list[SubjectSummary]:
+def summarise(
+    judged: Iterable[Judged], seed: int, unscored: Iterable[Judged] = ()
+) -> list[SubjectSummary]:
     """Average the scores of each subject, in the order in which subjects first appear.
+
+    A subject whose answers all lack a score has no mean; its judgments are all rejected.
 
     The interval is a percentile bootstrap over whole sessions, since turns of one session share
     their fate: 2,000 resamples, seeded by ``seed`` and the group's name, so that neither order
@@ -76,15 +99,24 @@ def summarise(judged: Iterable[Judged], seed: int) -> list[SubjectSummary]:
     subjects: dict[str, list[Judged]] = {}
     for answer in judged:
         subjects.setdefault(answer.subject, []).append(answer)
+    missing: dict[str, list[Judged]] = {}
+    for answer in unscored:
+        missing.setdefault(answer.subject, []).append(answer)
     return [
         SubjectSummary(
             subject=name,
             overall=_estimate(answers, seed, name),
             by_turn=_grouped(answers, lambda answer: answer.turn, seed, name),
             by_category=_grouped(answers, lambda answer: answer.category, seed, name),
+            missing=len(missing.get(name, ())),
+            with_missing=_mean_of([*answers, *missing[name]]) if name in missing else None,
         )
         for name, answers in subjects.items()
     ]
+
+
+def _mean_of(answers: Sequence[Judged]) -> float:
+    return sum(answer.score for answer in answers) / len(answers)
 
 
 K = TypeVar("K", int, str)

@@ -6,35 +6,65 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from tests.support.dashboard.browser import Browser
 from tests.support.servers.s3_server import free_ports
 
 
+@dataclass
+class Served:
+    """A dashboard's process, which can be ended and started again on the same port."""
+
+    command: list[str]
+    environment: dict[str, str]
+    work: Path
+    base: str
+    process: "subprocess.Popen[str]"
+    entry: str = ""  # the address with the token of this start
+
+    def start(self) -> None:
+        """Start it, and read the link it prints."""
+        self.process = subprocess.Popen(
+            self.command,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=self.environment,
+            cwd=self.work,
+        )
+        assert self.process.stdout is not None
+        entry = re.search(r"http\S+", self.process.stdout.readline())
+        assert entry is not None
+        self.entry = entry[0]
+
+    def stop(self) -> None:
+        """End it."""
+        self.process.terminate()
+        self.process.wait(timeout=20)
+
+
 @contextmanager
-def dashboard(lake: Path | str, work: Path, *options: str) -> Iterator[tuple[str, str]]:
-    """Serve a lake until the block ends; the address, and the address with the token."""
+def dashboard(lake: Path | str, work: Path, *options: str) -> Iterator[Served]:
+    """Serve a lake until the block ends."""
     (port,) = free_ports(1)
     command = [sys.executable, "-c", "from parrot_cli.main import main; main()", "dashboard"]
     environment = {**os.environ, "PARROT_WORK": str(work), "PYTHONUNBUFFERED": "1"}
     environment |= {"PYTHONPATH": os.getcwd(), "PARROT_SERVER_HOME": str(work / "prefect")}
-    environment.pop("PARROT_DASHBOARD_PASSWORD", None)
-    process = subprocess.Popen(
+    for name in ("PARROT_DASHBOARD_PASSWORD", "PREFECT_API_URL"):
+        environment.pop(name, None)
+    served = Served(
         [*command, "--lake", str(lake), "--port", str(port), *options],
-        stdout=subprocess.PIPE,
-        text=True,
-        env=environment,
-        cwd=work,
+        environment,
+        work,
+        f"http://127.0.0.1:{port}",
+        process=None,  # type: ignore[arg-type]
     )
+    served.start()
     try:
-        assert process.stdout is not None
-        entry = re.search(r"http\S+", process.stdout.readline())
-        assert entry is not None
-        yield f"http://127.0.0.1:{port}", entry[0]
+        yield served
     finally:
-        process.terminate()
-        process.wait(timeout=20)
+        served.stop()
 
 
 def enter(browser: Browser, entry: str) -> None:

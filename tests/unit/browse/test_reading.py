@@ -1,5 +1,6 @@
 """Rows are read by position, filtered by light columns, found by text, and followed back."""
 
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from parrot_core.browse.index import ABSENT, Indexes, RowFilter
+from parrot_core.browse.lengths import lengths
 from parrot_core.browse.lineage import lineage
+from parrot_core.browse.query import parse_query
 from parrot_core.browse.search import search
 from parrot_core.errors import StorageError, UserError
 from parrot_core.lake.lake import Lake
@@ -105,10 +108,10 @@ def test_an_index_is_read_once_and_given_up_under_the_bound(lookup: RowLookup) -
 
 
 def test_a_text_is_found_whatever_its_case_and_never_read_as_a_pattern(lookup: RowLookup) -> None:
-    assert search(lookup, "QUESTION 1").positions == (1, 10)
-    assert search(lookup, "x3Y").positions == (3,)
-    assert search(lookup, ".*").positions == ()
-    assert search(lookup, "(").complete
+    assert search(lookup, parse_query('"QUESTION 1"')).positions == (1, 10)
+    assert search(lookup, parse_query("x3Y")).positions == (3,)
+    assert search(lookup, parse_query(".*")).positions == ()
+    assert search(lookup, parse_query("(")).complete
 
 
 def test_a_search_ends_when_told_or_when_it_has_found_enough(lookup: RowLookup) -> None:
@@ -118,10 +121,58 @@ def test_a_search_ends_when_told_or_when_it_has_found_enough(lookup: RowLookup) 
         told.append((progress[0], progress[1], progress[2]))
         return progress[0] < 1
 
-    ended = search(lookup, "question", going)
+    ended = search(lookup, parse_query("question"), going)
     assert told == [(0, 3, 0), (1, 3, 4)]
     assert (ended.positions, ended.complete) == ((0, 1, 2, 3), False)
-    assert search(lookup, "question", most=2).positions == (0, 1)
+    assert search(lookup, parse_query("question"), most=2).positions == (0, 1)
+
+
+def test_all_words_must_occur_phrases_and_expressions_too(lookup: RowLookup) -> None:
+    for text, positions in {
+        "more x5y": (5,),  # in two messages of one row
+        "more answer x99": (),
+        '"question 1" more': (),  # row 10 has one turn, row 1 the phrase and "more?"
+        r"/x[35]y/": (3, 5),
+        r"/X\d+y/ /question [13]/": (1, 3),
+        "/usr/bin": (),
+        "": (),
+    }.items():
+        expected = (1,) if text.startswith('"question 1"') else positions
+        assert search(lookup, parse_query(text)).positions == expected, text
+
+
+def test_an_expression_that_cannot_be_understood_is_named() -> None:
+    with pytest.raises(UserError, match=r"search: /\(/ is no regular expression"):
+        parse_query("/(/")
+
+
+@given(st.text(max_size=60), st.text(max_size=60))
+def test_hits_lie_in_the_text_and_apart_from_each_other(typed: str, text: str) -> None:
+    try:
+        query = parse_query(typed)
+    except UserError:
+        return
+    spans = query.spans(text)
+    assert all(0 <= start < end <= len(text) for start, end in spans)
+    assert all(left[1] <= right[0] for left, right in pairwise(spans))
+
+
+def test_rows_whose_answer_was_cut_off_are_told_from_the_others(tmp_path: Path) -> None:
+    lake = Lake(str(tmp_path))
+    ends = (["length"], ["stop"], [], ["stop", "length"])
+    rows = [
+        dialogue(f"d{n}", ["q", "a"], provenance=[{"finish_reason": each} for each in reasons])
+        for n, reasons in enumerate(ends)
+    ]
+    index = Indexes().of(RowLookup(lake.storage, publish(lake, "dialogues", rows)))
+    assert list(index.matching(RowFilter({"truncated": "true"}))) == [0, 3]
+    assert index.among([0, 1]).choices()["truncated"] == {"false": 1, "true": 1}
+
+
+def test_lengths_are_those_of_all_texts_of_a_row(lookup: RowLookup) -> None:
+    found = lengths(lookup).to_pylist()
+    assert found[:2] == [len("question 0Answer"), len("question 1Answermore?X1y")]
+    assert len(found) == 11
 
 
 def test_a_row_is_followed_to_its_source_record(tmp_path: Path) -> None:

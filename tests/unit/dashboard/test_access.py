@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,7 +19,7 @@ from dashboard.access import PASSWORD_VARIABLE, Guard, Secret, _local_path, secr
 from parrot_core.errors import UserError
 
 HERE = "http://127.0.0.1:8787"
-SECRET = Secret("sesame-sesame", chosen=True)
+SECRET = Secret("sesame-sesame", chosen=True, key=b"k" * 32)
 
 
 async def _page(request: Request) -> PlainTextResponse:
@@ -125,6 +126,37 @@ def test_every_answer_forbids_requests_to_elsewhere(client: TestClient) -> None:
         assert "frame-ancestors 'none'" in policy
 
 
+def _guarded(secret: Secret, now: float = 1e9) -> TestClient:
+    app = Starlette(routes=[Route("/{p:path}", _page)])
+    guard = Guard(app, secret, 8787, local_only=True, clock=lambda: now)
+    return TestClient(guard, base_url=HERE, follow_redirects=False)
+
+
+def test_a_login_outlasts_a_restart_but_not_another_password_nor_its_time(
+    client: TestClient, tmp_path: Path
+) -> None:
+    work = {"PARROT_WORK": str(tmp_path)}
+    first = _guarded(secret_for("127.0.0.1", dict(work)))
+    token = secret_for("127.0.0.1", dict(work))
+    first = _guarded(token)
+    first.get(f"/?token={token.text}")
+    cookies = first.cookies
+    again = _guarded(secret_for("127.0.0.1", dict(work)))
+    again.cookies = cookies
+    assert (again.get("/").text, again.get("/alive").status_code) == ("lake GET", 204)
+    later = _guarded(secret_for("127.0.0.1", dict(work)), now=1e9 + 31 * 24 * 3600)
+    chosen = _guarded(secret_for("127.0.0.1", {**work, PASSWORD_VARIABLE: "a new password"}))
+    for other in (later, chosen):
+        other.cookies = cookies
+        assert (other.get("/").status_code, other.get("/alive").status_code) == (401, 401)
+    assert (tmp_path / "dashboard-key").stat().st_mode & 0o077 == 0
+
+
+@given(st.text(max_size=80))
+def test_a_cookie_that_was_not_given_here_is_no_login(offered: str) -> None:
+    assert not Guard(_page, SECRET, 8787, local_only=True)._is_login(offered)  # type: ignore[arg-type]
+
+
 @given(st.text(max_size=30))
 def test_a_login_never_leads_to_another_site(target: str) -> None:
     found = _local_path(target)
@@ -133,11 +165,12 @@ def test_a_login_never_leads_to_another_site(target: str) -> None:
     assert found.isprintable()
 
 
-def test_an_address_that_others_reach_needs_a_password_of_some_length() -> None:
+def test_an_address_that_others_reach_needs_a_password_of_some_length(tmp_path: Path) -> None:
+    work = {"PARROT_WORK": str(tmp_path)}
     with pytest.raises(UserError, match=PASSWORD_VARIABLE):
         secret_for("0.0.0.0", {})
     with pytest.raises(UserError, match="fewer than"):
         secret_for("127.0.0.1", {PASSWORD_VARIABLE: "short"})
-    assert secret_for("0.0.0.0", {PASSWORD_VARIABLE: "long enough"}).chosen
-    made: set[Any] = {secret_for("127.0.0.1", {}).text for _ in range(3)}
+    assert secret_for("0.0.0.0", {PASSWORD_VARIABLE: "long enough", **work}).chosen
+    made: set[Any] = {secret_for("127.0.0.1", dict(work)).text for _ in range(3)}
     assert len(made) == 3

@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from parrot_core.engines.types import Message
-from parrot_core.judging.grading import Score, judge_messages, parse_score, score_answer
+from parrot_core.judging.grading import Score, parse_score, score_answer
+from parrot_core.judging.grading_prompts import BUILT_IN
 from parrot_core.recipe import Sampling
 from tests.support.lakes.scripted_model import ScriptedModel
 
@@ -19,7 +20,9 @@ TALK: list[Message] = [
 
 def score(model: ScriptedModel) -> Score:
     sampling = Sampling(temperature=0, max_tokens=16)
-    return asyncio.run(score_answer("base/1/t2", TALK, None, model, sampling))
+    return asyncio.run(
+        score_answer("base/1/t2", TALK, [None] * 2, model, sampling, BUILT_IN["short"])
+    )
 
 
 @pytest.mark.parametrize(
@@ -67,17 +70,6 @@ def test_a_score_within_bounds_is_found_in_any_text_and_others_never(
 def test_whatever_is_read_lies_within_bounds(text: str) -> None:
     value = parse_score(text)
     assert value is None or 1 <= value <= 10
-
-
-def test_the_judge_sees_the_conversation_and_the_reference_last() -> None:
-    asked = judge_messages(TALK, "It is 12.")
-    assert [message["role"] for message in asked] == ["user", "assistant"] * 3 + ["user"]
-    for message in asked[1::2]:
-        assert parse_score(message["content"]) is not None
-    last = asked[-1]["content"]
-    for text in (*(message["content"] for message in TALK), "It is 12."):
-        assert text in last
-    assert "[Reference]" not in judge_messages(TALK, None)[-1]["content"]
 
 
 def test_a_reply_without_a_score_is_asked_for_again_and_less_greedily() -> None:

@@ -1,13 +1,14 @@
 import asyncio
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
 
 from parrot_core.errors import LeaseLost, StorageError
 from parrot_core.lake.holder import this_process
-from parrot_core.lake.journal import Entry, Journal, read_entries
+from parrot_core.lake.journal import Entry, Journal, UnwritableEntry, read_entries
 from parrot_core.lake.leases import Claims, Lease, LeaseTimes, take
 from parrot_core.lake.storage import Storage
 
@@ -92,6 +93,31 @@ def test_an_answer_that_could_not_be_written_is_tried_again_at_the_end(tmp_path:
     blocked.unlink()
     journal.close()
     assert [e.key for e in read_entries(storage, "journal")] == ["a"]
+
+
+@pytest.mark.parametrize(
+    "bad", [{"text": "half \ud83d"}, {"prompt_tokens": 10**30}, {"text": 3}, {"thinking": "\ud83d"}]
+)
+def test_an_entry_that_no_file_can_hold_costs_itself_alone(
+    tmp_path: Path, bad: dict[str, Any]
+) -> None:
+    storage = Storage(str(tmp_path))
+
+    async def buy() -> list[BaseException | None]:
+        journal = Journal(storage, "journal", 0.05)
+        entries = [entry("a"), replace(entry("b"), **bad), entry("c")]
+        return await asyncio.gather(*map(journal.record, entries), return_exceptions=True)
+
+    first, second, third = asyncio.run(buy())
+    assert (first, type(second), third) == (None, UnwritableEntry, None)
+    assert [e.key for e in read_entries(storage, "journal")] == ["a", "c"]
+
+
+def test_thinking_and_refusals_are_kept(tmp_path: Path) -> None:
+    storage = Storage(str(tmp_path))
+    kept = replace(entry("a"), thinking="hm", refused="request_refused", detail="HTTP 400: no")
+    asyncio.run(Journal(storage, "journal", 0.01).record(kept))
+    assert Journal(storage, "journal", 0.01).get("a") == kept
 
 
 def lease_of(storage: Storage, attempt: str) -> Lease:

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from parrot_cli.forecast_view import render_shards
-from parrot_cli.run_view import PlainProgress, render_live, render_status
+from parrot_cli.run_view import PlainProgress
+from parrot_cli.status_view import StageLines, render_shards, render_status
 from parrot_core.lake.lake import Lake
 from parrot_core.monitor import RunState, read_run
 from tests.support.lakes.finished_run import (
@@ -57,7 +57,7 @@ def test_a_provider_that_refuses_is_shown_with_the_next_try(lake: Lake) -> None:
     assert stage is not None
     assert (found.status, stage.status, stage.pause) == ("paused", "paused", REFUSES)
     assert "HTTP 429 since 12:00:00 UTC" in text_of(render_status(found))
-    assert "HTTP 429 since 12:00:00 UTC" in text_of(render_live(found))
+    assert "HTTP 429 since 12:00:00 UTC" in text_of(StageLines(found))
     out = io.StringIO()
     PlainProgress(Console(file=out, width=160)).show(found, NOW)
     assert "synthesize: paused, paused: provider of 'judge' refuses" in out.getvalue()

@@ -1,14 +1,18 @@
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from parrot_core import __version__
 from parrot_core.execution.runs import begin_run
 from parrot_core.lake.lake import Lake
 from parrot_core.stages.registry import STAGE_SPECS
-from tests.support.lakes.finished_run import full_run, publish
+from tests.support.lakes.finished_run import begin, full_run, publish
 from tests.support.lakes.recipes import minimal_recipe
 from tests.support.lakes.second_run import copied_run
 from tests.support.lakes.toy_stages import SeedStage, drive
@@ -138,7 +142,7 @@ def test_an_unexpected_error_is_one_line_with_the_traceback_in_a_file(
     def broken(*_: object) -> None:
         raise ZeroDivisionError("surprise")
 
-    monkeypatch.setattr("parrot_cli.main.recipe_from", broken)
+    monkeypatch.setattr("parrot_core.recipe.load_recipe", broken)
     outcome = parrot("validate", "x.yaml")
     assert outcome.code == 1
     assert outcome.err.startswith("error: ZeroDivisionError: surprise (a bug, most likely;")
@@ -178,3 +182,61 @@ def test_a_report_is_html_or_markdown_and_several_runs_are_a_comparison(
     assert parrot("report", "demo", "demo", *asked).code == 2
     assert parrot("report", "demo", "second", "--markdown", *asked).code == 2
     assert parrot("report", "demo", "nobody", *asked).code == 2
+
+
+def test_the_version_and_the_commands_in_groups(parrot: Any) -> None:
+    assert parrot("--version").out == f"parrot {__version__}\n"
+    text = parrot("--help").out
+    groups = ("Run", "Watch", "Data", "Measure", "Recipes", "Operate")
+    places = [text.index(f"─ {group} ─") for group in groups]
+    assert places == sorted(places)
+    for command in ("init", "run", "import", "cancel", "logs", "list", "server"):
+        assert f"│ {command} " in text
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["status"], ["versions"]])
+def test_what_only_shows_loads_no_engine_no_stage_and_no_orchestrator(
+    tmp_path: Path, arguments: list[str]
+) -> None:
+    code = (
+        "import sys; from parrot_cli.main import main; sys.argv = ['parrot', *sys.argv[1:]]\n"
+        "try: main()\nexcept SystemExit: pass\n"
+        "heavy = {'openai', 'prefect', 'polars', 'torch', 'parrot_core.stages.base'}\n"
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_a_trained_model_is_shown_with_its_held_out_figures(parrot: Any, tmp_path: Path) -> None:
+    full_run(tmp_path / "lake")
+    metrics = {
+        "examples": {"train": 128, "heldout": 24},
+        "heldout": {"before": {"loss": 3.3}, "after": {"loss": 3.0}},
+        "curve": [{"step": 1, "loss": 3.3}],
+        "tokens": 82_686,
+    }
+    publish(Lake(str(tmp_path / "lake")), "train-ask", run="other", metrics=metrics)
+    outcome = parrot("show", "parrot-ask@other", "--lake", str(tmp_path / "lake"))
+    assert outcome.code == 0, outcome.err
+    assert "3.300 → 3.000" in outcome.out
+    assert "train 128, heldout 24" in outcome.out
+
+
+def test_what_nobody_knows_the_price_of_is_not_free(parrot: Any, tmp_path: Path) -> None:
+    engine = {"kind": "openai", "model": "m", "base_url": "http://x/v1", "api_key_env": None}
+    lake = Lake(str(tmp_path / "lake"))
+    recipe = {"name": "r", "engines": {"api": engine}}
+    begin(lake, "r", recipe)
+    used = {"api": {"model": "m", "requests": 3, "prompt_tokens": 9, "completion_tokens": 9}}
+    publish(lake, "synthesize", run="r", usage=used, recipe=recipe)
+    for arguments in (("status",), ("status", "r"), ("show", "dialogues")):
+        assert "price of api unknown" in parrot(*arguments, "--lake", lake.url).out
+        assert "$0" not in parrot(*arguments, "--lake", lake.url).out

@@ -8,13 +8,10 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from parrot_cli.run_view import (
-    LiveProgress,
-    PlainProgress,
-    render_status,
-    render_summary,
-    render_version,
-)
+from parrot_cli.run_view import LiveProgress, PlainProgress
+from parrot_cli.status_view import render_status
+from parrot_cli.summary import render_summary
+from parrot_cli.version_view import render_version
 from parrot_core.lake.lake import Lake
 from parrot_core.monitor import read_run
 from tests.support.lakes.finished_run import (
@@ -161,15 +158,26 @@ def test_the_summary_holds_figures_samples_and_the_reports_path(tmp_path: Path) 
     target, out = console()
     render_summary(target, lake, read_run(lake, RUN, STAGES, NOW), "/lake/runs/demo/report.html")
     text = " ".join(out.getvalue().split())
-    assert "5 dialogues" in text
-    assert "language 9" in text
-    assert "Parrot-Ask loss 3.314 → 3.001" in text
-    assert "Parrot-Chat, DPO reward margin 0.000 → 0.184" in text
+    assert "parrot@demo 5 dialogues" in text
+    assert "12 turns; 3 rejected" in text
+    assert "Parrot-Ask, held out: loss 3.314 → 3.001" in text
+    assert "reward margin 0.000 → 0.184" in text
     assert "3 preference pairs: 1 neglect, 1 hallucination, 1 misunderstanding" in text
     assert "the scores mean little" in text
-    assert text.count("a dialogue,") == 2
-    assert "the guess: “And in winter?”" in text
-    assert text.endswith("Report: /lake/runs/demo/report.html")
+    assert text.count("A dialogue of") == 1
+    assert "Report: /lake/runs/demo/report.html" in text
+    assert text.endswith("The real run: parrot plan paper")
+    raw = ("margin_low", "margin_high", "_accuracy")
+    assert not any(key in text for key in raw)
+
+
+def test_the_summary_fits_a_screen_of_80_by_30_and_breaks_nothing(tmp_path: Path) -> None:
+    lake = full_run(tmp_path / "lake")
+    target, out = console(width=80)
+    render_summary(target, lake, read_run(lake, RUN, STAGES, NOW), "/lake/runs/demo/report.html")
+    lines = out.getvalue().splitlines()
+    assert len(lines) <= 30
+    assert all(len(line) <= 80 for line in lines if not line.startswith(("Lake:", "Report:")))
 
 
 def test_hostile_dialogues_stay_text_in_the_summary(tmp_path: Path) -> None:
@@ -186,9 +194,9 @@ def test_the_summary_of_a_run_that_stopped_early_shows_what_there_is(lake: Lake)
     publish(lake, "synthesize", [dialogue("d0", "s0", *COINS)])
     target, out = console(width=80)
     render_summary(target, lake, read_run(lake, RUN, STAGES, NOW), "r")
-    line = next(x for x in out.getvalue().splitlines() if x.startswith("synthesize"))
-    assert line.split()[2:4] == ["1", "dialogues"]
-    assert "waiting" in out.getvalue()
+    text = " ".join(out.getvalue().split())
+    assert "Run demo: running" in text
+    assert "not made: ingest, train-ask, seeds, filter" in text
 
 
 def test_a_version_is_shown_with_accounts_and_rows(tmp_path: Path) -> None:

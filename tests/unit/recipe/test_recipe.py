@@ -102,6 +102,14 @@ def test_a_file_that_is_no_recipe_is_one_line(
         load_recipe(path)
 
 
+def test_a_limit_that_fills_the_whole_context_is_refused() -> None:
+    small = {"kind": "vllm", "model": "m", "max_model_len": 1024}
+    with pytest.raises(
+        RecipeError, match=r"synthesize\.answer\.max_tokens is 1,024, but the whole"
+    ):
+        minimal_recipe("l", engines=dict.fromkeys(("asker", "answerer", "judge"), small))
+
+
 def test_the_fingerprint_ignores_what_does_not_change_the_output() -> None:
     plain = minimal_recipe("lake")
     assert minimal_recipe("s3://other", budget_usd=5, shards_at_once=9).fingerprint() == (
@@ -135,8 +143,8 @@ def test_every_filter_rule_of_the_recipe_exists() -> None:
 
 
 def test_the_recipe_reference_in_the_docs_is_up_to_date() -> None:
-    written = (RECIPES.parents[1] / "docs" / "recipe.md").read_text(encoding="utf-8")
-    assert written == recipe_reference(), "run: parrot settings > docs/recipe.md"
+    written = (RECIPES.parents[1] / "docs" / "reference" / "recipe.md").read_text(encoding="utf-8")
+    assert written == recipe_reference(), "run: parrot settings > docs/reference/recipe.md"
 
 
 def test_a_run_is_resumed_with_overrides_of_the_recipe_it_was_begun_with() -> None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from parrot_cli.run_view import render_status
+from parrot_cli.status_view import render_status
 from parrot_core.errors import ParrotError, StorageError, UserError
 from parrot_core.execution.runs import begin_run, open_run
 from parrot_core.lake.lake import Lake

@@ -36,3 +36,15 @@ def test_a_budget_is_refused_where_a_price_is_unknown() -> None:
     own = {"kind": "vllm", "model": "m"}
     engines = {"asker": own, "answerer": own, "judge": own}
     check_prices(minimal_recipe("l", budget_usd=5, engines=engines), ["judge"])
+
+
+def test_a_budget_is_refused_where_an_answer_has_no_limit() -> None:
+    def judge(**request: object) -> None:
+        engine = {"kind": "openai", "model": "gpt-4o-mini", "request": request}
+        engines = {"asker": engine, "answerer": engine, "judge": engine}
+        check_prices(minimal_recipe("l", budget_usd=5, engines=engines), ["judge"])
+
+    judge()
+    judge(max_completion_tokens=None, max_tokens=100)
+    with pytest.raises(UserError, match="leaves out the limit of tokens"):
+        judge(max_completion_tokens=None)

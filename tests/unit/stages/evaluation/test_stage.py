@@ -14,6 +14,7 @@ from parrot_core.lake.manifest import Accounting, Receipt
 from parrot_core.schemas import JUDGMENTS
 from parrot_core.stages.base import ShardPlan
 from parrot_core.stages.evaluation.stage import EvaluateStage
+from parrot_core.stages.evaluation.summary import SubjectSummary
 from tests.support.lakes.scripted_model import Script, ScriptedModel, cut, turning
 from tests.support.lakes.stage_work import FakeWork, small_recipe
 
@@ -49,6 +50,7 @@ def stage_work(
     evaluate = {
         "questions": str(questions),
         "subjects": {"base": "answerer", "chat": "asker"},
+        "judge_prompt": "short",
         **settings,
     }
     engines = {
@@ -123,7 +125,7 @@ def test_the_judge_sees_each_answer_with_what_came_before_it_and_its_reference(
     assert "Answer to A?" in second
     assert "Answer to B?" in second
     assert "C?" not in second
-    assert "[Reference]\n\nb\n" in second
+    assert "[Reference]\n\nTurn 1: a\n\nTurn 2: b\n" in second
     assert "[Reference]" not in asked["base/2/t1/judge/0"]
 
 
@@ -174,6 +176,48 @@ def test_a_judge_without_a_score_rejects_that_answer_and_keeps_what_it_wrote(
     assert reasons(work) == {"base/1/t1": "unparsable_verdict", "base/2/t2": "context_full"}
     assert work.rejected[0]["original"]["judge_text"] == "Wonderful!"
     assert len(work.emitted) == 3
+
+
+def test_what_has_no_score_is_shown_beside_the_mean_and_warned_of(tmp_path: Path) -> None:
+    def judge(_: Sequence[Message], sample: str) -> str:
+        return "Wonderful!" if sample.startswith("base/1/t1") else "[[5]]"
+
+    work = evaluate(tmp_path, answer, judge)
+    metrics = EvaluateStage().summarise(work.run, [receipt(work)])
+    assert metrics is not None
+    base = SubjectSummary.from_json(metrics["subjects"]["base"])
+    assert base.shown_mean == "5.00 (4.20 with 1 unscored as the lowest)"
+    [warning] = EvaluateStage().warnings(work.run, [receipt(work)])
+    assert warning == "base: 1 of 5 answers have no score; its mean leaves them out"
+
+
+def test_the_temperature_of_answers_is_that_of_their_category(tmp_path: Path) -> None:
+    settings = {"answer": {"temperature": 0.4}, "temperatures": {"math": 0.0}}
+    subject = evaluate(tmp_path, answer, five, **settings).engine("answerer")
+    assert isinstance(subject, ScriptedModel)
+    found = {sample.split("/")[1]: sampling.temperature for sample, _, sampling in subject.calls}
+    assert found == {"1": 0.0, "2": 0.4}
+    fastchat = small_recipe().evaluate
+    assert fastchat.sampling_of("writing").temperature == 0.7
+    assert fastchat.sampling_of("math").temperature == 0.0
+
+
+def test_prompts_for_two_turns_are_refused_for_longer_sessions_before_anything_is_asked(
+    tmp_path: Path,
+) -> None:
+    prompts = tmp_path / "judge_prompts.jsonl"
+    names = ("single-v1", "single-math-v1")
+    lines = [
+        {"name": name + more, "system_prompt": "s", "prompt_template": "{answer}{answer_2}"}
+        for name in names
+        for more in ("", "-multi-turn")
+    ]
+    prompts.write_text("\n".join(map(json.dumps, lines)))
+    with pytest.raises(SourceError, match="grade 2 turns, the questions have up to 3"):
+        stage_work(tmp_path, answer, five, judge_prompt=str(prompts))
+    work = evaluate(tmp_path, answer, five, judge_prompt=str(prompts), max_turns=2)
+    assert len(work.emitted) == 4
+    assert work.metrics["judge_prompt"].startswith("file-")
 
 
 @pytest.mark.parametrize("error", [ShardError("gone"), RunError("wrong key")])

@@ -127,7 +127,7 @@ def test_accounts_close_and_no_kept_query_fails(
 def test_sessions_that_reviewers_flagged_are_rejected_whole(tmp_path: Path) -> None:
     storage = Storage(str(tmp_path / "lake"))
     reviews = Reviews(storage, "dialogues", "demo")
-    reviews.mark("d2", "flag", datetime(2026, 11, 22, tzinfo=UTC))
+    reviews.mark("d2", "flag", datetime(2026, 11, 22, tzinfo=UTC), "ada")
     reviews.export("odd", datetime(2026, 11, 22, tzinfo=UTC))
     work = _filter(tmp_path, [_dialogue(1, GOOD), _dialogue(2, GOOD)], flagged="odd")
     assert [row["id"] for row in work.emitted] == ["d1"]

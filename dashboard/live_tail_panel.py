@@ -1,0 +1,70 @@
+"""The newest dialogues and rejects of a stage in work, as they come."""
+
+from collections.abc import Sequence
+
+from dashboard.chat import folded
+from dashboard.row_preview import labels, preview
+from dashboard.row_view import row_view
+from dashboard.site import Site
+from dashboard.widgets import block, body, chip, heading, in_thread, line
+from parrot_core.lake.live_tail import TailRow, read_tails
+from parrot_core.monitor import StageState
+
+MOST_SHARDS = 8
+MOST_ROWS = 10
+
+
+class LiveTailPanel:
+    """A card that is there while rows come."""
+
+    def __init__(self, site: Site, run: str, stage: str) -> None:
+        """Hidden."""
+        self._site = site
+        self._run = run
+        self._stage = stage
+        self._shown: Sequence[TailRow] = ()
+        with block("card tail", "section") as self._card:
+            heading("Newest, as it comes", 2)
+            line("Not published yet: an attempt that fails makes them again.", "soft small")
+            self._place = block("two")
+        self._card.set_visibility(False)
+
+    async def look(self, stage: StageState) -> None:
+        """Read the newest rows of the shards in work."""
+        running = sorted(stage.having("running"), key=lambda s: str(s.advanced_at), reverse=True)
+        shards = [shard.index for shard in running[:MOST_SHARDS]]
+        if not shards:
+            self._card.set_visibility(False)
+            return
+        storage, run, name = self._site.lake.storage, self._run, self._stage
+        found = await in_thread(lambda: read_tails(storage, run, name, shards))
+        if found == self._shown:
+            return
+        self._shown = found
+        self._card.set_visibility(bool(found))
+        self._place.clear()
+        with self._place:
+            for said, rejected in (("rows", False), ("rejects", True)):
+                chosen = [each for each in found if each.rejected == rejected][:MOST_ROWS]
+                with block("side"):
+                    heading(f"Newest {said}", 3)
+                    for each in chosen:
+                        _row(each)
+                    if not chosen:
+                        line("none yet", "soft small")
+
+
+def _row(each: TailRow) -> None:
+    row = dict(each.row)
+    with block("datum flat"):
+        with block("row small"):
+            if each.rejected:
+                chip("failed", str(row.get("reason", "rejected")))
+            line(row.get("id", ""), "mono soft clip grow", limit=80)
+            line(f"shard {each.shard}", "soft")
+        line(" · ".join(labels(row)) if not each.rejected else row.get("detail", ""), "soft small")
+        with folded(preview(row)[:160] or "Read it"):
+            try:
+                row_view(row)
+            except (LookupError, TypeError, AttributeError):  # cut, or of an older code
+                body(str(row), "small", limit=2000)
