@@ -16,7 +16,7 @@ def test_the_default_recipe_chooses_rules_and_checks_that_are_there() -> None:
 
 
 def test_every_rule_has_its_file_its_gate_and_a_line_in_the_docs() -> None:
-    docs = (ROOT / "docs" / "cleaning.md").read_text()
+    docs = (ROOT / "docs" / "how-to" / "cleaning.md").read_text()
     for name in (*CHOSEN_TEXT_RULES, *CHECKS):
         assert (ROOT / "parrot_core" / "stages" / "ingest" / "rules" / f"{name}.py").is_file()
         assert name in GATES
