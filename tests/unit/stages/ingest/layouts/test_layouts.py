@@ -18,7 +18,7 @@ from parrot_core.stages.ingest.layouts import (
     nearest,
     shape,
 )
-from tests.unit.stages.ingest.layouts.examples import (
+from tests.support.layout_examples import (
     EXAMPLES,
     MESSAGES,
     SHAREGPT,
