@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.lakes.layout_examples import EXAMPLES, MESSAGES, oasst_rows
 
 from parrot_core.execution.runs import begin_run
 from parrot_core.stages.ingest.assemble import AssembleStage
@@ -20,6 +19,7 @@ from parrot_core.stages.ingest.layouts import LAYOUTS
 from parrot_core.stages.ingest.stage import IngestStage
 from tests.support.lakes.recipes import minimal_recipe
 from tests.support.lakes.toy_stages import drive
+from tests.support.layout_examples import EXAMPLES, MESSAGES, oasst_rows
 
 TEXTS = [message["content"] for message in MESSAGES]
 WHOLE = 3
