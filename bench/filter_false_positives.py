@@ -14,7 +14,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from parrot_core.context.agreement import AgreementShare
+from agreement import AgreementShare
+
 from parrot_core.engines.types import Message
 from parrot_core.lake.lake import Lake
 from parrot_core.recipe import Filter, Ingest

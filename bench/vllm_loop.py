@@ -61,6 +61,7 @@ def a_run(folder: Path, told: argparse.Namespace) -> Run:
         "max_turns": told.turns,
         "ask": sampling,
         "answer": sampling,
+        "keep_truncated": True,  # every session is to have all its turns
         "sessions_per_shard": told.sessions,
         "sessions_in_flight": told.sessions,
     }

@@ -4,12 +4,12 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 
-from parrot_core.analysis.forecast.basis import Basis
 from parrot_core.analysis.forecast.requests import forecast
 from parrot_core.errors import ParrotError
 from parrot_core.execution.runs import open_run
 from parrot_core.lake.lake import Lake
 from parrot_core.monitor.outlook import Expected
+from parrot_core.stages.forecasting import Basis
 
 VALID_S = 300.0
 MOST = 32

@@ -47,7 +47,7 @@ def retry_failed(state: RunState, stages: Sequence[StageState]) -> Question:
 def retry_group(state: RunState, group: FailureGroup) -> Question:
     """Try the shards of one group again; those in quarantine are released first."""
     number = plural(len(group.shards), "shard") if group.shards else "what is missing"
-    released = f" {plural(len(group.quarantined), 'shard')} of them leave quarantine."
+    released = f" Out of quarantine first: {plural(len(group.quarantined), 'shard')}."
     runs = f"{number} of {group.stage}; all else is left alone."
     work = Work(state.name, group.stage, group.shards, quarantined=bool(group.quarantined))
     stage = state.stage(group.stage)

@@ -18,7 +18,7 @@ from parrot_core.errors import ParrotError, UserError
 from parrot_core.execution.runs import work_folder
 from parrot_core.lake.lake import Lake
 from parrot_core.lake.run import Run
-from parrot_core.recipe import Recipe, VllmEngine
+from parrot_core.recipe import OpenAIEngine, Recipe
 from parrot_core.stages.registry import STAGES
 
 POOLS: Mapping[str, str] = {
@@ -96,8 +96,8 @@ def rendered(
     """
     data = yaml.safe_load(PREFECT_YAML.read_text(encoding="utf-8"))
     given = recipe.model_dump(mode="json")
-    pools = stage_pools(recipe)
     data["pull"] = [{"prefect.deployments.steps.set_working_directory": {"directory": str(folder)}}]
+    data["deployments"] += stage_deployments(recipe, like=data["deployments"][0])
     for deployment in data["deployments"]:
         name = deployment["name"]
         parameters = deployment.setdefault("parameters", {})
@@ -105,8 +105,6 @@ def rendered(
             parameters["lake"] = recipe.lake
         else:
             parameters["recipe"] = given
-        if name in pools:
-            deployment["work_pool"] = {**deployment["work_pool"], "name": pools[name]}
         if "concurrency_limit" in deployment:
             limit = {"limit": 1, "collision_strategy": _COLLISION[overlap]}
             deployment["concurrency_limit"] = limit
@@ -123,23 +121,31 @@ def rendered(
     return dict(data)
 
 
-def stage_pools(recipe: Recipe) -> dict[str, str]:
-    """The pool of each stage: where its engines are at home.
+def stage_deployments(recipe: Recipe, like: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """One deployment a stage of the registry, on the pool that has what it needs.
 
-    A stage that serves a model with vLLM, or trains one, wants a GPU; one that only asks APIs
-    wants none. Engines that the recipe leaves out belong to stages that nobody wants.
+    Args:
+        recipe: whose engines decide which pool that is.
+        like: a deployment whose pool's job variables they share.
     """
     lake = Lake(recipe.lake)
     run = Run(recipe.name, recipe, lake, work_folder(lake, recipe.name))
-    pools = {}
+    made = []
     for stage in STAGES:
-        names = stage.engines(run)
-        engines = [recipe.engines[name] for name in names if name in recipe.engines]
-        if stage.kind == "model" or any(isinstance(each, VllmEngine) for each in engines):
-            pools[stage.name] = "parrot-gpu"
-        else:
-            pools[stage.name] = "parrot-api" if engines else "parrot-cpu"
-    return pools
+        paid = any(
+            isinstance(recipe.engines.get(name), OpenAIEngine) for name in stage.engines(run)
+        )
+        kind = ["training"] if stage.kind == "model" else ["paid"] if paid else []
+        made.append(
+            {
+                "name": stage.name,
+                "entrypoint": f"flows/stages.py:{stage.name.replace('-', '_')}",
+                "description": stage.summary + (" Spends money." if paid else ""),
+                "tags": ["parrot", "stage", *kind],
+                "work_pool": {**like["work_pool"], "name": f"parrot-{stage.pool(run)}"},
+            }
+        )
+    return made
 
 
 def create_pools(kind: str = "process") -> list[str]:

@@ -8,6 +8,7 @@ from rich.text import Text
 from parrot_cli.console import err, out
 from parrot_cli.options import AsJson, Overrides, RecipePath, recipe_at
 from parrot_cli.tables import Column, FittedTable
+from parrot_core.errors import UserError
 from parrot_core.text.sanitise import one_line
 from parrot_core.text.wording import did_you_mean, plural, spent
 
@@ -32,9 +33,8 @@ def check(
     only = tuple(engine or ())
     for name in only:
         if name not in run.recipe.engines:
-            raise typer.BadParameter(
-                f"the recipe has no engine '{name}'{did_you_mean(name, run.recipe.engines)}"
-            )
+            hint = did_you_mean(name, run.recipe.engines)
+            raise UserError(f"--engine: the recipe has no engine '{name}'{hint}")
     found: list[EngineCheck] = []
     with err.status("Asking …") as status:
         for each in check_engines(run, only):

@@ -9,7 +9,6 @@ from rich.console import Console
 from flows import logs
 from flows.server_outage import PATIENCE
 from parrot_cli import prefect_server as server
-from parrot_core.analysis.forecast.basis import Basis
 from parrot_core.analysis.forecast.requests import forecast
 from parrot_core.engines.connection import api_key, check_reachable
 from parrot_core.engines.limits.prices import check_prices
@@ -27,6 +26,7 @@ from parrot_core.lake.run_records import report_file
 from parrot_core.monitor.state import StageSpec
 from parrot_core.recipe import OpenAIEngine, Recipe
 from parrot_core.stages.base import Stage
+from parrot_core.stages.forecasting import Basis
 from parrot_core.stages.registry import STAGES
 from parrot_core.telemetry.stop_request import stop_request
 from parrot_core.telemetry.tracing import start_tracing

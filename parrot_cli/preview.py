@@ -104,7 +104,11 @@ class _Terminal:
 
     def made(self, row: Mapping[str, Any]) -> None:
         """A row came out."""
-        told = [f"{key} {row[key]}" for key in SHOWN if row.get(key) not in (None, "", False)]
+        told = [
+            f"{key} {one_line(row[key], 120)}"
+            for key in SHOWN
+            if row.get(key) not in (None, "", False)
+        ]
         self._print(Text(f"✓ {', '.join(told) or row['id']}", "green"))
 
     def refused(self, reject: Mapping[str, Any]) -> None:
@@ -125,7 +129,17 @@ class _Terminal:
             self._console.print(*parts, sep="\n")
 
 
-SHOWN = ("n_turns", "end_reason", "strategy", "rule", "judge_verdict", "subject", "turn", "score")
+SHOWN = (
+    "n_turns",
+    "end_reason",
+    "strategy",
+    "rule",
+    "judge_verdict",
+    "subject",
+    "turn",
+    "query",
+    "score",
+)
 """Columns of a row that say what came of it."""
 
 

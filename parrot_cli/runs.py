@@ -125,9 +125,10 @@ def plan(
 ) -> None:
     """Estimate requests, tokens, dollars and hours of a recipe; nothing is spent or written."""
     from parrot_cli.forecast_view import render_forecast
-    from parrot_core.analysis.forecast.basis import Basis, measured
+    from parrot_core.analysis.forecast.basis import measured
     from parrot_core.analysis.forecast.requests import forecast
     from parrot_core.execution.selection import check_selection, run_to_be, selected
+    from parrot_core.stages.forecasting import Basis
 
     planned = run_to_be(recipe_at(recipe, lake, overrides), name)
     wanted = selected(planned, only or (), from_stage, until)

@@ -102,7 +102,7 @@ def render(found: Sequence[Statistics]) -> RenderableType:
     first = table_1(found)
     foot = (
         f"Dim lines: {first.source}. Brackets: 95 % bootstrap intervals over sessions. Tokens: "
-        f"{counted}. Definitions: docs/statistics.md"
+        f"{counted}. Definitions: docs/explanation/statistics.md"
     )
     return Group(_table(first), "", _table(compare(found)), "", *notes, Text(foot, "dim"))
 

@@ -67,7 +67,7 @@ RECORDS = _schema(
 )
 CONVERSATIONS = _schema(
     "conversations",
-    2,
+    3,
     [
         ("split", pa.string()),  # train | seed | heldout
         ("source", pa.string()),
@@ -75,6 +75,7 @@ CONVERSATIONS = _schema(
         ("messages", MESSAGES),
         ("n_turns", pa.int32()),
         ("opens_session", pa.bool_()),  # false for a later part of a split session
+        ("ends_session", pa.bool_()),  # false where more was said, as far as can be known
         ("group", pa.string()),  # sessions that are nearly the same share it, and so their split
         ("flags", pa.list_(pa.string())),  # checks of the recipe that found something
     ],
@@ -109,7 +110,7 @@ CONTEXT_QUERIES = _schema(
         ("query", pa.string()),
         ("response", pa.string()),
         ("response_finish_reason", pa.string()),  # null where nobody generated it
-        ("rule", pa.string()),  # the cue that the rules saw
+        ("rule", pa.string()),  # the kind of its surest cue
         ("judge_verdict", pa.bool_()),  # null when no judge was asked
         ("judge_text", pa.string()),
     ],

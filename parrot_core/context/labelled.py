@@ -1,8 +1,8 @@
 """Queries with their history, written and labelled for the project: do they depend on it?
 
-``labelled.jsonl`` holds one query a line. Rules are tuned on the half ``dev`` alone and measured on
-the half ``test``; any other detector, or an LLM judge, can be measured on the same queries with
-:func:`parrot_core.context.agreement.score`. The guideline is in docs/context-dependence.md.
+``labelled.jsonl`` holds one query a line. Detectors are made with the half ``dev`` alone and
+measured on the half ``test``, on which an LLM judge proves itself too. The guideline is in
+docs/explanation/context-dependence.md.
 """
 
 import json

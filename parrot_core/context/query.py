@@ -8,9 +8,6 @@ HEAD_CHARS = 400
 """How much of a query is read for cues: people say what they want first, then paste."""
 
 _MATERIAL_CHARS = 15
-_RECENT_MESSAGES = 4
-_REMEMBERED_CHARS = 4000
-"""How much of each earlier message is looked up."""
 
 _FENCE = re.compile(r"```.*?(?:```|\Z)", re.DOTALL)
 _PASTED = re.compile(
@@ -45,10 +42,6 @@ _CLAUSE = re.compile(
     r"|hopes?|knows?)\b",
     re.IGNORECASE,
 )
-_SENTENCE_END = re.compile(r"[.?!]+[\"')”]*\s+|[。？！?!]+|\n+")
-_QUOTED = re.compile(r"\"[^\"]*\"|“[^”]*”")
-_TOKEN = re.compile(r"\d+(?:[.,:/]\d+)*|[a-z][a-z0-9_]+")
-_WORD = re.compile(r"[a-z][a-z0-9_]{2,}")
 
 
 @dataclass(frozen=True)
@@ -85,18 +78,6 @@ class Query:
         return lead.end() if lead else 0
 
     @cached_property
-    def sentences(self) -> tuple[tuple[int, int], ...]:
-        """Start and end of each sentence of the request, without the courtesy that opens it."""
-        ends = [found.end() for found in _SENTENCE_END.finditer(self.head, self.start)]
-        found = []
-        for start, end in zip([self.start, *ends], [*ends, len(self.head)], strict=True):
-            lead = _LEAD.match(self.head[start:end])
-            begin = start + (lead.end() if lead else 0)
-            if self.head[begin:end].strip():
-                found.append((begin, end))
-        return tuple(found)
-
-    @cached_property
     def words(self) -> int:
         """Words of the request (without the courtesy)."""
         return len(self.head[self.start :].split())
@@ -105,18 +86,6 @@ class Query:
     def brings_material(self) -> bool:
         """Whether the query carries the thing it talks about: pasted text, code, a quotation."""
         return len(self.text) - len(self.head) >= _MATERIAL_CHARS
-
-    @cached_property
-    def recent_words(self) -> frozenset[str]:
-        """English words of the last messages, lower case, without a plural's *s*."""
-        recent = " ".join(text[:_REMEMBERED_CHARS] for text in self.history[-_RECENT_MESSAGES:])
-        return frozenset(singular(word) for word in _WORD.findall(recent.lower()))
-
-    @cached_property
-    def told_words(self) -> frozenset[str]:
-        """English words and figures of all earlier messages, as :attr:`recent_words`."""
-        told = " ".join(text[:_REMEMBERED_CHARS] for text in self.history)
-        return frozenset(singular(word) for word in _TOKEN.findall(told.lower()))
 
     def bound(self, position: int, *, plural: bool = False, clause_mate: bool = False) -> bool:
         """Whether a noun phrase before ``position`` may be what a pronoun there stands for.
@@ -135,10 +104,6 @@ class Query:
             if found and (clause_mate or _CLAUSE.search(before, found.end())):
                 return True
         return False
-
-    def quoted(self, position: int) -> bool:
-        """Whether a place in the query is within a quotation."""
-        return any(found.start() < position < found.end() for found in _QUOTED.finditer(self.text))
 
 
 def singular(word: str) -> str:

@@ -20,7 +20,7 @@ Kind = Literal[
     "comparative",
     "edit",
 ]
-"""How a query leans on the conversation; docs/context-dependence.md has an example of each."""
+"""How a query leans on the conversation; docs/explanation/context-dependence.md has examples."""
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
 

@@ -10,6 +10,7 @@ import os
 import re
 import threading
 from collections.abc import Callable, Coroutine, Iterator, Sequence
+from concurrent.futures import Future
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, TypeVar
@@ -107,7 +108,7 @@ class Engines:
         Raises:
             RunStopped: this process is to stop.
         """
-        answer = asyncio.run_coroutine_threadsafe(work, self._loop)
+        answer = self._begun(work)
         with self._ended_by_stop(answer.cancel):
             return await asyncio.wrap_future(answer)
 
@@ -116,7 +117,7 @@ class Engines:
 
         Such a caller gets the answer all the same, and must keep it before it ends.
         """
-        answer = asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self._loop))
+        answer = asyncio.wrap_future(self._begun(work))
         leave = partial(self._loop.call_soon_threadsafe, purchase.leave)
         with self._ended_by_stop(leave):
             try:
@@ -125,10 +126,15 @@ class Engines:
                 leave()
                 return await answer
 
+    def _begun(self, work: Coroutine[Any, Any, T]) -> "Future[T]":
+        if self._stop.asked:  # nothing new goes out
+            work.close()
+            self._stop.check()
+        return asyncio.run_coroutine_threadsafe(work, self._loop)
+
     @contextmanager
     def _ended_by_stop(self, leave: Callable[[], object]) -> Iterator[None]:
         """When the process is to stop, what waits inside is ended by ``leave``."""
-        self._stop.check()
         self._out.add(leave)
         if self._stop.asked:
             leave()

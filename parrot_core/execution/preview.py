@@ -28,11 +28,11 @@ PREVIEWED = ("synthesize", "select", "capo", "evaluate")
 """The stages that ask engines row by row."""
 ONE_A_SHARD = {
     "synthesize": {"sessions_per_shard": 1},
-    "select": {"sessions_per_shard": 1, "limit": 1_000_000},
+    "select": {"sessions_per_shard": 1, "limit": 1_000_000, "proof_queries": 0},
     "capo": {"queries_per_shard": 1},
     "evaluate": {"questions_per_shard": 1},
 }
-"""Settings that make each row a shard; they are part of no request."""
+"""Settings that make each row a shard and ask for nothing else; no request depends on them."""
 
 
 class Viewer(Protocol):

@@ -12,19 +12,11 @@ from parrot_core.interchange.lineage import Lineage
 from parrot_core.lake.manifest import Manifest
 from parrot_core.report.statistics_page import compare
 from parrot_core.schemas import DATASETS
+from parrot_core.stages.registry import maker_of
 from parrot_core.text.sanitise import one_line
 
 CARD = "README.md"
 
-WHAT: Mapping[str, str] = {
-    "conversations": "Conversations that people had with chat models, cleaned and divided.",
-    "seeds": "First queries of conversations that people had with chat models.",
-    "dialogues": "Multi-turn dialogues: a model that asks like people ask, talking to another.",
-    "parrot": "Multi-turn dialogues of an asking and an answering model, filtered.",
-    "context-queries": "Queries that depend on their conversation, with their history.",
-    "preferences": "Preference pairs: answers that heed the conversation, and ones that don't.",
-    "judgments": "An LLM judge's scores of answers to a multi-turn benchmark.",
-}
 _SIZES = (
     (1e3, "n<1K"),
     (1e4, "1K<n<10K"),
@@ -50,6 +42,7 @@ def card(
         languages: ISO codes of the rows, most frequent first.
         statistics: of its sessions, if it has any.
     """
+    maker = maker_of(manifest.name)
     splits: dict[str, int] = {}
     for file in files:
         splits[file.split] = splits.get(file.split, 0) + file.rows
@@ -60,7 +53,7 @@ def card(
             front=_yaml(front_matter(manifest, splits, languages)),
             name=manifest.name,
             version=one_line(manifest.version, 80),
-            what=WHAT[manifest.name],
+            what=maker.output_summary if maker else "",
             splits=splits,
             accounting=manifest.accounting,
             columns=[(f.name, _type(f.type)) for f in DATASETS[manifest.name].arrow],

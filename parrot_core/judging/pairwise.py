@@ -13,6 +13,9 @@ from parrot_core.engines.types import ChatModel, Message
 from parrot_core.judging.asking import ask_until_read
 from parrot_core.recipe import Sampling
 
+PAIR_TOKENS = 110.0
+"""The judge's instructions for a comparison."""
+
 PAIR_PROMPT = "pair-1"
 """Version of the wording below; rises with every change of it, and is stored with the verdicts."""
 

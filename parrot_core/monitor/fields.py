@@ -1,6 +1,7 @@
 """Fields of the lake's state files, read into types; what an old or partial file lacks is empty."""
 
-from collections.abc import Iterable, Mapping
+from array import array
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
 from parrot_core.monitor.shard_state import EngineTotals, ShardFailure
@@ -94,6 +95,14 @@ def usage_in(value: object) -> dict[str, EngineTotals]:
         )
         for engine, item in value.items()
     }
+
+
+def timeline_in(value: object) -> dict[str, Sequence[float]]:
+    """Counters over time, packed: thousands of shards are looked at together."""
+    if not isinstance(value, dict):
+        return {}
+    lines = {str(name): line for name, line in value.items() if isinstance(line, list)}
+    return {name: array("d", [float(each or 0.0) for each in line]) for name, line in lines.items()}
 
 
 def sum_counts(parts: Iterable[Mapping[str, int]]) -> dict[str, int]:

@@ -71,7 +71,8 @@ def over_time(shards: Sequence[ShardState], buckets: int = BUCKETS) -> tuple[Mom
 def _add(totals: dict[str, Numbers], edges: Numbers, start: float, line: Line) -> None:
     times = np.array([0.0, *line["at_s"]]) + start
     for name in _COUNTERS:
-        counted = np.array([0.0, *(line.get(name) or [0.0] * len(line["at_s"]))])
+        grown = np.array([0.0, *line.get(name, ())])
+        counted = grown if len(grown) == len(times) else np.zeros(len(times))
         totals[name] += np.interp(edges, times, counted)
 
 

@@ -9,6 +9,7 @@ from parrot_core.monitor.fields import (
     seconds_between,
     texts_in,
     time_in,
+    timeline_in,
     usage_in,
     words_in,
 )
@@ -52,7 +53,7 @@ def done_shard(
         figures=figures_in((progress or {}).get("figures")),
         warnings=tuple(map(str, receipt.get("warnings") or ())),
         failures=failures,
-        timeline=(progress or {}).get("timeline") or {},
+        timeline=timeline_in((progress or {}).get("timeline")),
         curve=(progress or {}).get("curve") or {},
     )
 
@@ -92,7 +93,7 @@ def open_shard(
         waiting=words_in(progress.get("waiting")),
         paused=words_in(progress.get("paused")),
         failures=failures,
-        timeline=progress.get("timeline") or {},
+        timeline=timeline_in(progress.get("timeline")),
         curve=progress.get("curve") or {},
     )
 

@@ -1,8 +1,8 @@
 """Everything a run can be told, as validated models: YAML in, every knob bounded and described.
 
 The descriptions are written for users: Prefect's UI renders them as a form and
-``docs/recipe.md`` is made from them. Values marked *operational* (limits, concurrency, budget,
-addresses) don't change what a run produces, so a run may be resumed with other ones.
+``docs/reference/recipe.md`` is made from them. Values marked *operational* (limits, concurrency,
+budget, addresses) don't change what a run produces, so a run may be resumed with other ones.
 """
 
 from parrot_core.recipe.base import (

@@ -73,8 +73,8 @@ class Source(Model):
         None,
         pattern=SLUG,
         description=(
-            "How its records are laid out, by a name in docs/sources.md; unset, recognised from "
-            "the data."
+            "How its records are laid out, by a name in docs/how-to/sources.md; unset, recognised "
+            "from the data."
         ),
     )
     include: tuple[str, ...] = Field(
@@ -160,7 +160,7 @@ class Ingest(Model):
     rules: tuple[str, ...] = Field(
         ("html_to_markdown", "markdown_escapes", "interface", "personal_data"),
         description=(
-            "Rules that change texts, in order, by their names in docs/cleaning.md. Odd "
+            "Rules that change texts, in order, by their names in docs/how-to/cleaning.md. Odd "
             "characters, control tokens and stray whitespace are always mended."
         ),
     )
@@ -304,7 +304,7 @@ class Filter(Model):
 
     rules: tuple[FilterRule, ...] = Field(
         get_args(FilterRule),
-        description="Names of the rules to apply, in order (see docs/filters.md).",
+        description="Names of the rules to apply, in order (see docs/explanation/filters.md).",
     )
     drop_session: tuple[FilterRule, ...] = Field(
         (),
@@ -326,7 +326,7 @@ class Filter(Model):
         None,
         pattern=SLUG,
         description=(
-            "Name of an export of rows that reviewers flagged (docs/dashboard.md): those sessions "
-            "are rejected."
+            "Name of an export of rows that reviewers flagged (docs/how-to/dashboard.md): those "
+            "sessions are rejected."
         ),
     )

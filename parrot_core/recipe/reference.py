@@ -15,8 +15,9 @@ from parrot_core.recipe.loading import models_in
 
 HEADER = """# Recipe reference
 
-Every setting, made from the code with `parrot settings > docs/recipe.md`. Settings marked † are
-*operational*: they don't change what a run produces, so a run may be resumed with other values.
+Every setting, made from the code with `parrot settings > docs/reference/recipe.md`. Settings
+marked † are *operational*: they don't change what a run produces, so a run may be resumed with
+other values.
 """
 _BOUNDS = {Ge: ("≥", "ge"), Gt: (">", "gt"), Le: ("≤", "le"), Lt: ("<", "lt")}
 

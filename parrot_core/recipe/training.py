@@ -117,6 +117,14 @@ class TrainAsk(Supervised):
     learn_first_query: bool = Field(
         True, description="Whether the opening query counts towards the loss."
     )
+    end_mark: bool = Field(
+        False,
+        description=(
+            "After a session's last answer the asker learns to write a mark instead of a query, "
+            "which then ends a dialogue (`asker_ended`); not where a session was cut, is a part "
+            "with more behind it, or ends in an unanswered query. The paper's doesn't."
+        ),
+    )
     source: str = Field(
         "*",
         min_length=1,

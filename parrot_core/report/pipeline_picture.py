@@ -1,42 +1,14 @@
 """The pipeline as an inline SVG: every stage with its output, its count and its state."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from markupsafe import Markup
 
 from parrot_core.monitor.stage_facts import training_facts
 from parrot_core.monitor.state import StageState, status_words
+from parrot_core.stages.registry import STAGES
 from parrot_core.text.wording import count, duration, plural
-
-_PLACES: dict[str, tuple[int, int]] = {
-    "ingest": (0, 1),
-    "assemble": (1, 1),
-    "train-ask": (2, 0),
-    "seeds": (2, 2),
-    "synthesize": (3, 1),
-    "filter": (4, 1),
-    "train-sft": (5, 0),
-    "select": (5, 2),
-    "capo": (6, 2),
-    "train-dpo": (7, 1),
-    "evaluate": (8, 1),
-}
-"""Column and half-row of each stage: the shape of the paper's pipeline."""
-
-_ARROWS = (
-    ("ingest", "assemble"),
-    ("assemble", "train-ask"),
-    ("assemble", "seeds"),
-    ("train-ask", "synthesize"),
-    ("seeds", "synthesize"),
-    ("synthesize", "filter"),
-    ("filter", "train-sft"),
-    ("filter", "select"),
-    ("select", "capo"),
-    ("train-sft", "train-dpo"),
-    ("capo", "train-dpo"),
-    ("train-dpo", "evaluate"),
-)
 
 WIDEST = 11
 """Characters of a headline that a node has room for."""
@@ -45,13 +17,14 @@ _NODE_W, _NODE_H, _PITCH_X, _PITCH_Y, _EDGE = 124, 108, 146, 66, 4
 
 
 def pipeline_picture(stages: Sequence[StageState]) -> Markup:
-    """Draw the stages; one that the picture doesn't know stands in a column of its own."""
-    places = _places(stages)
+    """Draw the stages by what they read of each other: left to right, an arrow an input."""
+    arrows_of = edges([stage.name for stage in stages])
+    places = layout([stage.name for stage in stages], arrows_of)
     if not places:
         return Markup("")
     width = max(col for col, _ in places.values()) * _PITCH_X + _NODE_W + 2 * _EDGE
     height = max(row for _, row in places.values()) * _PITCH_Y + _NODE_H + 2 * _EDGE
-    arrows = [_arrow(places[a], places[b]) for a, b in _ARROWS if a in places and b in places]
+    arrows = [_arrow(places[a], places[b]) for a, b in arrows_of]
     nodes = [_node(stage, *_corner(places[stage.name])) for stage in stages]
     return Markup(
         '<svg class="pipeline" viewBox="0 0 {} {}" role="img" '
@@ -62,12 +35,37 @@ def pipeline_picture(stages: Sequence[StageState]) -> Markup:
     ).format(width, height, Markup("").join(arrows), Markup("").join(nodes))
 
 
-def _places(stages: Sequence[StageState]) -> dict[str, tuple[int, int]]:
-    places = {s.name: _PLACES[s.name] for s in stages if s.name in _PLACES}
-    for stage in stages:
-        if stage.name not in places:
-            places[stage.name] = (max((c for c, _ in places.values()), default=-1) + 1, 1)
-    return places
+def edges(names: Sequence[str]) -> list[tuple[str, str]]:
+    """Pairs of a stage and one that reads its output, among those named."""
+    makers = {stage.output: stage.name for stage in STAGES if stage.name in names}
+    readers = [stage for stage in STAGES if stage.name in names]
+    return [(makers[i], s.name) for s in readers for i in s.inputs if i in makers]
+
+
+def layout(names: Sequence[str], arrows: Sequence[tuple[str, str]]) -> dict[str, tuple[int, int]]:
+    """Column and half-row of each stage.
+
+    A stage stands one column behind the last that it reads of, at the mean height of those; where
+    two would meet they are spread over the column, one row apart.
+    """
+    before = {name: [a for a, b in arrows if b == name] for name in names}
+    columns: dict[str, int] = {}
+    for name in names:
+        columns[name] = max((columns[each] + 1 for each in before[name]), default=0)
+    heights: dict[str, float] = {}
+    for column in range(max(columns.values(), default=-1) + 1):
+        here = [name for name in names if columns[name] == column]
+        wanted = {
+            name: sum(heights[each] for each in before[name]) / max(1, len(before[name]))
+            for name in here
+        }
+        here.sort(key=lambda name: wanted[name])
+        apart = all(wanted[b] - wanted[a] >= 2 for a, b in pairwise(here))
+        middle = sum(wanted.values()) / max(1, len(here))
+        for n, name in enumerate(here):
+            heights[name] = wanted[name] if apart else middle + 2 * n - (len(here) - 1)
+    lowest = min(heights.values(), default=0.0)
+    return {name: (columns[name], round(heights[name] - lowest)) for name in names}
 
 
 def _corner(place: tuple[int, int]) -> tuple[int, int]:

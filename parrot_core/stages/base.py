@@ -14,7 +14,8 @@ from parrot_core.engines.types import ChatModel
 from parrot_core.lake.checkpoints import Checkpoints
 from parrot_core.lake.manifest import Receipt
 from parrot_core.lake.run import Run
-from parrot_core.recipe import Recipe, Sampling
+from parrot_core.recipe import Recipe, Sampling, VllmEngine
+from parrot_core.stages.forecasting import Examples, Requests, Sizes
 
 Row = dict[str, Any]
 """One row of a dataset, as ``schemas`` lays it out."""
@@ -130,6 +131,12 @@ class Stage(ABC):
     """The datasets and models it reads, unless the recipe says otherwise (see ``reads``)."""
     unit: ClassVar[str] = "session"
     """What is counted: rows in = rows out + rejects holds in these units."""
+    settings_read: ClassVar[tuple[str, ...] | None] = None
+    """Paths of the recipe that decide what it makes, beside the seed and its engines; None: all."""
+    summary: ClassVar[str] = ""
+    """What it does, in a sentence: for deployments, forms and docs."""
+    output_summary: ClassVar[str] = ""
+    """What its output is, in a sentence: for the card of an exported dataset."""
 
     def lacks(self, recipe: Recipe) -> str:
         """The setting without which it can't run and which a recipe leaves out; mostly empty."""
@@ -150,6 +157,17 @@ class Stage(ABC):
     def engines(self, run: Run) -> Sequence[str]:
         """Names of the recipe's engines that must be up while shards are in work."""
         return tuple(dict.fromkeys(use.engine for use in self.uses(run)))
+
+    def forecast(self, sizes: Sizes) -> Requests | Examples | None:
+        """What it will ask of engines, or train on; None for a stage that does neither."""
+        return None
+
+    def pool(self, run: Run) -> Literal["cpu", "api", "gpu"]:
+        """What its workers need: a GPU to train or to serve, an API to ask, or neither."""
+        names, engines = self.engines(run), run.recipe.engines
+        if self.kind == "model" or any(isinstance(engines.get(name), VllmEngine) for name in names):
+            return "gpu"
+        return "api" if names else "cpu"
 
     def rows_per_file(self, run: Run) -> int:
         """Most rows in one Parquet file of the output; a shard may fill several."""

@@ -7,6 +7,10 @@ and to a model, and no tokenizer takes it for the special token any more.
 
 import re
 
+END_OF_SESSION = "<|end_of_session|>"
+"""What an asker writes instead of a query when the user would go. No text of ours can hold it: it
+has the form of a control token, and is defused."""
+
 _TOKEN = re.compile(
     r"""
       <\|(?=\S)[\w\ \u2581.:/-]{1,40}(?<=\S)\|>          # ChatML, Qwen, Llama 3, Phi, GPT, GLM

@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 import pytest
 from playwright.sync_api import expect
 
+from parrot_core.engines.types import BudgetReached
 from parrot_core.errors import PartiallyFailed
 from parrot_core.execution.runs import begin_run
 from parrot_core.lake.lake import Lake
@@ -131,7 +132,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
         _published_before(lake)
         _hostile(lake)
         inputs = {"conversations": "old", "parrot-ask": "old"}
-        run = synthesis(folder, api.base_url, inputs=inputs)
+        run = synthesis(folder, api.base_url, inputs=inputs, max_attempts=1)
         worker = threading.Thread(target=_drive, args=(run,), daemon=True)
         enter(browser, served.entry)
         yield Scene(lake, run, api, provider, worker, browser, served)
@@ -169,7 +170,9 @@ def test_a_run_is_paused_and_resumed_by_a_click(scene: Scene) -> None:
     expect(page.locator(".note", has_text="paused by")).to_be_hidden()
 
 
-def test_a_failed_shard_opens_with_its_error_and_is_retried_after_a_question(scene: Scene) -> None:
+def test_a_shard_in_quarantine_opens_with_its_error_and_is_released_after_a_question(
+    scene: Scene,
+) -> None:
     page = scene.browser.page
     scene.worker.join(timeout=30)
     page.locator(".stage", has_text="synthesize").get_by_role("link").click()
@@ -182,14 +185,17 @@ def test_a_failed_shard_opens_with_its_error_and_is_retried_after_a_question(sce
     page.keyboard.press("ArrowLeft")
     expect(page.get_by_role("heading", name="Shard 0")).to_be_visible()
     scene.provider.broken = False
-    page.get_by_role("button", name="Retry 1 failed").click()
+    expect(page.get_by_role("button", name="Retry 1 failed")).to_have_count(0)
+    release = page.locator(".failures").get_by_role("button", name="Release and retry")
+    release.click()
     page.get_by_role("button", name="Cancel").click()
-    page.get_by_role("button", name="Retry 1 failed").click()
+    release.click()
     page.get_by_text("Change limits").click()
     page.get_by_label("engines.answerer.limits.concurrency").fill("3")
     dialog = page.locator(".dialog")
-    expect(dialog).to_contain_text("1 failed shard of synthesize; later stages are left alone.")
-    expect(dialog).to_contain_text("parrot retry test --shard synthesize:1")
+    expect(dialog).to_contain_text("1 shard of synthesize; all else is left alone.")
+    expect(dialog).to_contain_text("parrot retry test --shard synthesize:1 --quarantined")
+    expect(dialog).to_contain_text("May cost about $")
     page.get_by_role("button", name="Start", exact=True).click()
     expect(page.get_by_text("Started.")).to_be_visible()
 
@@ -341,6 +347,22 @@ def test_an_open_page_outlives_a_restart_of_the_server(scene: Scene) -> None:
     scene.served.start()
     expect(page.get_by_label("Password")).to_be_visible(timeout=30_000)
     enter(scene.browser, scene.served.entry)
+
+
+def test_a_run_that_reached_its_budget_offers_to_raise_it_to_what_it_will_cost(
+    scene: Scene,
+) -> None:
+    page = scene.browser.page
+    inputs = {"conversations": "old", "parrot-ask": "old"}
+    broke = synthesis(scene.lake.url, scene.api.base_url, name="broke", budget_usd=2, inputs=inputs)
+    with pytest.raises(BudgetReached):
+        drive(broke, SynthesizeStage())
+    scene.browser.go("/run/broke")
+    expect(page.locator(".head .chip").first).to_have_text("budget reached", timeout=15_000)
+    page.get_by_role("button", name="Raise the budget and resume").click()
+    proposed = page.get_by_label("budget_usd")
+    expect(proposed).not_to_have_value("2")
+    page.get_by_role("button", name="Cancel").click()
 
 
 def test_a_run_whose_worker_was_killed_is_stalled_and_can_only_be_resumed(scene: Scene) -> None:

@@ -22,7 +22,7 @@ import yaml
 from flows.announce import PARTIAL
 from parrot_core.lake.lake import Lake
 from parrot_core.stages.registry import STAGES
-from tests.engine.test_end_to_end import Factory, sharegpt_file
+from tests.support.runs.factory import Factory, sharegpt_file
 from tests.support.servers.listening import listening
 
 pytestmark = pytest.mark.engine

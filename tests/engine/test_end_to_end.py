@@ -2,7 +2,6 @@
 
 import json
 import os
-import random
 import signal
 import subprocess
 import sys
@@ -14,39 +13,12 @@ import yaml
 
 from parrot_core.lake.lake import Lake
 from parrot_core.stages.registry import STAGES
+from tests.support.runs.factory import Factory, sharegpt_file
 from tests.support.servers.fake_api import FakeApi, Reply, serving
 from tests.support.servers.s3_server import KEY, SECRET, use_s3
 from tests.support.training.tiny_model import build_tiny_model
 
 pytestmark = pytest.mark.engine
-
-TOPICS = ("rivers", "winter", "parrots", "Paris", "the sea", "poems", "lakes", "speech")
-OPENINGS = ("What can you tell me about {}?", "Please explain {} to me.", "Why do people like {}?")
-FOLLOW_UPS = (
-    "Could you explain that again, please?",
-    "And why is it so?",
-    "What about the other one in winter?",
-    "Can you make it shorter and write it as a poem?",
-    "How does that compare with the first one?",
-    "Give me an example of this, please.",
-)
-
-
-def sharegpt_file(path: Path, sessions: int = 120) -> Path:
-    """Conversations in ShareGPT's layout, with follow-ups that lean on the context."""
-    rng = random.Random(0)
-    records = []
-    for number in range(sessions):
-        topic = rng.choice(TOPICS)
-        queries = [f"{rng.choice(OPENINGS).format(topic)} ({number})"]
-        queries += rng.sample(FOLLOW_UPS, 3)
-        turns = []
-        for query in queries:
-            turns.append({"from": "human", "value": query})
-            turns.append({"from": "gpt", "value": f"In short, {topic} matter to many people."})
-        records.append({"id": f"session{number}", "conversations": turns})
-    path.write_text(json.dumps(records))
-    return path
 
 
 def judge(number: int, body: dict[str, Any]) -> Reply:
@@ -90,12 +62,13 @@ def recipe(lake: str, model: Path, source: Path, api: FakeApi) -> dict[str, Any]
         "synthesize": {
             "max_turns": 4,
             "sessions_per_shard": 5,
+            "keep_truncated": True,  # so small a model ends hardly any text
             "ask": {**sampling, "temperature": 1.0},
             "answer": sampling,
         },
         "train_sft": {"base": str(model), **training, "max_steps": 10},
         "select": {"limit": 6},
-        "capo": {"queries_per_shard": 3, "sampling": sampling},
+        "capo": {"queries_per_shard": 3, "sampling": sampling, "keep_truncated": True},
         "train_dpo": {**training, "learning_rate": 1e-3, "max_steps": 4},
         "evaluate": {
             "subjects": {"base": "answerer", "chat": "chat"},
@@ -105,27 +78,6 @@ def recipe(lake: str, model: Path, source: Path, api: FakeApi) -> dict[str, Any]
             "answer": sampling,
         },
     }
-
-
-class Factory:
-    """The ``parrot`` command in a folder and an environment of its own."""
-
-    def __init__(self, folder: Path, environment: dict[str, str]) -> None:
-        self.folder = folder
-        self.environment = {**os.environ, **environment}
-
-    def __call__(self, *arguments: str, code: int = 0) -> str:
-        command = [sys.executable, "-c", "from parrot_cli.main import main; main()", *arguments]
-        done = subprocess.run(
-            command,
-            cwd=self.folder,
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            timeout=900,
-        )
-        assert done.returncode == code, f"{arguments}\n{done.stdout}\n{done.stderr}"
-        return done.stdout if code == 0 else done.stderr
 
 
 def test_the_whole_factory_runs_on_s3_and_resumes(
@@ -227,8 +179,8 @@ def test_a_killed_run_is_finished_by_the_same_command(tmp_path: Path) -> None:
             parrot("server", "stop")
     rows = list(Lake(str(tmp_path / "lake")).dataset("dialogues", "tiny").rows())
     assert len(rows) == 10
-    in_flight = 16
-    assert len(api.requests) <= 10 * 7 + in_flight
+    in_flight, asked_first = 16, 2
+    assert len(api.requests) <= 10 * 7 + in_flight + asked_first
     assert bought < len(api.requests)
 
 

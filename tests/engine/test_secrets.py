@@ -11,9 +11,9 @@ import yaml
 
 from parrot_core.execution.pinning import pinned_before
 from parrot_core.lake.lake import Lake
-from tests.engine.test_end_to_end import Factory
 from tests.support.lakes.finished_run import publish
 from tests.support.lakes.toy_stages import synthesis
+from tests.support.runs.factory import Factory
 from tests.support.servers.fake_api import Reply, echo_turns, serving
 
 pytestmark = pytest.mark.engine

@@ -10,8 +10,8 @@ import pytest
 import yaml
 
 from parrot_core.execution.pinning import pinned_before
-from tests.engine.test_end_to_end import Factory
-from tests.engine.test_worker_killed import REQUESTS, check, seeded, slow, start_worker
+from tests.support.runs.factory import Factory
+from tests.support.runs.pool_workers import REQUESTS, check, seeded, slow, start_worker
 from tests.support.servers.fake_api import canonical, serving
 from tests.support.servers.team_server import TeamServer, end, missing, team_server, wait_until
 

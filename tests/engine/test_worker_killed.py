@@ -5,13 +5,9 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections import Counter
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
@@ -19,61 +15,13 @@ import yaml
 
 from parrot_cli.prefect_server import LocalServer
 from parrot_core.execution.pinning import pinned_before
-from parrot_core.lake.lake import Lake
-from parrot_core.lake.run import Run
-from parrot_core.lake.verify import verify_version
-from tests.engine.test_end_to_end import Factory
-from tests.support.lakes.finished_run import publish
-from tests.support.lakes.toy_stages import SEEDS, synthesis
-from tests.support.servers.fake_api import Reply, canonical, echo_turns, serving
+from tests.support.runs.factory import Factory
+from tests.support.runs.pool_workers import REQUESTS, check, seeded, slow, start_worker, until
+from tests.support.servers.fake_api import canonical, serving
 
 pytestmark = pytest.mark.engine
 
 SILENT_S = 65  # Prefect sends no heartbeat more often than every 30 s, and one may be lost
-PATIENCE_S = 240
-REQUESTS = SEEDS * 7
-AT_RISK = SEEDS
-"""Most requests under way at a kill: one of each session."""
-
-
-def slow(number: int, body: dict[str, Any]) -> Reply:
-    return Reply(echo_turns(number, body).text, delay_s=2.0)
-
-
-def seeded(folder: Path, base_url: str) -> Run:
-    """A run ``test`` that has all versions a synthesis needs."""
-    shape = {"max_turns": 4, "min_turns": 2, "sessions_per_shard": 3, "sessions_in_flight": 1}
-    run = synthesis(folder / "lake", base_url, synthesize=shape)
-    publish(run.lake, "ingest", run="test")
-    publish(run.lake, "train-ask", run="test")
-    return run
-
-
-def until(what: str, true: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while not true():
-        assert time.monotonic() < deadline, f"not within {PATIENCE_S} s: {what}"
-        time.sleep(0.5)
-
-
-def start_worker(parrot: Factory) -> subprocess.Popen[bytes]:
-    command = [
-        sys.executable,
-        "-c",
-        "from parrot_cli.main import main; main()",
-        "workers",
-        "cpu",
-        "api",
-    ]
-    log = (parrot.folder / "workers.log").open("ab")
-    return subprocess.Popen(
-        command,
-        cwd=parrot.folder,
-        env=parrot.environment,
-        stdout=log,
-        stderr=log,
-        start_new_session=True,
-    )
 
 
 def restart(server: LocalServer, home: Path, parrot: Factory) -> LocalServer:
@@ -138,17 +86,6 @@ def states(server: LocalServer, deployment: str) -> list[str]:
     wanted = {"deployments": {"id": {"any_": [deployment]}}}
     runs = httpx.post(f"{server.api_url}/flow_runs/filter", json=wanted).json()
     return [run["state_type"] for run in runs]
-
-
-def check(lake: Lake, sent: list[str]) -> None:
-    manifest = lake.manifest("dataset", "dialogues", "again")
-    assert manifest.accounting.rows_out == SEEDS
-    ids = sorted(row["id"] for row in lake.dataset("dialogues", "again").rows())
-    assert ids == sorted(f"s{n}" for n in range(SEEDS))
-    assert verify_version(lake, manifest) == []
-    assert len(Counter(sent)) == REQUESTS
-    assert len(sent) - REQUESTS <= AT_RISK, "answers that were kept were bought again"
-    assert sum(used.requests for used in manifest.usage.values()) == REQUESTS
 
 
 def check_picker(server: LocalServer) -> None:

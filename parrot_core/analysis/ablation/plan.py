@@ -21,24 +21,8 @@ from parrot_core.lake.lake import Lake
 from parrot_core.lake.run import Run
 from parrot_core.recipe import OpenAIEngine, Recipe, overridden
 from parrot_core.stages.base import Stage
-from parrot_core.stages.registry import STAGES
+from parrot_core.stages.registry import STAGES, maker_of
 from parrot_core.stages.training.stages import TrainStage
-
-READS: Mapping[str, tuple[str, ...]] = {
-    "ingest": ("ingest",),
-    "assemble": ("ingest", "evaluate.questions"),
-    "train-ask": ("train_ask",),
-    "seeds": ("seeds", "filter"),
-    "synthesize": ("synthesize",),
-    "filter": ("filter",),
-    "train-sft": ("train_sft",),
-    "select": ("select",),
-    "capo": ("capo",),
-    "train-dpo": ("train_dpo",),
-    "evaluate": ("evaluate",),
-    "compare": ("evaluate",),
-}
-"""Settings that each stage reads besides the seed and its engines; of any other stage, all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +73,7 @@ class CellLineage:
         if output in recipe.inputs or stage is None:
             return ["version", output, self.run.version_of(output)]
         canonical = recipe.canonical()
-        paths = READS.get(stage.name, tuple(canonical))
+        paths = stage.settings_read or tuple(canonical)
         return [
             stage.name,
             recipe.seed,
@@ -197,11 +181,6 @@ def _recipe(matrix: Matrix, name: str, cell: Cell, base: Recipe, label: str) -> 
         )
     except RecipeError as error:
         raise RecipeError(f"cell '{name}'", error.problems) from None
-
-
-def maker_of(output: str) -> Stage | None:
-    """The stage that makes a dataset or model; None if none does."""
-    return next((stage for stage in STAGES if stage.output == output), None)
 
 
 def _at(values: Any, path: str) -> Any:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from parrot_core.analysis.statistics.sampling import Draw, lot
 from parrot_core.analysis.statistics.session import Session
-from parrot_core.context.detect import rules_language
+from parrot_core.context.detect import detector_language
 from parrot_core.engines.types import Message
 from parrot_core.text.control_tokens import find_control_token
 
@@ -99,7 +99,7 @@ def _one_of(session: Session, bounds: Bounds, seed: int) -> HeldOutContext | Non
 def _cut(session: Session, turn: int, bounds: Bounds) -> HeldOutContext | None:
     query = session.queries[turn - 1].strip()
     history = _within(session.history(turn), bounds.history_chars)
-    fits = 0 < len(query) <= bounds.query_chars and rules_language(query, session.language)
+    fits = 0 < len(query) <= bounds.query_chars and detector_language(query, session.language)
     if not fits or not history or history[-1]["role"] != "assistant":
         return None
     if any(find_control_token(text) for text in (query, *(m["content"] for m in history))):

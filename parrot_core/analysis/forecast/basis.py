@@ -1,65 +1,16 @@
 """What a forecast rests on: lengths and shares, measured or assumed, each with its source."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import islice
 from typing import Any
 
 from parrot_core.lake.lake import Lake
 from parrot_core.lake.manifest import Manifest
 from parrot_core.lake.run import Run
+from parrot_core.stages.forecasting import Basis, SourcedFigure
 
 CHARS_PER_TOKEN = 4.0
-
-
-@dataclass(frozen=True, slots=True)
-class SourcedFigure:
-    """One number and where it comes from."""
-
-    value: float
-    source: str
-
-
-@dataclass(frozen=True, slots=True)
-class Basis:
-    """The figures of a forecast: lengths in tokens, speeds in tokens a second, memory in GB."""
-
-    first_query: SourcedFigure = SourcedFigure(
-        60, "assumed: ShareGPT's openings, cut to seeds.max_chars"
-    )
-    follow_up: SourcedFigure = SourcedFigure(
-        35, "assumed: a follow-up question is a sentence or two"
-    )
-    answer: SourcedFigure = SourcedFigure(240, "assumed: a chat model's answer, without a limit")
-    goes_on: SourcedFigure = SourcedFigure(
-        0.969, "assumed: chance of a next turn; Parrot-40K has 8.7 turns of 10"
-    )
-    truncated: SourcedFigure = SourcedFigure(
-        0.0, "assumed: texts end before max_tokens; `parrot preview` shows it"
-    )
-    kept: SourcedFigure = SourcedFigure(0.9, "assumed: share of sessions that the filter keeps")
-    cues: SourcedFigure = SourcedFigure(
-        0.3, "assumed: share of follow-ups with a cue for the judge"
-    )
-    confirmed: SourcedFigure = SourcedFigure(0.7, "assumed: share of them that the judge confirms")
-    api_speed: SourcedFigure = SourcedFigure(60, "assumed: one request at an API")
-    own_speed: SourcedFigure = SourcedFigure(30, "assumed: one request at vLLM among many")
-    session_turns: SourcedFigure = SourcedFigure(
-        6.67, "assumed: ShareGPT's, Sun et al. 2024, Table 1"
-    )
-    gpu_peak: SourcedFigure = SourcedFigure(312, "assumed: A100, dense bf16 (its data sheet)")
-    gpu_used: SourcedFigure = SourcedFigure(
-        0.4, "assumed: model-FLOPs utilisation; not measured here"
-    )
-    gpu_memory: SourcedFigure = SourcedFigure(80, "assumed: A100 80 GB")
-    gpu_reserve: SourcedFigure = SourcedFigure(
-        3, "assumed: context, communication buffers, fragmentation"
-    )
-
-    def figures(self) -> Iterator[tuple[str, SourcedFigure]]:
-        """Yield each figure with its name."""
-        for name in self.__dataclass_fields__:
-            yield name, getattr(self, name)
 
 
 def measured(run: Run, rows: int) -> Basis:

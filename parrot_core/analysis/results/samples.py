@@ -246,7 +246,8 @@ def _gist(row: Row) -> str:
     if row.get("query"):
         return str(row["query"])
     if row.get("messages"):
-        return f"{row.get('n_turns')} turns, beginning: {row['messages'][0]['content']}"
+        said = [message for message in row["messages"] if message["role"] != "system"]
+        return f"{row.get('n_turns')} turns, beginning: {_content(said[:1])}"
     return json.dumps(row, ensure_ascii=False, default=str)
 
 

@@ -1,4 +1,4 @@
-"""Which queries lean on their context, as the rules of ``select`` see it: the one place to ask."""
+"""Which queries lean on their context, as ``select`` sees it: the one place to ask."""
 
 from typing import Literal
 

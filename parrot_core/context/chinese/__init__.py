@@ -1,4 +1,4 @@
-"""The Chinese rules; the kinds are those of English."""
+"""Chinese queries: rules, one for each kind of cue."""
 
 from parrot_core.context.chinese.comparative import COMPARATIVE
 from parrot_core.context.chinese.correction import CORRECTION
@@ -13,7 +13,8 @@ from parrot_core.context.chinese.cues import (
     PRONOUN,
 )
 from parrot_core.context.chinese.returning import RETURN
-from parrot_core.context.rule import ContextRule
+from parrot_core.context.query import Query
+from parrot_core.context.rule import ContextRule, Cue
 
 CHINESE: tuple[ContextRule, ...] = (
     CONTINUATION,
@@ -29,3 +30,9 @@ CHINESE: tuple[ContextRule, ...] = (
     FRAGMENT,
 )
 """The order in which cues are reported."""
+
+
+def find_cues(query: Query) -> tuple[Cue, ...]:
+    """The cues of a query, at most one of a kind, the surest kind first."""
+    found = ((rule.kind, rule.find(query)) for rule in CHINESE)
+    return tuple(Cue(kind, span) for kind, span in found if span)

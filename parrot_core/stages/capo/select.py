@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from parrot_core.context import Cue, detect, rules_language
+from parrot_core.context import Cue, detect, detector_language
 from parrot_core.engines.in_flight import in_flight
 from parrot_core.engines.types import Message, RowError, RunError
 from parrot_core.judging.depends import DependenceVerdict, judge_dependence
@@ -15,7 +15,11 @@ from parrot_core.lake.manifest import Receipt
 from parrot_core.lake.run import Run
 from parrot_core.stages.base import EngineUse, Row, ShardPlan, ShardWork, Stage
 from parrot_core.stages.capo.judge_proof import prove_judge
+from parrot_core.stages.forecasting import Load, Requests, Sizes
 from parrot_core.stages.planning import shards_of
+
+DEPENDS_TOKENS = 550.0
+"""The judge's instructions and at most four messages of 500 characters (judging/depends)."""
 
 
 class SelectStage(Stage):
@@ -39,6 +43,9 @@ class SelectStage(Stage):
     name: ClassVar[str] = "select"
     output: ClassVar[str] = "context-queries"
     inputs: ClassVar[tuple[str, ...]] = ("parrot",)
+    settings_read = ("select",)
+    summary = "Queries that depend on their context, by rules and a judge."
+    output_summary = "Queries that depend on their conversation, with their history."
     unit: ClassVar[str] = "query"
 
     def plan(self, run: Run) -> Sequence[ShardPlan]:
@@ -68,6 +75,15 @@ class SelectStage(Stage):
             return ()
         return (EngineUse(settings.judge, "select.verdict", settings.verdict, short=True),)
 
+    def forecast(self, sizes: Sizes) -> Requests:
+        """The judge sees follow-ups with a cue, until enough are confirmed."""
+        settings = sizes.recipe.select
+        if settings.judge is None:
+            return Requests((), settings.queries_in_flight)
+        asked = min(sizes.cued, settings.limit / sizes.basis.confirmed.value)
+        judged = Load(settings.judge, asked, asked * DEPENDS_TOKENS, asked * 4)
+        return Requests((judged,), settings.queries_in_flight)
+
     def warnings(self, run: Run, receipts: Sequence[Receipt]) -> Sequence[str]:
         """Fewer queries than the recipe asked for."""
         found = sum(receipt.accounting.rows_out for receipt in receipts)
@@ -77,7 +93,7 @@ class SelectStage(Stage):
         return (f"{found:,} context-dependent queries, fewer than the {limit:,} of select.limit",)
 
     def process(self, work: ShardWork) -> None:
-        """Ask the rules about each query, then the judge about those with a cue."""
+        """Look for cues in each query, then the judge about those with a cue."""
         least = work.run.recipe.select.min_history_turns
         follow_ups = [unit for row in work.rows() for unit in follow_ups_of(row)]
         work.expect(len(follow_ups))
@@ -225,7 +241,7 @@ class _Choice:
             self._kept[candidate.unit.id] = verdict
             return
         reason = "unparsable_verdict" if verdict.depends is None else "judge_disagreed"
-        detail = f"rule '{candidate.cue.kind}'; judge: {verdict.text}"
+        detail = f"cue '{candidate.cue.kind}'; judge: {verdict.text}"
         self._refused[candidate.unit.id] = (reason, detail)
 
 
@@ -270,7 +286,7 @@ def _reject(work: ShardWork, unit: FollowUp, reason: str, detail: str = "") -> N
 
 
 def _no_cue(unit: FollowUp) -> str:
-    if rules_language(unit.query, unit.language) is None:
+    if detector_language(unit.query, unit.language) is None:
         return "no rules for the language of this query"
     return ""
 

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from parrot_core.engines.in_flight import in_flight
 from parrot_core.engines.types import Message, RowError
-from parrot_core.judging.pairwise import compare
+from parrot_core.judging.pairwise import PAIR_TOKENS, compare
 from parrot_core.lake.manifest import Receipt
 from parrot_core.lake.run import Run
 from parrot_core.recipe import Strategy
@@ -19,6 +19,7 @@ from parrot_core.stages.capo.rewriting import rewrite
 from parrot_core.stages.capo.select import SelectStage
 from parrot_core.stages.capo.strategies import NEGATIVES
 from parrot_core.stages.fitness import fit_text, is_truncated, truncation_warnings
+from parrot_core.stages.forecasting import Load, Requests, Sizes
 from parrot_core.stages.planning import shards_of
 
 __all__ = ["CapoStage", "SelectStage"]
@@ -32,6 +33,9 @@ _COUNTED = (
     "rejected_words",
     "chosen_longer",
 )
+
+PICK_TOKENS = 500.0
+"""Eight passages of at most 300 characters (capo/strategies/misunderstanding)."""
 
 
 class CapoStage(Stage):
@@ -51,6 +55,9 @@ class CapoStage(Stage):
     name: ClassVar[str] = "capo"
     output: ClassVar[str] = "preferences"
     inputs: ClassVar[tuple[str, ...]] = ("context-queries",)
+    settings_read = ("capo",)
+    summary = "Preference pairs whose rejected answer gets the context wrong."
+    output_summary = "Preference pairs: answers that heed the conversation, and ones that don’t."
     unit: ClassVar[str] = "pair"
 
     def plan(self, run: Run) -> Sequence[ShardPlan]:
@@ -68,6 +75,36 @@ class CapoStage(Stage):
         if settings.judge is None:
             return (writer,)
         return (writer, EngineUse(settings.judge, "capo.verdict", settings.verdict, short=True))
+
+    def forecast(self, sizes: Sizes) -> Requests:
+        """One request for neglect, two for each of the others, one to complete a query."""
+        settings, basis = sizes.recipe.capo, sizes.basis
+        confirmed = 1.0 if sizes.recipe.select.judge is None else basis.confirmed.value
+        queries = min(sizes.recipe.select.limit, sizes.cued * confirmed)
+        answer, query = sizes.answer(settings.sampling.max_tokens), basis.follow_up.value
+        history = sizes.recipe.synthesize.max_turns / 2 * (query + answer)
+        completed = Load("", 2, history + 2 * query + 150, answer + query)
+        each: dict[str, Load] = {
+            "neglect": Load("", 1, query + 12, answer),
+            "hallucination": Load("", 2, 2 * query + 200, answer + 20),
+            "misunderstanding": Load("", 2, 2 * query + PICK_TOKENS + 200, answer + 4),
+        }
+        asked = [each.get(name, completed) for name in settings.strategies]
+        asked += [completed] if settings.oracle else []
+        loads = [
+            Load(
+                settings.writer,
+                queries * load.requests,
+                queries * load.prompt_tokens,
+                queries * load.completion_tokens,
+            )
+            for load in asked
+        ]
+        if settings.judge is not None:
+            pairs = 2 * queries * len(settings.strategies)
+            read = history + 2 * answer + PAIR_TOKENS
+            loads.append(Load(settings.judge, pairs, pairs * read, pairs * 4))
+        return Requests(tuple(loads), settings.queries_in_flight, rounds=2)
 
     def process(self, work: ShardWork) -> None:
         """Write the negatives of every query, then emit the pairs in the order of the input."""

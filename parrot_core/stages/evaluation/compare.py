@@ -10,11 +10,12 @@ from typing import Any, ClassVar
 from parrot_core.benchmarks.benchmark import selected_benchmark
 from parrot_core.engines.in_flight import in_flight
 from parrot_core.engines.types import Message, RowError
-from parrot_core.judging.pairwise import PAIR_PROMPT, Comparison, compare
+from parrot_core.judging.pairwise import PAIR_PROMPT, PAIR_TOKENS, Comparison, compare
 from parrot_core.lake.manifest import Receipt
 from parrot_core.lake.run import Run
 from parrot_core.stages.base import EngineUse, Row, ShardPlan, ShardWork, Stage
 from parrot_core.stages.evaluation.summary import Judged, summarise
+from parrot_core.stages.forecasting import MESSAGE_TOKENS, Load, Requests, Sizes
 
 POINTS = {"subject": 1.0, "tie": 0.5, "baseline": 0.0}
 
@@ -34,6 +35,8 @@ class CompareStage(Stage):
     name: ClassVar[str] = "compare"
     output: ClassVar[str] = "comparisons"
     inputs: ClassVar[tuple[str, ...]] = ("judgments",)
+    settings_read = ("evaluate",)
+    summary = "A judge compares each subject with a baseline."
     unit: ClassVar[str] = "comparison"
 
     def plan(self, run: Run) -> Sequence[ShardPlan]:
@@ -51,6 +54,20 @@ class CompareStage(Stage):
         if not settings.baseline:
             return ()
         return (EngineUse(settings.judge, "evaluate.verdict", settings.verdict, short=True),)
+
+    def forecast(self, sizes: Sizes) -> Requests:
+        """The judge reads both conversations up to each answer, in both orders."""
+        settings, loads = sizes.recipe.evaluate, []
+        if settings.baseline is not None:
+            answer = sizes.answer(settings.answer.max_tokens)
+            pairs = len(settings.subjects) - 1
+            for question in selected_benchmark(settings).questions:
+                history = 0.0
+                for text in question.turns:
+                    history += len(text) / 4 + answer + 2 * MESSAGE_TOKENS
+                    read = 2 * history + PAIR_TOKENS
+                    loads.append(Load(settings.judge, 2 * pairs, 2 * pairs * read, 2 * pairs * 4))
+        return Requests(tuple(loads), settings.sessions_in_flight)
 
     def process(self, work: ShardWork) -> None:
         """Compare one subject with the baseline."""

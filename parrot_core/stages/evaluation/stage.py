@@ -19,7 +19,11 @@ from parrot_core.stages.base import EngineUse, Row, ShardPlan, ShardWork, Stage
 from parrot_core.stages.evaluation.judge_prompts import selected_prompt
 from parrot_core.stages.evaluation.summary import Judged, summarise
 from parrot_core.stages.fitness import Unfit, fit_text, is_truncated, truncation_warnings
+from parrot_core.stages.forecasting import MESSAGE_TOKENS, Load, Requests, Sizes
 from parrot_core.stages.planning import own_models
+
+JUDGE_TOKENS = 450.0
+"""The judge's instructions and three examples (judging/grading)."""
 
 
 class EvaluateStage(Stage):
@@ -40,6 +44,9 @@ class EvaluateStage(Stage):
     name: ClassVar[str] = "evaluate"
     output: ClassVar[str] = "judgments"
     inputs: ClassVar[tuple[str, ...]] = ("parrot-chat",)
+    settings_read = ("evaluate",)
+    summary = "A judge scores a multi-turn benchmark."
+    output_summary = "An LLM judge’s scores of answers to a multi-turn benchmark."
     unit: ClassVar[str] = "answer"
 
     def plan(self, run: Run) -> Sequence[ShardPlan]:
@@ -76,6 +83,23 @@ class EvaluateStage(Stage):
             ),
             EngineUse(settings.judge, "evaluate.verdict", settings.verdict, short=True),
         )
+
+    def forecast(self, sizes: Sizes) -> Requests:
+        """Each subject answers every turn; the judge reads it with its history and reference."""
+        settings = sizes.recipe.evaluate
+        answer = sizes.answer(settings.answer.max_tokens)
+        loads = []
+        for engine in settings.subjects.values():
+            for question in selected_benchmark(settings).questions:
+                history = MESSAGE_TOKENS
+                for turn, text in enumerate(question.turns, 1):
+                    history += len(text) / 4 + MESSAGE_TOKENS
+                    loads.append(Load(engine, 1, history, answer))
+                    history += answer + MESSAGE_TOKENS
+                    reference = len(question.reference_of(turn) or "") / 4
+                    read = history + reference + JUDGE_TOKENS
+                    loads.append(Load(settings.judge, 1, read, 8))
+        return Requests(tuple(loads), settings.sessions_in_flight)
 
     def process(self, work: ShardWork) -> None:
         """Let one subject answer a slice of the questions, and have the answers judged.

@@ -2,7 +2,7 @@
 
 A new rule is a file here, a line in ``RULES``, its name in ``recipe.FilterRule``, a reason in
 ``schemas.REASONS``, a test, and a look at how many real queries it refuses
-(``bench/filter_false_positives.py``, docs/filters.md).
+(``bench/filter_false_positives.py``, docs/explanation/filters.md).
 """
 
 from collections.abc import Mapping, Sequence

@@ -31,6 +31,9 @@ class FilterStage(Stage):
     name = "filter"
     output = "parrot"
     inputs = ("dialogues",)
+    settings_read = ("filter",)
+    summary = "Rules over the synthesized dialogues."
+    output_summary = "Multi-turn dialogues of an asking and an answering model, filtered."
 
     def plan(self, run: Run) -> Sequence[ShardPlan]:
         """One shard a file of the dialogues, with the places of copied queries in it.

@@ -40,6 +40,9 @@ class AssembleStage(Stage):
 
     name = "assemble"
     output = "conversations"
+    settings_read = ("ingest", "evaluate.questions")
+    summary = "Parts joined to sessions, near-duplicates dropped, splits drawn."
+    output_summary = "Conversations that people had with chat models, cleaned and divided."
     inputs = ("records",)
     unit: ClassVar[str] = "session"
 
@@ -72,6 +75,12 @@ class AssembleStage(Stage):
             work.metric(name, value)
         for warning in parts.warnings():
             work.warn(warning)
+
+
+_LOSE_THE_END = frozenset(
+    ("drop_failed_answers", "drop_unanswered", "keep_first_turns", "require_short_messages")
+)
+"""Session rules after which the last message may not be the one that its session ended with."""
 
 
 def _batches(sessions: Iterator[Joined]) -> Iterator[list[Joined]]:
@@ -127,6 +136,7 @@ class _Assembly:
             language=guess.code if guess else None,
             flags=found.flags,
             opens=joined.opens and "drop_leading_assistant" not in found.mended,
+            ends=joined.ends and _LOSE_THE_END.isdisjoint(found.mended),
             turns=found.turns,
             benchmark=found.benchmark,
         )
@@ -174,6 +184,7 @@ def _row(session: ComparedSession, messages: Messages) -> Row:
         "messages": messages,
         "n_turns": session.turns,
         "opens_session": session.opens,
+        "ends_session": session.ends,
         "flags": session.flags,
     }
 

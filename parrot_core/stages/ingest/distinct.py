@@ -43,6 +43,7 @@ class ComparedSession:
     language: str | None
     flags: Sequence[str]
     opens: bool
+    ends: bool
     turns: int
     benchmark: str | None  # which of the benchmark's questions it holds, in a few words
 

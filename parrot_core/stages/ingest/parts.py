@@ -45,6 +45,8 @@ class Joined:
     """The id that it shares with what else is left of its session, if that was in parts."""
     opens: bool
     """Whether it holds its session's beginning."""
+    ends: bool = True
+    """Whether no later part of its session is known."""
 
 
 class SessionParts:
@@ -141,6 +143,7 @@ class SessionParts:
                 how.append(step)
                 continue
             if session is not None:
+                session.ends = False
                 yield self._tallied(session, how)
             session = Joined([part], list(read(part)), part.session, opens=part.first == 0)
             how = []

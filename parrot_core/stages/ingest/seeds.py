@@ -33,6 +33,9 @@ class SeedsStage(Stage):
     name = "seeds"
     output = "seeds"
     inputs = ("conversations",)
+    settings_read = ("seeds", "filter")
+    summary = "Opening queries of sessions that no training saw."
+    output_summary = "First queries of conversations that people had with chat models."
 
     def plan(self, run: Run) -> Sequence[ShardPlan]:
         """One shard over all files, since the order of choice goes across them."""

@@ -166,7 +166,7 @@ def _unknown(found: Sequence[object], wanted: Layout | None) -> str:
     near = nearest(found[0])
     return (
         f"found {what}, expected a known layout, the nearest being {near.expected} ({near.name}); "
-        f"docs/sources.md has them all: {', '.join(LAYOUTS)}"
+        f"docs/how-to/sources.md has them all: {', '.join(LAYOUTS)}"
     )
 
 

@@ -50,6 +50,8 @@ class IngestStage(Stage):
 
     name = "ingest"
     output = "records"
+    settings_read = ("ingest",)
+    summary = "Source records, their texts cleaned and masked."
     unit: ClassVar[str] = "record"
 
     def __init__(

@@ -9,7 +9,7 @@ from typing import Literal
 
 from parrot_core.engines.types import Completion, Message, RowError
 from parrot_core.stages.fitness import ControlTokens, fit_text
-from parrot_core.text.control_tokens import defuse_control_tokens
+from parrot_core.text.control_tokens import END_OF_SESSION, defuse_control_tokens
 
 Speak = Callable[[list[Message], int], Awaitable[Completion]]
 """Writes the next message, given the conversation so far and the number of the turn it is for."""
@@ -23,8 +23,8 @@ class Dialogue:
     Attributes:
         messages: the conversation.
         completions: one a message; None for the seed, which a human wrote.
-        end_reason: ``max_turns``, ``empty_query``, ``repeated_query``, or a reason of
-            ``stages.reasons.REASONS`` why a completion was refused or unfit.
+        end_reason: ``max_turns``, ``asker_ended``, ``empty_query``, ``repeated_query``, or a
+            reason of ``stages.reasons.REASONS`` why a completion was refused or unfit.
         detail: more about that, in words.
         ended_by: who couldn't go on; None if the session is complete.
     """
@@ -84,6 +84,8 @@ async def converse(
             break
         try:
             asked = await ask(list(messages), turn + 1)
+            if asked.text.strip() == END_OF_SESSION:
+                return Dialogue(messages, completions, "asker_ended")
             query = fit_text(
                 asked, keep_truncated=keep_truncated, control_tokens="end", empty="empty_query"
             )

@@ -14,6 +14,7 @@ from parrot_core.recipe import Synthesize
 from parrot_core.schemas import REASONS
 from parrot_core.stages.base import EngineUse, Row, ShardPlan, ShardWork, Stage
 from parrot_core.stages.fitness import is_truncated, truncation_warnings
+from parrot_core.stages.forecasting import MESSAGE_TOKENS, Load, Requests, Sizes
 from parrot_core.stages.planning import own_models, shards_of
 from parrot_core.stages.synthesis.converse import Dialogue, Speaker, converse
 from parrot_core.stages.synthesis.role_play import role_play
@@ -29,6 +30,9 @@ class SynthesizeStage(Stage):
     name: ClassVar[str] = "synthesize"
     output: ClassVar[str] = "dialogues"
     inputs: ClassVar[tuple[str, ...]] = ("seeds", "parrot-ask")
+    settings_read = ("synthesize",)
+    summary = "Dialogues between Parrot-Ask and the answering model."
+    output_summary = "Multi-turn dialogues: a model that asks like people ask, talking to another."
     unit: ClassVar[str] = "session"
 
     def plan(self, run: Run) -> Sequence[ShardPlan]:
@@ -56,6 +60,24 @@ class SynthesizeStage(Stage):
             EngineUse(settings.asker, "synthesize.ask", settings.ask),
             EngineUse(settings.answerer, "synthesize.answer", settings.answer),
         )
+
+    def forecast(self, sizes: Sizes) -> Requests:
+        """Turn by turn, as long as a session goes on; its history grows."""
+        settings, basis = sizes.recipe.synthesize, sizes.basis
+        answer = sizes.answer(settings.answer.max_tokens)
+        ask = min(basis.follow_up.value, settings.ask.max_tokens)
+        answers = Load(settings.answerer, 0, 0, 0)
+        questions = Load(settings.asker, 0, 0, 0)
+        alive, history = float(sizes.seeds), MESSAGE_TOKENS
+        for turn in range(1, settings.max_turns + 1):
+            query = basis.first_query.value if turn == 1 else ask
+            history += query + MESSAGE_TOKENS
+            answers = answers.plus(Load("", alive, alive * history, alive * answer))
+            history += answer + MESSAGE_TOKENS
+            if turn < settings.max_turns:
+                questions = questions.plus(Load("", alive, alive * history, alive * ask))
+                alive *= basis.goes_on.value
+        return Requests((answers, questions), settings.sessions_in_flight, settings.max_turns)
 
     def process(self, work: ShardWork) -> None:
         """Hold the shard's conversations, ``sessions_in_flight`` at a time."""

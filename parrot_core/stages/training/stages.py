@@ -11,6 +11,7 @@ from parrot_core.lake.run import Run
 from parrot_core.models.references import resolve_model
 from parrot_core.recipe import STRATEGIES, Recipe, TrainAsk, TrainDpo, TrainSft
 from parrot_core.stages.base import Row, ShardPlan, ShardWork, Slice, Stage
+from parrot_core.stages.forecasting import MESSAGE_TOKENS, Examples, Sizes
 from parrot_core.stages.training.checkpoints import carried_to_lake, identity_of, resume_from_lake
 from parrot_core.stages.training.choice import (
     Candidate,
@@ -23,8 +24,12 @@ from parrot_core.stages.training.choice import (
 from parrot_core.stages.training.job import Kind, TrainingJob
 from parrot_core.stages.training.launch import Figures, prepare, run_training
 from parrot_core.stages.training.summary import downsampled
+from parrot_core.text.control_tokens import END_OF_SESSION
 
 Launch = Callable[[TrainingJob, Callable[[Figures], None]], Figures]
+
+PAPER_SESSIONS = 70_000
+"""ShareGPT sessions that the paper trained on (§4.1.3), where the recipe sets no limit."""
 
 
 class TrainStage(Stage):
@@ -144,10 +149,22 @@ class TrainAskStage(TrainStage):
     """Parrot-Ask: learns to write the user's turns (paper §3.1)."""
 
     name = "train-ask"
+    settings_read = ("train_ask",)
+    summary = "Parrot-Ask, with the loss on user tokens."
     inputs = ("conversations",)
     output = "parrot-ask"
     unit = "session"
     job_kind = "ask"
+
+    def forecast(self, sizes: Sizes) -> Examples:
+        """Whole sessions."""
+        settings = self.settings(sizes.run)
+        return Examples(
+            settings,
+            self.base(sizes.run),
+            sizes.rows("conversations", PAPER_SESSIONS),
+            sizes.basis.session_turns.value * sizes.turn_tokens,
+        )
 
     def settings(self, run: Run) -> TrainAsk:
         """``train_ask`` of the recipe."""
@@ -171,7 +188,15 @@ class TrainAskStage(TrainStage):
             return Candidate(row["id"], left_out=f"split_{row['split']}")
         if not fnmatchcase(_source_of(row), run.recipe.train_ask.source):
             return Candidate(row["id"], left_out="other_source")
-        return Candidate(row["id"], part=row["split"], example={"messages": row["messages"]})
+        messages = list(row["messages"])
+        if run.recipe.train_ask.end_mark and _ends_whole(row):
+            messages.append({"role": "user", "content": END_OF_SESSION})
+        return Candidate(row["id"], part=row["split"], example={"messages": messages})
+
+
+def _ends_whole(row: Row) -> bool:
+    """Whether a session is known to have ended with its last answer."""
+    return bool(row.get("ends_session")) and row["messages"][-1]["role"] == "assistant"
 
 
 class TrainSftStage(TrainStage):
@@ -181,10 +206,24 @@ class TrainSftStage(TrainStage):
     """
 
     name = "train-sft"
+    settings_read = ("train_sft",)
+    summary = "Parrot-Chat, with the loss on assistant tokens."
     inputs = ("parrot",)
     output = "parrot-sft"
     unit = "session"
     job_kind = "sft"
+
+    def forecast(self, sizes: Sizes) -> Examples:
+        """Sessions as the filter leaves them."""
+        settings = self.settings(sizes.run)
+        expected = sizes.recipe.seeds.limit * sizes.basis.kept.value
+        turns = min(sizes.turns, settings.max_turns or sizes.turns)
+        return Examples(
+            settings,
+            self.base(sizes.run),
+            sizes.rows("parrot", expected),
+            turns * sizes.turn_tokens,
+        )
 
     def settings(self, run: Run) -> TrainSft:
         """``train_sft`` of the recipe."""
@@ -222,10 +261,26 @@ class TrainDpoStage(TrainStage):
     """Parrot-Chat DPO: from the SFT model, on CaPO's pairs (paper §3.3)."""
 
     name = "train-dpo"
+    settings_read = ("train_dpo",)
+    summary = "DPO on the preference pairs."
     inputs = ("preferences", "parrot-sft")
     output = "parrot-chat"
     unit = "pair"
     job_kind = "dpo"
+
+    def forecast(self, sizes: Sizes) -> Examples:
+        """Pairs, each with half a session's history."""
+        pairs = sizes.recipe.select.limit * len(sizes.recipe.train_dpo.strategies)
+        longest = max(
+            sizes.recipe.synthesize.answer.max_tokens, sizes.recipe.capo.sampling.max_tokens
+        )
+        return Examples(
+            sizes.recipe.train_dpo,
+            self.base(sizes.run),
+            sizes.rows("preferences", pairs),
+            (sizes.turns + 1) / 2 * sizes.turn_tokens,
+            longest + round(MESSAGE_TOKENS),
+        )
 
     def settings(self, run: Run) -> TrainDpo:
         """``train_dpo`` of the recipe."""

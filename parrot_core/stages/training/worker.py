@@ -11,6 +11,7 @@ import os
 import shutil
 import sys
 import time
+from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -33,9 +34,10 @@ from transformers import (
 from trl.trainer.sft_trainer import SFTTrainer
 
 from parrot_core.errors import ParrotError, TrainingFailed
+from parrot_core.recipe import TrainAsk
 from parrot_core.stages.training.checkpoints import newest, remove_unfinished
 from parrot_core.stages.training.ending import WATCH_PARENT, end_when_asked, end_with_parent
-from parrot_core.stages.training.examples import prepare_tokenizer, read_examples
+from parrot_core.stages.training.examples import Example, prepare_tokenizer, read_examples
 from parrot_core.stages.training.fit import Tally
 from parrot_core.stages.training.heldout import measure
 from parrot_core.stages.training.job import TrainingJob, load_job, write_json
@@ -44,6 +46,7 @@ from parrot_core.stages.training.precision import wants_bf16
 from parrot_core.stages.training.prefix_dpo import PrefixSharingDPOTrainer
 from parrot_core.stages.training.reporting import CURVE_FIGURES, Reporter
 from parrot_core.stages.training.schedule import Schedule
+from parrot_core.stages.training.session_end import measure_end
 from parrot_core.stages.training.trainers import make_trainer
 
 Trainer = SFTTrainer | PrefixSharingDPOTrainer
@@ -79,6 +82,9 @@ def train(job: TrainingJob) -> None:
     if heldout:
         reporter.phase("measuring after")
         after = measure(trainer)
+    ending = None
+    if heldout and isinstance(job.settings, TrainAsk) and job.settings.end_mark:
+        ending = _measure_end(trainer, tokenizer, markup, heldout)
     reporter.phase("saving")
     _save(job, trainer, tokenizer, markup, saved_as)
     if state.is_main_process:
@@ -91,8 +97,23 @@ def train(job: TrainingJob) -> None:
             "heldout": {"before": measuring.figures() if heldout else None, "after": after},
             "phase_seconds": reporter.phase_seconds(),
         }
+        if ending is not None:
+            figures["session_end"] = ending
         write_json(job.metrics_file, figures)
         shutil.rmtree(job.checkpoints, ignore_errors=True)
+
+
+def _measure_end(
+    trainer: Trainer,
+    tokenizer: PreTrainedTokenizerBase,
+    markup: Markup,
+    heldout: Sequence[Example],
+) -> dict[str, Any] | None:
+    """How well the asker ends sessions, by the main process; None where the model is sharded."""
+    if is_sharded(trainer) or not trainer.accelerator.is_main_process:
+        return None
+    model: Any = trainer.accelerator.unwrap_model(trainer.model)
+    return measure_end(model, tokenizer, markup, heldout)
 
 
 def _last_checkpoint(job: TrainingJob, state: PartialState) -> str | None:

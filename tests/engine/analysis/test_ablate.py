@@ -3,7 +3,6 @@
 import json
 import shutil
 from datetime import UTC, datetime
-from typing import ClassVar
 
 import pytest
 from prefect.testing.utilities import prefect_test_harness
@@ -15,10 +14,10 @@ from parrot_core.errors import ParrotError
 from parrot_core.execution.runs import begin_run
 from parrot_core.lake.lake import Lake
 from parrot_core.monitor.reader import read_run
-from parrot_core.stages.base import ShardPlan, Stage
 from parrot_core.stages.registry import STAGE_SPECS
 from parrot_core.stages.training.fit import Tally
 from parrot_core.stages.training.stages import TrainSftStage
+from tests.support.lakes.given_stage import Given
 from tests.support.lakes.recipes import minimal_recipe
 from tests.support.lakes.toy_stages import drive
 from tests.support.training.tiny_jobs import SESSION
@@ -58,23 +57,6 @@ def pair(number, strategy):
         "request_key": None,
         "judge_texts": None,
     }
-
-
-class Given(Stage):
-    """Publishes rows."""
-
-    unit: ClassVar[str] = "session"
-
-    def __init__(self, name, output, rows):
-        self.name, self.output, self.given = name, output, rows
-
-    def plan(self, run):
-        return [ShardPlan(0)]
-
-    def process(self, work):
-        work.expect(len(self.given))
-        for row in self.given:
-            work.emit(row)
 
 
 def untrained(model):

@@ -12,7 +12,7 @@ from parrot_core.engines.types import Message
 from parrot_core.execution.runs import begin_run
 from parrot_core.stages.training.fit import Tally
 from parrot_core.stages.training.stages import TrainAskStage
-from tests.engine.analysis.test_ablate import Given
+from tests.support.lakes.given_stage import Given
 from tests.support.lakes.recipes import minimal_recipe
 from tests.support.lakes.toy_stages import drive
 from tests.support.servers.fake_api import Reply, serving

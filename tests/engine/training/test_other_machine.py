@@ -7,8 +7,8 @@ import pytest
 from parrot_core.errors import TrainingFailed
 from parrot_core.stages.training.launch import run_training
 from parrot_core.stages.training.stages import TrainAskStage
-from tests.engine.training.test_kill_points import MID_STEP, START
 from tests.support.lakes.stage_work import FakeWork, small_recipe
+from tests.support.training.kill_points import MID_STEP, START
 from tests.support.training.tiny_jobs import SESSION
 from tests.support.training.tiny_model import build_tiny_model
 

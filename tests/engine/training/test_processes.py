@@ -13,9 +13,9 @@ import torch
 from parrot_core.errors import TrainingFailed
 from parrot_core.recipe import Devices, TrainDpo
 from parrot_core.stages.training.launch import WORKER, run_training
-from tests.engine.training.test_ways import varied_job
 from tests.support.training.tiny_jobs import SESSION, make_job, weights
 from tests.support.training.tiny_model import TEXT, build_tiny_model
+from tests.support.training.varied_jobs import varied_job
 
 pytestmark = pytest.mark.engine
 

@@ -8,6 +8,7 @@ import pytest
 from parrot_core.errors import TrainingFailed
 from parrot_core.recipe import TrainDpo
 from parrot_core.stages.training.launch import run_training
+from parrot_core.text.control_tokens import END_OF_SESSION
 from tests.support.training.tiny_jobs import SESSION, ask_job, make_job, weights
 from tests.support.training.tiny_model import build_tiny_model
 
@@ -128,3 +129,16 @@ def test_a_limit_that_no_session_meets_is_said_in_one_line(tmp_path, model):
     job.train_file.write_text(json.dumps(short[0]) + "\n")
     with pytest.raises(TrainingFailed, match=r"1 too_long\); raise max_length \(128\)"):
         run_training(job, lambda line: None)
+
+
+def test_an_asker_learns_to_end_a_session_and_how_well_is_measured(tmp_path, model):
+    mark = {"role": "user", "content": END_OF_SESSION}
+    base = ask_job(tmp_path / "base", model)
+    settings = base.settings.model_copy(update={"end_mark": True})
+    sessions = [{"messages": [*SESSION, mark]}] * 8
+    job = make_job(tmp_path / "job", "ask", model, settings, sessions, sessions[:2])
+    found = run_training(job, lambda line: None)["session_end"]
+    assert (found["places"], found["base_rate"]) == (4, 0.5)
+    assert found["auc"] == found["f1"] == 1.0
+    assert found["f1_always"] == 0.6667
+    assert found["by_turn"]["2"]["probability"] < 0.1 < found["by_turn"]["3"]["probability"]

@@ -5,8 +5,9 @@ import pytest
 from parrot_core.errors import TrainingFailed
 from parrot_core.recipe import Devices, Lora
 from parrot_core.stages.training.launch import run_training
-from tests.support.training.tiny_jobs import ask_job, make_job, weights
-from tests.support.training.tiny_model import TEXT, build_tiny_model
+from tests.support.training.tiny_jobs import weights
+from tests.support.training.tiny_model import build_tiny_model
+from tests.support.training.varied_jobs import varied_job
 
 pytestmark = pytest.mark.engine
 
@@ -25,31 +26,6 @@ t.Trainer.training_step = step
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
     return build_tiny_model(tmp_path_factory.mktemp("tiny"))
-
-
-def varied_job(folder, model, **settings):
-    """Sessions of very different lengths, so that a mean of means would not be the mean."""
-    base = ask_job(folder.with_name(f"{folder.name}-plain"), model).settings
-    chosen = {
-        "max_steps": 6,
-        "epochs": 2,
-        "per_device_batch_size": 2,
-        "learning_rate": 1e-3,
-        "save_steps": 100,
-    }
-    sessions = []
-    for n in range(12):
-        text = TEXT[n % len(TEXT)]
-        sessions.append(
-            [
-                {"role": "user", "content": text[: 5 + 6 * n]},
-                {"role": "assistant", "content": TEXT[(n + 1) % len(TEXT)]},
-                {"role": "user", "content": text},
-            ]
-        )
-    rows = [{"messages": messages} for messages in sessions]
-    merged = base.model_copy(update=chosen | settings)
-    return make_job(folder, "ask", model, merged, rows, rows[:3])
 
 
 def program(folder, script):

@@ -142,7 +142,7 @@ OFFLINE = {"PREFECT_SERVER_ANALYTICS_ENABLED": "false", "DO_NOT_TRACK": "1"}
 
 
 def _settings(folder: Path, postgres: Postgres, redis_port: int) -> dict[str, str]:
-    """The settings that docs/operations.md tells, and ``docker/compose.yaml`` has."""
+    """The settings that docs/how-to/operations.md tells, and ``docker/compose.yaml`` has."""
     return {
         "PREFECT_HOME": str(folder / "server"),
         "PREFECT_SERVER_API_AUTH_STRING": f"{USER}:{PASSWORD}",

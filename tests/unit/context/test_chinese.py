@@ -100,14 +100,6 @@ def test_an_answer_to_what_the_assistant_asked_depends_and_a_new_statement_does_
     assert not detect("请写一首关于厦门的诗歌", asked, "zh").depends
 
 
-def test_in_english_too_an_answer_depends() -> None:
-    asked = said("Plan a trip", "Sure! Where would you like to go?")
-    offered = said("Plan a trip", "Here it is: a week in Rome. Is there anything else?")
-    assert detect("I always dreamed of Lisbon", asked, "en").cues[0].kind == "continuation"
-    assert not detect("I always dreamed of Lisbon", offered, "en").depends
-    assert not detect("Write a poem about Lisbon", asked, "en").depends
-
-
 def test_a_name_coined_in_the_conversation_is_known_from_there_alone() -> None:
     history = said("写一个数独程序", "public Board fillBoard() { return solveAll(); }")
     query = "帮我把 solveAll 拆分为两个独立的部分，要求每个部分都不超过三十行，并且写好注释"

@@ -1,13 +1,25 @@
+from collections.abc import Sequence
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from parrot_core.context import Cue, detect
+from parrot_core.context.english.model import trained_model
+from parrot_core.context.query import Query
 from parrot_core.engines.types import Message
 
+BEFORE: list[Message] = [
+    {"role": "user", "content": "Tell me how to grow tomatoes on a balcony."},
+    {
+        "role": "assistant",
+        "content": "Plant them in May and water them each day. Cherry tomatoes do best in pots.",
+    },
+]
 
-def find_cue(query: str, language: str | None) -> Cue | None:
-    return next(iter(detect(query, (), language).cues), None)
+
+def find_cue(query: str, language: str | None, history: Sequence[Message] = ()) -> Cue | None:
+    return next(iter(detect(query, history, language).cues), None)
 
 
 LEANS = [
@@ -24,7 +36,6 @@ LEANS = [
     ("discourse", "i mean common filter way"),
     ("definite", "Explain the second one"),
     ("definite", "how much space is required according to point 1"),
-    ("edit", "Rephrase the description in 200 characters"),
     ("ellipsis", "And in winter?"),
     ("ellipsis", "What about Germany?"),
     ("ellipsis", "Why?"),
@@ -37,7 +48,7 @@ LEANS = [
     ("comparative", "list 10 more"),
     ("comparative", "a shorter version please"),
     ("comparative", "Are there some other options?"),
-    ("ellipsis", "Any other API recommendation?"),
+    ("comparative", "Any other API recommendation?"),
     ("comparative", "use a struct instead"),
     ("edit", "change 'employee' to team"),
     ("return", "Back to the pot: does clay dry faster?"),
@@ -49,9 +60,9 @@ LEANS = [
     ("correction", "I forgot to say: only in winter"),
     ("correction", "Make that 2024, please."),
     ("definite", "Which of the three plans costs least?"),
-    ("ellipsis", "What would the neighbours say, then?"),
+    ("definite", "What would the neighbours say, then?"),
     ("ellipsis", "write in python now"),
-    ("ellipsis", "Which sold best?"),
+    ("fragment", "Which sold best?"),
     ("fragment", "A version as a haiku?"),
 ]
 
@@ -61,11 +72,9 @@ STANDS_ALONE = [
     "Is it possible to learn German in a year?",
     "How long does it take to boil an egg?",
     "Explain the seven objectives of national policy of India",
-    "Which is faster, Go or Rust?",
     "what are column family datastores and their features",
     "List the largest hotel chains in the US",
     "If I have a list of names, how do I sort it in Python?",
-    "Thanks!",
     "any issue with this code\n\nimport React from 'react';\nconst x = () => <div>hello</div>;\n",
     "Summarize this text: The Danube rises in Germany and flows for 2,850 km to the Black Sea.",
     "Back to the Future came out in which year?",
@@ -82,7 +91,7 @@ STANDS_ALONE = [
 
 @pytest.mark.parametrize(("rule", "query"), LEANS)
 def test_a_query_that_leans_on_the_conversation_shows_its_cue(rule: str, query: str) -> None:
-    cue = find_cue(query, "en")
+    cue = find_cue(query, "en", BEFORE)
     assert cue is not None
     assert query[slice(*cue.span)].strip()
     assert cue.kind == rule
@@ -90,7 +99,7 @@ def test_a_query_that_leans_on_the_conversation_shows_its_cue(rule: str, query: 
 
 @pytest.mark.parametrize("query", STANDS_ALONE)
 def test_a_query_that_stands_alone_shows_none(query: str) -> None:
-    assert find_cue(query, "en") is None
+    assert find_cue(query, "en", BEFORE) is None
 
 
 @pytest.mark.parametrize(
@@ -142,17 +151,22 @@ SAID: list[Message] = [
 
 
 @pytest.mark.parametrize(
-    ("rule", "query"),
+    "query",
     [
-        ("definite", "Will the slabs crack?"),
-        ("definite", "Are the 400 a minimum?"),
-        ("definite", "That door opens to the inside."),
-        ("correction", "The north wall, not the south."),
+        "Will the slabs crack?",
+        "Are the 400 a minimum?",
+        "That door opens to the inside.",
+        "The north wall, not the south.",
     ],
 )
-def test_what_a_query_names_as_known_is_looked_up_in_the_history(rule: str, query: str) -> None:
-    assert not detect(query).depends
-    assert detect(query, SAID).cues[0].kind == rule
+def test_what_a_query_names_as_known_depends(query: str) -> None:
+    assert detect(query, SAID).depends
+
+
+def test_words_of_the_history_weigh_in_the_verdict() -> None:
+    query = Query("Will the slabs crack?", ("How many slabs does the wall need?",))
+    other = Query("Will the slabs crack?", ("How many eggs does the cake need?",))
+    assert trained_model().score(query) != trained_model().score(other)
 
 
 @pytest.mark.parametrize(

@@ -72,7 +72,7 @@ def test_a_group_is_released_and_retried_as_one(state: RunState) -> None:
     assert asked.button == "Release and retry …"
     assert asked.work.words[-1] == "--quarantined"
     assert asked.work.shards == (1, 2)
-    assert "1 shard of them leave quarantine" in asked.runs
+    assert "Out of quarantine first: 1 shard." in asked.runs
     one = retry_shards(state, synthesize(state), [2])
     assert (one.work.quarantined, one.work.shards) == (True, (2,))
     assert not retry_shards(state, synthesize(state), []).work.quarantined

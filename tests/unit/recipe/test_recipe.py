@@ -143,8 +143,8 @@ def test_every_filter_rule_of_the_recipe_exists() -> None:
 
 
 def test_the_recipe_reference_in_the_docs_is_up_to_date() -> None:
-    written = (RECIPES.parents[1] / "docs" / "recipe.md").read_text(encoding="utf-8")
-    assert written == recipe_reference(), "run: parrot settings > docs/recipe.md"
+    written = (RECIPES.parents[1] / "docs" / "reference" / "recipe.md").read_text(encoding="utf-8")
+    assert written == recipe_reference(), "run: parrot settings > docs/reference/recipe.md"
 
 
 def test_a_run_is_resumed_with_overrides_of_the_recipe_it_was_begun_with() -> None:

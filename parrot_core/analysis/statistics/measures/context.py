@@ -31,7 +31,7 @@ class ContextMeasure:
         self._seen: Counter[tuple[int, Kind]] = Counter()
 
     def add(self, session: Session) -> None:
-        """Ask the rules about its follow-up queries."""
+        """Look for cues in its follow-up queries."""
         kinds = [kind_of_dependence(session, turn) for turn in range(2, session.turns + 1)]
         for turn, kind in enumerate(kinds, start=2):
             self._asked[min(turn, LAST_TURN)] += 1

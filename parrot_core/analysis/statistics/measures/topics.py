@@ -17,7 +17,7 @@ SESSIONS = 2000
 MESSAGE_CHARS = 1500
 """How much of a message is compared."""
 FAR = 0.025
-"""Of real follow-ups 95 % lie below it to another session's talk (docs/statistics.md)."""
+"""95 % of real follow-ups lie below it to another session (docs/explanation/statistics.md)."""
 
 Terms = Counter[str]
 Weights = Mapping[str, float]
@@ -29,7 +29,7 @@ class Talk:
 
     queries: tuple[Terms, ...]
     responses: tuple[Terms, ...]
-    leans: tuple[bool, ...]  # whether the rules see a cue in a query
+    leans: tuple[bool, ...]  # whether a cue is seen in a query
 
 
 class TopicShifts:
@@ -98,7 +98,7 @@ def nearness(
 
 
 def talk_of(session: Session) -> Talk:
-    """Count the terms of its messages, and ask the rules about its queries."""
+    """Count the terms of its messages, and look for cues in its queries."""
     return Talk(
         tuple(Counter(tokens(query)) for query in session.queries),
         tuple(Counter(tokens(response)) for response in session.responses),

@@ -8,12 +8,13 @@ import pytest
 from rich.console import Console
 
 from parrot_cli.forecast_view import render_forecast
-from parrot_core.analysis.forecast.basis import Basis, SourcedFigure, measured
+from parrot_core.analysis.forecast.basis import measured
 from parrot_core.analysis.forecast.requests import Expected, Forecast, forecast
 from parrot_core.execution.runs import begin_run
 from parrot_core.lake.lake import Lake
 from parrot_core.lake.run import Run
 from parrot_core.recipe import load_recipe
+from parrot_core.stages.forecasting import Basis, SourcedFigure
 from parrot_core.stages.synthesis.stage import SynthesizeStage
 from tests.support.lakes.recipes import minimal_recipe
 from tests.support.lakes.toy_stages import drive, synthesis

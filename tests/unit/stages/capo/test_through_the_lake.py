@@ -3,13 +3,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
+from parrot_core.execution.preview import preview
 from parrot_core.execution.runs import begin_run
 from parrot_core.lake.run import Run
 from parrot_core.stages.base import ShardPlan, ShardWork, Stage
 from parrot_core.stages.capo.stage import CapoStage, SelectStage
 from tests.support.lakes.recipes import minimal_recipe
 from tests.support.lakes.toy_stages import drive
-from tests.support.servers.fake_api import Reply, serving
+from tests.support.servers.fake_api import Reply, canonical, serving
 
 QUERIES = ("What is a comet?", "Why does it have a tail?", "What is the capital of Peru?", "Why?")
 
@@ -89,3 +90,31 @@ def test_pairs_lead_back_to_their_session_and_both_accounts_close(tmp_path: Path
         assert row["prompt"][-1] == {"role": "user", "content": "Why does it have a tail?"}
         assert row["chosen"] != row["rejected"]
     assert pairs.usage["answerer"].requests == 5 * (1 + 2)  # a misunderstanding costs nothing here
+
+
+class Unseen:
+    """A viewer that nobody looks at."""
+
+    def begins(self, row: Any) -> None: ...
+    def said(self, sample: str, engine: str, completion: Any) -> None: ...
+    def made(self, row: Any) -> None: ...
+    def refused(self, reject: Any) -> None: ...
+
+
+def test_verdicts_and_negatives_that_were_previewed_are_not_bought_again(tmp_path: Path) -> None:
+    with serving(reply) as api:
+        settings = {"judge": "judge", "proof_queries": 0}
+        run = begin_run(minimal_recipe(str(tmp_path), api.base_url, select=settings))
+        drive(run, Sessions())
+        verdicts = preview(run, "select", 2, Unseen())
+        assert {row["query"] for row in verdicts.rows} == {"Why does it have a tail?"}
+        assert verdicts.bought == len(api.requests) == 4
+        drive(run, SelectStage())
+        assert len(api.requests) == 12  # six sessions with two cues each
+        negatives = preview(run, "capo", 1, Unseen())
+        assert len(negatives.rows) + len(negatives.rejects) == 3  # one a strategy
+        bought = len(api.requests) - 12
+        assert negatives.bought == bought > 2
+        drive(run, CapoStage())
+        sent = Counter(canonical(body) for body in api.requests[12:])
+        assert set(sent.values()) == {1}

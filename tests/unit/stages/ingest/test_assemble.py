@@ -93,8 +93,25 @@ def test_after_a_gap_a_new_session_begins_in_the_same_split(tmp_path: Path) -> N
     work = _assemble(tmp_path, records)
     assert [_texts(row) for row in work.emitted] == [["q0", "a1"], ["q6", "a7"]]
     assert [row["opens_session"] for row in work.emitted] == [True, False]
+    assert [row["ends_session"] for row in work.emitted] == [False, True]
     assert len({row["group"] for row in work.emitted}) == 1
     assert len({row["split"] for row in work.emitted}) == 1
+
+
+@pytest.mark.parametrize(
+    ("texts", "settings", "ends"),
+    [
+        (("q0", "a1"), {}, True),
+        (("q0", "a1", "q2"), {}, False),
+        (("q0", "a1", "q2", "a3"), {"max_turns": 1}, False),
+        (("q0", "a1", "q2", "a" * 200), {"max_message_chars": 100}, False),
+    ],
+)
+def test_a_session_that_lost_its_end_is_known(
+    tmp_path: Path, texts: tuple[str, ...], settings: dict[str, int], ends: bool
+) -> None:
+    [row] = _assemble(tmp_path, [_record("a", *texts)], **settings).emitted
+    assert row["ends_session"] == ends
 
 
 def test_numbered_ids_of_unrelated_sessions_are_not_taken_for_parts(tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ def _session(place: int, base: int, turns: int, order: int) -> ComparedSession:
         language=None,
         flags=[],
         opens=True,
+        ends=True,
         turns=turns,
         benchmark="a question" if turns == 6 else None,
     )

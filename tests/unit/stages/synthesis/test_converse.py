@@ -54,6 +54,19 @@ def test_a_session_runs_to_its_number_of_turns_and_ends_with_an_answer() -> None
     assert dialogue.completions[0] is None
 
 
+def test_the_askers_mark_ends_a_session_that_is_whole() -> None:
+    ask, answer = Scripted("And a pond?", " <|end_of_session|> "), Scripted("Big.", "Small.")
+    dialogue = talk(ask, answer, max_turns=9)
+    assert [m["content"] for m in dialogue.messages][-1] == "Small."
+    assert (dialogue.n_turns, dialogue.end_reason, dialogue.ended_by) == (2, "asker_ended", None)
+    assert len(dialogue.completions) == len(dialogue.messages)
+
+
+def test_a_seed_or_an_answer_cannot_hold_the_mark() -> None:
+    dialogue = talk(Scripted(), Scripted("So <|end_of_session|> it is."), max_turns=1)
+    assert "<|end_of_session|>" not in dialogue.messages[1]["content"]
+
+
 def test_each_side_sees_the_whole_conversation_from_the_first_message() -> None:
     ask, answer = Scripted("And a pond?"), Scripted("Big.", "Small.")
     talk(ask, answer, max_turns=2)

@@ -82,6 +82,27 @@ def test_sft_holds_some_dialogues_out_and_can_keep_only_the_first_turns(tmp_path
     assert {len(row["messages"]) for row in launch.train} == {2}
 
 
+@pytest.mark.parametrize(
+    ("whole", "last", "marked"),
+    [(True, "assistant", True), (True, "user", False), (False, "assistant", False)],
+)
+def test_an_asker_learns_the_mark_only_after_a_session_that_ended_with_an_answer(
+    tmp_path, whole, last, marked
+):
+    row = session(1, split="train", ends_session=whole)
+    if last == "user":
+        row["messages"].append({"role": "user", "content": "And?"})
+    for wanted in (True, False):
+        launch = Launch()
+        settings = {"base": "stub/model", "end_mark": wanted}
+        folder = tmp_path / str(wanted)
+        TrainAskStage(launch).process(
+            FakeWork(small_recipe(train_ask=settings), folder, rows=[row])
+        )
+        learned = launch.train[0]["messages"][-1]["content"] == "<|end_of_session|>"
+        assert learned == (marked and wanted)
+
+
 def test_a_text_that_a_limit_cut_is_marked_for_the_trainer(tmp_path, monkeypatch):
     monkeypatch.setattr("parrot_core.stages.training.stages.resolve_model", lambda ref, run: ref)
     launch = Launch()

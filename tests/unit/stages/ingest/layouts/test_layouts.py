@@ -18,7 +18,7 @@ from parrot_core.stages.ingest.layouts import (
     nearest,
     shape,
 )
-from tests.unit.stages.ingest.layouts.examples import (
+from tests.support.layout_examples import (
     EXAMPLES,
     MESSAGES,
     SHAREGPT,
@@ -45,7 +45,7 @@ def test_a_record_is_recognised_and_read(name: str, record_id: str | None, recor
 
 def test_every_layout_has_an_example_and_a_line_in_the_docs() -> None:
     assert {name for name, _, _ in EXAMPLES} == set(LAYOUTS)
-    docs = (Path(__file__).parents[5] / "docs" / "sources.md").read_text()
+    docs = (Path(__file__).parents[5] / "docs" / "how-to" / "sources.md").read_text()
     for name, layout in LAYOUTS.items():
         assert name == layout.name
         assert f"| `{name}` | `{layout.expected.replace('|', chr(92) + '|')}`" in docs

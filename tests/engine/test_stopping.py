@@ -1,0 +1,106 @@
+"""Real signals to a real ``parrot run``: it keeps what is in flight, ends in time, and goes on."""
+
+import signal
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from parrot_core.lake.lake import Lake
+from parrot_core.lake.run_records import StageRecords
+from parrot_core.lake.stops import Stops
+from tests.support.lakes.toy_stages import SEEDS, synthesis
+from tests.support.runs.command import Cli, processes_of, until
+from tests.support.servers.fake_api import Reply, canonical, echo_turns, serving
+
+pytestmark = pytest.mark.engine
+
+LIMIT_S = 15.0
+
+
+@pytest.fixture(scope="module")
+def cli(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cli]:
+    made = Cli(tmp_path_factory.mktemp("stopping"))
+    yield made
+    made.call("server", "stop")
+
+
+def slow(number: int, body: dict[str, Any]) -> Reply:
+    return Reply(echo_turns(number, body).text, delay_s=1.0)
+
+
+def recipe_of(lake: Path, url: str, **changes: Any) -> dict[str, Any]:
+    """A synthesis of published seeds, and nothing else."""
+    shape = {"max_turns": 4, "min_turns": 2, "sessions_per_shard": 3, "sessions_in_flight": 2}
+    run = synthesis(lake, url, synthesize=shape)
+    recipe = run.recipe.model_dump(mode="json")
+    return {**recipe, "name": "stopped", "inputs": {"seeds": "test"}, **changes}
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_amid_synthesis_keeps_what_is_in_flight_and_the_same_command_goes_on(
+    cli: Cli, tmp_path: Path, number: signal.Signals
+) -> None:
+    with serving(slow) as api:
+        recipe = recipe_of(tmp_path / "lake", api.base_url)
+        arguments = ("run", cli.recipe(f"r{number}", recipe), "--only", "synthesize")
+        running = cli.start(*arguments)
+        until("12 requests", lambda: len(api.requests) >= 12)
+        asked = time.monotonic()
+        running.signal(number)
+        assert running.wait() == 128 + number
+        assert time.monotonic() - asked < LIMIT_S
+        assert "stopping: keeping what is in flight, press again to stop at once" in running.shown
+        sent = len(api.requests)
+        time.sleep(1.5)
+        assert len(api.requests) == sent
+        assert processes_of(cli.folder) == []
+        storage = Lake(str(tmp_path / "lake")).storage
+        records = StageRecords(storage, "stopped", "synthesize")
+        tops = [records.shard(n).claims.top() for n in range(SEEDS // 3)]
+        assert all(top is None or top.state == "released" or top.receipt for top in tops)
+        assert all(records.shard(n).failures() == [] for n in range(SEEDS // 3))
+        stopped = Stops(storage, "stopped").read()
+        assert stopped is not None
+        assert number.name in stopped[0]
+
+        again = cli.start(*arguments)
+        assert again.wait() == 0, again.shown[-3000:]
+    bought = Counter(canonical(body) for body in api.requests)
+    assert set(bought.values()) == {1}, "nothing is bought twice"
+    made = Lake(str(tmp_path / "lake")).manifest("dataset", "dialogues", "stopped")
+    assert made.accounting.rows_out == SEEDS
+
+
+def test_a_second_signal_ends_it_at_once(cli: Cli, tmp_path: Path) -> None:
+    def hanging(number: int, body: dict[str, Any]) -> Reply:
+        return Reply("late", delay_s=60.0)
+
+    with serving(hanging) as api:
+        recipe = recipe_of(tmp_path / "lake", api.base_url)
+        running = cli.start("run", cli.recipe("twice", recipe), "--only", "synthesize")
+        until("a request", lambda: bool(api.requests))
+        running.signal(signal.SIGINT)
+        until("the first is heard", lambda: "press again" in running.shown)
+        running.signal(signal.SIGINT)
+        assert running.wait(3) == 130
+
+
+def test_two_runs_of_one_recipe_share_the_shards_and_both_end_well(
+    cli: Cli, tmp_path: Path
+) -> None:
+    with serving(slow) as api:
+        recipe = recipe_of(tmp_path / "lake", api.base_url, shards_at_once=1)
+        path = cli.recipe("both", recipe)
+        arguments = ("run", path, "--only", "synthesize")
+        running = [cli.start(*arguments), cli.start(*arguments)]
+        codes = [each.wait() for each in running]
+        assert codes == [0, 0], "\n".join(each.shown[-2000:] for each in running)
+    bought = Counter(canonical(body) for body in api.requests)
+    assert set(bought.values()) == {1}
+    storage = Lake(str(tmp_path / "lake")).storage
+    receipts = StageRecords(storage, "stopped", "synthesize").receipts(range(SEEDS // 3))
+    assert len({receipt.worker for receipt in receipts.values()}) == 2

@@ -1,0 +1,1 @@
+"""Real runs of the ``parrot`` command, for tests that stop, kill or double them."""

@@ -1,0 +1,105 @@
+"""Workers pull shards: they share what is free, pass over what is held, and stop when asked."""
+
+import threading
+from collections import Counter
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from parrot_core.engines.limits.budget import Budget
+from parrot_core.errors import LeaseLost, RunStopped, ShardHeld
+from parrot_core.execution.runs import begin_run
+from parrot_core.execution.shard_queue import Pulled
+from parrot_core.execution.stage_worker import OpenStage, open_stage
+from parrot_core.lake.run_records import StageRecords
+from parrot_core.stages.synthesis.stage import SynthesizeStage
+from parrot_core.telemetry.stop_request import stop_request
+from tests.support.lakes.recipes import minimal_recipe
+from tests.support.lakes.toy_stages import SEEDS, SeedStage, synthesis
+from tests.support.servers.fake_api import Reply, canonical, echo_turns, serving
+
+
+def work(opened: OpenStage, pool: ThreadPoolExecutor) -> None:
+    """A worker as a flow is one, without Prefect."""
+
+    def do(pulled: Pulled) -> None:
+        try:
+            opened.run_shard(pulled.shard, pulled.watched, wait=False)
+        except (ShardHeld, LeaseLost):
+            return
+
+    def submit(pulled: Pulled) -> Future[None]:
+        return pool.submit(do, pulled)
+
+    opened.work_through(submit)
+
+
+def test_a_stop_keeps_what_is_in_flight_counts_no_attempt_and_buys_nothing_twice(
+    tmp_path: Path,
+) -> None:
+    heard = threading.Event()
+
+    def slow(number: int, body: dict[str, Any]) -> Reply:
+        if number == 12:
+            heard.set()
+        return Reply(echo_turns(number, body).text, delay_s=0.3)
+
+    with serving(slow) as api, ThreadPoolExecutor(4) as pool:
+        run = synthesis(tmp_path, api.base_url)
+        stage = SynthesizeStage()
+        stopper = threading.Thread(
+            target=lambda: heard.wait(20) and stop_request().ask(RunStopped("stopped by a test"))
+        )
+        stopper.start()
+        try:
+            with (
+                pytest.raises(RunStopped, match="stopped by a test"),
+                open_stage(run, stage, Budget(None)) as opened,
+            ):
+                work(opened, pool)
+        finally:
+            stop_request().reset()
+            stopper.join()
+        records = StageRecords(run.lake.storage, "test", "synthesize")
+        assert all(records.shard(n).failures() == [] for n in range(SEEDS // 6))
+        with open_stage(run, stage, Budget(None)) as opened:
+            work(opened, pool)
+        assert opened.publish().accounting.rows_out == SEEDS
+    assert set(Counter(canonical(body) for body in api.requests).values()) == {1}
+
+
+def test_two_workers_share_the_shards_and_both_end_well(tmp_path: Path) -> None:
+    run = begin_run(minimal_recipe(str(tmp_path), shards_at_once=1))
+    meeting = threading.Barrier(2, timeout=20)
+
+    class Meeting(SeedStage):
+        def process(self, work: Any) -> None:
+            if work.plan.index < 2:  # each worker has one of the first two
+                meeting.wait()
+            super().process(work)
+
+    stages = [Meeting(6), Meeting(6)]
+
+    def one(stage: SeedStage) -> None:
+        with ThreadPoolExecutor(1) as pool, open_stage(run, stage, Budget(None)) as opened:
+            work(opened, pool)
+            opened.publish()
+
+    with ThreadPoolExecutor(2) as both:
+        list(both.map(one, stages))
+    assert sorted(stages[0].processed + stages[1].processed) == list(range(6))
+    assert all(stage.processed for stage in stages)
+    assert StageRecords(run.lake.storage, "test", "seeds").shard(0).failures() == []
+
+
+def test_a_shard_that_failed_here_is_not_pulled_again_and_the_others_are_done(
+    tmp_path: Path,
+) -> None:
+    run = begin_run(minimal_recipe(str(tmp_path)))
+    stage = SeedStage(4)
+    stage.failing = {2}
+    with ThreadPoolExecutor(2) as pool, open_stage(run, stage, Budget(None)) as opened:
+        work(opened, pool)
+    assert sorted(stage.processed) == [0, 1, 2, 3]
