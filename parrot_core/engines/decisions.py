@@ -62,7 +62,7 @@ BY_PARAM: Mapping[str | None, ClassifiedFailure] = {
 BY_STATUS: Mapping[int, ClassifiedFailure] = {
     401: _raising(KeyRefused),
     402: _raising(NoCredit),
-    403: _raising(KeyRefused),
+    403: _raising(RequestRefused),  # of a key, or of a text: a small request tells which
     404: _raising(KeyRefused),
     405: _raising(RunError),  # not a chat API
     408: _NOW,

@@ -2,6 +2,7 @@
 
 from datetime import date
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, JsonValue, field_validator
 
@@ -196,6 +197,15 @@ class OpenAIEngine(_Engine):
             "sessions_in_flight be large then: each turn of all of them is one round."
         ),
     )
+
+    @field_validator("base_url", "replica_urls")
+    @classmethod
+    def _has_a_host(cls, given: str | tuple[str, ...]) -> str | tuple[str, ...]:
+        for address in (given,) if isinstance(given, str) else given:
+            parts = urlsplit(address)  # ValueError: of brackets
+            if not parts.hostname or (parts.port or 80) < 1:  # a port that is no number, too
+                raise ValueError(f"'{address}' names no host")
+        return given
 
     @field_validator("request", "rename")
     @classmethod

@@ -52,7 +52,7 @@ EVERY_STATUS = {
     400: (Decision.GIVE_UP_ROW, RequestRefused),
     401: (Decision.STOP_RUN, KeyRefused),
     402: (Decision.STOP_RUN, NoCredit),
-    403: (Decision.STOP_RUN, KeyRefused),
+    403: (Decision.GIVE_UP_ROW, RequestRefused),
     404: (Decision.STOP_RUN, KeyRefused),
     405: (Decision.STOP_RUN, RunError),
     408: (Decision.RETRY_NOW, None),

@@ -130,6 +130,12 @@ def test_what_makes_the_request_is_no_parameter(name: str) -> None:
         OpenAIEngine(model="m", request={name: 1})
 
 
+@pytest.mark.parametrize("address", ["http://", "https:///v1", "http://[", "http://a:b/v1", "a/v1"])
+def test_an_address_without_a_host_is_refused(address: str) -> None:
+    with pytest.raises(ValidationError):
+        OpenAIEngine(model="m", base_url=address)
+
+
 def test_the_largest_limit_that_is_sent_is_what_a_request_may_cost() -> None:
     assert limit_in({"max_tokens": 9, "max_completion_tokens": 20}, 5) == 20
     assert limit_in({"max_tokens": None}, 5) == 5
