@@ -112,3 +112,17 @@ def test_what_a_long_query_was_told_shows_in_its_opening() -> None:
     assert detect("根据你之前给我的脚本，怎么修正这段错误？" + paste, (), "zh").depends
     assert detect("好的，这一句呢？\n" + "今天早上发生了一起交通事故，车辆横在路上。" * 5).depends
     assert not detect("怎么修正下面的错误？" + paste, (), "zh").depends
+
+
+def test_small_talk_that_names_nothing_of_what_was_said_depends() -> None:
+    before = said("锅包肉好吃吗", "挺好吃的，就是油大")
+    assert detect("真的很酸", before, "zh").cues[0].kind == "ellipsis"
+    assert not detect("锅包肉真的很酸", before, "zh").depends
+    assert not detect("请写一首诗", before, "zh").depends
+    long = said("锅包肉好吃吗", "锅包肉是一道东北菜。" * 10)
+    assert not detect("今天天气真的很好", long, "zh").depends
+
+
+def test_a_fragment_that_names_again_what_was_said_is_whole() -> None:
+    assert detect("毛血旺辣", said("去哪吃", "川菜馆"), "zh").depends
+    assert not detect("毛血旺辣", said("吃毛血旺吗", "好啊"), "zh").depends
