@@ -5,6 +5,7 @@ nothing of the last messages is named again.
 """
 
 import re
+from itertools import pairwise
 
 from parrot_core.context.query import Query
 
@@ -28,7 +29,7 @@ def repeats_what_was_said(query: Query) -> bool:
     text = query.text
     return any(
         first + second in said
-        for first, second in zip(text, text[1:], strict=False)
+        for first, second in pairwise(text)
         if first not in _WITHOUT_CONTENT and second not in _WITHOUT_CONTENT
     )
 
