@@ -146,9 +146,15 @@ def export(
     what: Annotated[
         str, typer.Argument(metavar="NAME[@VERSION]", help="Default: the newest version.")
     ],
-    to: Annotated[str, typer.Option("--to", help="Folder or URL to write to.")],
+    to: Annotated[
+        str,
+        typer.Option("--to", help="Folder, URL (s3://, gs://) or hf://datasets/ORG/NAME."),
+    ],
     format: Annotated[str, typer.Option("--format", help="hf, sharegpt, trl or parquet.")] = "hf",
     force: Annotated[bool, typer.Option("--force", help="Replace what is there.")] = False,
+    public: Annotated[
+        bool, typer.Option("--public", help="On the hub: everybody may read it.")
+    ] = False,
     lake: LakeHere = DEFAULT_LAKE,
     as_json: AsJson = False,
 ) -> None:
@@ -157,7 +163,13 @@ def export(
     from parrot_core.lake.lake import Lake
 
     done = exporting.export(
-        Lake(lake), what, to, format, force=force, console=progress_console(as_json)
+        Lake(lake),
+        what,
+        to,
+        format,
+        force=force,
+        public=public,
+        console=progress_console(as_json),
     )
     if as_json:
         out.print_json(data=done.to_json())

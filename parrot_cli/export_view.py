@@ -13,7 +13,14 @@ from parrot_core.text.wording import plural
 
 
 def export(
-    lake: Lake, what: str, to: str, format: str, *, force: bool, console: Console
+    lake: Lake,
+    what: str,
+    to: str,
+    format: str,
+    *,
+    force: bool,
+    public: bool,
+    console: Console,
 ) -> Exported:
     """Export ``NAME[@VERSION]``.
 
@@ -34,7 +41,13 @@ def export(
         rows = sum(entry.rows for entry in version.manifest.files)
         task = shown.add_task(one_line(f"{name}@{wanted}", 60), total=rows)
         return write(
-            lake, version, to, format, force=force, progress=lambda n: shown.advance(task, n)
+            lake,
+            version,
+            to,
+            format,
+            force=force,
+            public=public,
+            progress=lambda n: shown.advance(task, n),
         )
 
 

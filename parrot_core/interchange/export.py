@@ -1,7 +1,10 @@
 """Export a version: its rows in a format of others, with a record of what it is, whole or not."""
 
 import hashlib
+import tempfile
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +13,8 @@ from parrot_core.analysis.statistics.reading import WITH_SESSIONS
 from parrot_core.analysis.statistics.versions import statistics_of
 from parrot_core.errors import UserError
 from parrot_core.interchange.card import CARD, card
-from parrot_core.interchange.formats import FORMATS, Written
+from parrot_core.interchange.formats import FORMATS, Format, Written
+from parrot_core.interchange.hub import HubRepository, repository_of
 from parrot_core.interchange.lineage import Lineage, as_json, lineage_of
 from parrot_core.lake.lake import DatasetVersion, Lake
 from parrot_core.lake.storage import Storage, to_json
@@ -53,17 +57,19 @@ def export(
     format: str,
     *,
     force: bool = False,
+    public: bool = False,
     progress: Progress = lambda _: None,
     reporter: ProgressReporter = SILENT,
 ) -> Exported:
-    """Write a version to a folder or URL; the folder appears whole or not at all.
+    """Write a version to a folder, a URL or the hub; it appears there whole or not at all.
 
     Args:
         lake: where the version and its ancestors are.
         version: what to write; its files are verified as they are read.
-        to: a local path or an fsspec URL, outside the lake.
+        to: a local path, an fsspec URL outside the lake, or ``hf://datasets/ORG/NAME``.
         format: one of ``FORMATS``.
-        force: replace what an earlier export wrote there.
+        force: replace what an earlier export wrote there; on the hub also what others wrote.
+        public: whether a repository of the hub may be read by everybody.
         progress: told the rows written.
         reporter: hears of the statistics that a card needs.
 
@@ -72,26 +78,24 @@ def export(
         CorruptFile: a file of the version differs from its manifest.
         StorageError: it can't be read or written.
     """
-    chosen = FORMATS.get(format)
-    if chosen is None:
-        raise UserError(f"--format {format}: expected one of {', '.join(FORMATS)}")
+    chosen = _format_of(version, format)
     manifest = version.manifest
-    if not chosen.takes(manifest.name):
-        fitting = [name for name, each in FORMATS.items() if each.takes(manifest.name)]
-        raise UserError(
-            f"'{manifest.name}' can't be written as {chosen.description}; "
-            f"expected --format {' or '.join(fitting)}"
-        )
-    _outside(lake, to)
+    name = f"{manifest.name}@{manifest.version}"
+    repository = repository_of(to)
+    if repository is None:
+        _outside(lake, to)
+    elif format != "hf":
+        raise UserError(f"--format {format}: expected hf for a dataset of the hub")
     lineage = lineage_of(lake, manifest)
-    with whole_folder(to, force=force) as folder:
+    hub = None if repository is None else HubRepository(repository, public=public, force=force)
+    with _place(to, name, hub, force=force) as folder:
         files = chosen.write(version, folder, progress)
         _all_rows(version, files)
         if format == "hf":
             text = _card(lake, version, files, lineage, reporter)
             (folder / CARD).write_text(text, encoding="utf-8")
         marker = {
-            "version": f"{manifest.name}@{manifest.version}",
+            "version": name,
             "commit_id": manifest.commit_id,
             "format": format,
             "files": [str(p.relative_to(folder)) for p in sorted(folder.rglob("*")) if p.is_file()],
@@ -100,8 +104,35 @@ def export(
         }
         (folder / MARKER).write_bytes(to_json(marker))
         size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-    place = Storage(to).show("").rstrip("/")
-    return Exported(str(marker["version"]), format, place, tuple(files), size)
+    place = Storage(to).show("").rstrip("/") if hub is None else hub.url
+    return Exported(name, format, place, tuple(files), size)
+
+
+@contextmanager
+def _place(to: str, name: str, hub: HubRepository | None, *, force: bool) -> Iterator[Path]:
+    """A local folder to write to; what is in it is at ``to`` when the block has ended."""
+    if hub is None:
+        with whole_folder(to, force=force) as folder:
+            yield folder
+        return
+    hub.prepare()
+    with tempfile.TemporaryDirectory(prefix="parrot-export-") as scratch:
+        yield Path(scratch)
+        hub.publish(Path(scratch), f"Publish {name}")
+
+
+def _format_of(version: DatasetVersion, format: str) -> Format:
+    chosen = FORMATS.get(format)
+    if chosen is None:
+        raise UserError(f"--format {format}: expected one of {', '.join(FORMATS)}")
+    dataset = version.manifest.name
+    if not chosen.takes(dataset):
+        fitting = [name for name, each in FORMATS.items() if each.takes(dataset)]
+        raise UserError(
+            f"'{dataset}' can't be written as {chosen.description}; "
+            f"expected --format {' or '.join(fitting)}"
+        )
+    return chosen
 
 
 def _outside(lake: Lake, to: str) -> None:

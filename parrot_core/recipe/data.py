@@ -20,6 +20,8 @@ FilterRule = Literal[
     "refusal",
 ]
 
+Guard = Literal["repeat", "echo", "role", "length"]
+
 
 class NearDuplicates(Model):
     """Sessions that say nearly the same: found across all sources by MinHash, then verified."""
@@ -252,6 +254,17 @@ class Synthesize(Model):
     min_turns: int = Field(
         2, ge=1, le=100, description="A session that ends earlier is rejected with its reason."
     )
+    guards: tuple[Guard, ...] = Field(
+        (),
+        description=(
+            "What no query may be: a verbatim `repeat`, an `echo` of the last answer, one that "
+            "begins in the assistant's `role`, or of a `length` outside query_words. Such a query "
+            "is asked for once more, then ends its session. The paper has none."
+        ),
+    )
+    query_words: tuple[int, int] = Field(
+        (1, 400), description="Fewest and most words of a query, for the guard `length`."
+    )
     ask: Sampling = Field(Sampling(max_tokens=256), description="Sampling of queries.")
     answer: Sampling = Field(Sampling(max_tokens=1024), description="Sampling of responses.")
     system: str | None = Field(
@@ -296,6 +309,9 @@ class Synthesize(Model):
     def _turns_in_order(self) -> "Synthesize":
         if self.min_turns > self.max_turns:
             raise ValueError(f"min_turns {self.min_turns} is above max_turns {self.max_turns}")
+        fewest, most = self.query_words
+        if not 0 <= fewest <= most:
+            raise ValueError(f"query_words [{fewest}, {most}]; expected fewest before most")
         return self
 
 

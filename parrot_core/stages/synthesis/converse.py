@@ -13,6 +13,8 @@ from parrot_core.text.control_tokens import END_OF_SESSION, defuse_control_token
 
 Speak = Callable[[list[Message], int], Awaitable[Completion]]
 """Writes the next message, given the conversation so far and the number of the turn it is for."""
+Guard = Callable[[str, list[Message]], str]
+"""What is wrong with a query after a conversation; empty if nothing is."""
 Speaker = Literal["ask", "answer"]
 
 
@@ -23,10 +25,12 @@ class Dialogue:
     Attributes:
         messages: the conversation.
         completions: one a message; None for the seed, which a human wrote.
-        end_reason: ``max_turns``, ``asker_ended``, ``empty_query``, ``repeated_query``, or a
-            reason of ``stages.reasons.REASONS`` why a completion was refused or unfit.
+        end_reason: ``max_turns``, ``asker_ended``, ``empty_query``, ``repeated_query``,
+            ``guard_…`` (see ``guards``), or a reason of ``stages.reasons.REASONS`` why a
+            completion was refused or unfit.
         detail: more about that, in words.
         ended_by: who couldn't go on; None if the session is complete.
+        guarded: the guards that asked for a query once more.
     """
 
     messages: list[Message]
@@ -34,6 +38,7 @@ class Dialogue:
     end_reason: str
     detail: str = ""
     ended_by: Speaker | None = None
+    guarded: tuple[str, ...] = ()
 
     @property
     def n_turns(self) -> int:
@@ -49,6 +54,8 @@ async def converse(
     *,
     keep_truncated: bool = False,
     control_tokens: ControlTokens = "defuse",
+    guard: Guard | None = None,
+    ask_again: Speak | None = None,
 ) -> Dialogue:
     """Let asker and answerer talk until ``max_turns``, or until one of them can't go on.
 
@@ -64,11 +71,14 @@ async def converse(
         keep_truncated: let the session go on after a text that was cut at the limit of tokens.
         control_tokens: what to do with one in a response. In a query it always ends the session:
             an asker that writes one has lost the thread.
+        guard: looks at each query; one that it objects to is asked for once more.
+        ask_again: writes that second query.
     """
     messages: list[Message] = []
     completions: list[Completion | None] = []
     query, asked = defuse_control_tokens(opening), None
     asked_before: set[str] = set()
+    guarded: list[str] = []
     for turn in range(1, max_turns + 1):
         asked_before.add(_normalised(query))
         conversation: list[Message] = [*messages, {"role": "user", "content": query}]
@@ -77,7 +87,9 @@ async def converse(
             text = fit_text(response, keep_truncated=keep_truncated, control_tokens=control_tokens)
         except RowError as error:
             detail = f"the answer of turn {turn}: {error}"
-            return Dialogue(messages, completions, error.reason, detail, "answer")
+            return Dialogue(
+                messages, completions, error.reason, detail, "answer", guarded=tuple(guarded)
+            )
         messages = [*conversation, {"role": "assistant", "content": text}]
         completions += [asked, response]
         if turn == max_turns:
@@ -85,17 +97,33 @@ async def converse(
         try:
             asked = await ask(list(messages), turn + 1)
             if asked.text.strip() == END_OF_SESSION:
-                return Dialogue(messages, completions, "asker_ended")
+                return Dialogue(messages, completions, "asker_ended", guarded=tuple(guarded))
+            problem = guard(asked.text, messages) if guard else ""
+            if problem and ask_again is not None:
+                guarded.append(problem)
+                asked = await ask_again(list(messages), turn + 1)
+                if asked.text.strip() == END_OF_SESSION:
+                    return Dialogue(messages, completions, "asker_ended", guarded=tuple(guarded))
+                problem = guard(asked.text, messages) if guard else ""
             query = fit_text(
                 asked, keep_truncated=keep_truncated, control_tokens="end", empty="empty_query"
             )
         except RowError as error:
             detail = f"the query of turn {turn + 1}: {error}"
-            return Dialogue(messages, completions, error.reason, detail, "ask")
+            return Dialogue(
+                messages, completions, error.reason, detail, "ask", guarded=tuple(guarded)
+            )
+        if problem:
+            detail = f"the query of turn {turn + 1}, asked for twice: {query[:200]}"
+            return Dialogue(
+                messages, completions, f"guard_{problem}", detail, "ask", guarded=tuple(guarded)
+            )
         if _normalised(query) in asked_before:
             detail = f"the query of turn {turn + 1} was asked before"
-            return Dialogue(messages, completions, "repeated_query", detail, "ask")
-    return Dialogue(messages, completions, "max_turns")
+            return Dialogue(
+                messages, completions, "repeated_query", detail, "ask", guarded=tuple(guarded)
+            )
+    return Dialogue(messages, completions, "max_turns", guarded=tuple(guarded))
 
 
 def _normalised(query: str) -> str:

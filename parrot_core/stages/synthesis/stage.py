@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from parrot_core.engines.in_flight import in_flight
 from parrot_core.engines.types import ChatModel, Completion, Message
 from parrot_core.errors import UserError
+from parrot_core.judging.asking import WARM
 from parrot_core.lake.manifest import Receipt
 from parrot_core.lake.run import Run
 from parrot_core.recipe import Synthesize
@@ -17,6 +18,7 @@ from parrot_core.stages.fitness import is_truncated, truncation_warnings
 from parrot_core.stages.forecasting import MESSAGE_TOKENS, Load, Requests, Sizes
 from parrot_core.stages.planning import own_models, shards_of
 from parrot_core.stages.synthesis.converse import Dialogue, Speaker, converse
+from parrot_core.stages.synthesis.guards import query_problem
 from parrot_core.stages.synthesis.role_play import role_play
 
 
@@ -24,7 +26,8 @@ class SynthesizeStage(Stage):
     """Parrot-40K's making: up to ``max_turns`` turns a seed (paper §3.2).
 
     Metrics: ``turns``, ``end_reasons`` (sessions by why they ended), ``truncated`` (sessions in
-    which an ``answer`` or a query, ``ask``, was cut at the limit of tokens).
+    which an ``answer`` or a query, ``ask``, was cut at the limit of tokens), ``guarded`` (queries
+    that a guard had asked for once more; those that failed again are end reasons ``guard_…``).
     """
 
     name: ClassVar[str] = "synthesize"
@@ -106,6 +109,7 @@ class _Sessions:
         self._done = 0
         self._turns = 0
         self._end_reasons: Counter[str] = Counter()
+        self._guarded: Counter[str] = Counter()  # queries asked for once more, by guard
         self._truncated: Counter[str] = Counter()  # sessions by who wrote the cut text
         self._with_truncation = 0  # sessions
 
@@ -115,6 +119,8 @@ class _Sessions:
         self._work.metric("turns", self._turns)
         self._work.metric("end_reasons", dict(self._end_reasons.most_common()))
         self._work.metric("truncated", dict(self._truncated))
+        if self._settings.guards:
+            self._work.metric("guarded", dict(self._guarded))
 
     async def _one(self, seed: Row) -> None:
         self._work.expect(1)
@@ -134,6 +140,18 @@ class _Sessions:
             talk = [*before, *messages]
             return await self._answerer.complete(talk, settings.answer, sample=sample)
 
+        async def ask_again(messages: list[Message], turn: int) -> Completion:
+            sample = f"{session}/t{turn}/ask/again"
+            warm = settings.ask.model_copy(
+                update={"temperature": max(settings.ask.temperature, WARM)}
+            )
+            if settings.role_play:
+                messages = role_play(messages)
+            return await self._asker.complete(messages, warm, sample=sample)
+
+        def guard(query: str, messages: list[Message]) -> str:
+            return query_problem(query, messages, settings)
+
         dialogue = await converse(
             seed["query"],
             ask,
@@ -141,6 +159,8 @@ class _Sessions:
             settings.max_turns,
             keep_truncated=settings.keep_truncated,
             control_tokens=settings.control_tokens,
+            guard=guard if settings.guards else None,
+            ask_again=ask_again,
         )
         self._keep(seed, dialogue, prompt if settings.keep_system else None)
 
@@ -160,6 +180,7 @@ class _Sessions:
             self._work.reject(row["id"], row["source_ids"], reason, {**seed, **row}, detail)
         self._done += 1
         self._end_reasons[dialogue.end_reason] += 1
+        self._guarded.update(dialogue.guarded)
         truncated = truncated_by(dialogue)
         self._truncated.update(truncated)
         self._with_truncation += bool(truncated)
