@@ -135,7 +135,7 @@ def _parser(url: str, head: bytes) -> tuple[_Parse, int]:
     if not text:
         raise EmptySource(f"{url}: is empty, expected {JSON_EXPECTED}")
     if text.startswith(b"["):
-        return array_records, 0
+        return (line_records if _is_turns(text.split(b"\n", 1)[0]) else array_records), 0
     if (start := _wrapped_array(head)) is not None:
         return wrapped_records, start
     first, *others = text.split(b"\n")
@@ -159,6 +159,15 @@ def _wrapped_array(head: bytes) -> int | None:
     except DamageError:
         return None
     return match.end() if is_known(first) else None
+
+
+def _is_turns(line: bytes) -> bool:
+    """Whether a line is a conversation by itself: a list of turns."""
+    try:
+        turns = json.loads(line)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(turns, list) and is_known(turns)
 
 
 def _is_json_object(line: bytes) -> bool:
