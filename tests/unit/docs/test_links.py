@@ -138,3 +138,22 @@ def test_the_command_reference_is_up_to_date() -> None:
     made = get_docs_for_click(obj=COMMAND, ctx=CONTEXT, name="parrot").strip() + "\n"
     written = (ROOT / "docs" / "reference" / "commands.md").read_text(encoding="utf-8")
     assert written == made, "run: make docs"
+
+
+def test_every_page_is_reached_from_the_readme() -> None:
+    reached, todo = set(), [ROOT / "README.md"]
+    while todo:
+        page = todo.pop()
+        reached.add(page)
+        links = (link.split("#")[0] for link in LINK.findall(prose(page)) if ":" not in link)
+        targets = {(page.parent / link).resolve() for link in links if link.endswith(".md")}
+        todo += [target for target in targets if target not in reached]
+    pages = [page for page in PAGES if page.is_relative_to(ROOT / "docs")]
+    assert [page for page in pages if page not in reached] == []
+
+
+def test_the_architecture_names_every_room() -> None:
+    text = (ROOT / "docs" / "explanation" / "architecture.md").read_text(encoding="utf-8")
+    rooms = [path.parent.name for path in (ROOT / "parrot_core").glob("*/__init__.py")]
+    assert len(rooms) > 10
+    assert [room for room in rooms if f"`{room}/`" not in text] == []
