@@ -44,7 +44,7 @@ test: lint unit ## Everything: lint, unit tests, then tests with real engines.
 	$(BIN)/pytest tests/engine -n 3 --no-loadscope-reorder
 
 docs: $(READY) ## Write the reference pages that are made from the code.
-	$(BIN)/parrot settings > docs/reference/recipe.md
+	$(BIN)/python -m parrot_core.report.reference_pages docs/reference
 	$(BIN)/python -m typer parrot_cli.main utils docs --name parrot --output docs/reference/commands.md
 
 audit: ## Look up all pinned packages among the known vulnerabilities; needs the network.

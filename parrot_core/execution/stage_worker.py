@@ -64,7 +64,6 @@ class OpenStage:
         engines: Engines | None,
         times: LeaseTimes = DEFAULT_TIMES,
     ) -> None:
-        """See :func:`open_stage`."""
         self.run = run
         self.stage = stage
         self.plan = plan

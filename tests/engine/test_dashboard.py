@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 import pytest
 from playwright.sync_api import expect
 
+from parrot_core.engines.limits.budget import Budget
 from parrot_core.errors import ParrotError
 from parrot_core.execution.runs import begin_run
 from parrot_core.lake.lake import Lake
@@ -113,9 +114,9 @@ def _pair(strategy: str) -> Row:
     }
 
 
-def _drive(run: Run) -> None:
+def _drive(run: Run, stage: SynthesizeStage, budget: Budget | None = None) -> None:
     try:
-        drive(run, _LosesAShard())
+        drive(run, stage, budget)
     except ParrotError:
         return
 
@@ -134,7 +135,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
         _hostile(lake)
         inputs = {"conversations": "old", "parrot-ask": "old"}
         run = synthesis(folder, api.base_url, inputs=inputs, max_attempts=1)
-        worker = threading.Thread(target=_drive, args=(run,), daemon=True)
+        worker = threading.Thread(target=_drive, args=(run, _LosesAShard()), daemon=True)
         enter(browser, served.entry)
         yield Scene(lake, run, api, worker, browser, served)
         stop = [sys.executable, "-c", "from parrot_cli.main import main; main()", "server", "stop"]
@@ -355,7 +356,8 @@ def test_a_run_that_reached_its_budget_offers_to_raise_it_to_what_it_will_cost(
     page = scene.browser.page
     inputs = {"conversations": "old", "parrot-ask": "old"}
     broke = synthesis(scene.lake.url, scene.api.base_url, name="broke", budget_usd=2, inputs=inputs)
-    worker = threading.Thread(target=_drive, args=(broke,), daemon=True)
+    spent = (broke, SynthesizeStage(), Budget(2.0))
+    worker = threading.Thread(target=_drive, args=spent, daemon=True)
     worker.start()
     worker.join(timeout=60)
     scene.browser.go("/run/broke")

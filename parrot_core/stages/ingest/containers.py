@@ -91,11 +91,11 @@ class JsonFile:
 
     @property
     def bytes_read(self) -> int:
-        """See :class:`Container`."""
+        """How far into the stored file the reading is."""
         return self._place()
 
     def records(self) -> Iterator[object | BadRecord]:
-        """See :class:`Container`."""
+        """Each record in turn, or what is damaged in its place."""
         chunks = self._mender.mend(self._chunks())
         head = next((chunk for chunk in chunks if chunk.strip()), b"")
         if not head and self._broken_off:
@@ -109,7 +109,7 @@ class JsonFile:
             raise self._broken_off
 
     def remarks(self) -> list[str]:
-        """See :class:`Container`."""
+        """What a reader should know of bytes that were replaced."""
         bad, lone = self._mender.bad_bytes, self._mender.lone_surrogates
         if not (bad or lone):
             return []

@@ -26,6 +26,8 @@ FENCE = re.compile(r"^( *)```(\w*)\n(.*?)^\1```$", flags=re.MULTILINE | re.DOTAL
 LINK = re.compile(r"(?<!\\)\]\(([^)\s]+)\)")
 NOT_WORDS = re.compile(r"[^\w\- ]")
 PATH = re.compile(r"\bdocs/[\w./-]+\.(?:md|png)")
+CODE = ("parrot_core", "parrot_cli", "flows", "tasks", "dashboard", "deployments", "docker")
+TOPS = (*CODE, "tests", "bench")
 COMMAND = typer.main.get_command(app)
 CONTEXT = typer.Context(COMMAND, obj={MARKUP_MODE_KEY: app.rich_markup_mode})
 
@@ -61,13 +63,29 @@ def test_links_lead_to_files_and_headings_that_exist(page: Path) -> None:
 
 def test_paths_of_docs_that_code_and_files_name_exist() -> None:
     dead = []
-    for top in ("parrot_core", "parrot_cli", "flows", "dashboard", "deployments", "docker", "docs"):
+    for top in (*CODE, "docs"):
         for path in sorted((ROOT / top).rglob("*")):
             if path.suffix not in {".py", ".md", ".yaml", ".yml"}:
                 continue
             text = path.read_text(encoding="utf-8")
             dead += [f"{path}: {name}" for name in PATH.findall(text) if not (ROOT / name).exists()]
     assert not dead
+
+
+@cache
+def sources() -> list[str]:
+    """All files of the project's folders."""
+    return [str(path) for top in TOPS for path in (ROOT / top).rglob("*.*")]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=IDS)
+def test_source_files_that_pages_name_exist(page: Path) -> None:
+    named = re.findall(
+        r"`([\w-]+/[\w./-]+\.(?:py|yaml|yml|sh|j2))`", page.read_text(encoding="utf-8")
+    )
+    assert [
+        name for name in named if not any(path.endswith(f"/{name}") for path in sources())
+    ] == []
 
 
 def shown_commands(page: Path) -> Iterator[str]:
