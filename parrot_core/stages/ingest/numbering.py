@@ -123,7 +123,11 @@ def evidence(parts: Sequence[Part]) -> Evidence:
     found = steps(parts)
     if Step.CLASH in found:
         return Evidence.REFUTED
-    if Step.REPEATS in found:
+    within = (
+        step is Step.COPY and part.first > before.first and any(part.hashes)
+        for step, before, part in zip(found, parts, parts[1:], strict=False)
+    )
+    if Step.REPEATS in found or any(within):
         return Evidence.PROVEN
     if any(map(_misplaced, parts)) or _shares_an_exchange(parts):
         return Evidence.DOUBTFUL
