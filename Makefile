@@ -15,7 +15,7 @@ export TOKENIZERS_PARALLELISM := false
 IN_MEMORY := $(shell df -Pk /dev/shm 2>/dev/null | awk 'NR == 2 && $$4 > 2000000 { print "/dev/shm" }')
 SCRATCH := $(or $(IN_MEMORY),$(TMPDIR),/tmp)
 
-.PHONY: demo test unit lint audit install clean help
+.PHONY: demo test unit lint docs audit install clean help
 
 help: ## List the commands.
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -42,6 +42,10 @@ lint: $(READY) ## Format, lint, types, import contracts.
 
 test: lint unit ## Everything: lint, unit tests, then tests with real engines.
 	$(BIN)/pytest tests/engine -n 3 --no-loadscope-reorder
+
+docs: $(READY) ## Write the reference pages that are made from the code.
+	$(BIN)/python -m parrot_core.report.reference_pages docs/reference
+	$(BIN)/python -m typer parrot_cli.main utils docs --name parrot --output docs/reference/commands.md
 
 audit: ## Look up all pinned packages among the known vulnerabilities; needs the network.
 	@python3 -m venv $(VENV)/audit && $(VENV)/audit/bin/pip install --quiet pip-audit==2.10.1

@@ -176,7 +176,7 @@ class _ReviewPage:
                 self._marking.build()
                 with block("row"):
                     button("← Back", lambda: self._go(-1), "flat")
-                    button("Next →", lambda: self._go(1), "solid")
+                    button("Next →", lambda: self._go(1), "outline")
                 with block("card", "section"):
                     line(row["id"], "mono small wrap", limit=300)
                     if not blind:

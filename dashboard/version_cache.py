@@ -132,6 +132,7 @@ class VersionCache:
         searched = None
         if wanted.text:
             searched = search(self.lookup(wanted.place), wanted.query, going)
+            pa.default_memory_pool().release_unused()  # texts that were only looked at
             fitting = None if len(positions) == len(self.lookup(wanted.place)) else set(positions)
             hits = searched.positions
             positions = hits if fitting is None else [p for p in hits if p in fitting]
@@ -153,6 +154,7 @@ class VersionCache:
         index = self.index(place)
         if CHARS not in index.columns:
             index.add(CHARS, lengths(self.lookup(place)))
+            pa.default_memory_pool().release_unused()
         return index
 
     def _with_filter(self, place: VersionPart, index: Index) -> None:

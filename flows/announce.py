@@ -41,7 +41,6 @@ class StageAnnouncer:
     """Turns a stage's state, looked at now and then, into events: one a change, not one a look."""
 
     def __init__(self, run: str, send: Emit = emit, stuck_after_s: float = STUCK_AFTER_S) -> None:
-        """Nothing is sent yet."""
         self._run = run
         self._send = send
         self._stuck_after_s = stuck_after_s

@@ -135,7 +135,6 @@ def regenerate(
 def _make_missing(
     run: Run, wanted: Sequence[Stage], shards: list[int] | None, on_pools: bool
 ) -> None:
-    """See :func:`regenerate`."""
     for stage in wanted:
         if run.makes(stage.name) and not is_published(run, stage):
             only = shards if stage is wanted[-1] else None

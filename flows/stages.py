@@ -1,7 +1,7 @@
 """One flow a stage: a worker that pulls shards until the stage is done, and publishes it."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, cast
@@ -23,16 +23,12 @@ from flows.announce import StageAnnouncer
 from flows.logs import listen
 from flows.server_outage import tried
 from flows.stopping import look_for_cancellation, stopping_on_signals
-from parrot_core.engines.types import EngineDied
 from parrot_core.errors import RunStopped, StorageError
-from parrot_core.execution.attempt import failure_of
 from parrot_core.execution.plans import unfinished
 from parrot_core.execution.runs import begin_run, budget_of, is_pinned, is_published
 from parrot_core.execution.shard_queue import Pulled
-from parrot_core.execution.stage_worker import Handle, OpenStage, open_stage
-from parrot_core.lake.holder import this_process
+from parrot_core.execution.stage_worker import Handle, OpenStage, complete_stage, open_stage
 from parrot_core.lake.manifest import Manifest
-from parrot_core.lake.requests import counted
 from parrot_core.lake.run import Run
 from parrot_core.lake.run_records import StageRecords
 from parrot_core.monitor.reader import RunReader
@@ -71,7 +67,7 @@ def run_stage(run: Run, stage: Stage, only: Sequence[int] | None = None) -> None
     listen()
     start_tracing(run.recipe.traces)
     with in_context(run.name, stage.name), span(f"stage {stage.name}") as made:
-        manifest = _recording_failure(run, stage, partial(_make, run, stage, only))
+        manifest = complete_stage(run, stage, partial(_work_through, run, stage, only), logger)
         made.set_attribute("parrot.rows_in", manifest.accounting.rows_in)
         made.set_attribute("parrot.rows_out", manifest.accounting.rows_out)
         made.set_attribute("parrot.usd", manifest.usd)
@@ -83,34 +79,6 @@ def run_stage(run: Run, stage: Stage, only: Sequence[int] | None = None) -> None
         *(manifest.name, manifest.version, manifest.accounting.rows_in, manifest.accounting.unit),
         *(manifest.accounting.rows_out, manifest.accounting.rows_rejected),
     )
-
-
-def _recording_failure(run: Run, stage: Stage, make: Callable[[], Manifest]) -> Manifest:
-    """Whatever ends the stage leaves a trace in the lake, before it has a plan too."""
-    records = StageRecords(run.lake.storage, run.name, stage.name)
-    records.clear_failure()
-    try:
-        return make()
-    except RunStopped:
-        raise
-    except Exception as error:
-        records.record_failure(failure_of(error, this_process().worker))
-        raise
-
-
-def _make(run: Run, stage: Stage, only: Sequence[int] | None) -> Manifest:
-    """Work through the stage, again with new engines while one of ours dies."""
-    logger = get_run_logger()
-    starts_left = run.recipe.shard_retries
-    while True:
-        try:
-            with counted(run.lake.storage, run.name, stage.name):
-                return _work_through(run, stage, only)
-        except EngineDied as error:
-            if not starts_left:
-                raise
-            starts_left -= 1
-            logger.warning("%s; starting the engines again", error)
 
 
 def _work_through(run: Run, stage: Stage, only: Sequence[int] | None) -> Manifest:

@@ -100,7 +100,9 @@ def cancel(name: RunName, lake: LakeHere = DEFAULT_LAKE) -> None:
 def logs(
     name: RunName,
     lake: LakeHere = DEFAULT_LAKE,
-    lines: Annotated[int, typer.Option("--lines", "-n", min=1, help="The newest so many.")] = 200,
+    lines: Annotated[
+        int, typer.Option("--lines", "-n", min=1, help="How many of the newest lines to show.")
+    ] = 200,
 ) -> None:
     """Print what a run has logged: Prefect's lines, then the failures that the lake holds."""
     from parrot_cli.prefect_runs import lines_of

@@ -20,9 +20,9 @@ def stats(
         ),
     ],
     lake: LakeHere = DEFAULT_LAKE,
-    seed: Annotated[int, typer.Option(help="Of samples and intervals.")] = 42,
+    seed: Annotated[int, typer.Option(help="Seed of random samples and intervals.")] = 42,
     sample: Annotated[
-        int | None, typer.Option(min=2, help="Measure so many sessions only, drawn at random.")
+        int | None, typer.Option(min=2, help="Measure only this many sessions, drawn at random.")
     ] = None,
     tokenizer: Annotated[
         str, typer.Option(help="'words', or a model: folder, package:// or Hugging Face id.")

@@ -45,7 +45,7 @@ def versions(
 def show(
     what: Annotated[str, typer.Argument(metavar="NAME[@VERSION]", help="Default: the newest.")],
     lake: LakeHere = DEFAULT_LAKE,
-    rows: Annotated[int, typer.Option(help="Print so many rows.", min=0)] = 0,
+    rows: Annotated[int, typer.Option(help="How many rows to print.", min=0)] = 0,
     rejects: Annotated[
         bool, typer.Option("--rejects", help="Rows of the rejects instead.")
     ] = False,
@@ -106,7 +106,7 @@ def collect_garbage(
     grace: Annotated[
         str,
         typer.Option(
-            metavar="TIME", help="Leave runs alone in which something was written so recently."
+            metavar="TIME", help="Leave runs alone that wrote something within this time."
         ),
     ] = "1h",
     as_json: AsJson = False,

@@ -34,6 +34,10 @@ def accuracy(
     trained: Annotated[
         bool, typer.Option("--trained", help="Also pairs that a compared model was trained on.")
     ] = False,
+    histories: Annotated[
+        bool,
+        typer.Option("--histories", help="Also without history, and with another session's."),
+    ] = False,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -54,7 +58,7 @@ def accuracy(
     opened = Lake(lake)
     named = list(dict.fromkeys(pair for name in what for pair in _models(opened, name)))
     pairs = preferences or _pairs(opened, named)
-    settings = AccuracySettings(max_length, limit, trained)
+    settings = AccuracySettings(max_length, limit, trained, histories)
     with bar(progress_console(as_json)) as told:
         models = [ModelName(*each) for each in named]
         result = measure_accuracy(opened, models, pairs, settings, told)

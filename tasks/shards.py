@@ -7,8 +7,8 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.states import Cancelled, Completed
 
-from parrot_core.engines.types import RunError
-from parrot_core.errors import LeaseLost, RunStopped, ShardHeld, ShardQuarantined, UserError
+from parrot_core.errors import LeaseLost, RunStopped, ShardHeld
+from parrot_core.execution.attempt import NOT_RETRIED
 from parrot_core.execution.shard_queue import Pulled
 from parrot_core.execution.stage_worker import OpenStage
 
@@ -25,7 +25,7 @@ class ShardTicket:
 def worth_retrying(task: Any, run: TaskRun, state: State[Any]) -> bool:
     """Not when the user must mend something first, or the run has to stop."""
     error = state.result(raise_on_failure=False)
-    return not isinstance(error, RunError | UserError | RunStopped | ShardQuarantined)
+    return not isinstance(error, NOT_RETRIED)
 
 
 # NO_CACHE: the lake knows which shards are done, and checks that their files are there.

@@ -201,6 +201,7 @@ class Indexes:
         if known is not None:
             return known
         index = Index(_read(lookup, progress))
+        pa.default_memory_pool().release_unused()  # what reading took beyond the columns
         with self._lock:
             self._kept[lookup.key] = index
             while len(self._kept) > 1 and self._bytes() > self._most:

@@ -198,7 +198,8 @@ class OpenAIChat:
                 if not suspected:
                     self._check_pausable(failures, outcome)
                     failures = 0
-            pause_s = self._backoff(outcome, attempt)
+            paused = self.limiter.breaker.pause is not None  # then it says when to try again
+            pause_s = 0.0 if paused else self._backoff(outcome, attempt)
             logger.debug("engine '%s': %s, next try in %.1f s", self.name, outcome.why, pause_s)
             await self._sleep(pause_s)
             attempt += 1

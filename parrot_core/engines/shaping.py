@@ -172,6 +172,11 @@ def advice(failure: ProviderFailure, body: Mapping[str, Any], engine: str) -> st
         other = next((name for name in LIMIT_NAMES if name != limit and _speaks_of(said, name)), "")
         if limit and other:
             return f"--set engines.{engine}.rename.max_completion_tokens={other}"
+        if limit:
+            return (
+                f"lower max_tokens of the sampling, which is sent as {limit}, or give it the name "
+                f"that the API knows: --set engines.{engine}.rename.max_completion_tokens=NAME"
+            )
         settings = " ".join(f"--set engines.{engine}.request.{name}=null" for name in named)
         return f"{settings} leaves it out" if len(named) == 1 else f"{settings} leaves them out"
     if failure.param is not None and failure.param.isidentifier() and failure.param not in FIXED:

@@ -27,6 +27,9 @@ from parrot_core.telemetry.tracing import span
 
 logger = logging.getLogger(__name__)
 
+NOT_RETRIED = (RunError, UserError, RunStopped, ShardQuarantined)
+"""What trying a shard once more can't mend."""
+
 
 def run_shard(
     run: Run,

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-import parrot_core
 from parrot_core.errors import PartiallyFailed, StorageError, VersionConflict
 from parrot_core.execution.plans import StagePlan
 from parrot_core.execution.rejects import refuse_nothing
@@ -17,6 +16,7 @@ from parrot_core.lake.run_records import StageRecords, utc_now
 from parrot_core.lake.shard_writer import attempt_of
 from parrot_core.schemas import DATASETS
 from parrot_core.stages.base import Stage
+from parrot_core.version import __version__
 
 
 def publish_stage(run: Run, stage: Stage, plan: StagePlan) -> Manifest:
@@ -96,7 +96,7 @@ def _manifest(run: Run, stage: Stage, plan: StagePlan, receipts: list[Receipt]) 
         run=run.name,
         inputs=plan.inputs,
         recipe=run.recipe.model_dump(mode="json"),
-        fingerprint=Fingerprint(recipe=run.recipe.fingerprint(), code=parrot_core.__version__),
+        fingerprint=Fingerprint(recipe=run.recipe.fingerprint(), code=__version__),
         files=tuple(entry for receipt in receipts for entry in receipt.files),
         reject_files=tuple(entry for receipt in receipts for entry in receipt.reject_files),
         accounting=accounting,

@@ -8,7 +8,6 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import parrot_core
 from parrot_core.engines.limits.budget import Budget
 from parrot_core.errors import MissingRun, RecipeChanged, UserError
 from parrot_core.execution.rejects import check_stage_names
@@ -21,6 +20,7 @@ from parrot_core.lake.run_records import StageRecords, run_file, utc_now
 from parrot_core.lake.storage import to_json
 from parrot_core.recipe import SLUG, Recipe, differences, parse_recipe
 from parrot_core.stages.base import Stage
+from parrot_core.version import __version__
 
 
 def begin_run(
@@ -53,7 +53,7 @@ def begin_run(
         "recipe": recipe.model_dump(mode="json"),
         "fingerprint": recipe.fingerprint(),
         "created_at": utc_now(),
-        "code_version": parrot_core.__version__,
+        "code_version": __version__,
     }
     if stages is not None:
         record["stages"] = list(stages)

@@ -14,18 +14,21 @@ from typing import Protocol
 
 from parrot_core.engines.connection import Engines, open_engines
 from parrot_core.engines.limits.budget import Budget
-from parrot_core.engines.types import RunError
+from parrot_core.engines.types import EngineDied, RunError
 from parrot_core.errors import LeaseLost, RunStopped, ShardHeld
-from parrot_core.execution.attempt import run_shard
+from parrot_core.execution.attempt import failure_of, run_shard
 from parrot_core.execution.engine_checks import ask_before_paying
 from parrot_core.execution.plans import StagePlan, plan_stage, unfinished
 from parrot_core.execution.publication import publish_stage
 from parrot_core.execution.shard_queue import LOOK_EVERY_S, Pulled, ShardQueue
+from parrot_core.lake.holder import this_process
 from parrot_core.lake.leases import DEFAULT_TIMES, LeaseTimes, Watched
 from parrot_core.lake.manifest import Manifest, Receipt
 from parrot_core.lake.pauses import Pauses
 from parrot_core.lake.presence import WORKING, Presence
+from parrot_core.lake.requests import counted
 from parrot_core.lake.run import Run
+from parrot_core.lake.run_records import StageRecords
 from parrot_core.stages.base import ShardPlan, Stage
 from parrot_core.telemetry.stop_request import GRACE_S, stop_request
 
@@ -42,6 +45,14 @@ class Handle(Protocol):
         ...
 
 
+class Log(Protocol):
+    """Where a warning goes: Python's logging, or Prefect's run logger."""
+
+    def warning(self, msg: str, /, *args: object) -> None:
+        """Say it."""
+        ...
+
+
 class OpenStage:
     """One stage of one run, planned, with its engines up."""
 
@@ -53,7 +64,6 @@ class OpenStage:
         engines: Engines | None,
         times: LeaseTimes = DEFAULT_TIMES,
     ) -> None:
-        """See :func:`open_stage`."""
         self.run = run
         self.stage = stage
         self.plan = plan
@@ -194,6 +204,30 @@ def wait_while_paused(run: Run, sleep: Callable[[float], None] | None = None) ->
     pauses, wait = Pauses(run.lake.storage, run.name), sleep or stop_request().wait
     while pauses.read() is not None:
         wait(PAUSE_POLL_S)
+
+
+def complete_stage(
+    run: Run, stage: Stage, work: Callable[[], Manifest], log: Log = logger
+) -> Manifest:
+    """Make a stage's version by ``work``, which is called again while one of our engines dies.
+
+    Whatever ends the stage leaves a trace in the lake, before it has a plan too.
+    """
+    records = StageRecords(run.lake.storage, run.name, stage.name)
+    records.clear_failure()
+    starts_left = run.recipe.shard_retries
+    while True:
+        try:
+            with counted(run.lake.storage, run.name, stage.name):
+                return work()
+        except RunStopped:
+            raise
+        except Exception as error:
+            if not isinstance(error, EngineDied) or not starts_left:
+                records.record_failure(failure_of(error, this_process().worker))
+                raise
+            starts_left -= 1
+            log.warning("%s; starting the engines again", error)
 
 
 @contextmanager

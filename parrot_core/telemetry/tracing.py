@@ -13,10 +13,10 @@ from contextvars import ContextVar
 from opentelemetry import trace
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode
 
-import parrot_core
 from parrot_core.errors import UserError
 from parrot_core.recipe import Traces
 from parrot_core.telemetry.execution_context import current_context
+from parrot_core.version import __version__
 
 Value = str | int | float | bool
 
@@ -50,7 +50,7 @@ def start_tracing(traces: Traces | None) -> None:
             "`traces` out of the recipe"
         ) from None
     service = os.environ.get("OTEL_SERVICE_NAME") or "parrot-factory"
-    about = {"service.name": service, "service.version": parrot_core.__version__}
+    about = {"service.name": service, "service.version": __version__}
     provider = TracerProvider(resource=Resource.create(about))
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
     trace.set_tracer_provider(provider)  # it sends what is left when the process ends
@@ -72,7 +72,7 @@ def span(
         return
     outer = _INNERMOST.get()
     place = {f"parrot.{key}": value for key, value in current_context().fields().items()}
-    made = trace.get_tracer("parrot_factory", parrot_core.__version__).start_span(
+    made = trace.get_tracer("parrot_factory", __version__).start_span(
         name,
         trace.set_span_in_context(outer) if outer is not None else None,
         kind,

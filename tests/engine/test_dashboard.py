@@ -13,12 +13,13 @@ from typing import Any, ClassVar
 import pytest
 from playwright.sync_api import expect
 
-from parrot_core.engines.types import BudgetReached
-from parrot_core.errors import PartiallyFailed
+from parrot_core.engines.limits.budget import Budget
+from parrot_core.errors import ParrotError
 from parrot_core.execution.runs import begin_run
 from parrot_core.lake.lake import Lake
 from parrot_core.lake.reviews import Reviews, read_flagged
 from parrot_core.lake.run import Run
+from parrot_core.stages.base import ShardWork
 from parrot_core.stages.synthesis.stage import SynthesizeStage
 from tests.support.dashboard.browser import Browser, browsing, executable
 from tests.support.dashboard.dashboards import Served, dashboard, enter
@@ -39,18 +40,21 @@ TURN_S = 0.5
 
 
 class Provider:
-    """Answers slowly, and fails one session until it is mended; counts nothing by itself."""
-
-    def __init__(self) -> None:
-        self.broken = True
+    """Answers slowly."""
 
     def __call__(self, number: int, body: dict[str, Any]) -> Reply:
-        opening = body["messages"][0]["content"]
-        if self.broken and "q7?" in opening and len(body["messages"]) > 4:
-            return Reply(status=500, error={"message": HOSTILE}, delay_s=TURN_S)
         return Reply(
             f"And what about number {number} then? It says <b>{number}</b>.", delay_s=TURN_S
         )
+
+
+class _LosesAShard(SynthesizeStage):
+    """The second shard ends in an error after its sessions have been held."""
+
+    def process(self, work: ShardWork) -> None:
+        super().process(work)
+        if work.plan.index == 1:
+            raise OSError(f"HTTP 500 {HOSTILE}")
 
 
 class _SmallModel(ToyModelStage):
@@ -64,7 +68,6 @@ class Scene:
     lake: Lake
     run: Run
     api: FakeApi
-    provider: Provider
     worker: threading.Thread
     browser: Browser
     served: Served
@@ -111,10 +114,10 @@ def _pair(strategy: str) -> Row:
     }
 
 
-def _drive(run: Run) -> None:
+def _drive(run: Run, stage: SynthesizeStage, budget: Budget | None = None) -> None:
     try:
-        drive(run, SynthesizeStage())
-    except PartiallyFailed:
+        drive(run, stage, budget)
+    except ParrotError:
         return
 
 
@@ -123,19 +126,18 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     executable()
     folder, work = tmp_path_factory.mktemp("lake"), tmp_path_factory.mktemp("work")
     lake = Lake(str(folder))
-    provider = Provider()
     with (
         dashboard(folder, work) as served,
-        serving(provider) as api,
+        serving(Provider()) as api,
         browsing(served.base) as browser,
     ):
         _published_before(lake)
         _hostile(lake)
         inputs = {"conversations": "old", "parrot-ask": "old"}
         run = synthesis(folder, api.base_url, inputs=inputs, max_attempts=1)
-        worker = threading.Thread(target=_drive, args=(run,), daemon=True)
+        worker = threading.Thread(target=_drive, args=(run, _LosesAShard()), daemon=True)
         enter(browser, served.entry)
-        yield Scene(lake, run, api, provider, worker, browser, served)
+        yield Scene(lake, run, api, worker, browser, served)
         stop = [sys.executable, "-c", "from parrot_cli.main import main; main()", "server", "stop"]
         environment = {**os.environ, "PARROT_SERVER_HOME": str(work / "prefect")}
         subprocess.run(stop, env=environment, check=False, capture_output=True)
@@ -184,7 +186,6 @@ def test_a_shard_in_quarantine_opens_with_its_error_and_is_released_after_a_ques
     page.locator(".shard-grid").focus()
     page.keyboard.press("ArrowLeft")
     expect(page.get_by_role("heading", name="Shard 0")).to_be_visible()
-    scene.provider.broken = False
     expect(page.get_by_role("button", name="Retry 1 failed")).to_have_count(0)
     release = page.locator(".failures").get_by_role("button", name="Release and retry")
     release.click()
@@ -355,8 +356,10 @@ def test_a_run_that_reached_its_budget_offers_to_raise_it_to_what_it_will_cost(
     page = scene.browser.page
     inputs = {"conversations": "old", "parrot-ask": "old"}
     broke = synthesis(scene.lake.url, scene.api.base_url, name="broke", budget_usd=2, inputs=inputs)
-    with pytest.raises(BudgetReached):
-        drive(broke, SynthesizeStage())
+    spent = (broke, SynthesizeStage(), Budget(2.0))
+    worker = threading.Thread(target=_drive, args=spent, daemon=True)
+    worker.start()
+    worker.join(timeout=60)
     scene.browser.go("/run/broke")
     expect(page.locator(".head .chip").first).to_have_text("budget reached", timeout=15_000)
     page.get_by_role("button", name="Raise the budget and resume").click()

@@ -4,7 +4,7 @@ It needs no judge: each pair asks whether log p(chosen | prompt) > log p(rejecte
 kind of negative (Sun et al. 2024, §3.3, Table 6) and by turn, on pairs that were held out.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -17,6 +17,12 @@ from parrot_core.analysis.likelihood.held_out_pairs import (
     by_query,
     learned_by,
     measured,
+)
+from parrot_core.analysis.likelihood.histories import (
+    HISTORIES,
+    History,
+    history_gains,
+    with_history,
 )
 from parrot_core.analysis.likelihood.likelihoods import LikelihoodRequest, Scorer, Scores, scores_of
 from parrot_core.errors import UserError
@@ -42,6 +48,7 @@ class AccuracySettings:
     max_length: int = 2048  # tokens of prompt and answer; older turns go first
     limit: int | None = 500  # queries of each kind
     trained: bool = False  # pairs that a compared model was trained on, too
+    histories: bool = False  # also without their history, and with another session's
     seed: int = 42
 
 
@@ -71,7 +78,9 @@ def measure_accuracy(
         reason, and ``parts``: for each kind of held-out query that there is, its ``queries``,
         ``pairs`` and for every model and measure the estimates (mean, n, 95 % bootstrap interval
         over queries) ``overall``, ``by_turn``, ``by_strategy`` and ``by_strategy_turn``, with
-        ``gain`` holding the same for the difference to the first model, pair by pair.
+        ``gain`` holding the same for the difference to the first model, pair by pair. With
+        ``settings.histories`` also ``histories``: for every model and prompt the accuracy and the
+        margin, and ``history_gain``, what its history adds to log p of a chosen answer, a token.
 
     Raises:
         MissingVersion: a model, the pairs or something they were trained on is missing.
@@ -94,7 +103,19 @@ def measure_accuracy(
     fitting = [q for q in chosen if all(each[q.id] is not None for each in scores.values())]
     pairs, taken = (sum(len(q.rejected) for q in some) for some in (queries, fitting))
     too_long = sum(len(q.rejected) for q in chosen) - taken
+    histories = {}
+    if settings.histories:
+        histories = {
+            str(model): _by_history(
+                fitting,
+                scores[str(model)],
+                _Scoring(lake, model, settings, folder, reporter),
+                settings.seed,
+            )
+            for model in models
+        }
     return {
+        "histories": histories,
         "preferences": preferences,
         "models": [str(model) for model in models],
         "max_length": settings.max_length,
@@ -107,6 +128,50 @@ def measure_accuracy(
             seen: _part([q for q in fitting if q.seen == seen], scores, settings.seed)
             for seen in SEEN
             if any(q.seen == seen for q in fitting)
+        },
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class _Scoring:
+    """Has one model score queries."""
+
+    lake: Lake
+    model: ModelName
+    settings: AccuracySettings
+    folder: Path
+    reporter: ProgressReporter
+
+    def __call__(self, queries: Sequence[QueryPairs]) -> Scores:
+        return _scores(self.lake, self.model, queries, self.settings, self.folder, self.reporter)
+
+
+def _by_history(
+    queries: Sequence[QueryPairs],
+    own: Scores,
+    score: Callable[[Sequence[QueryPairs]], Scores],
+    seed: int,
+) -> dict[str, Any]:
+    """One model's figures after each kind of prompt, over the queries that fit with all of them."""
+    scores: dict[History, Scores] = {"own": own}
+    for history in HISTORIES:
+        if history != "own":
+            scores[history] = score(with_history(queries, history))
+    fitting = [q for q in queries if all(found[q.id] is not None for found in scores.values())]
+    if not fitting:
+        return {}
+    gains = history_gains(fitting, scores["own"], scores["none"], "gain")
+    return {
+        "queries": len(fitting),
+        "history_gain": summarise(gains, seed)[0].to_json()["overall"],
+        "prompts": {
+            history: {
+                measure: summarise(points_of(fitting, found, history, measure), seed)[0].to_json()[
+                    "overall"
+                ]
+                for measure in ("mean", "margin")
+            }
+            for history, found in scores.items()
         },
     }
 
@@ -207,9 +272,23 @@ def _estimates(points: Sequence[Judged], seed: int) -> dict[str, Any]:
 
 def accuracy_grids(result: Mapping[str, Any]) -> list[Grid]:
     """The tables of a comparison: for each kind of pairs, accuracy by negative and by turn."""
-    return [
+    grids = [
         _grid(result, seen, measure) for seen in result["parts"] for measure in ("mean", "margin")
     ]
+    return [*grids, *_history_grid(result.get("histories") or {})]
+
+
+def _history_grid(histories: Mapping[str, Any]) -> Iterator[Grid]:
+    found = {model: each for model, each in histories.items() if each}
+    if not found:
+        return
+    rows = [
+        (words, *(_shown(each["prompts"][history]["mean"], "mean") for each in found.values()))
+        for history, words in HISTORIES.items()
+    ]
+    gains = (_shown(each["history_gain"], "margin") for each in found.values())
+    rows.append(("what the history adds to the chosen answer, nats a token", *gains))
+    yield Grid(MEASURES["mean"].capitalize() + ", by prompt", ("prompt", *found), tuple(rows))
 
 
 def _grid(result: Mapping[str, Any], seen: Seen, measure: Measure) -> Grid:

@@ -3,7 +3,6 @@
 from collections import Counter
 from dataclasses import dataclass
 
-import parrot_core
 from parrot_core.analysis.statistics import human
 from parrot_core.analysis.statistics.measures import Measure, offline_measures
 from parrot_core.analysis.statistics.reading import SessionSet, digest
@@ -12,6 +11,7 @@ from parrot_core.analysis.statistics.session import Session
 from parrot_core.analysis.statistics.tokens import WORDS, counter_of
 from parrot_core.analysis.statistics.values import Found, Statistics
 from parrot_core.telemetry.progress import SILENT, ProgressReporter
+from parrot_core.version import __version__
 
 REVISION = 2
 """Raise it when a definition changes: kept statistics of earlier definitions aren't read again."""
@@ -32,7 +32,7 @@ def fingerprint(sessions: SessionSet, reference: SessionSet | None, options: Opt
         return None
     other = reference.identity if reference else None
     given = (options.seed, options.sample, options.tokenizer)
-    code = (REVISION, parrot_core.__version__, human.available())
+    code = (REVISION, __version__, human.available())
     return digest(sessions.identity, other, given, code)
 
 

@@ -63,7 +63,6 @@ class VersionSessions:
     def __init__(
         self, version: DatasetVersion, split: str | None = None, without: str | None = None
     ) -> None:
-        """Nothing is read yet."""
         manifest = version.manifest
         self.manifest = manifest
         self.split = split

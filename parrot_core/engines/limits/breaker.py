@@ -19,6 +19,8 @@ FIRST_PROBE_S = 5.0
 LONGEST_PROBE_S = 120.0
 LONGEST_BUSY_PROBE_S = 15.0
 """A provider that is only busy is there: what is left of a run needn't wait for longer."""
+FEWEST_PROBES = 8
+"""The longest pause is no end before so many tries, however short the recipe makes it."""
 FEWEST_REFUSALS = 3
 """One unlucky request among few is no outage."""
 
@@ -69,7 +71,8 @@ class Breaker:
         self._opened = 0.0
         self._probing = False
         self._next_probe = 0.0
-        self._interval = FIRST_PROBE_S
+        self._most_interval = limits.max_pause_s / FEWEST_PROBES
+        self._interval = self._first_interval = min(FIRST_PROBE_S, self._most_interval)
         self.pause: Pause | None = None
         self.pauses = 0  # how often it opened
 
@@ -95,7 +98,7 @@ class Breaker:
         """Note an answer, be it a refusal of one row: the provider is there."""
         self._since = None
         self._refusals = 0
-        self._interval = FIRST_PROBE_S
+        self._interval = self._first_interval
         self._probing = False
         self.pause = None
 
@@ -114,7 +117,7 @@ class Breaker:
         if self.pause is not None:
             if probe:
                 longest = LONGEST_BUSY_PROBE_S if busy else LONGEST_PROBE_S
-                self._interval = min(longest, 2 * self._interval)
+                self._interval = min(longest, self._most_interval, 2 * self._interval)
                 self._plan_probe(asked_wait_s)
         elif (
             self._refusals >= FEWEST_REFUSALS

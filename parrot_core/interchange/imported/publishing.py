@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import parrot_core
 from parrot_core.errors import ParrotError, SourceError, UserError
 from parrot_core.interchange.imported.rows import READERS, Origin
 from parrot_core.lake.lake import Kind, Lake, version_folder
@@ -34,6 +33,7 @@ from parrot_core.stages.ingest.sources import (
 from parrot_core.stages.registry import STAGES
 from parrot_core.telemetry.progress import SILENT, ProgressReporter
 from parrot_core.text.wording import did_you_mean
+from parrot_core.version import __version__
 
 STAGE = "import"
 ROWS_PER_FILE = 50_000
@@ -152,9 +152,7 @@ def _publish(
         run=made.version,
         inputs={},
         recipe={STAGE: origin},
-        fingerprint=Fingerprint(
-            recipe=hashlib.sha256(text.encode()).hexdigest(), code=parrot_core.__version__
-        ),
+        fingerprint=Fingerprint(recipe=hashlib.sha256(text.encode()).hexdigest(), code=__version__),
         files=files,
         reject_files=reject_files,
         accounting=accounting,

@@ -42,7 +42,7 @@ class Answers:
     name = "answers"
 
     def check(self, turn: Turn, settings: Filter) -> str | None:
-        """See :class:`parrot_core.stages.filters.rule.Rule`."""
+        """What is wrong with the turn, if anything."""
         text = turn.query.replace("’", "'")
         for pattern in (_OPENS, _OPENS_ZH):
             if found := pattern.search(text[:300]):

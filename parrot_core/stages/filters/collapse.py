@@ -22,7 +22,7 @@ class Collapse:
     name = "collapse"
 
     def check(self, turn: Turn, settings: Filter) -> str | None:
-        """See :class:`parrot_core.stages.filters.rule.Rule`."""
+        """What is wrong with the turn, if anything."""
         if turn.response is not None:
             answer = tokens(turn.response[:_READ_CHARS])
             distinct = distinct_ngrams(answer)

@@ -14,7 +14,7 @@ class Copied:
     name = "copied"
 
     def check(self, turn: Turn, settings: Filter) -> str | None:
-        """See :class:`parrot_core.stages.filters.rule.Rule`."""
+        """What is wrong with the turn, if anything."""
         if turn.copies <= settings.max_copies:
             return None
         return f"almost the same was asked in {turn.copies} sessions before"

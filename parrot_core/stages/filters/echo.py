@@ -21,7 +21,7 @@ class Echo:
     name = "echo"
 
     def check(self, turn: Turn, settings: Filter) -> str | None:
-        """See :class:`parrot_core.stages.filters.rule.Rule`."""
+        """What is wrong with the turn, if anything."""
         if not turn.earlier:
             return None
         own = tokens(turn.query[:_READ_CHARS])

@@ -18,7 +18,7 @@ class Encoding:
     name = "encoding"
 
     def check(self, turn: Turn, settings: Filter) -> str | None:
-        """See :class:`parrot_core.stages.filters.rule.Rule`."""
+        """What is wrong with the turn, if anything."""
         text = turn.query[:_READ_CHARS]
         if "\ufffd" in text:
             return "U+FFFD, the sign for a character that was lost"

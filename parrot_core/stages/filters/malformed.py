@@ -20,7 +20,7 @@ class Malformed:
     name = "malformed"
 
     def check(self, turn: Turn, settings: Filter) -> str | None:
-        """See :class:`parrot_core.stages.filters.rule.Rule`."""
+        """What is wrong with the turn, if anything."""
         if token := find_control_token(turn.query):
             return f"control token {token}"
         if label := _ROLE_LABEL.search(turn.query):

@@ -11,7 +11,7 @@ class Refusal:
     name = "refusal"
 
     def check(self, turn: Turn, settings: Filter) -> str | None:
-        """See :class:`parrot_core.stages.filters.rule.Rule`."""
+        """What is wrong with the turn, if anything."""
         if turn.response is None or not refuses(turn.response):
             return None
         return f"the answer refuses: {' '.join(turn.response.split())[:60]!r}"

@@ -30,7 +30,7 @@ class Repetitive:
     name = "repetitive"
 
     def check(self, turn: Turn, settings: Filter) -> str | None:
-        """See :class:`parrot_core.stages.filters.rule.Rule`."""
+        """What is wrong with the turn, if anything."""
         own = tokens(turn.query)
         distinct = distinct_ngrams(own)
         if len(own) >= _LOOP_MIN_TOKENS and distinct < _LOOP_MIN_DISTINCT:

@@ -42,7 +42,7 @@ class RoleConfusion:
     name = "role_confusion"
 
     def check(self, turn: Turn, settings: Filter) -> str | None:
-        """See :class:`parrot_core.stages.filters.rule.Rule`."""
+        """What is wrong with the turn, if anything."""
         text = turn.query[:_READ_CHARS].replace("’", "'")
         for pattern in (_SPEAKS, _SPEAKS_ZH):
             found = pattern.search(text)

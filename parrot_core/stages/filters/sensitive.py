@@ -68,7 +68,7 @@ class Sensitive:
     name = "sensitive"
 
     def check(self, turn: Turn, settings: Filter) -> str | None:
-        """See :class:`parrot_core.stages.filters.rule.Rule`."""
+        """What is wrong with the turn, if anything."""
         return next(
             (topic for topic, pattern in TOPICS.items() if pattern.search(turn.query)), None
         )

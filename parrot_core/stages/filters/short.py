@@ -15,7 +15,7 @@ class Short:
     name = "short"
 
     def check(self, turn: Turn, settings: Filter) -> str | None:
-        """See :class:`parrot_core.stages.filters.rule.Rule`."""
+        """What is wrong with the turn, if anything."""
         text = turn.query.strip()
         length = len(text)
         if length < settings.min_query_chars:  # only then is it worth counting

@@ -34,7 +34,6 @@ class ChunkStream(io.RawIOBase):
     """Chunks of bytes as a file to be read once."""
 
     def __init__(self, chunks: Iterator[bytes]) -> None:
-        """Nothing is read yet."""
         self._chunks = chunks
         self._rest = b""
         self._read = 0

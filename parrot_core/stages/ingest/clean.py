@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
-from parrot_core.engines.types import Message
+from parrot_core.engines.types import Message, Role
 from parrot_core.recipe import Ingest
 from parrot_core.stages.ingest.rule_log import RuleLog
 from parrot_core.stages.ingest.rules import CHECKS, GATES, SESSION_RULES, text_rules
@@ -25,6 +25,8 @@ __all__ = [
     "clean_texts",
     "settle",
 ]
+
+_WORTH_A_GATE = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,25 +61,46 @@ def clean_texts(
     roles = [message["role"] for _, messages in records for message in messages]
     texts = [message["content"] for _, messages in records for message in messages]
     rules = text_rules(settings)
-    suspected = suspects(texts, roles, [GATES.get(rule.__name__, Gate()) for rule in rules])
+    gates = [GATES.get(rule.__name__, Gate()) for rule in rules]
+    waiting = [dict.fromkeys(places) for places in suspects(texts, roles, gates)]
     cleaned = [messages for _, messages in records]
-    changed: dict[int, None] = {}  # read by every rule that follows: no gate has seen what they are
-    for rule, passed in zip(rules, suspected, strict=True):
-        for place in {**dict.fromkeys(passed), **changed}:
+    changed: set[int] = set()
+    for number, rule in enumerate(rules):
+        now: list[int] = []
+        for place in waiting[number]:
             before = texts[place]
             after = rule(before, roles[place])
             if after != before:
                 texts[place] = after
-                changed[place] = None
+                now.append(place)
                 owner = owners[place]
                 message = f"{records[owner][0]}/{place - starts[owner]}"
                 log.changed(rule.__name__, message, before, after)
-    for place in changed:
+        changed.update(now)
+        _look_again(now, texts, roles, gates[number + 1 :], waiting[number + 1 :])
+    for place in sorted(changed):
         owner = owners[place]
         if cleaned[owner] is records[owner][1]:
             cleaned[owner] = list(cleaned[owner])
         cleaned[owner][place - starts[owner]] = {"role": roles[place], "content": texts[place]}
     return cleaned
+
+
+def _look_again(
+    changed: Sequence[int],
+    texts: Sequence[str],
+    roles: Sequence[Role],
+    gates: Sequence[Gate],
+    waiting: Sequence[dict[int, None]],
+) -> None:
+    """Add texts that a rule has changed to what later rules read: few to all, more by gates."""
+    if len(changed) < _WORTH_A_GATE:
+        for places in waiting:
+            places.update(dict.fromkeys(changed))
+        return
+    found = suspects([texts[p] for p in changed], [roles[p] for p in changed], gates)
+    for places, passed in zip(waiting, found, strict=True):
+        places.update(dict.fromkeys(changed[number] for number in passed))
 
 
 def clean(messages: Messages, settings: Ingest) -> CleanSession | Rejection:

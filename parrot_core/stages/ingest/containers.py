@@ -91,11 +91,11 @@ class JsonFile:
 
     @property
     def bytes_read(self) -> int:
-        """See :class:`Container`."""
+        """How far into the stored file the reading is."""
         return self._place()
 
     def records(self) -> Iterator[object | BadRecord]:
-        """See :class:`Container`."""
+        """Each record in turn, or what is damaged in its place."""
         chunks = self._mender.mend(self._chunks())
         head = next((chunk for chunk in chunks if chunk.strip()), b"")
         if not head and self._broken_off:
@@ -109,7 +109,7 @@ class JsonFile:
             raise self._broken_off
 
     def remarks(self) -> list[str]:
-        """See :class:`Container`."""
+        """What a reader should know of bytes that were replaced."""
         bad, lone = self._mender.bad_bytes, self._mender.lone_surrogates
         if not (bad or lone):
             return []
@@ -135,7 +135,7 @@ def _parser(url: str, head: bytes) -> tuple[_Parse, int]:
     if not text:
         raise EmptySource(f"{url}: is empty, expected {JSON_EXPECTED}")
     if text.startswith(b"["):
-        return array_records, 0
+        return (line_records if _is_turns(text.split(b"\n", 1)[0]) else array_records), 0
     if (start := _wrapped_array(head)) is not None:
         return wrapped_records, start
     first, *others = text.split(b"\n")
@@ -159,6 +159,15 @@ def _wrapped_array(head: bytes) -> int | None:
     except DamageError:
         return None
     return match.end() if is_known(first) else None
+
+
+def _is_turns(line: bytes) -> bool:
+    """Whether a line is a conversation by itself: a list of turns."""
+    try:
+        turns = json.loads(line)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(turns, list) and is_known(turns)
 
 
 def _is_json_object(line: bytes) -> bool:

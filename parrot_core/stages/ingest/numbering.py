@@ -13,7 +13,6 @@ from enum import Enum
 from itertools import pairwise
 
 from parrot_core.engines.types import Message
-from parrot_core.text.text_hash import text_hash
 
 MOST_PARTS = 1000
 """More records of one base id are no parts: the longest session of the real dump has 89."""
@@ -29,7 +28,7 @@ class Part:
     session: str  # its id without the number
     first: int  # the number: the place of its first message, if it is a part
     roles: str  # a letter a message: u, a, or s for anything else
-    hashes: Sequence[int]  # of each message; 0: without text
+    hashes: list[int]  # of each message; 0: without text
     id: str
     source: str
     record_index: int
@@ -71,10 +70,10 @@ class Evidence(Enum):
 
 
 def signs(messages: Sequence[Message]) -> tuple[str, list[int]]:
-    """Roles and hashes of messages, as a :class:`Part` holds them."""
+    """Roles and hashes of messages, as a :class:`Part` holds them; good in this process alone."""
     roles = "".join(_ROLES.get(message["role"], "s") for message in messages)
-    texts = (f"{message['role']}\0{message['content'].strip()}" for message in messages)
-    return roles, [0 if text.endswith("\0") else text_hash(text) for text in texts]
+    texts = (message["content"].strip() for message in messages)
+    return roles, [hash(text) if text else 0 for text in texts]
 
 
 def in_order(parts: Iterable[Part]) -> list[Part]:
@@ -100,13 +99,15 @@ def steps(parts: Sequence[Part]) -> list[Step]:
     return found
 
 
-def _step(start: int, roles: str, hashes: Sequence[int], before: Part, part: Part) -> Step:
+def _step(start: int, roles: str, hashes: list[int], before: Part, part: Part) -> Step:
     offset = part.first - start
     shared = len(hashes) - offset
     if shared < 0:
         return Step.GAP
     again = hashes[offset : offset + len(part.hashes)]
-    if list(again) != list(part.hashes[: len(again)]):
+    if again != part.hashes[: len(again)] or not part.roles.startswith(
+        roles[offset:][: len(again)]
+    ):
         return Step.CLASH
     if len(part.hashes) <= shared or part.first == before.first:
         return Step.COPY
@@ -122,7 +123,11 @@ def evidence(parts: Sequence[Part]) -> Evidence:
     found = steps(parts)
     if Step.CLASH in found:
         return Evidence.REFUTED
-    if Step.REPEATS in found:
+    within = (
+        step is Step.COPY and part.first > before.first and any(part.hashes)
+        for step, before, part in zip(found, parts, parts[1:], strict=False)
+    )
+    if Step.REPEATS in found or any(within):
         return Evidence.PROVEN
     if any(map(_misplaced, parts)) or _shares_an_exchange(parts):
         return Evidence.DOUBTFUL

@@ -2,6 +2,7 @@
 
 import struct
 import sys
+from array import array
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
@@ -81,10 +82,19 @@ class SessionParts:
                     known.append(_KNOWN.pack(text_hash(part.session), place))
                 else:
                     yield Joined([part], messages, part.session, opens=part.first == 0)
+            undecided = array("Q")  # places in the spool, those of one base id in a row
             for records in _by_session(waiting, known):
                 self._sources[records.parts[0].source].found[records.shows] += 1
-            for records in _by_session(waiting, known):
-                yield from self._of_one_id(records)
+                if records.shows in (Evidence.PROVEN, Evidence.REFUTED):
+                    yield from self._of_one_id(records)
+                else:
+                    undecided.extend((len(records.places), *records.places))
+            start = 0
+            while start < len(undecided):
+                end = start + 1 + undecided[start]
+                for records in _records(waiting, undecided[start + 1 : end]):
+                    yield from self._of_one_id(records)
+                start = end
 
     def metrics(self) -> dict[str, Any]:
         """What was joined and why; which records have ids that only count."""
@@ -168,6 +178,7 @@ class _Records:
 
     parts: list[Part]
     shows: Evidence
+    places: Sequence[int]
     read: Callable[[Part], Messages]
 
 
@@ -191,7 +202,10 @@ def _records(waiting: Spool, places: Sequence[int]) -> Iterator[_Records]:
     for _, same in groupby(parts, key=lambda part: part.session):
         ordered = in_order(same)
         yield _Records(
-            ordered, evidence(ordered), lambda part: waiting.messages(place_of[part.order])
+            ordered,
+            evidence(ordered),
+            [place_of[part.order] for part in ordered],
+            lambda part: waiting.messages(place_of[part.order]),
         )
 
 

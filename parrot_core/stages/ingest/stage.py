@@ -170,6 +170,7 @@ class _Intake:
         self._work = work
         self._file = file
         self._ids = HashSet()
+        self._in_use = ""  # what ids begin with
 
     def refuse(self, member: str, why: str) -> None:
         """Reject a whole file, or one of an archive's."""
@@ -183,6 +184,7 @@ class _Intake:
     def batches(self, source: OpenSource) -> Iterator[_Batch]:
         """Yield what a source holds; what is no record is rejected on the way."""
         left = None if self._file.limit is None else max(0, self._file.limit - self.records)
+        self._in_use = self._prefix(source.member)
         records: list[_IngestRecord] = []
         texts: list[tuple[str, Messages]] = []
         chars = 0
@@ -235,7 +237,7 @@ class _Intake:
 
     def _named(self, source: OpenSource, record: SourceRecord) -> tuple[str, SessionId]:
         """An id that no record before has, and the session that the record's own id tells."""
-        prefix, index = self._prefix(source.member), f"#{record.index}"
+        prefix, index = self._in_use, f"#{record.index}"
         own_id = None if record.problem else source.layout.record_id(record.record)
         row_id = self._unique(f"{prefix}:{own_id or index}", index)
         if own_id is None:

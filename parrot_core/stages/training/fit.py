@@ -81,7 +81,7 @@ def fit_session(
     unlearned = set(ends[:1]) if skip_first else set[int]()
     left = [end for end in ends if end not in unlearned]
     found: list[list[TrainingMessage]] = []
-    first = bisect_right(left, max_length, key=lambda end: length(messages[:end]))
+    first = _fitting(left, max_length, lambda end: length(messages[:end]))
     if first:
         end = left[first - 1]
         found.append([_shown(messages[i], i + 1 not in unlearned) for i in range(end)])
@@ -94,10 +94,10 @@ def fit_session(
         def needed(end: int, start: int = own) -> int:
             return length([*system, *messages[start:end]])
 
-        fresh = max(bisect_right(left, max_length // 2, key=needed), 1)
+        fresh = max(_fitting(left, max_length // 2, needed), 1)
         end = left[fresh - 1]
         earlier = [s for s in starts if s <= own][::-1]
-        fitting = bisect_right(earlier, max_length, key=partial(needed, end))
+        fitting = _fitting(earlier, max_length, partial(needed, end))
         # A follow-up without a history would be taught as an opening query.
         if not fitting or (learned == "user" and earlier[fitting - 1] == left[0] - 1):
             lost += 1
@@ -110,6 +110,17 @@ def fit_session(
         )
         left = left[fresh:]
     return found, lost
+
+
+def _fitting(places: Sequence[int], most: int, size: Callable[[int], int]) -> int:
+    """How many of the places, whose sizes grow, are within ``most``.
+
+    It looks at few places beyond: the size of a far one, in a long session, is dear.
+    """
+    high = 1
+    while high < len(places) and size(places[high - 1]) <= most:
+        high *= 2
+    return bisect_right(places, most, hi=min(high, len(places)), key=size)
 
 
 def _shown(message: TrainingMessage, learn: bool) -> TrainingMessage:

@@ -140,7 +140,6 @@ class MeasureBefore(TrainerCallback):
     """
 
     def __init__(self, job: TrainingJob, trainer: Trainer, reporter: Reporter) -> None:
-        """Nothing is measured yet."""
         self._job, self._trainer, self._reporter = job, trainer, reporter
         self.seconds_of_training = 0.0  # that measuring took, if training had begun
 

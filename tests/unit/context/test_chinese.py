@@ -91,8 +91,8 @@ def test_a_query_that_says_what_it_is_about_stands_alone(query: str) -> None:
 
 def test_an_answer_to_what_the_assistant_asked_depends_and_a_new_statement_does_not() -> None:
     asked = said("帮我查天气", "好的，请告诉我您在哪个城市。")
-    told = said("帮我查天气", "今天多云，最高二十度。")
-    offered = said("帮我查天气", "今天多云。还有什么我可以帮助您的吗？")
+    told = said("帮我查天气", "今天多云，最高二十度，" + "傍晚有小雨，出门请带伞，" * 4)
+    offered = said("帮我查天气", "今天多云。" * 8 + "还有什么我可以帮助您的吗？")
     answer = "我平时住在厦门的鼓浪屿附近"
     assert detect(answer, asked, "zh").cues[0].kind == "continuation"
     assert not detect(answer, told, "zh").depends
@@ -112,3 +112,17 @@ def test_what_a_long_query_was_told_shows_in_its_opening() -> None:
     assert detect("根据你之前给我的脚本，怎么修正这段错误？" + paste, (), "zh").depends
     assert detect("好的，这一句呢？\n" + "今天早上发生了一起交通事故，车辆横在路上。" * 5).depends
     assert not detect("怎么修正下面的错误？" + paste, (), "zh").depends
+
+
+def test_small_talk_that_names_nothing_of_what_was_said_depends() -> None:
+    before = said("锅包肉好吃吗", "挺好吃的，就是油大")
+    assert detect("真的太酸了吧我吃不惯", before, "zh").cues[0].kind == "ellipsis"
+    assert not detect("锅包肉真的很酸", before, "zh").depends
+    assert not detect("请写一首关于秋天的长诗", before, "zh").depends
+    long = said("锅包肉好吃吗", "锅包肉是一道东北菜。" * 10)
+    assert not detect("今天天气真的很好", long, "zh").depends
+
+
+def test_a_fragment_that_names_again_what_was_said_is_whole() -> None:
+    assert detect("毛血旺辣", said("去哪吃", "川菜馆"), "zh").depends
+    assert not detect("毛血旺辣", said("吃毛血旺吗", "好啊"), "zh").depends

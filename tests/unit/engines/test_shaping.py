@@ -171,6 +171,12 @@ def test_what_is_sent_is_said_with_its_reason() -> None:
             None,
             "--set engines.e.rename.max_completion_tokens=max_tokens",
         ),
+        (
+            "max_completion_tokens=256 cannot be greater than max_model_len=128",  # vLLM
+            "max_completion_tokens",
+            "lower max_tokens of the sampling, which is sent as max_completion_tokens, or give it "
+            "the name that the API knows: --set engines.e.rename.max_completion_tokens=NAME",
+        ),
         ("parameter.enable_thinking must be false", "enable_thinking", "enable_thinking sets it"),
         ("the messages are too odd", "messages", ""),
         ("something else", None, ""),

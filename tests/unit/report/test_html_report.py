@@ -153,6 +153,12 @@ def test_what_cleaning_rules_did_is_shown_with_examples(html: str) -> None:
     assert "Share Prompt" in text
 
 
+def test_captions_stand_above_their_charts_and_cleaning_is_folded(html: str) -> None:
+    assert html.count("<figure><figcaption>") == html.count("<figure")
+    cleaning = html[html.index('<section id="cleaning">') :]
+    assert cleaning.index("<details>") < cleaning.index("<table>") < cleaning.index("</details>")
+
+
 def test_a_version_without_rows_leaves_its_section_plain(tmp_path: Path) -> None:
     lake = Lake(str(tmp_path))
     begin(lake)

@@ -128,7 +128,8 @@ def turn_messages(
 
 def with_system(record: object, messages: list[Message]) -> list[Message]:
     """The record's own system prompt before its messages, if they have none."""
-    system = text_under(record, *SYSTEM_KEYS)
+    known = isinstance(record, dict) and any(key in record for key in SYSTEM_KEYS)
+    system = text_under(record, *SYSTEM_KEYS) if known else None
     if system is None or (messages and messages[0]["role"] == "system"):
         return messages
     return [{"role": "system", "content": system}, *messages]

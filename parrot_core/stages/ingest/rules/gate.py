@@ -6,6 +6,7 @@ on all cores; they know no look-around, so a gate lets through a little more tha
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import compress
 
 import polars as pl
@@ -47,6 +48,7 @@ def suspects(
     return list(passed)
 
 
+@lru_cache(256)
 def _may_concern(gate: Gate) -> pl.Expr:
     text = pl.col("text")
     if not gate.patterns:

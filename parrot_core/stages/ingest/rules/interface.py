@@ -5,9 +5,12 @@ import re
 from parrot_core.stages.ingest.rules.gate import SPACE, Gate
 from parrot_core.stages.ingest.rules.rule import ChosenRule
 
-_LABELS = (
+_FIRST_LABELS = (
     r"(?:Share Prompt|(?P<page>[1-9]) / (?P<pages>[1-9])|Regenerate response|Stop generating"
-    r"|Continue generating|Model: (?:Default|Legacy|GPT)[^\n]{0,30}"
+    r"|Model: (?:Default|Legacy|GPT)[^\n]{0,30})"
+)
+_LABELS = (
+    rf"(?:{_FIRST_LABELS}|Continue generating"
     r"|This content may violate our content policy\.[^\n]{0,200}"
     r"|ChatGPT (?:can make mistakes|may produce inaccurate)[^\n]{0,120})"
 )
@@ -18,7 +21,14 @@ _COPY_CODE = re.compile(
 )
 _PAGER_LINE = re.compile(r"\n(?P<page>[1-9]) / (?P<pages>[1-9])\n\n")
 
-GATE = Gate(("Copy code", r"\n[1-9] / [1-9]\n\n", f"{_LABELS}{SPACE}*$"), "user")
+GATE = Gate(
+    (
+        "Copy code|Continue generating|content may violate our|ChatGPT (?:can make|may pro)",
+        r"\n[1-9] / [1-9]\n\n",
+        f"{_FIRST_LABELS}{SPACE}*$",
+    ),
+    "user",
+)
 
 
 def interface(text: str, role: str) -> str:

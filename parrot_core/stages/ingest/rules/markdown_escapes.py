@@ -16,11 +16,11 @@ from parrot_core.stages.ingest.rules.rule import ChosenRule
 
 _CODE = re.compile(r"```.*?(?:```|\Z)|`[^`\n]+`", re.DOTALL)
 _SPEAKS_OF_ESCAPES = (
-    *("escap", "backslash", "underscore", "asterisk", "regex", "re.compile(", "re.sub(", "sed -"),
-    *("re.match(", "re.search(", "[^", "like '", 'like "', "\\text", "\\verb", "\\begin", "\\math"),
-    *("\\documentclass", "\\usepackage", "\\section", "\\operatorname"),
+    *("escap", "backslash", "underscore", "asterisk", "regex", "import re\n", "re.sub(", "sed -"),
+    *("[^", "like '", 'like "'),
 )
 """In lower case. A regular expression would take ten times as long."""
+_LATEX = re.compile(r"\\(?:text|verb|begin|math|documentclass|usepackage|section|operatorname)")
 # Each begins with what is looked for, which Python's engine finds fast.
 _BARE_UNDERSCORE = re.compile(r"_(?<!\\_)")
 _UNDERSCORE = re.compile(r"\\_(?<!\\\\_)")
@@ -49,14 +49,14 @@ def markdown_escapes(text: str, role: str) -> str:
 
 def _unescaped(text: str, role: str) -> str:
     """A user's text was escaped as a whole, an answer's outside its code."""
-    prose = text if role == "user" else _CODE.sub(" ", text)
+    prose = text if role == "user" or "`" not in text else _CODE.sub(" ", text)
     lower = prose.lower()
-    if any(sign in lower for sign in _SPEAKS_OF_ESCAPES):
+    if any(sign in lower for sign in _SPEAKS_OF_ESCAPES) or _LATEX.search(prose):
         return text
     everywhere: Callable[[str, Callable[[str], str]], str] = (
         (lambda whole, change: change(whole)) if role == "user" else _in_prose
     )
-    if _UNDERSCORE.search(prose) and not _BARE_UNDERSCORE.search(_without_links(prose)):
+    if _UNDERSCORE.search(prose) and not _has_bare_underscore(prose):
         text = everywhere(text, lambda part: _UNDERSCORE.sub("_", part))
     if _ASTERISK.search(prose) and not _BARE_ASTERISK.search(prose):
         asterisk = _ASTERISK if role == "user" else _BETWEEN_SPACES
@@ -67,9 +67,10 @@ def _unescaped(text: str, role: str) -> str:
 _TARGET = re.compile(r"\]\([^()\s]*\)|https?://[^\s)\]]+")
 
 
-def _without_links(text: str) -> str:
-    """The converter leaves addresses as they are."""
-    return _TARGET.sub(" ", text)
+def _has_bare_underscore(text: str) -> bool:
+    """Outside addresses, which the converter leaves as they are."""
+    found = _BARE_UNDERSCORE.search(text)
+    return found is not None and _BARE_UNDERSCORE.search(_TARGET.sub(" ", text)) is not None
 
 
 def _plain_link(found: re.Match[str]) -> str:

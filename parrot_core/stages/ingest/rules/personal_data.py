@@ -78,7 +78,7 @@ _PHONE_SHAPE = re.compile(
 )
 GATE = Gate(
     (
-        r"[A-Za-z0-9+]@[A-Za-z0-9]|\]\(mailto:|sk-[A-Za-z0-9_-]{20}|A[KS]IA[0-9A-Z]{16}|gh[pousr]_[A-Za-z0-9]{36}"
+        r"[A-Za-z0-9+]@[A-Za-z0-9]|sk-[A-Za-z0-9_-]{20}|A[KS]IA[0-9A-Z]{16}|gh[pousr]_[A-Za-z0-9]{36}"
         r"|github_pat_|glpat-|xox[abprs]-|AIza[A-Za-z0-9_-]{35}|hf_[A-Za-z]{30}|[sr]k_live_|SG\.[\w-]{20}"
         r"|npm_[A-Za-z0-9]{36}|eyJ[A-Za-z0-9_-]{10}|PRIVATE KEY|Bearer \S{24}|://[^\s:/]+:[^\s@]+@"
         r"|[0-9]\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]|[A-Z]{2}[0-9]{2} ?[A-Z0-9]{4} ?[A-Z0-9]{4}"
@@ -101,8 +101,8 @@ def personal_data(text: str, role: str) -> str:
         if "://" in text:
             text = _PASSWORD_IN_URL.sub(_password, text)
         text = _EMAIL.sub(_email, text)
-    if "](mailto:" in text:
-        text = text.replace("[<EMAIL>](mailto:<EMAIL>)", "<EMAIL>")
+        if "](mailto:" in text:
+            text = text.replace("[<EMAIL>](mailto:<EMAIL>)", "<EMAIL>")
     if any(sign in text for sign in _SECRET_SIGNS):
         text = _SECRET.sub(_secret, text)
         text = _PRIVATE_KEY.sub(_private_key, text)

@@ -60,11 +60,8 @@ _PIECES = st.sampled_from(
 @given(st.lists(_PIECES, max_size=20).map("".join), st.sampled_from(["user", "assistant"]))
 def test_nothing_but_escapes_entities_and_links_is_touched(text: str, role: str) -> None:
     after = markdown_escapes(text, role)
-
-    def letters(of: str) -> str:
-        return "".join(sign for sign in of if sign == "a" or sign.isspace())
-
-    assert letters(after)[: len(letters(text))] in letters(text)
+    assert after.count("a") <= text.count("a")
+    assert after.split().count("a") >= text.split().count("a")
     if "\\" not in text and "&" not in text and "](" not in text:
         assert after == text
 
