@@ -56,11 +56,7 @@ def _mark(client: SyncPrefectClient, flow_run: FlowRun) -> None:
     at_work = TaskRunFilterStateType(any_=[StateType.RUNNING])
     tasks = client.read_task_runs(
         flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[flow_run.id])),
-        task_run_filter=TaskRunFilter(
-            state=TaskRunFilterState(
-                name=None, type=TaskRunFilterStateType(any_=[StateType.RUNNING])
-            )
-        ),
+        task_run_filter=TaskRunFilter(state=TaskRunFilterState(name=None, type=at_work)),
         limit=PAGE,
     )
     for task in tasks:
