@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.deploy import CronSchedule, rendered, stage_pools
+from flows.deploy import CronSchedule, rendered
 from flows.portable import keys_wanted, portable
 from parrot_core.errors import UserError
 from parrot_core.recipe import parse_recipe
@@ -77,5 +77,6 @@ def test_a_recipe_of_a_part_can_be_deployed(tmp_path: Path) -> None:
     recipe = parse_recipe(
         {"name": "r", "lake": str(tmp_path), "engines": {"asker": api, "answerer": api}}
     )
-    assert stage_pools(recipe)["synthesize"] == "parrot-api"
+    deployed = {each["name"]: each for each in rendered(recipe, None, "wait")["deployments"]}
+    assert deployed["synthesize"]["work_pool"]["name"] == "parrot-api"
     assert keys_wanted(recipe) == ["OPENAI_API_KEY"]
