@@ -17,7 +17,7 @@ from dashboard.site import Site
 from dashboard.widgets import block, button, heading, in_thread, line, read, title
 from dashboard.words import in_words
 from parrot_core.browse.index import Index
-from parrot_core.browse.query import Query
+from parrot_core.browse.query import SearchQuery
 from parrot_core.browse.search import MOST_HITS
 from parrot_core.errors import ParrotError
 from parrot_core.lake.row_lookup import Part, Row
@@ -317,7 +317,7 @@ def short(value: str) -> str:
     return value if len(value) <= 40 else f"{value[:39]}…"
 
 
-def _row(wanted: Wanted, position: int, row: Row, query: Query, names: Sequence[str]) -> None:
+def _row(wanted: Wanted, position: int, row: Row, query: SearchQuery, names: Sequence[str]) -> None:
     with ui.link(target=wanted.address(position)).classes("datum"):
         line(row["id"], "mono soft small clip", limit=80)
         facts = {name: row[name] for name in names if name in row}

@@ -12,7 +12,7 @@ from nicegui import ui
 from dashboard.preferences import prefer, preference
 from dashboard.rendered import rendered
 from dashboard.widgets import block, body, button, line
-from parrot_core.browse.query import Query
+from parrot_core.browse.query import SearchQuery
 from parrot_core.context import Cue, detect
 from parrot_core.engines.types import Message as ChatMessage
 from parrot_core.text.sanitise import CLIP, sanitise
@@ -32,11 +32,11 @@ Pieces = Sequence[tuple[str, bool]]
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class WayOfReading:
     """How a conversation is shown."""
 
     language: str | None = None  # the session's, for the rules that mark dependent queries
-    query: Query | None = None  # what was searched for, to be marked
+    query: SearchQuery | None = None  # what was searched for, to be marked
     cues: bool = True  # whether to mark queries that lean on the context
     folded: int = 0  # leading messages that are folded away
     blind: bool = False  # whether it is hidden who wrote what
@@ -45,7 +45,7 @@ class Reading:
 def chat(
     messages: Sequence[Message],
     provenance: Sequence[Provenance] | None = None,
-    reading: Reading | None = None,
+    reading: WayOfReading | None = None,
 ) -> None:
     """Show a conversation.
 
@@ -54,7 +54,7 @@ def chat(
         provenance: one entry a message, where the dataset has them.
         reading: how to show it.
     """
-    how = reading or Reading()
+    how = reading or WayOfReading()
     if how.folded:
         with folded(f"The {how.folded} messages before"):
             _talk(messages[: how.folded], provenance, how, 0)
@@ -64,7 +64,7 @@ def chat(
 def _talk(
     messages: Sequence[Message],
     provenance: Sequence[Provenance] | None,
-    how: Reading,
+    how: WayOfReading,
     first: int,
     whole: Sequence[Message] = (),
 ) -> None:
@@ -114,7 +114,7 @@ def read_as(shown: Callable[[], None]) -> None:
 
 
 def bubble(
-    role: str, content: str, by: str, cue: Cue | None = None, query: Query | None = None
+    role: str, content: str, by: str, cue: Cue | None = None, query: SearchQuery | None = None
 ) -> None:
     """One message; ``cue`` is the part of it that leans on the context."""
     kind = role if role in ("user", "assistant", "system") else "system"
@@ -131,7 +131,7 @@ def bubble(
             _said(content, cue, query)
 
 
-def _said(content: str, cue: Cue | None, query: Query | None) -> None:
+def _said(content: str, cue: Cue | None, query: SearchQuery | None) -> None:
     """A message, what it thinks before it speaks folded away."""
     thought = THINKING.match(content)
     if thought is None or (cue is not None and cue.span[0] < thought.end()):
@@ -142,7 +142,7 @@ def _said(content: str, cue: Cue | None, query: Query | None) -> None:
     long_text(content[thought.end() :], query=query)
 
 
-def long_text(content: str, cue: Cue | None = None, query: Query | None = None) -> None:
+def long_text(content: str, cue: Cue | None = None, query: SearchQuery | None = None) -> None:
     """A text, clipped, with the rest behind a button."""
     place = block("whole")
     with place:
@@ -160,7 +160,7 @@ def long_text(content: str, cue: Cue | None = None, query: Query | None = None) 
         more.props("flat dense no-caps size=sm").classes("act flat")
 
 
-def _text(content: str, limit: int, cue: Cue | None, query: Query | None) -> None:
+def _text(content: str, limit: int, cue: Cue | None, query: SearchQuery | None) -> None:
     if preference(READ_AS, RAW) == RENDERED:
         ui.html(rendered(content, limit), sanitize=False).classes("rendered").props('dir="auto"')
         return

@@ -22,7 +22,7 @@ FIRST = ("n_turns", "truncated", "filter", "end_reason")
 
 
 @dataclass(frozen=True, slots=True)
-class Bar:
+class FacetBar:
     """One value or span of values: how often, and the set that a click asks for."""
 
     label: str
@@ -36,7 +36,7 @@ class Facet:
     """One distribution."""
 
     title: str
-    bars: tuple[Bar, ...]
+    bars: tuple[FacetBar, ...]
 
 
 def facets(site: Site, wanted: Wanted, found: ResultSet) -> list[Facet]:
@@ -59,7 +59,7 @@ def show_facets(found: Sequence[Facet], ask: Callable[[Wanted], object]) -> None
                     _bar(bar, most, ask)
 
 
-def _bar(bar: Bar, most: int, ask: Callable[[Wanted], object]) -> None:
+def _bar(bar: FacetBar, most: int, ask: Callable[[Wanted], object]) -> None:
     with block("bar-row on" if bar.chosen else "bar-row", "button") as element:
         element.props["aria-pressed"] = "true" if bar.chosen else "false"
         with block("amount", "span").style(f"width:{100 * bar.rows / max(1, most):.1f}%"):
@@ -79,7 +79,7 @@ def _facet(name: str, values: dict[str, int], wanted: Wanted) -> Facet:
     for value, rows in shown[:MOST_BARS]:
         chosen = wanted.equal.get(name) == value
         asked = wanted.with_equal(name, "" if chosen else value)
-        bars.append(Bar(one_line(value, 32), rows, asked, chosen))
+        bars.append(FacetBar(one_line(value, 32), rows, asked, chosen))
     return Facet(in_words(name), tuple(bars))
 
 
@@ -97,5 +97,5 @@ def _lengths(index: Index, wanted: Wanted) -> Facet:
         asked = wanted.with_bounds(CHARS, *((None, None) if chosen else (least, most)))
         label = f"{short_count(low)} to {short_count(high)}" if high else f"from {short_count(low)}"
         if rows:
-            bars.append(Bar(label, rows, asked, chosen))
+            bars.append(FacetBar(label, rows, asked, chosen))
     return Facet(in_words(CHARS), tuple(bars))

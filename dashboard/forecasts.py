@@ -8,7 +8,7 @@ from parrot_core.analysis.forecast.requests import forecast
 from parrot_core.errors import ParrotError
 from parrot_core.execution.runs import open_run
 from parrot_core.lake.lake import Lake
-from parrot_core.monitor.outlook import Expected
+from parrot_core.monitor.outlook import Projection
 from parrot_core.stages.forecasting import Basis
 
 VALID_S = 300.0
@@ -22,10 +22,10 @@ class Forecasts:
         """Work out nothing yet."""
         self._lake = lake
         self._clock = clock
-        self._kept: dict[str, tuple[float, Mapping[str, Expected]]] = {}
+        self._kept: dict[str, tuple[float, Mapping[str, Projection]]] = {}
         self._lock = threading.Lock()
 
-    def of(self, run: str) -> Mapping[str, Expected]:
+    def of(self, run: str) -> Mapping[str, Projection]:
         """By stage, what is to be expected of it."""
         with self._lock:
             until, found = self._kept.get(run, (0.0, {}))
@@ -37,7 +37,7 @@ class Forecasts:
             self._kept[run] = (self._clock() + VALID_S, found)
             return found
 
-    def _work_out(self, run: str) -> Mapping[str, Expected]:
+    def _work_out(self, run: str) -> Mapping[str, Projection]:
         try:
             made = forecast(open_run(self._lake, run), Basis())
         except (ParrotError, OSError):
@@ -48,5 +48,5 @@ class Forecasts:
             prices = [load.usd for load in stage.loads]
             usd = None if None in prices else sum(price or 0.0 for price in prices)
             hours = trainings.get(stage.stage, stage.hours)
-            found[stage.stage] = Expected(usd, None if hours is None else hours * 3600)
+            found[stage.stage] = Projection(usd, None if hours is None else hours * 3600)
         return found

@@ -16,7 +16,7 @@ COLOURS = ("--green", "--blue", "--amber", "--violet", "--red")
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class ChartLine:
     """One line: its name, its points (x, y), its colour among ``COLOURS``."""
 
     name: str
@@ -36,13 +36,13 @@ class LiveChart:
         """
         self._title = title
         self._over_time = over_time
-        self._shown: tuple[Line, ...] = ()
+        self._shown: tuple[ChartLine, ...] = ()
         with block("live", "figure"):
             ui.label(title).classes("title caption")
             self._chart = ui.echart(_options(over_time), renderer="svg")
             self._chart.props(f'role="img" aria-label="{title}"')
 
-    def show(self, lines: Sequence[Line]) -> None:
+    def show(self, lines: Sequence[ChartLine]) -> None:
         """Draw the lines."""
         if tuple(lines) == self._shown:
             return
@@ -52,7 +52,7 @@ class LiveChart:
         options["legend"]["show"] = len(lines) > 1
         self._chart.update()
 
-    def _series(self, line: Line) -> dict[str, Any]:
+    def _series(self, line: ChartLine) -> dict[str, Any]:
         scale = 1000 if self._over_time else 1
         colour = f"var({line.colour})"
         return {

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from dashboard.actions import Work
 from parrot_core.monitor import RunState, StageState
 from parrot_core.monitor.failures import FailureGroup
-from parrot_core.monitor.outlook import Expected, outlook, usd_of_shards
+from parrot_core.monitor.outlook import Projection, outlook, usd_of_shards
 from parrot_core.text.wording import count, dollars, money, plural
 
 Number = int | float
@@ -17,7 +17,7 @@ MOST_WORDS = 12
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class ActionQuestion:
     """A question that is asked before anything is run."""
 
     button: str
@@ -28,7 +28,7 @@ class Question:
     budget: float | None = None  # to propose instead of the one that holds
 
 
-def retry_failed(state: RunState, stages: Sequence[StageState]) -> Question:
+def retry_failed(state: RunState, stages: Sequence[StageState]) -> ActionQuestion:
     """Try all failed shards again that aren't in quarantine; of one stage, only these."""
     failed = sum(stage.failed - stage.quarantined for stage in stages)
     one = stages[0] if len(stages) == 1 else None
@@ -41,10 +41,10 @@ def retry_failed(state: RunState, stages: Sequence[StageState]) -> Question:
     known = [usd_of_shards(stage, _failed_shards(stage)) for stage in stages]
     usd = None if None in known else sum(each or 0.0 for each in known)
     title = f"Retry {plural(failed, 'failed shard')} of {where}?"
-    return Question(f"Retry {failed} failed …", title, runs, _cost(state, usd), work)
+    return ActionQuestion(f"Retry {failed} failed …", title, runs, _cost(state, usd), work)
 
 
-def retry_group(state: RunState, group: FailureGroup) -> Question:
+def retry_group(state: RunState, group: FailureGroup) -> ActionQuestion:
     """Try the shards of one group again; those in quarantine are released first."""
     number = plural(len(group.shards), "shard") if group.shards else "what is missing"
     released = f" Out of quarantine first: {plural(len(group.quarantined), 'shard')}."
@@ -53,7 +53,7 @@ def retry_group(state: RunState, group: FailureGroup) -> Question:
     stage = state.stage(group.stage)
     usd = usd_of_shards(stage, group.shards) if stage else None
     verb = "Release and retry" if group.quarantined else "Retry"
-    return Question(
+    return ActionQuestion(
         f"{verb} …",
         f"{verb} {number} of {group.stage}?",
         runs + (released if group.quarantined else ""),
@@ -62,13 +62,13 @@ def retry_group(state: RunState, group: FailureGroup) -> Question:
     )
 
 
-def retry_shards(state: RunState, stage: StageState, shards: Sequence[int]) -> Question:
+def retry_shards(state: RunState, stage: StageState, shards: Sequence[int]) -> ActionQuestion:
     """Run some shards of a stage, or all that it lacks."""
     chosen = [s for s in stage.shards if s.status != "done" and (not shards or s.index in shards)]
     number = f"shard {shards[0]}" if len(shards) == 1 else plural(len(chosen), "missing shard")
     held = any(shard.quarantined for shard in chosen) and bool(shards)
     released = "; out of quarantine first" if held else ""
-    return Question(
+    return ActionQuestion(
         f"Retry {number} …",
         f"Retry {number} of {stage.name}?",
         f"{number} of {stage.name}{released}; all else is left alone.",
@@ -77,14 +77,14 @@ def retry_shards(state: RunState, stage: StageState, shards: Sequence[int]) -> Q
     )
 
 
-def go_on(state: RunState, expected: Mapping[str, Expected]) -> Question:
+def go_on(state: RunState, expected: Mapping[str, Projection]) -> ActionQuestion:
     """Do everything that is missing of the run, downstream stages too."""
     downstream = state.status == "done" and bool(state.until)
     missing = [s for s in state.stages if s.status not in ("done", "pinned")]
     names = ", ".join(_amount(stage) for stage in missing)
     found = outlook(_all_wanted(state) if downstream else state, expected)
     button = "Go on downstream …" if downstream else "Resume …"
-    return Question(
+    return ActionQuestion(
         button,
         f"{'Go on with' if downstream else 'Resume'} '{state.name}'?",
         f"{plural(len(missing), 'stage')}: {names}.",
@@ -93,7 +93,7 @@ def go_on(state: RunState, expected: Mapping[str, Expected]) -> Question:
     )
 
 
-def raise_budget(state: RunState, expected: Mapping[str, Expected]) -> Question:
+def raise_budget(state: RunState, expected: Mapping[str, Projection]) -> ActionQuestion:
     """Go on with more money: enough for what the run will come to, with some air."""
     found = outlook(state, expected)
     budget = state.header.budget_usd or 0.0

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from urllib.parse import urlencode
 
 from parrot_core.browse.index import RowFilter
-from parrot_core.browse.query import Query, parse_query
+from parrot_core.browse.query import SearchQuery, parse_query
 from parrot_core.browse.search import SearchResult
 from parrot_core.lake.row_lookup import Part
 
@@ -63,7 +63,7 @@ class Wanted:
         return RowFilter(dict(self.equal), dict(self.least), dict(self.most))
 
     @property
-    def query(self) -> Query:
+    def query(self) -> SearchQuery:
         """What the texts are searched for.
 
         Raises:

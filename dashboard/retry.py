@@ -6,13 +6,13 @@ from dataclasses import replace
 from nicegui import ui
 from nicegui.element import Element
 
-from dashboard.questions import Number, Question, changes, limits_of, typed
+from dashboard.questions import ActionQuestion, Number, changes, limits_of, typed
 from dashboard.site import Site
 from dashboard.widgets import act, block, body, button, line
 from parrot_core.monitor import RunHeader
 
 
-def ask(place: Element, site: Site, header: RunHeader, question: Question) -> None:
+def ask(place: Element, site: Site, header: RunHeader, question: ActionQuestion) -> None:
     """Open the dialog.
 
     Args:

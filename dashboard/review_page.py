@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from nicegui import PageArguments, ui
 from nicegui.events import KeyEventArguments
 
-from dashboard.chat import Reading, read_as
+from dashboard.chat import WayOfReading, read_as
 from dashboard.marking import KEYS, NAME, Marking, reviewer_field
 from dashboard.preferences import prefer, preference
 from dashboard.result_set import VersionPart
@@ -170,7 +170,7 @@ class _ReviewPage:
         self._row.clear()
         with self._row, block("reading"):
             with block("text-side"):
-                read_as(lambda: row_view(row, siblings, Reading(blind=blind)))
+                read_as(lambda: row_view(row, siblings, WayOfReading(blind=blind)))
             with block("aside", "aside"):
                 self._marking = Marking(site, place, row["id"], on_row, self._next, blind=blind)
                 self._marking.build()

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from nicegui import PageArguments, ui
 from nicegui.events import KeyEventArguments
 
-from dashboard.chat import Reading, read_as
+from dashboard.chat import WayOfReading, read_as
 from dashboard.marking import KEYS, Marking, reviewer_field
 from dashboard.result_set import ResultSet, VersionPart, Wanted
 from dashboard.row_view import row_facts, row_view, siblings_of
@@ -60,7 +60,7 @@ class _RowPage:
         """The row and what stands beside it."""
         site, place, row = self._site, self._wanted.place, self._row
         siblings = await read(lambda: siblings_of(site, place, row)) or []
-        reading = Reading(query=self._wanted.query if self._wanted.text else None)
+        reading = WayOfReading(query=self._wanted.query if self._wanted.text else None)
         with block("reading"):
             with block("text-side"):
                 if beside:

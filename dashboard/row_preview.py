@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from parrot_core.browse.query import Query
+from parrot_core.browse.query import SearchQuery
 from parrot_core.lake.row_lookup import Row
 from parrot_core.text.wording import plural
 
@@ -46,7 +46,7 @@ def preview(row: Row) -> str:
     return ""
 
 
-def snippet(row: Row, query: Query) -> list[tuple[str, bool]]:
+def snippet(row: Row, query: SearchQuery) -> list[tuple[str, bool]]:
     """The text that stands for a row in pieces, the hits of a search marked, the first in sight."""
     for text in _texts(row) if query.terms else ():
         spans = query.spans(text[:LONGEST_SEARCHED])

@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 
-from dashboard.chat import Reading, bubble, chat, long_text, pieces
+from dashboard.chat import WayOfReading, bubble, chat, long_text, pieces
 from dashboard.result_set import VersionPart
 from dashboard.site import Site
 from dashboard.widgets import block, body, chip, facts, heading, line
@@ -26,9 +26,9 @@ STRATEGIES = {
 }
 
 
-def row_view(row: Row, siblings: Sequence[Row] = (), reading: Reading | None = None) -> None:
+def row_view(row: Row, siblings: Sequence[Row] = (), reading: WayOfReading | None = None) -> None:
     """Show a row; ``siblings`` are the pairs of the same query, with itself."""
-    how = replace(reading or Reading(), language=row.get("language"))
+    how = replace(reading or WayOfReading(), language=row.get("language"))
     if "original" in row:
         _reject(row, how)
     elif "chosen" in row:
@@ -64,7 +64,7 @@ def siblings_of(site: Site, place: VersionPart, row: Row) -> list[Row]:
     return lookup.read(list(index.beginning(row["id"].rsplit(":", 1)[0] + ":"))[:12])
 
 
-def _pairs(row: Row, pairs: Sequence[Row], how: Reading) -> None:
+def _pairs(row: Row, pairs: Sequence[Row], how: WayOfReading) -> None:
     """The query, what was said before it folded; then the chosen answer beside each rejected."""
     history = max(0, len(row["prompt"]) - 1)
     chat(row["prompt"], None, replace(how, folded=history))
@@ -97,7 +97,7 @@ def _rejected(pair: Row, chosen: str) -> None:
                 pieces(marked_differences(content, chosen))
 
 
-def _context_query(row: Row, how: Reading) -> None:
+def _context_query(row: Row, how: WayOfReading) -> None:
     answer = {"role": "assistant", "content": row["response"] or ""}
     query = {"role": "user", "content": row["query"]}
     chat([*row["history"], query, answer], None, how)
@@ -136,7 +136,7 @@ def _comparison(row: Row) -> None:
             body(text or "", limit=3000)
 
 
-def _reject(row: Row, how: Reading) -> None:
+def _reject(row: Row, how: WayOfReading) -> None:
     with block("note alarm"):
         line(row["reason"], "title")
         line(REASONS.get(row["reason"], ""), "soft")

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from nicegui import ui
 
-from dashboard.live_chart import COLOURS, Line, LiveChart
+from dashboard.live_chart import COLOURS, ChartLine, LiveChart
 from dashboard.site import Site
 from dashboard.widgets import block, heading, in_thread, line
 from dashboard.words import in_words
@@ -86,7 +86,7 @@ class RunCharts:
             self._charts.clear()
             self._place.clear()
 
-    def _chart(self, title: str, lines: Sequence[Line], *, over_time: bool) -> None:
+    def _chart(self, title: str, lines: Sequence[ChartLine], *, over_time: bool) -> None:
         if title not in self._charts:
             with self._place:
                 self._charts[title] = LiveChart(title, over_time=over_time)
@@ -104,19 +104,19 @@ class RunCharts:
             return tuple((at, None if v is None else v * factor) for at, v in values)
 
         unit = stage.unit or "unit"
-        self._chart(f"{unit}s done a minute", [Line(unit, points("done", 60))], over_time=True)
+        self._chart(f"{unit}s done a minute", [ChartLine(unit, points("done", 60))], over_time=True)
         failures = [
-            Line("429", points("refusals", 60), "--amber"),
-            Line("5xx", points("errors", 60), "--red"),
-            Line("timeouts", points("timeouts", 60), "--violet"),
+            ChartLine("429", points("refusals", 60), "--amber"),
+            ChartLine("5xx", points("errors", 60), "--red"),
+            ChartLine("timeouts", points("timeouts", 60), "--violet"),
         ]
-        answers = Line("answers", points("answers", 60), "--blue")
+        answers = ChartLine("answers", points("answers", 60), "--blue")
         self._chart("Requests a minute", [answers, *failures], over_time=True)
-        seconds = [Line("latency", points("latency_s"), "--violet")]
+        seconds = [ChartLine("latency", points("latency_s"), "--violet")]
         self._chart("Seconds an answer", seconds, over_time=True)
-        self._chart("Tokens a second", [Line("tokens", points("tokens"))], over_time=True)
+        self._chart("Tokens a second", [ChartLine("tokens", points("tokens"))], over_time=True)
         if any(m.usd for m in moments):
-            money = [Line("dollars", points("usd", 3600), "--amber")]
+            money = [ChartLine("dollars", points("usd", 3600), "--amber")]
             self._chart("Dollars an hour", money, over_time=True)
 
     def _curves(self, stage: StageState) -> None:
@@ -128,7 +128,7 @@ class RunCharts:
         for place, (name, points) in enumerate(curves):
             colour = COLOURS[place % len(COLOURS)]
             said = in_words(name)
-            self._chart(said, [Line(said, points, colour)], over_time=False)
+            self._chart(said, [ChartLine(said, points, colour)], over_time=False)
 
 
 def curves_of(stage: StageState) -> Curves:

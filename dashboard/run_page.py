@@ -6,7 +6,7 @@ from functools import partial
 from nicegui import ui
 
 from dashboard.failures_panel import FailuresPanel
-from dashboard.questions import Question, go_on, raise_budget, retry_failed, retry_group
+from dashboard.questions import ActionQuestion, go_on, raise_budget, retry_failed, retry_group
 from dashboard.retry import ask
 from dashboard.run_charts import RunCharts
 from dashboard.site import Site
@@ -26,7 +26,7 @@ from dashboard.widgets import (
 from parrot_core.errors import ParrotError
 from parrot_core.monitor import RunState
 from parrot_core.monitor.failures import FailureGroup, failure_groups
-from parrot_core.monitor.outlook import Expected, Outlook, Pace, outlook, pace
+from parrot_core.monitor.outlook import Outlook, Pace, Projection, outlook, pace
 from parrot_core.report.pipeline_picture import pipeline_picture
 from parrot_core.text.sanitise import one_line
 from parrot_core.text.wording import count, dollars, duration, money, plural, short_count
@@ -54,7 +54,7 @@ class _RunPage:
         self._rows: dict[str, StageRow] = {}
         self._sums: dict[str, tuple[str, str]] = {}
         self._offered: tuple[object, ...] = ()
-        self._expected: Mapping[str, Expected] = {}
+        self._expected: Mapping[str, Projection] = {}
         self._pace: Pace | None = None
         self._state: RunState | None = None
         with block("row head"):
@@ -217,7 +217,7 @@ class _RunPage:
         if not broke:
             self._button(go_on(state, self._expected), "outline" if failed else "solid")
 
-    def _button(self, question: Question, kind: str) -> None:
+    def _button(self, question: ActionQuestion, kind: str) -> None:
         button(question.button, partial(self._ask, question.button), kind)
 
     def _ask(self, button: str) -> None:

@@ -9,7 +9,7 @@ from nicegui.events import GenericEventArguments
 
 from dashboard.failures_panel import FailuresPanel
 from dashboard.live_tail_panel import LiveTailPanel
-from dashboard.questions import Question, retry_failed, retry_group, retry_shards
+from dashboard.questions import ActionQuestion, retry_failed, retry_group, retry_shards
 from dashboard.retry import ask
 from dashboard.shard_grid import moved, shard_at, shard_grid
 from dashboard.site import Site
@@ -179,12 +179,12 @@ class _ShardsPage:
         ui.navigate.history.replace(f"/run/{self._run}/{self._stage}?shard={position}")
 
 
-Asks = Callable[[RunState, Sequence[StageState]], Question]
+Asks = Callable[[RunState, Sequence[StageState]], ActionQuestion]
 
 
 def _retry_missing(
     state: RunState, stages: Sequence[StageState], shards: Sequence[int]
-) -> Question:
+) -> ActionQuestion:
     return retry_shards(state, stages[0], shards)
 
 

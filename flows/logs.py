@@ -61,10 +61,10 @@ def for_people(quiet: bool = False) -> Console:
     """A console on standard error; its lines become log records where machines read them."""
     if not as_json():
         return Console(stderr=True, quiet=quiet)
-    return Console(file=_Records(), quiet=quiet, width=10_000, force_terminal=False)
+    return Console(file=_LogRecords(), quiet=quiet, width=10_000, force_terminal=False)
 
 
-class _Records(io.StringIO):
+class _LogRecords(io.StringIO):
     """A text file whose lines are log records."""
 
     def write(self, text: str) -> int:

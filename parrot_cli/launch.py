@@ -10,7 +10,7 @@ from flows import logs
 from flows.server_outage import PATIENCE
 from parrot_cli import prefect_server as server
 from parrot_core.analysis.forecast.requests import forecast
-from parrot_core.engines.connection import api_key, check_reachable
+from parrot_core.engines.access import api_key, check_reachable
 from parrot_core.engines.limits.prices import check_prices
 from parrot_core.errors import ParrotError, RunStopped, UserError
 from parrot_core.execution.runs import ask_for, begin_run, is_published

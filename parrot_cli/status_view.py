@@ -162,7 +162,21 @@ def render_status(state: RunState) -> RenderableType:
         (f" · {plural(state.failed, 'failed shard')}" if state.failed else "", "red"),
         f" · {duration(state.seconds)} · {count(state.tokens)} tokens · {_spent(state)}",
     )
-    parts: list[RenderableType] = [head, StageLines(state)]
+    parts: list[RenderableType] = [head, StageLines(state), *_whole_run(state)]
+    parts += [
+        Text(f"{stage.name}: {one_line(stage.pause, 300)}", "yellow")
+        for stage in state.stages
+        if stage.pause
+    ]
+    parts += _failures(state)
+    for stage in state.stages:
+        parts += [Text(f"{stage.name}: {one_line(w, 300)}", "yellow") for w in stage.warnings]
+    return Group(*parts)
+
+
+def _whole_run(state: RunState) -> list[RenderableType]:
+    """Why the run stands still, and what goes on with it."""
+    parts: list[RenderableType] = []
     if state.header.pause:
         told = f"{state.header.pause}. `parrot resume {state.name}` lets it go on."
         parts.append(Text(one_line(told, 400), "yellow"))
@@ -183,11 +197,12 @@ def render_status(state: RunState) -> RenderableType:
             f"It was asked for no more. `parrot retry {state.name} --rest` goes on with the rest."
         )
         parts.append(Text(told))
-    parts += [
-        Text(f"{stage.name}: {one_line(stage.pause, 300)}", "yellow")
-        for stage in state.stages
-        if stage.pause
-    ]
+    return parts
+
+
+def _failures(state: RunState) -> list[RenderableType]:
+    """What failed and why, and the command that tries it again."""
+    parts: list[RenderableType] = []
     for stage in state.stages:
         if stage.failure is not None:
             what = f"{stage.failure.error_type}: {one_line(stage.failure.message, 300)}"
@@ -205,9 +220,7 @@ def render_status(state: RunState) -> RenderableType:
         parts.append(
             Text(f"Shards in quarantine need `parrot retry {state.name} --quarantined`.", "yellow")
         )
-    for stage in state.stages:
-        parts += [Text(f"{stage.name}: {one_line(w, 300)}", "yellow") for w in stage.warnings]
-    return Group(*parts)
+    return parts
 
 
 def phase_of(stage: StageState) -> str:

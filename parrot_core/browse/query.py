@@ -27,7 +27,7 @@ class Term:
 
 
 @dataclass(frozen=True, slots=True)
-class Query:
+class SearchQuery:
     """All terms must occur in a row, each somewhere in its texts."""
 
     terms: tuple[Term, ...]
@@ -49,7 +49,7 @@ class Query:
         return apart[:most]
 
 
-def parse_query(text: str) -> Query:
+def parse_query(text: str) -> SearchQuery:
     """Read what was typed: ``night train "by bus" /h(our|r)s?/``.
 
     Raises:
@@ -64,7 +64,7 @@ def parse_query(text: str) -> Query:
             terms.append(Term(regex, regex=True))
         else:
             terms.append(Term(phrase or word))
-    return Query(tuple(dict.fromkeys(terms)))
+    return SearchQuery(tuple(dict.fromkeys(terms)))
 
 
 def _check(regex: str) -> None:

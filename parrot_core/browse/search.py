@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from parrot_core.browse.index import TEXTS
-from parrot_core.browse.query import Query
+from parrot_core.browse.query import SearchQuery
 from parrot_core.lake.row_lookup import RowLookup
 
 MOST_HITS = 20_000
@@ -37,7 +37,7 @@ def text_columns(schema: pa.Schema) -> list[str]:
 
 
 def search(
-    lookup: RowLookup, query: Query, going: Going = lambda *_: True, most: int = MOST_HITS
+    lookup: RowLookup, query: SearchQuery, going: Going = lambda *_: True, most: int = MOST_HITS
 ) -> SearchResult:
     """Rows in which all terms of ``query`` occur, each somewhere in the row's texts.
 
@@ -57,7 +57,7 @@ def search(
     return SearchResult(tuple(hits[:most]), len(lookup.files), len(lookup.files))
 
 
-def _rows_with(table: pa.Table, query: Query) -> Sequence[int]:
+def _rows_with(table: pa.Table, query: SearchQuery) -> Sequence[int]:
     wholes = [column.combine_chunks() for column in table.columns]
     left: set[int] | None = None
     for term in query.terms:

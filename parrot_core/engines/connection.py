@@ -6,8 +6,6 @@ and back.
 """
 
 import asyncio
-import os
-import re
 import threading
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import Future
@@ -18,8 +16,9 @@ from typing import Any, TypeVar
 import httpx2
 import openai
 
+from parrot_core.engines.access import api_key, endpoints_of
 from parrot_core.engines.batch.engine import batch_chat
-from parrot_core.engines.endpoint import Endpoint, clean_key, is_reachable
+from parrot_core.engines.endpoint import Endpoint
 from parrot_core.engines.journaled import Connected, JournaledModel
 from parrot_core.engines.limits.breaker import Breaker
 from parrot_core.engines.limits.budget import Budget
@@ -29,11 +28,10 @@ from parrot_core.engines.limits.sharing import Sharing
 from parrot_core.engines.openai_chat import OpenAIChat, Purchase
 from parrot_core.engines.pause_watcher import PauseWatcher
 from parrot_core.engines.shaping import shape_of
-from parrot_core.engines.types import EngineUnreachable
 from parrot_core.engines.vllm.fleet import all_of, server_key, start_servers
 from parrot_core.engines.vllm.replicas import Replicas
 from parrot_core.engines.vllm.server import VllmServer
-from parrot_core.errors import BatchesOpen, MissingKey
+from parrot_core.errors import BatchesOpen
 from parrot_core.lake.batch_records import BatchRecords
 from parrot_core.lake.journal import Journal
 from parrot_core.lake.pauses import Pauses
@@ -46,7 +44,6 @@ from parrot_core.telemetry.traffic import Traffic
 
 T = TypeVar("T")
 
-REACH_S = 10.0
 """Longest wait for an address to answer at all."""
 
 
@@ -308,56 +305,12 @@ def _batch_client(name: str, settings: OpenAIEngine) -> openai.AsyncOpenAI:
     )
 
 
-def endpoints_of(
-    name: str, settings: OpenAIEngine, timeout_s: float | None = None
-) -> list[Endpoint]:
-    """Where an API's requests go, one a replica.
-
-    Raises:
-        UserError: a key, or a variable that a header names, is missing or can't be sent.
-    """
-    key, shape = api_key(name, settings), shape_of(settings)
-    headers = {header: filled(name, value) for header, value in settings.headers.items()}
-    return [
-        Endpoint(
-            address,
-            timeout_s or settings.limits.timeout_s,
-            key,
-            shape.key_header,
-            headers,
-            settings.query,
-        )
-        for address in addresses_of(settings)
-    ]
-
-
-def filled(name: str, value: str) -> str:
-    """A header's value with ``${NAME}`` replaced by the environment's.
-
-    Raises:
-        MissingKey: a variable isn't set.
-    """
-
-    def variable(match: re.Match[str]) -> str:
-        found = os.environ.get(match[1])
-        if not found:
-            raise MissingKey(name, match[1])
-        return found.strip()
-
-    return re.sub(r"\$\{(\w+)\}", variable, value)
-
-
 async def _cancel_all() -> None:
     """Cancel what still runs on this loop: its callers would wait for ever."""
     others = asyncio.all_tasks() - {asyncio.current_task()}
     for task in others:
         task.cancel()
     await asyncio.gather(*others, return_exceptions=True)
-
-
-def addresses_of(settings: OpenAIEngine) -> tuple[str, ...]:
-    """Addresses of all replicas, each once."""
-    return tuple(dict.fromkeys((settings.base_url, *settings.replica_urls)))
 
 
 def limit_name(name: str, settings: Engine) -> str:
@@ -382,37 +335,6 @@ def strictest(all_limits: Sequence[Limits]) -> Limits:
 
 def _tighter(one: int | None, other: int | None) -> int | None:
     return min((limit for limit in (one, other) if limit is not None), default=None)
-
-
-def api_key(name: str, settings: OpenAIEngine) -> str | None:
-    """The key from the environment, as it is sent; None where the API needs none.
-
-    Raises:
-        MissingKey: the variable isn't set.
-        UserError: what it holds can't be sent.
-    """
-    if settings.api_key_env is None:
-        return None
-    key = os.environ.get(settings.api_key_env)
-    if not key:
-        raise MissingKey(name, settings.api_key_env)
-    return clean_key(key, settings.api_key_env)
-
-
-def check_reachable(name: str, settings: OpenAIEngine) -> None:
-    """Fail before any work is done when an API can't serve this run.
-
-    Raises:
-        UserError: its key isn't in the environment or can't be sent, or its provider is unknown.
-        EngineUnreachable: nothing answers at its address.
-    """
-    trouble = ""
-    for endpoint in endpoints_of(name, settings, REACH_S):
-        why = is_reachable(endpoint)
-        if not why:
-            return
-        trouble = trouble or f"nothing answers at {endpoint.address} ({why})"
-    raise EngineUnreachable(f"engine '{name}': {trouble}")
 
 
 @contextmanager

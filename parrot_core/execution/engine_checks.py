@@ -10,7 +10,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from parrot_core.engines.connection import Engines, api_key, check_reachable
+from parrot_core.engines.access import api_key, check_reachable
+from parrot_core.engines.connection import Engines
 from parrot_core.engines.limits.budget import Budget
 from parrot_core.engines.limits.prices import price_of
 from parrot_core.engines.small_request import SmallAnswer, ask_small, small_key

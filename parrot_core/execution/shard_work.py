@@ -34,7 +34,7 @@ from parrot_core.schemas import DATASETS, REJECTS
 from parrot_core.stages.base import Row, ShardPlan, Slice, Stage
 from parrot_core.stages.reasons import REASONS
 from parrot_core.telemetry.stop_request import stop_request
-from parrot_core.telemetry.timeline import Curve, Point, Timeline
+from parrot_core.telemetry.timeline import FigureCurve, Point, Timeline
 from parrot_core.telemetry.traffic import Traffic, landed, sum_traffic, traffic_in
 
 logger = logging.getLogger(__name__)
@@ -93,7 +93,7 @@ class LakeShardWork:
         self._timeline = Timeline()
         self._tail = LiveTail(storage, records.folder)
         self._began = time.monotonic()
-        curve = Curve() if stage.kind == "model" else None
+        curve = FigureCurve() if stage.kind == "model" else None
         self._progress = _Progress(self._write_progress, lease, self._engines_say, curve)
 
     def __enter__(self) -> "LakeShardWork":
@@ -296,7 +296,7 @@ class _Progress:
         write: Callable[[dict[str, Any]], None],
         lease: Lease,
         news: Callable[[], dict[str, str]],
-        curve: Curve | None,
+        curve: FigureCurve | None,
     ) -> None:
         self._write = write
         self._news = news

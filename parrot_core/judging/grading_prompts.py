@@ -72,7 +72,7 @@ class Explained:
         ]
 
 
-class Short:
+class ShortPrompt:
     """Only a grade, after three examples: what a small judge can follow."""
 
     name = "short-2"
@@ -172,7 +172,7 @@ def fastchat_prompts(
     return FastChat(f"file-{hashlib.sha256(data).hexdigest()[:12]}", found)
 
 
-BUILT_IN: Mapping[str, JudgePrompt] = {"explain": Explained(), "short": Short()}
+BUILT_IN: Mapping[str, JudgePrompt] = {"explain": Explained(), "short": ShortPrompt()}
 
 
 def _transcript(messages: Sequence[Message]) -> str:

@@ -17,7 +17,7 @@ import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
 from parrot_core.errors import DamagedRecord, StorageError, UserError
-from parrot_core.lake.request_counter import RequestCounter, counter_of
+from parrot_core.lake.request_counter import counter_of
 
 T = TypeVar("T")
 
@@ -61,8 +61,6 @@ class Storage:
     with one line that names the file.
     """
 
-    _counter: RequestCounter | None = None  # of an object store
-
     def __init__(self, url: str, part_bytes: int = PART_BYTES) -> None:
         """Open the root; nothing is created or contacted until the first use."""
         self._part_bytes = part_bytes
@@ -77,12 +75,11 @@ class Storage:
         self._fs = fs
         self._local = isinstance(fs, LocalFileSystem)
         self._root = str(Path(root).absolute()) if self._local else root.rstrip("/")
-        if "s3" in fs.protocol:
-            self._counter = counter_of(fs)
+        self._counter = counter_of(fs) if "s3" in fs.protocol else None
 
     def requests(self) -> dict[str, int]:
         """Requests that this process has sent to the object store; none for other storage."""
-        return dict(self._counter.counts()) if self._counter is not None else {}
+        return dict(self._counter.counts()) if self._counter else {}
 
     @property
     def local_root(self) -> Path | None:

@@ -19,7 +19,7 @@ WARN_AT = 0.95
 
 
 @dataclass(frozen=True, slots=True)
-class Expected:
+class Projection:
     """What a forecast says of a stage that has not begun."""
 
     usd: float | None
@@ -54,7 +54,7 @@ class Pace:
     rejected: float | None  # share of the units done
 
 
-def outlook(state: RunState, expected: Mapping[str, Expected]) -> Outlook:
+def outlook(state: RunState, expected: Mapping[str, Projection]) -> Outlook:
     """Sum up what is left."""
     seconds, usd = 0.0, 0.0
     unknown: list[str] = []
@@ -115,7 +115,7 @@ def usd_of_shards(stage: StageState, shards: Collection[int] = ()) -> float | No
     return price * sum(max(0.0, left) for left in totals)
 
 
-def _left(stage: StageState, expected: Expected | None) -> tuple[float | None, float | None]:
+def _left(stage: StageState, expected: Projection | None) -> tuple[float | None, float | None]:
     if stage.done and stage.total:
         part = (stage.total - stage.done) / stage.done
         seconds = stage.eta_s if stage.eta_s is not None else stage.seconds * part

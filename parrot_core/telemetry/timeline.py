@@ -54,7 +54,7 @@ class Timeline:
         }
 
 
-class Curve:
+class FigureCurve:
     """Figures of a work that counts steps, such as a loss by optimiser step; as evenly thinned."""
 
     def __init__(self, most: int = 4 * POINTS) -> None:

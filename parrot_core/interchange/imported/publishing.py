@@ -72,7 +72,7 @@ def import_files(
             )
             for kind, schema in (("shards", DATASETS[dataset].arrow), ("rejects", REJECTS))
         )
-        intake = _Intake(dataset, out, rejects, reporter)
+        intake = _ImportIntake(dataset, out, rejects, reporter)
         for file in source_files(Ingest(sources=tuple(files))):
             intake.take(file)
         if not out.rows:
@@ -85,7 +85,7 @@ def import_files(
         written, refused = out.finish(), rejects.finish()
     return _publish(
         lake,
-        _Version("dataset", dataset, version, started, time.monotonic() - began),
+        _ImportedVersion("dataset", dataset, version, started, time.monotonic() - began),
         written,
         refused,
         intake,
@@ -112,12 +112,12 @@ def import_model(lake: Lake, ref: str, name: str, version: str) -> Manifest:
         for path in found
         if not any(part.startswith(".") for part in path.parts)
     )
-    made = _Version("model", name, version, started, time.monotonic() - began)
+    made = _ImportedVersion("model", name, version, started, time.monotonic() - began)
     return _publish(lake, made, entries, (), None, {"as": name, "model": ref})
 
 
 @dataclass(frozen=True, slots=True)
-class _Version:
+class _ImportedVersion:
     kind: Kind
     name: str
     version: str
@@ -127,10 +127,10 @@ class _Version:
 
 def _publish(
     lake: Lake,
-    made: _Version,
+    made: _ImportedVersion,
     files: tuple[FileEntry, ...],
     reject_files: tuple[FileEntry, ...],
-    intake: "_Intake | None",
+    intake: "_ImportIntake | None",
     origin: dict[str, Any],
 ) -> Manifest:
     accounting = Accounting(unit="model")
@@ -176,7 +176,7 @@ def _check(lake: Lake, kind: Kind, name: str, version: str, known: Sequence[str]
 
 
 @dataclass(slots=True)
-class _Intake:
+class _ImportIntake:
     """Rows and rejects of some files, and what is counted."""
 
     dataset: str

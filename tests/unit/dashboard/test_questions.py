@@ -16,7 +16,7 @@ from dashboard.words import in_words
 from parrot_core.lake.lake import Lake
 from parrot_core.monitor import RunState, StageState, read_run
 from parrot_core.monitor.failures import failure_groups
-from parrot_core.monitor.outlook import Expected
+from parrot_core.monitor.outlook import Projection
 from tests.support.lakes.finished_run import (
     NOW,
     RECIPE,
@@ -79,14 +79,14 @@ def test_a_group_is_released_and_retried_as_one(state: RunState) -> None:
 
 
 def test_resuming_names_every_stage_and_what_nobody_can_tell(state: RunState) -> None:
-    asked = go_on(state, {"filter": Expected(0.0, 1.0), "capo": Expected(1.5, 60.0)})
+    asked = go_on(state, {"filter": Projection(0.0, 1.0), "capo": Projection(1.5, 60.0)})
     assert asked.work.words == ["retry", RUN]
     assert asked.runs.startswith("7 stages: synthesize (2 shards), filter")
     assert "without select, evaluate, which nobody can tell" in asked.cost
 
 
 def test_a_raised_budget_suffices_for_what_the_run_comes_to(state: RunState) -> None:
-    known = {each.name: Expected(1.0, 1.0) for each in STAGES}
+    known = {each.name: Projection(1.0, 1.0) for each in STAGES}
     asked = raise_budget(state, known)
     assert asked.budget is not None
     assert asked.budget >= 1.1 * (4.0 + 4.0 + 6.0) - 0.01

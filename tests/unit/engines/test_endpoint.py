@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from yarl import URL
 
-from parrot_core.engines.connection import api_key, check_reachable, endpoints_of
+from parrot_core.engines.access import api_key, check_reachable, endpoints_of
 from parrot_core.engines.endpoint import Endpoint, certificates, clean_key, proxy_for
 from parrot_core.engines.failures import ProviderFailure
 from parrot_core.engines.response import Answer

@@ -11,7 +11,7 @@ from parrot_core.lake.presence import WORKING, Presence, PresenceRecord
 from parrot_core.lake.recipe_in_force import RecipeInForce
 from parrot_core.monitor import RunReader, RunState, StageState, read_run
 from parrot_core.monitor.failures import failure_groups
-from parrot_core.monitor.outlook import Expected, outlook, usd_of_shards
+from parrot_core.monitor.outlook import Projection, outlook, usd_of_shards
 from tests.support.lakes.finished_run import (
     NOW,
     RECIPE,
@@ -160,7 +160,7 @@ def test_what_is_left_is_reckoned_from_what_was_done_and_from_a_forecast(tmp_pat
     stage = found.stage("synthesize")
     assert stage is not None
     assert usd_of_shards(stage, [1]) == pytest.approx(2.0)
-    known = {each.name: Expected(0.25, 60.0) for each in STAGES if each.name != "filter"}
+    known = {each.name: Projection(0.25, 60.0) for each in STAGES if each.name != "filter"}
     reckoned = outlook(found, known)
     assert reckoned.unknown == ("filter",)
     assert reckoned.usd_total == pytest.approx(2.0 + 2.0 + 0.25 * 5)
