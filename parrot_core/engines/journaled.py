@@ -67,7 +67,6 @@ class JournaledModel:
         seed: int,
         traffic: Traffic,
     ) -> None:
-        """See :meth:`Engines.journaled`."""
         self._traffic = traffic
         self._name = name
         self._connected = connected
@@ -90,7 +89,7 @@ class JournaledModel:
     async def complete(
         self, messages: Sequence[Message], sampling: Sampling, *, sample: str
     ) -> Completion:
-        """See :class:`engines.types.ChatModel`."""
+        """The completion, durable before it is returned; bought only if no attempt had it."""
         connected, share = self._connected, self._engines.traced
         with (
             in_context(session=session_of(sample)),

@@ -115,17 +115,17 @@ class LakeShardWork:
         self.journal.close()
 
     def rows(self, columns: Sequence[str] | None = None) -> Iterator[Row]:
-        """See :class:`parrot_core.stages.base.ShardWork`."""
+        """The input rows of the plan, in order, verified."""
         for row in rows_of(self.run.lake, self.plan.inputs, columns):
             self._may_go_on()
             yield row
 
     def expect(self, units: int) -> None:
-        """See :class:`parrot_core.stages.base.ShardWork`."""
+        """Count units of work taken in."""
         self._rows_in += units
 
     def emit(self, row: Row) -> None:
-        """See :class:`parrot_core.stages.base.ShardWork`."""
+        """Add a row to the output."""
         self._may_go_on()
         self._out.append(row)
         self._tail.row(row)
@@ -133,7 +133,7 @@ class LakeShardWork:
     def reject(
         self, id: str, source_ids: Sequence[str], reason: str, original: object, detail: str = ""
     ) -> None:
-        """See :class:`parrot_core.stages.base.ShardWork`."""
+        """Put a unit aside, with the original and a reason."""
         if reason not in REASONS:
             raise ValueError(f"'{reason}' is not a reason of stages.reasons.REASONS")
         self._rejected[reason] += 1
@@ -149,26 +149,26 @@ class LakeShardWork:
         self._reject_watch.check(self._rows_in, self._out.rows, self._rejected)
 
     def engine(self, name: str) -> JournaledModel:
-        """See :class:`parrot_core.stages.base.ShardWork`."""
+        """An engine of the recipe, journaled."""
         if self._engines is None:
             raise RuntimeError(f"stage '{self._stage.name}' didn't ask for engine '{name}'")
         return self._engines.journaled(name, self.journal, self.plan.index, self._traffic[name])
 
     def progress(self, done: int, total: int | None = None, **figures: float) -> None:
-        """See :class:`parrot_core.stages.base.ShardWork`."""
+        """Say how far the shard is."""
         self._may_go_on()
         self._progress.update(done, total, figures)
 
     def metric(self, name: str, value: object) -> None:
-        """See :class:`parrot_core.stages.base.ShardWork`."""
+        """Put a figure into the manifest."""
         self._metrics[name] = value
 
     def warn(self, text: str) -> None:
-        """See :class:`parrot_core.stages.base.ShardWork`."""
+        """Report what a reader of the manifest should know."""
         self._warnings.append(text)
 
     def publish_model(self, folder: Path) -> None:
-        """See :class:`parrot_core.stages.base.ShardWork`."""
+        """Upload a finished folder as the output."""
         entries = []
         for local in sorted(path for path in folder.rglob("*") if path.is_file()):
             self._lease.check()
@@ -177,7 +177,7 @@ class LakeShardWork:
         self._model_files = tuple(entries)
 
     def checkpoints(self) -> Checkpoints:
-        """See :class:`parrot_core.stages.base.ShardWork`."""
+        """Where another machine finds what to go on from."""
         folder, lease = self._records.checkpoint_folder, self._lease
         return Checkpoints(self.run.lake.storage, folder, lease.attempt, lease.check)
 

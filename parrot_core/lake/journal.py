@@ -158,7 +158,6 @@ class Journal:
         self._previewed = {
             entry.key: entry for entry in (read_entries(storage, previews) if previews else ())
         }
-        self.replayed = len(self._entries)
         self._waiting: list[tuple[Entry, asyncio.Future[None]]] = []
         self._failed: list[Entry] = []
         self._flusher: asyncio.Task[None] | None = None

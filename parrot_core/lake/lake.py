@@ -153,7 +153,6 @@ class DatasetVersion(_Version):
     """Immutable Parquet shards, and the rejects that close the accounts."""
 
     def __init__(self, storage: Storage, manifest: Manifest) -> None:
-        """See :meth:`Lake.dataset`."""
         super().__init__(storage, manifest)
         self._verified: set[str] = set()
         self._verifying = threading.Lock()

@@ -116,7 +116,6 @@ class Lease:
     """One attempt's hold on one shard. Thread-safe: it only reads and replaces its own file."""
 
     def __init__(self, claims: Claims, claim: Claim, renew_s: float) -> None:
-        """See :func:`take`."""
         self._claims = claims
         self._claim = claim
         self.renew_s = renew_s

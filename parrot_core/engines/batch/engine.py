@@ -211,7 +211,6 @@ class ShardOrders:
     """One attempt at one shard, as the engine sees it."""
 
     def __init__(self, chat: BatchChat, rounds: Rounds, shard: int) -> None:
-        """See :meth:`BatchChat.begin`."""
         self._chat = chat
         self._rounds = rounds
         self._shard = shard

@@ -222,7 +222,7 @@ def dialogue_row(seed: Row, dialogue: Dialogue, system: str | None = None) -> Ro
         "thinking": [each.thinking if each else None for each in completions],
         "n_turns": dialogue.n_turns,
         "end_reason": dialogue.end_reason,
-        "topic": seed.get("topic"),  # seeds of before it was kept have none
+        "topic": seed.get("topic"),
     }
 
 
