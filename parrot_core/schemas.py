@@ -217,17 +217,6 @@ REASONS: dict[str, str] = {
     "control_token": "a text holds a control token of a chat template",
     # filter
     "flagged": "a reviewer flagged the session",
-    "malformed": "a query that isn't a user's text: control tokens, role labels, no letters",
-    "encoding": "a query in a broken encoding: mojibake, control characters, U+FFFD",
-    "short": "a query that is too short",
-    "role_confusion": "a query in which the asker speaks as the assistant",
-    "answers": "a query that answers instead of asking",
-    "echo": "a query that says the last answer again",
-    "repetitive": "a query that repeats an earlier one, or itself",
-    "collapse": "turn after turn without a new word, or an answer in a loop",
-    "copied": "a query that many sessions share almost word for word",
-    "sensitive": "a query on a sensitive topic",
-    "refusal": "an answer refuses",
     # select
     "self_contained": "no cue that the query depends on its context",
     "judge_disagreed": "the judge says that the query stands alone",

@@ -6,10 +6,12 @@ budget, addresses) don't change what a run produces, so a run may be resumed wit
 """
 
 from parrot_core.recipe.base import (
+    ALL_FILTER_RULES,
     ALL_STRATEGIES,
     OPERATIONAL,
     SLUG,
     STRATEGIES,
+    FilterRule,
     Model,
     ModelRef,
     Sampling,
@@ -17,7 +19,6 @@ from parrot_core.recipe.base import (
 )
 from parrot_core.recipe.data import (
     Filter,
-    FilterRule,
     Ingest,
     NearDuplicates,
     Seeds,
@@ -47,6 +48,7 @@ from parrot_core.recipe.training import (
 from parrot_core.recipe.whole import Recipe, Traces, differences
 
 __all__ = [
+    "ALL_FILTER_RULES",
     "ALL_STRATEGIES",
     "OPERATIONAL",
     "SLUG",

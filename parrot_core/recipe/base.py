@@ -1,32 +1,47 @@
 """What all parts of a recipe share: the strict base, references to models, sampling."""
 
+from collections.abc import Sequence
 from importlib.resources import files
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic.config import JsonDict
 
+from parrot_core.text.wording import did_you_mean
+
 OPERATIONAL: JsonDict = {"operational": True}
 SLUG = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
-ALL_STRATEGIES = tuple(
-    sorted(
-        file.name.removesuffix(".py")
-        for file in files("parrot_core.stages.capo").joinpath("strategies").iterdir()
-        if file.name.endswith(".py") and not file.name.startswith("_")
-    )
-)
-"""The strategies of negatives there are: the files of that folder."""
 
 
-def _known_strategy(name: str) -> str:
-    if name not in ALL_STRATEGIES:
-        raise ValueError(f"unknown strategy '{name}'; expected one of {', '.join(ALL_STRATEGIES)}")
-    return name
+def names_in(folder: str) -> tuple[str, ...]:
+    """What a folder of the stages offers by name: a file each."""
+    found = files("parrot_core.stages").joinpath(folder).iterdir()
+    names = (file.name for file in found if not file.name.startswith("_"))
+    return tuple(sorted(name.removesuffix(".py") for name in names if name.endswith(".py")))
 
 
-Strategy = Annotated[
-    str, AfterValidator(_known_strategy), Field(json_schema_extra={"enum": list(ALL_STRATEGIES)})
-]
+def one_of(what: str, names: Sequence[str]) -> Any:
+    """A type for a name among these, which forms offer as a choice."""
+
+    def known(name: str) -> str:
+        if name not in names:
+            hint = did_you_mean(name, names)
+            raise ValueError(f"unknown {what} '{name}'; expected one of {', '.join(names)}{hint}")
+        return name
+
+    return Annotated[str, AfterValidator(known), Field(json_schema_extra={"enum": list(names)})]
+
+
+ALL_STRATEGIES = names_in("capo/strategies")
+"""The strategies of negatives there are."""
+ALL_FILTER_RULES = names_in("filters/rules")
+"""The rules over turns there are."""
+if TYPE_CHECKING:
+    Strategy: TypeAlias = str
+    FilterRule: TypeAlias = str
+else:
+    Strategy = one_of("strategy", ALL_STRATEGIES)
+    FilterRule = one_of("rule", ALL_FILTER_RULES)
 STRATEGIES: tuple[Strategy, ...] = ("neglect", "hallucination", "misunderstanding")
 """The paper's (§3.3), in its order."""
 MODEL_REF = (

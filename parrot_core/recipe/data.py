@@ -1,12 +1,12 @@
 """Settings of the stages that make dialogues: ingest, seeds, synthesize, filter."""
 
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Literal
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
-from parrot_core.recipe.base import OPERATIONAL, SLUG, Model, Sampling
+from parrot_core.recipe.base import OPERATIONAL, SLUG, FilterRule, Model, Sampling
 
-FilterRule = Literal[
+FILTER_RULES: tuple[FilterRule, ...] = (
     "malformed",
     "encoding",
     "short",
@@ -18,7 +18,8 @@ FilterRule = Literal[
     "copied",
     "sensitive",
     "refusal",
-]
+)
+"""What is applied unless a recipe says otherwise, in this order."""
 
 Guard = Literal["repeat", "echo", "role", "length"]
 
@@ -319,7 +320,7 @@ class Filter(Model):
     """Rules over synthesized dialogues. A turn that fails ends the session before it."""
 
     rules: tuple[FilterRule, ...] = Field(
-        get_args(FilterRule),
+        FILTER_RULES,
         description="Names of the rules to apply, in order (see docs/explanation/filters.md).",
     )
     drop_session: tuple[FilterRule, ...] = Field(

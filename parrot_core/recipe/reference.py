@@ -61,7 +61,9 @@ def _kind(annotation: Any) -> str:
     if origin is dict:
         return f"mapping to {_kind(arguments[1])}"
     if origin is not None and arguments:  # Annotated
-        return _kind(arguments[0])
+        extras = (getattr(each, "json_schema_extra", None) or {} for each in arguments[1:])
+        choices = next((extra["enum"] for extra in extras if "enum" in extra), None)
+        return ", ".join(f"`{name}`" for name in choices) if choices else _kind(arguments[0])
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return f"[{annotation.__name__}](#{annotation.__name__.lower()})"
     names = {str: "text", int: "integer", float: "number", bool: "true or false"}

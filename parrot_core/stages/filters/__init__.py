@@ -1,49 +1,13 @@
-"""Rules over the turns of dialogues, one small rule a file; each has a name and gives a reason.
+"""Rules over the turns of dialogues: which of them a turn fails."""
 
-A new rule is a file here, a line in ``RULES``, its name in ``recipe.FilterRule``, a reason in
-``schemas.REASONS``, a test, and a look at how many real queries it refuses
-(``bench/filter_false_positives.py``, docs/explanation/filters.md).
-"""
-
-from collections.abc import Mapping, Sequence
-from types import MappingProxyType
+from collections.abc import Sequence
 
 from parrot_core.engines.types import Message
 from parrot_core.recipe import Filter
-from parrot_core.stages.filters.answers import Answers
-from parrot_core.stages.filters.collapse import Collapse
-from parrot_core.stages.filters.copied import Copied
-from parrot_core.stages.filters.echo import Echo
-from parrot_core.stages.filters.encoding import Encoding
-from parrot_core.stages.filters.malformed import Malformed
-from parrot_core.stages.filters.refusal import Refusal
-from parrot_core.stages.filters.repetitive import Repetitive
-from parrot_core.stages.filters.role_confusion import RoleConfusion
 from parrot_core.stages.filters.rule import FilterRule, Turn
-from parrot_core.stages.filters.sensitive import Sensitive
-from parrot_core.stages.filters.short import Short
+from parrot_core.stages.filters.rules import RULES
 
 __all__ = ["RULES", "FilterRule", "Turn", "first_failing", "first_failure"]
-
-RULES: Mapping[str, FilterRule] = MappingProxyType(
-    {
-        rule.name: rule
-        for rule in (
-            Malformed(),
-            Encoding(),
-            Short(),
-            RoleConfusion(),
-            Answers(),
-            Echo(),
-            Repetitive(),
-            Collapse(),
-            Copied(),
-            Sensitive(),
-            Refusal(),
-        )
-    }
-)
-"""Every rule by the name that recipes use."""
 
 
 def first_failing(turn: Turn, settings: Filter) -> tuple[str, str] | None:

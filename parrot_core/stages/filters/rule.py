@@ -26,11 +26,16 @@ class Turn:
 
 
 class FilterRule(Protocol):
-    """One reason to throw a turn out. Its ``name`` is in ``stages.reasons.REASONS``."""
+    """One reason to throw a turn out."""
 
     @property
     def name(self) -> str:
         """The name in recipes, metrics and rejects."""
+        ...
+
+    @property
+    def reason(self) -> str:
+        """What it refuses, in a few words: for the list of reasons."""
         ...
 
     def check(self, turn: Turn, settings: Filter) -> str | None:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from parrot_core.engines.types import Message
-from parrot_core.stages.filters.sensitive import TOPICS
+from parrot_core.stages.filters.rules.sensitive import TOPICS
 from parrot_core.stages.ingest.rules.gate import Gate
 from parrot_core.stages.ingest.rules.rule import ChosenCheck
 

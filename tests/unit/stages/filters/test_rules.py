@@ -1,7 +1,5 @@
 """Each rule refuses what it is for, lets people's real ways of asking pass, and says why."""
 
-from typing import get_args
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,7 +7,7 @@ from rouge_score.rouge_scorer import RougeScorer
 
 from parrot_core.engines.types import Message
 from parrot_core.errors import RecipeError
-from parrot_core.recipe import Filter, FilterRule
+from parrot_core.recipe import Filter
 from parrot_core.stages.filters import RULES, Turn, first_failing, first_failure
 from parrot_core.stages.reasons import REASONS
 from parrot_core.text.similarity import rouge_l_f1, tokens
@@ -36,7 +34,7 @@ def _check(rule: str, query: str, *earlier: str) -> str | None:
 def test_every_rule_has_its_reason() -> None:
     assert set(RULES) <= set(REASONS)
     assert set(Filter().rules) == set(RULES)
-    assert set(get_args(FilterRule)) == set(RULES)
+    assert all(name == rule.name for name, rule in RULES.items())
 
 
 @pytest.mark.parametrize(
@@ -186,5 +184,6 @@ def test_the_first_rule_in_the_recipes_order_is_named() -> None:
 def test_a_recipe_with_an_unknown_rule_is_refused_with_the_known_ones() -> None:
     with pytest.raises(RecipeError) as caught:
         minimal_recipe("unused", filter={"rules": ["short", "boring"]})
-    for name in ("boring", *RULES):
-        assert f"'{name}'" in str(caught.value)
+    assert "unknown rule 'boring'; expected one of " in str(caught.value)
+    for name in RULES:
+        assert name in str(caught.value)

@@ -40,6 +40,7 @@ class Answers:
     """Refuses queries that open or close as only an assistant's answer does."""
 
     name = "answers"
+    reason = "a query that answers instead of asking"
 
     def check(self, turn: Turn, settings: Filter) -> str | None:
         """What is wrong with the turn, if anything."""
@@ -51,3 +52,6 @@ class Answers:
             if found := pattern.search(text[-300:]):
                 return f"closes like an answer: {' '.join(found[0].split())[:60]!r}"
         return None
+
+
+RULE = Answers()

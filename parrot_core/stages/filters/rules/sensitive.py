@@ -66,9 +66,13 @@ class Sensitive:
     """Refuses queries that ask for harm."""
 
     name = "sensitive"
+    reason = "a query on a sensitive topic"
 
     def check(self, turn: Turn, settings: Filter) -> str | None:
         """What is wrong with the turn, if anything."""
         return next(
             (topic for topic, pattern in TOPICS.items() if pattern.search(turn.query)), None
         )
+
+
+RULE = Sensitive()

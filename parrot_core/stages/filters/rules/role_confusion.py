@@ -40,6 +40,7 @@ class RoleConfusion:
     """Refuses queries in which the asker speaks as the assistant."""
 
     name = "role_confusion"
+    reason = "a query in which the asker speaks as the assistant"
 
     def check(self, turn: Turn, settings: Filter) -> str | None:
         """What is wrong with the turn, if anything."""
@@ -49,3 +50,6 @@ class RoleConfusion:
             if found and not _MENTION.search(text[: found.start()]):
                 return f"speaks as the assistant: {' '.join(found[0].split())[-60:]!r}"
         return None
+
+
+RULE = RoleConfusion()

@@ -13,6 +13,7 @@ class Short:
     """Refuses queries below the recipe's minimum of characters."""
 
     name = "short"
+    reason = "a query that is too short"
 
     def check(self, turn: Turn, settings: Filter) -> str | None:
         """What is wrong with the turn, if anything."""
@@ -23,3 +24,6 @@ class Short:
         if length >= settings.min_query_chars:
             return None
         return f"{length} of {settings.min_query_chars} characters"
+
+
+RULE = Short()

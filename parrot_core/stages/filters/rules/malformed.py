@@ -18,6 +18,7 @@ class Malformed:
     """Refuses what only a model that lost the thread would write as a user."""
 
     name = "malformed"
+    reason = "a query that isn't a user's text: control tokens, role labels, no letters"
 
     def check(self, turn: Turn, settings: Filter) -> str | None:
         """What is wrong with the turn, if anything."""
@@ -26,3 +27,6 @@ class Malformed:
         if label := _ROLE_LABEL.search(turn.query):
             return f"role label {label[0].strip()!r}"
         return None if _WORDLIKE.search(turn.query) else "no letter or digit"
+
+
+RULE = Malformed()

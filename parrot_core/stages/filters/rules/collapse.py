@@ -1,8 +1,8 @@
 """A conversation that has run dry: turn after turn without a new word, or an answer in a loop."""
 
 from parrot_core.recipe import Filter
-from parrot_core.stages.filters.repetitive import distinct_ngrams
 from parrot_core.stages.filters.rule import Turn
+from parrot_core.stages.filters.rules.repetitive import distinct_ngrams
 from parrot_core.text.similarity import WITHOUT_CONTENT, tokens
 
 _TURNS = 3
@@ -20,6 +20,7 @@ class Collapse:
     """
 
     name = "collapse"
+    reason = "turn after turn without a new word, or an answer in a loop"
 
     def check(self, turn: Turn, settings: Filter) -> str | None:
         """What is wrong with the turn, if anything."""
@@ -52,3 +53,6 @@ def _newness(turns: list[str], place: int) -> float:
 
 def _content(text: str) -> set[str]:
     return set(tokens(text[: 2 * _READ_CHARS])) - WITHOUT_CONTENT
+
+
+RULE = Collapse()

@@ -19,6 +19,7 @@ class Echo:
     """
 
     name = "echo"
+    reason = "a query that says the last answer again"
 
     def check(self, turn: Turn, settings: Filter) -> str | None:
         """What is wrong with the turn, if anything."""
@@ -34,3 +35,6 @@ class Echo:
 
 def _ngrams(words: Sequence[str]) -> set[tuple[str, ...]]:
     return set(zip(*(words[offset:] for offset in range(_NGRAM)), strict=False))
+
+
+RULE = Echo()

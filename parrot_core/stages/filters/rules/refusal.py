@@ -9,9 +9,13 @@ class Refusal:
     """Refuses turns that were not answered."""
 
     name = "refusal"
+    reason = "an answer refuses"
 
     def check(self, turn: Turn, settings: Filter) -> str | None:
         """What is wrong with the turn, if anything."""
         if turn.response is None or not refuses(turn.response):
             return None
         return f"the answer refuses: {' '.join(turn.response.split())[:60]!r}"
+
+
+RULE = Refusal()

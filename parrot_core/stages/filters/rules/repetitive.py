@@ -28,6 +28,7 @@ class Repetitive:
     """Refuses queries that bring nothing new."""
 
     name = "repetitive"
+    reason = "a query that repeats an earlier one, or itself"
 
     def check(self, turn: Turn, settings: Filter) -> str | None:
         """What is wrong with the turn, if anything."""
@@ -66,3 +67,6 @@ def distinct_ngrams(words: Sequence[str]) -> float:
     """Share of a text's word triples that are distinct; 1 for a text without any."""
     ngrams = list(zip(*(words[offset:] for offset in range(_NGRAM)), strict=False))
     return len(set(ngrams)) / len(ngrams) if ngrams else 1.0
+
+
+RULE = Repetitive()

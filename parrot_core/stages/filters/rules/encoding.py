@@ -16,6 +16,7 @@ class Encoding:
     """Refuses queries that no keyboard writes."""
 
     name = "encoding"
+    reason = "a query in a broken encoding: mojibake, control characters, U+FFFD"
 
     def check(self, turn: Turn, settings: Filter) -> str | None:
         """What is wrong with the turn, if anything."""
@@ -29,3 +30,6 @@ class Encoding:
         if _READ_AS_CHINESE.search(text) or is_bad(text):
             return "mojibake: UTF-8 that was read as something else"
         return None
+
+
+RULE = Encoding()
