@@ -151,9 +151,7 @@ def workers(
         pool: subprocess.Popen(worker_command(f"parrot-{pool}", limit=limit), env=environment)
         for pool in pools or POOL_NAMES
     }
-    ended = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: ended.set())
+    ended = _until_signal()
     while not ended.wait(1.0) and all(each.poll() is None for each in started.values()):
         continue
     gone = [pool for pool, each in started.items() if each.poll() is not None]
@@ -185,12 +183,21 @@ def metrics(
     if once:
         typer.echo(generate_latest(registry).decode(), nl=False)
         return
+    ended = _until_signal()
     try:
         start_http_server(port, host, registry)
     except OSError as error:
         raise UserError(f"--port {port}: {error.strerror or error}") from None
     out.print(f"metrics of {lake}: http://{host}:{port}/metrics", soft_wrap=True)
-    threading.Event().wait()
+    ended.wait()
+
+
+def _until_signal() -> threading.Event:
+    """An event that SIGINT and SIGTERM set, also where a shell had SIGINT ignored."""
+    asked = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: asked.set())
+    return asked
 
 
 def requests(

@@ -1,9 +1,10 @@
 """Real signals to a real ``parrot run``: it keeps what is in flight, ends in time, and goes on."""
 
 import signal
+import socket
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,14 @@ import pytest
 
 from parrot_core.lake.lake import Lake
 from parrot_core.lake.run_records import StageRecords
+from parrot_core.lake.shard_records import ShardRecords
 from parrot_core.lake.stops import Stops
+from tests.support.lakes.recipes import minimal_recipe
 from tests.support.lakes.toy_stages import SEEDS, synthesis
-from tests.support.runs.command import Cli, processes_of, until
+from tests.support.runs.command import Cli, Command, processes_of, until
+from tests.support.runs.factory import sharegpt_file
 from tests.support.servers.fake_api import Reply, canonical, echo_turns, serving
+from tests.support.training.tiny_model import build_tiny_model
 
 pytestmark = pytest.mark.engine
 
@@ -88,6 +93,79 @@ def test_a_second_signal_ends_it_at_once(cli: Cli, tmp_path: Path) -> None:
         until("the first is heard", lambda: "press again" in running.shown)
         running.signal(signal.SIGINT)
         assert running.wait(3) == 130
+
+
+def test_a_signal_amid_ingest_and_amid_a_training_ends_them_in_time_and_both_go_on(
+    cli: Cli, tmp_path: Path
+) -> None:
+    training = {"max_length": 128, "batch_size": 4, "per_device_batch_size": 4, "save_steps": 5}
+    recipe = minimal_recipe(
+        str(tmp_path / "lake"),
+        name="trained",
+        ingest={
+            "sources": [str(sharegpt_file(tmp_path / "chats.json", 60_000))],
+            "languages": [],
+        },
+        train_ask={
+            "base": str(build_tiny_model(tmp_path / "model")),
+            **training,
+            "max_examples": 64,
+            "max_steps": 4000,
+        },
+    )
+    path = cli.recipe("trained", recipe.model_dump(mode="json"))
+    storage = Lake(str(tmp_path / "lake")).storage
+    records = StageRecords(storage, "trained", "ingest").shard(0)
+    ended_in_time(cli.start("run", path, "--only", "ingest"), lambda: has_begun(records))
+    assert records.failures() == []
+
+    small = sharegpt_file(tmp_path / "few.json", 60)
+    settings = ("--set", f"ingest.sources=['{small}']", "--name", "few", "--until", "train-ask")
+    records = StageRecords(storage, "few", "train-ask").shard(0)
+    ended_in_time(cli.start("run", path, *settings), lambda: records.progress().get("done", 0) > 5)
+    assert records.failures() == []
+    top = records.claims.top()
+    assert top is not None
+    assert top.state == "released"
+    assert processes_of(cli.folder) == []
+
+
+def has_begun(records: ShardRecords) -> bool:
+    return bool(records.progress())
+
+
+def ended_in_time(running: Command, ready: Callable[[], bool]) -> None:
+    """Interrupt a run once it is at work, and see it end."""
+    until("it is at work", lambda: ready() or running.process.poll() is not None)
+    assert running.process.poll() is None, running.shown[-2000:]
+    asked = time.monotonic()
+    running.signal(signal.SIGINT)
+    assert running.wait() == 130, running.shown[-2000:]
+    assert time.monotonic() - asked < LIMIT_S
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_what_serves_ends_when_asked(cli: Cli, tmp_path: Path, number: signal.Signals) -> None:
+    (tmp_path / "lake").mkdir()
+    for command in ("dashboard", "metrics"):
+        port = free_port()
+        running = cli.start(command, "--lake", str(tmp_path / "lake"), "--port", str(port))
+        until("it answers", lambda port=port: answers(port))  # type: ignore[misc]
+        running.signal(number)
+        assert running.wait(LIMIT_S) in (0, -number, 128 + number), running.shown[-2000:]
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        return int(found.getsockname()[1])
+
+
+def answers(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), 1).close()
+    except OSError:
+        return False
+    return True
 
 
 def test_two_runs_of_one_recipe_share_the_shards_and_both_end_well(
