@@ -1,11 +1,12 @@
 """How a flow run is stopped: by a signal, or because Prefect says that it is cancelled or gone."""
 
 import os
+import select
 import signal
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from types import FrameType
 
 from parrot_core.errors import RunStopped
@@ -28,6 +29,7 @@ def stopping_on_signals() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread() or os.environ.get(ON_POOLS):
         yield
         return
+    _pipe()
     before = {number: signal.signal(number, _on_signal) for number in SIGNALS}
     try:
         yield
@@ -36,22 +38,33 @@ def stopping_on_signals() -> Iterator[None]:
             signal.signal(number, handler)
 
 
+@cache
+def _pipe() -> int:
+    """Where a handler leaves a signal's number, and a thread that acts on it.
+
+    A handler runs between two steps of the main thread, which may hold any lock then: it may set no
+    event and start no thread itself.
+    """
+    ours, theirs = os.pipe()
+    threading.Thread(target=_act, args=(ours,), name="parrot-stop", daemon=True).start()
+    return theirs
+
+
 def _on_signal(number: int, _: FrameType | None) -> None:
-    code = 128 + number
-    if stop_request().asked:
-        os._exit(code)
-    _say("stopping: keeping what is in flight, press again to stop at once")
-    threading.Thread(target=_end_soon, args=(code,), name="parrot-stop", daemon=True).start()
-    name = signal.Signals(number).name
-    stop_request().ask(
-        RunStopped(f"stopped by {name}; the same command goes on where it stopped", code)
-    )
+    os.write(_pipe(), bytes([number]))
 
 
-def _end_soon(code: int) -> None:
-    time.sleep(HARD_STOP_S)
-    _say("stopping took too long: ended; what was in flight is not kept")
-    os._exit(code)
+def _act(pipe: int) -> None:
+    while True:
+        number = os.read(pipe, 1)[0]
+        _say("stopping: keeping what is in flight, press again to stop at once")
+        name = signal.Signals(number).name
+        message = f"stopped by {name}; the same command goes on where it stopped"
+        stop_request().ask(RunStopped(message, 128 + number))
+        again, _, _ = select.select([pipe], [], [], HARD_STOP_S)
+        if not again:
+            _say("stopping took too long: ended; what was in flight is not kept")
+        os._exit(128 + number)
 
 
 def _say(what: str) -> None:

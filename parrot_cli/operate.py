@@ -3,7 +3,7 @@
 import os
 import signal
 import subprocess
-import threading
+import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
@@ -151,15 +151,15 @@ def workers(
         pool: subprocess.Popen(worker_command(f"parrot-{pool}", limit=limit), env=environment)
         for pool in pools or POOL_NAMES
     }
-    ended = _until_signal()
-    while not ended.wait(1.0) and all(each.poll() is None for each in started.values()):
-        continue
+    asked = _asked_to_end()
+    while not asked and all(each.poll() is None for each in started.values()):
+        time.sleep(1.0)
     gone = [pool for pool, each in started.items() if each.poll() is not None]
     for each in started.values():
         each.send_signal(signal.SIGINT)
     for each in started.values():
         each.wait(60)
-    if not ended.is_set():
+    if not asked:
         raise UserError(f"the worker of '{gone[0]}' ended by itself: see its output above")
 
 
@@ -183,20 +183,24 @@ def metrics(
     if once:
         typer.echo(generate_latest(registry).decode(), nl=False)
         return
-    ended = _until_signal()
+    asked = _asked_to_end()
     try:
         start_http_server(port, host, registry)
     except OSError as error:
         raise UserError(f"--port {port}: {error.strerror or error}") from None
     out.print(f"metrics of {lake}: http://{host}:{port}/metrics", soft_wrap=True)
-    ended.wait()
+    while not asked:
+        time.sleep(0.5)
 
 
-def _until_signal() -> threading.Event:
-    """An event that SIGINT and SIGTERM set, also where a shell had SIGINT ignored."""
-    asked = threading.Event()
+def _asked_to_end() -> list[int]:
+    """A list that SIGINT and SIGTERM fill, also where a shell had SIGINT ignored.
+
+    Not an event: the main thread may hold its lock while the handler runs.
+    """
+    asked: list[int] = []
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: asked.set())
+        signal.signal(number, lambda number, _: asked.append(number))
     return asked
 
 

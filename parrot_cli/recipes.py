@@ -129,10 +129,17 @@ def validate(recipe: RecipePath, overrides: Overrides = None, as_json: AsJson = 
 def _makes(recipe: "Recipe") -> tuple[list[str], tuple[str, ...]]:
     """The stages that a run of it makes, and what they lack now."""
     from parrot_core.errors import RecipeError
-    from parrot_core.execution.selection import check_selection, run_to_be, selected
+    from parrot_core.execution.selection import (
+        check_selection,
+        run_to_be,
+        selected,
+        without_room,
+    )
 
     run = run_to_be(recipe, None)
     wanted = selected(run)
+    if mistakes := [each for stage in wanted for each in without_room(run, stage)]:
+        raise RecipeError(f"recipe '{recipe.name}'", mistakes)
     try:
         check_selection(run, wanted)
     except RecipeError as error:

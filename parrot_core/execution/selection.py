@@ -11,7 +11,7 @@ from parrot_core.errors import RecipeError, UserError
 from parrot_core.execution.runs import checked_name, is_published, work_folder
 from parrot_core.lake.lake import Kind, Lake
 from parrot_core.lake.run import Run
-from parrot_core.recipe import Recipe
+from parrot_core.recipe import Recipe, VllmEngine
 from parrot_core.stages.base import Stage
 from parrot_core.stages.registry import STAGES
 from parrot_core.text.wording import did_you_mean
@@ -118,6 +118,7 @@ def _problems(run: Run, stage: Stage, wanted: Sequence[Stage]) -> Iterator[str]:
             have = ", ".join(sorted(recipe.engines)) or "none"
             hint = did_you_mean(engine, recipe.engines)
             yield f"stage {stage.name} asks engine '{engine}', but engines has: {have}{hint}"
+    yield from without_room(run, stage)
     made = {each.output for each in wanted}
     for name in stage.reads(run):
         version = run.version_of(name)
@@ -129,6 +130,17 @@ def _problems(run: Run, stage: Stage, wanted: Sequence[Stage]) -> Iterator[str]:
         have = f"pin one under inputs ({', '.join(there[:5])})" if there else "import one"
         run_it = f"run {maker} too, or " if maker and not pinned else ""
         yield f"stage {stage.name} reads {name}@{version}, which isn't in the lake; {run_it}{have}"
+
+
+def without_room(run: Run, stage: Stage) -> Iterator[str]:
+    """Limits of a completion that leave no room for a prompt in their engine's context."""
+    for use in stage.uses(run):
+        engine = run.recipe.engines.get(use.engine)
+        if isinstance(engine, VllmEngine) and use.sampling.max_tokens >= engine.max_model_len:
+            yield (
+                f"{use.setting}.max_tokens is {use.sampling.max_tokens:,}, but the whole context "
+                f"of engine '{use.engine}' (max_model_len) is {engine.max_model_len:,} tokens"
+            )
 
 
 def _is_in_lake(run: Run, name: str, version: str) -> bool:

@@ -9,8 +9,6 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from parrot_core.errors import RecipeError
-from parrot_core.recipe.base import Sampling
-from parrot_core.recipe.engines import VllmEngine
 from parrot_core.recipe.whole import Recipe
 from parrot_core.text.wording import did_you_mean
 
@@ -111,7 +109,6 @@ def parse_recipe(
     except ValidationError as error:
         problems = [_described(item) for item in error.errors()]
     problems += _unknown_engines(data)
-    problems += _without_room(recipe) if recipe is not None else []
     if problems or recipe is None:
         placed = [(*(lines.of(place) if lines else (0, "")), text) for place, text in problems]
         ordered = [f"{line}{text}" for _, line, text in sorted(placed, key=lambda each: each[0])]
@@ -168,29 +165,6 @@ def _unknown_engines(data: Mapping[str, Any]) -> Iterator[tuple[_Place, str]]:
             hint = did_you_mean(engine, map(str, engines))
             where = ".".join(map(str, place))
             yield place, f"{where} names engine '{engine}', but engines has: {have}{hint}"
-
-
-def _without_room(recipe: Recipe) -> Iterator[tuple[_Place, str]]:
-    """Yield limits of a completion that leave no room for a prompt in their engine's context."""
-    limits: dict[_Place, tuple[str | None, Sampling]] = {
-        ("synthesize", "ask"): (recipe.synthesize.asker, recipe.synthesize.ask),
-        ("synthesize", "answer"): (recipe.synthesize.answerer, recipe.synthesize.answer),
-        ("select", "verdict"): (recipe.select.judge, recipe.select.verdict),
-        ("capo", "sampling"): (recipe.capo.writer, recipe.capo.sampling),
-        ("capo", "verdict"): (recipe.capo.judge, recipe.capo.verdict),
-        ("evaluate", "verdict"): (recipe.evaluate.judge, recipe.evaluate.verdict),
-    }
-    for subject, runs_on in recipe.evaluate.subjects.items():
-        limits["evaluate", "answer", subject] = (runs_on, recipe.evaluate.answer)
-    for place, (name, sampling) in limits.items():
-        engine = recipe.engines.get(name or "")
-        if isinstance(engine, VllmEngine) and sampling.max_tokens >= engine.max_model_len:
-            where = (*place[:2], "max_tokens")
-            yield (
-                where,
-                f"{'.'.join(map(str, where))} is {sampling.max_tokens:,}, but the whole context of "
-                f"engine '{name}' (max_model_len) is {engine.max_model_len:,} tokens",
-            )
 
 
 def _at(data: Mapping[str, Any], place: _Place) -> Any:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from dashboard.prefect_link import PrefectLink
 from dashboard.server import site_of
 from dashboard.version_cache import VersionPart
 from parrot_core.browse.index import RowFilter
@@ -85,7 +86,7 @@ def test_a_model_version_is_copied_once_and_checked(lake_url: str, tmp_path: Pat
 def test_the_dashboard_reads_runs_rows_and_marks_from_s3(lake_url: str) -> None:
     run = begin_run(minimal_recipe(lake_url))
     drive(run, SeedStage())
-    site = site_of(lake_url, read_only=False)
+    site = site_of(lake_url, PrefectLink(lambda: None), read_only=False)
     assert [state.name for state in site.watch.runs()] == [run.name]
     stage = site.watch.stage(run.name, "seeds")
     assert stage is not None

@@ -71,7 +71,7 @@ def test_no_file_log_or_database_holds_a_planted_secret(
         file.write_text(yaml.safe_dump(recipe.model_dump(mode="json")))
         try:
             said.append(parrot("deploy", "recipe.yaml"))
-            for name, status, code in (("refused", 401, 2), ("wrong", 400, 0), ("broken", 500, 1)):
+            for name, status, code in (("refused", 401, 2), ("wrong", 400, 2), ("broken", 500, 1)):
                 api.behaviour = repeats_the_key(status, len(api.requests) + 20)
                 run = ("run", "recipe.yaml", "--name", name, "--until", "synthesize")
                 said.append(parrot(*run, code=code))

@@ -64,4 +64,4 @@ def test_a_training_goes_on_from_the_lake_on_another_machine(tmp_path, model):
     TrainAskStage().process(unbroken)
     mine, theirs = (load_file(w.models[0] / "model.safetensors") for w in (other, unbroken))
     assert all(torch.equal(mine[name], theirs[name]) for name in theirs)
-    assert other.metrics["template"] == "chatml"
+    assert other.metrics["template"] == "own"

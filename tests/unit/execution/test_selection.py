@@ -11,6 +11,7 @@ from parrot_core.lake.run import Run
 from parrot_core.recipe import parse_recipe
 from parrot_core.stages.registry import STAGE_SPECS, STAGES
 from tests.support.lakes.finished_run import publish
+from tests.support.lakes.recipes import minimal_recipe
 
 API = {"kind": "openai", "model": "m", "base_url": "http://127.0.0.1:9/v1", "api_key_env": None}
 
@@ -99,3 +100,16 @@ def test_what_a_stage_reads_and_nobody_makes_must_be_in_the_lake(tmp_path: Path)
 
 def _spec(name: str) -> Any:
     return next(spec for spec in STAGE_SPECS if spec.name == name)
+
+
+def test_a_limit_that_fills_the_whole_context_is_refused_where_a_wanted_stage_has_it(
+    tmp_path: Path,
+) -> None:
+    small = {"kind": "vllm", "model": "m", "max_model_len": 1024}
+    engines = dict.fromkeys(("asker", "answerer", "judge"), small)
+    run = run_to_be(minimal_recipe(str(tmp_path), engines=engines), None)
+    with pytest.raises(
+        RecipeError, match=r"synthesize\.answer\.max_tokens is 1,024, but the whole"
+    ):
+        check_selection(run, selected(run, last="synthesize"))
+    check_selection(run, selected(run, last="assemble"))

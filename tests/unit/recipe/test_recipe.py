@@ -102,14 +102,6 @@ def test_a_file_that_is_no_recipe_is_one_line(
         load_recipe(path)
 
 
-def test_a_limit_that_fills_the_whole_context_is_refused() -> None:
-    small = {"kind": "vllm", "model": "m", "max_model_len": 1024}
-    with pytest.raises(
-        RecipeError, match=r"synthesize\.answer\.max_tokens is 1,024, but the whole"
-    ):
-        minimal_recipe("l", engines=dict.fromkeys(("asker", "answerer", "judge"), small))
-
-
 def test_the_fingerprint_ignores_what_does_not_change_the_output() -> None:
     plain = minimal_recipe("lake")
     assert minimal_recipe("s3://other", budget_usd=5, shards_at_once=9).fingerprint() == (
