@@ -65,7 +65,7 @@ class Recipe(Model):
         1,
         json_schema_extra=OPERATIONAL,
         description=(
-            "Workers of each stage on Prefect's pools or on Ray, or of the stages named: "
+            "Workers of each stage on Prefect's work pools, or of the stages named: "
             "`{synthesize: 8}`. Each is a process of its own that pulls shards."
         ),
     )
