@@ -17,13 +17,12 @@ import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
 from parrot_core.errors import DamagedRecord, StorageError, UserError
-from parrot_core.lake.request_counter import counter_of
+from parrot_core.lake.request_counter import RequestCounter, counter_of
 
 T = TypeVar("T")
 
 AT_ONCE = 16
 """Small files of an object store that are read or deleted at once."""
-
 PART_BYTES = 64 << 20
 """Files of twice this size and more are uploaded in parts of it, several at once."""
 
@@ -61,12 +60,13 @@ class Storage:
     with one line that names the file.
     """
 
+    _counter: RequestCounter | None = None  # of an object store
+
     def __init__(self, url: str, part_bytes: int = PART_BYTES) -> None:
         """Open the root; nothing is created or contacted until the first use."""
         self._part_bytes = part_bytes
-        options: dict[str, Any] = {}
-        if url.startswith(("s3://", "s3a://")):
-            options["use_listings_cache"] = False  # other workers write while we list
+        remote = url.startswith(("s3://", "s3a://"))  # where other workers write while we list
+        options: dict[str, Any] = {"use_listings_cache": False} if remote else {}
         try:
             fs, root = fsspec.core.url_to_fs(url, **options)
         except (ValueError, ImportError) as error:

@@ -8,9 +8,8 @@ from typing import Any
 import pytest
 
 from dashboard.prefect_link import PrefectLink
+from dashboard.result_set import VersionPart, Wanted
 from dashboard.server import site_of
-from dashboard.version_cache import VersionPart
-from parrot_core.browse.index import RowFilter
 from parrot_core.errors import PartiallyFailed
 from parrot_core.execution.runs import begin_run, open_run
 from parrot_core.lake.storage import Storage
@@ -93,10 +92,10 @@ def test_the_dashboard_reads_runs_rows_and_marks_from_s3(lake_url: str) -> None:
     assert [shard.status for shard in stage.shards] == ["done"] * 3
     place = VersionPart("seeds", run.name)
     assert [manifest.name for manifest in site.version_cache.versions()] == ["seeds"]
-    assert site.version_cache.positions(place, RowFilter(), "Q1?")[0] == (1,)
+    assert list(site.version_cache.result_set(Wanted(place, "Q1?")).positions) == [1]
     assert site.version_cache.lookup(place).read([2])[0]["query"] == "q2?"
     assert site.version_cache.index(place).find("s1") == 1
-    site.version_cache.reviews(place).mark("s1", "flag", NOW)
+    site.version_cache.reviews(place).mark("s1", "flag", NOW, "ann")
     assert site.version_cache.reviews(place).export("odd", NOW).ids == ("s1",)
     assert site.actions is not None
     site.actions.pause(run.name)
