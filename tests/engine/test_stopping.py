@@ -72,6 +72,7 @@ def test_a_signal_amid_synthesis_keeps_what_is_in_flight_and_the_same_command_go
         stopped = Stops(storage, "stopped").read()
         assert stopped is not None
         assert number.name in stopped[0]
+        assert newest(cli, "stopped")["state_type"] == "CANCELLED"
 
         again = cli.start(*arguments)
         assert again.wait() == 0, again.shown[-3000:]
@@ -79,6 +80,31 @@ def test_a_signal_amid_synthesis_keeps_what_is_in_flight_and_the_same_command_go
     assert set(bought.values()) == {1}, "nothing is bought twice"
     made = Lake(str(tmp_path / "lake")).manifest("dataset", "dialogues", "stopped")
     assert made.accounting.rows_out == SEEDS
+
+
+def newest(cli: Cli, run: str) -> dict[str, Any]:
+    """The flow run of a run that was begun last, as Prefect shows it."""
+    wanted = {"flow_runs": {"name": {"any_": [run]}}, "sort": "EXPECTED_START_TIME_DESC"}
+    found = httpx.post(f"{api_of(cli)}/flow_runs/filter", json={**wanted, "limit": 1}).json()
+    return dict(found[0])
+
+
+def api_of(cli: Cli) -> str:
+    return f"{cli.call('server', 'start').stdout.split()[-1]}/api"
+
+
+def test_a_run_that_is_cancelled_in_prefect_stops_here(cli: Cli, tmp_path: Path) -> None:
+    with serving(slow) as api:
+        recipe = {**recipe_of(tmp_path / "lake", api.base_url), "name": "unwanted"}
+        running = cli.start("run", cli.recipe("unwanted", recipe), "--only", "synthesize")
+        until("8 requests", lambda: len(api.requests) >= 8)
+        url = f"{api_of(cli)}/flow_runs/{newest(cli, 'unwanted-synthesize')['id']}/set_state"
+        cancelling = {"state": {"type": "CANCELLING"}, "force": True}
+        assert httpx.post(url, json=cancelling).status_code == 201
+        assert running.wait(30) == 130, running.shown[-2000:]
+    stopped = Stops(Lake(str(tmp_path / "lake")).storage, "unwanted").read()
+    assert stopped is not None
+    assert "cancelled in Prefect" in stopped[0]
 
 
 def test_a_second_signal_ends_it_at_once(cli: Cli, tmp_path: Path) -> None:
