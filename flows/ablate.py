@@ -8,6 +8,7 @@ from prefect import flow
 from prefect.artifacts import create_markdown_artifact
 from prefect.runtime import flow_run
 
+from flows.outcome import check_completed
 from flows.regenerate import write_report
 from flows.server_outage import tried
 from flows.stages import run_here
@@ -23,7 +24,7 @@ from parrot_core.analysis.likelihood.preference_accuracy import (
     accuracy_grids,
     measure_accuracy,
 )
-from parrot_core.errors import ParrotError
+from parrot_core.errors import ParrotError, RunStopped
 from parrot_core.execution.runs import begin_run, is_published, open_run
 from parrot_core.lake.lake import Lake
 from parrot_core.recipe import Recipe
@@ -43,15 +44,7 @@ class AblationOutcome:
 
 def run_ablation(matrix: Matrix, plans: Sequence[CellPlan]) -> AblationOutcome:
     """Run the flow and return its outcome; cells that fail are in it."""
-    state = ablate.with_options(flow_run_name=f"ablate-{matrix.name}")(
-        matrix, list(plans), return_state=True
-    )
-    result = state.result(raise_on_failure=False)
-    if isinstance(result, AblationOutcome):
-        return result
-    if isinstance(result, BaseException):
-        raise result
-    raise ParrotError(f"the flow ended as {state.name}: {state.message}")
+    return ablate.with_options(flow_run_name=f"ablate-{matrix.name}")(matrix, list(plans))
 
 
 @flow(name="ablate", validate_parameters=False)
@@ -66,9 +59,12 @@ def ablate(matrix: Matrix, plans: list[CellPlan]) -> AblationOutcome:
     failures: dict[str, str] = {}
     for plan in plans:
         state = ablate_cell(plan.recipe, plan.run, list(plan.makes), return_state=True)
-        ended = state.result(raise_on_failure=False)
-        if isinstance(ended, BaseException):
-            failures[plan.name] = str(ended).splitlines()[0] or type(ended).__name__
+        try:
+            check_completed(state)
+        except RunStopped:
+            raise
+        except Exception as error:
+            failures[plan.name] = str(error).splitlines()[0] or type(error).__name__
     result = ablation_result(matrix, plans, failures, lake)
     more: list[Grid] = []
     if matrix.accuracy:

@@ -21,6 +21,7 @@ from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.announce import StageAnnouncer
 from flows.logs import listen
+from flows.outcome import check_completed
 from flows.server_outage import tried
 from flows.stopping import look_for_cancellation, stopping_on_signals
 from parrot_core.errors import RunStopped, StorageError
@@ -38,7 +39,6 @@ from parrot_core.stages.base import Stage
 from parrot_core.stages.registry import STAGES
 from parrot_core.stages.training.summary import training_summary
 from parrot_core.telemetry.execution_context import in_context
-from parrot_core.telemetry.stop_request import stop_request
 from parrot_core.telemetry.tracing import span, start_tracing
 from tasks.shards import ShardTicket, process_shard
 
@@ -209,8 +209,4 @@ def run_here(run: Run, stage: Stage, only: list[int] | None = None) -> None:
     """
     at_once: ThreadPoolTaskRunner[Any] = ThreadPoolTaskRunner(run.recipe.shards_at_once)
     made = STAGE_FLOWS[stage.name].with_options(task_runner=cast(Any, at_once))
-    state = made(run.recipe, run.name, only, return_state=True)
-    if state.is_cancelled():
-        stop_request().check()
-        raise RunStopped(str(state.message))
-    state.result()
+    check_completed(made(run.recipe, run.name, only, return_state=True))

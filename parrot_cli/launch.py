@@ -12,7 +12,7 @@ from parrot_cli import prefect_server as server
 from parrot_core.analysis.forecast.requests import forecast
 from parrot_core.engines.access import api_key, check_reachable
 from parrot_core.engines.limits.prices import check_prices
-from parrot_core.errors import ParrotError, RunStopped, UserError
+from parrot_core.errors import UserError
 from parrot_core.execution.runs import ask_for, begin_run, is_published
 from parrot_core.execution.selection import (
     check_selection,
@@ -28,7 +28,6 @@ from parrot_core.recipe import OpenAIEngine, Recipe
 from parrot_core.stages.base import Stage
 from parrot_core.stages.forecasting import Basis
 from parrot_core.stages.registry import STAGES
-from parrot_core.telemetry.stop_request import stop_request
 from parrot_core.telemetry.tracing import start_tracing
 from parrot_core.text.wording import count, plural, short_count, spent
 
@@ -167,6 +166,7 @@ def _run_flow(run: Run, wanted: Sequence[Stage], shards: Sequence[int], quiet: b
     from prefect import tags  # Prefect reads its settings when it is imported
 
     from flows.lost_runs import process_tag
+    from flows.outcome import check_completed
     from flows.regenerate import regenerate
     from parrot_cli.run_view import LiveProgress
 
@@ -179,14 +179,5 @@ def _run_flow(run: Run, wanted: Sequence[Stage], shards: Sequence[int], quiet: b
             shards=list(shards) or None,
             return_state=True,
         )
-    if state.is_cancelled():
-        stop_request().check()
-        raise RunStopped(str(state.message))
-    result = state.result(raise_on_failure=False)
-    if isinstance(result, str):
-        return result
-    if isinstance(result, ParrotError):
-        raise result
-    if isinstance(result, BaseException):
-        raise result
-    raise ParrotError(f"the flow ended as {state.name}: {state.message}")
+    check_completed(state)
+    return run.lake.storage.show(report_file(run.name))
