@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from parrot_core.lake.run import Run
+from parrot_core.lake.stage_plan import ShardPlan, Slice
 from parrot_core.recipe import Recipe, Seeds
-from parrot_core.stages.base import Row, ShardPlan, ShardWork, Slice, Stage
+from parrot_core.stages.base import Row, ShardWork, Stage
 from parrot_core.stages.filters import first_failure
 from parrot_core.stages.ingest.rules.rule import Rejection
 from parrot_core.stages.ingest.splits import unit_hash
