@@ -57,7 +57,6 @@ def detector_language(query: str, language: str | None) -> str | None:
     """Return the language that this query is read in, or None where we read it in none.
 
     Args:
-        query: the user's text.
         language: the session's ISO 639-1 code; None is taken for English.
     """
     if _KANA_OR_HANGUL.search(query):

@@ -102,12 +102,6 @@ def plan_ablation(
 ) -> list[CellPlan]:
     """Decide what each cell makes and what it takes from another one.
 
-    Args:
-        matrix: the cells.
-        base: the recipe that they vary.
-        lake: where the cells' runs will be.
-        earlier: runs whose published versions may be shared too.
-
     Raises:
         RecipeError: a cell's settings don't make a recipe; names the cell.
     """
@@ -163,7 +157,6 @@ def _plan(
 
 
 def _wanted(matrix: Matrix, cell: Cell, recipe: Recipe) -> list[str]:
-    """The outputs that a cell is run for."""
     if matrix.judged:
         return ["judgments", *(["comparisons"] if recipe.evaluate.baseline is not None else [])]
     model = recipe.engines[cell.subject].model

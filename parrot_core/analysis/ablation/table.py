@@ -26,14 +26,7 @@ def ablation_folder(name: str) -> str:
 def ablation_result(
     matrix: Matrix, plans: Sequence[CellPlan], failures: Mapping[str, str], lake: Lake
 ) -> dict[str, Any]:
-    """Everything an ablation has found, as JSON.
-
-    Args:
-        matrix: the cells.
-        plans: what they ran.
-        failures: why a cell failed, by its name.
-        lake: holds the judgments.
-    """
+    """Everything an ablation has found, as JSON."""
     published = paper_tables()
     table = published.tables[matrix.table] if matrix.table else None
     judges: set[str] = set()
