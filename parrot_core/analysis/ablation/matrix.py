@@ -83,7 +83,10 @@ def _problems(matrix: Matrix) -> list[str]:
         return ["judged and accuracy are both false: nothing would be measured"]
     if len(set(matrix.seeds)) < len(matrix.seeds):
         return [f"seeds: {list(matrix.seeds)}; expected each once"]
-    if matrix.seeds and any("seed" in each.set for each in (matrix, *matrix.cells.values())):
+    if matrix.seeds and any(
+        "seed" in settings
+        for settings in (matrix.set, *(each.set for each in matrix.cells.values()))
+    ):
         return ["seeds and a setting 'seed' contradict each other; leave one out"]
     tables = paper_tables().tables
     if matrix.table is not None and matrix.table not in tables:

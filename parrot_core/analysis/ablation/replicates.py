@@ -97,7 +97,7 @@ def accuracy_replicates(
     measures: tuple[Measure, ...] = ("mean", "margin")
     labels = {plan.cell: plan.label for plan in plans}
     for seen, words in SEEN.items():
-        columns = {}
+        columns: dict[str, dict[str, Any]] = {}
         for measure in measures:
             values: dict[str, list[float]] = {cell: [] for cell in labels}
             for plan in plans:

@@ -136,7 +136,7 @@ def ablation_grid(result: Mapping[str, Any]) -> Grid:
     for cell in result["replicates"] or result["cells"]:
         published = [f"{cell['paper'][name]:.2f}" if cell["paper"] else "–" for name in columns]
         if cell["failure"] and not cell["scores"]:
-            ours = (f"failed: {cell['failure']}", "", "")
+            ours: tuple[str, ...] = (f"failed: {cell['failure']}", "", "")
         else:
             spread = cell.get("spread", {})
             estimates = [cell["scores"].get(name, {}).get("overall") for name in COLUMNS]
