@@ -207,6 +207,7 @@ REASONS: dict[str, str] = {
     # seeds
     "query_too_short": "the opening query is shorter than the recipe's minimum",
     "query_too_long": "the opening query is longer than the recipe's maximum",
+    "leans_on_unseen": "the opening query leans on something that isn't in it",
     # synthesize
     "ended_too_early": "the session ended before the recipe's minimum of turns",
     "context_full": "the conversation no longer fits the engine's context",

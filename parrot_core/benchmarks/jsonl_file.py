@@ -16,7 +16,6 @@ def read_file(url: str, content: str) -> bytes:
 
     Args:
         url: a path, an fsspec URL such as ``s3://``, or ``package://PACKAGE/FILE``.
-        content: what the file was expected to hold, for the error.
 
     Raises:
         SourceError: it is missing or unreadable.

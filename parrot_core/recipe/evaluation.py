@@ -111,7 +111,6 @@ class Evaluate(Model):
     )
 
     def sampling_of(self, category: str) -> Sampling:
-        """How an answer of a category is sampled."""
         temperature = self.temperatures.get(category, self.answer.temperature)
         return self.answer.model_copy(update={"temperature": temperature})
 

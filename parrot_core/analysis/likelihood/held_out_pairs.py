@@ -133,9 +133,7 @@ def measured(
     """The queries to measure on: what no DPO was trained on, and at most ``limit`` of each kind.
 
     Args:
-        queries: all of them.
         limit: most queries of a kind; those with the lowest hashes of id and seed stay.
-        seed: of the hash.
         trained: whether to measure on what was trained on too.
     """
     chosen: list[QueryPairs] = []

@@ -25,7 +25,6 @@ def with_history(queries: Sequence[QueryPairs], history: History) -> list[QueryP
     """The same pairs after another prompt; a system message stays with its query.
 
     Args:
-        queries: pairs with their own history.
         history: ``other`` takes that of the next query of another session, going round.
     """
     if history == "own":

@@ -67,10 +67,7 @@ def measure_accuracy(
     """Compare models on the pairs of one version of ``preferences``.
 
     Args:
-        lake: holds models and pairs.
         models: the first one is what the others are set against.
-        preferences: the version of the pairs.
-        settings: what to measure on.
         reporter: is told of each query that a model has scored.
 
     Returns:

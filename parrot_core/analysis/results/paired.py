@@ -73,7 +73,6 @@ def paired_scores(a: Answers, b: Answers, seed: int) -> dict[str, PairedScores]:
 
 
 def judges_of(answers: Iterable[ScoredAnswer]) -> tuple[str, ...]:
-    """The models that gave these scores."""
     return tuple(sorted({answer.judge for answer in answers}))
 
 

@@ -50,7 +50,6 @@ Reader = Callable[[object, Origin, LanguageDetector], Row | Rejection]
 def _session(
     record: object, origin: Origin, detector: LanguageDetector
 ) -> tuple[CleanSession, Row] | Rejection:
-    """The session of a record, and what all rows of sessions have."""
     read = origin.layout.read(record)
     if isinstance(read, Misfit):
         return Rejection("malformed_record", read.why)

@@ -69,7 +69,6 @@ class CapoStage(Stage):
         return shards_of(run, "context-queries", run.recipe.capo.queries_per_shard)
 
     def uses(self, run: Run) -> Sequence[EngineUse]:
-        """The writer, and the judge if there is one."""
         settings = run.recipe.capo
         writer = EngineUse(settings.writer, "capo.sampling", settings.sampling)
         if settings.judge is None:
@@ -203,7 +202,6 @@ class _Pairing:
             self._work.progress(len(self._outcomes), self.total)
 
     def report(self, query: ContextQuery, strategy: Strategy) -> None:
-        """Emit the pair or reject it."""
         outcome = self._outcomes[query.id, strategy]
         self.counts["asked"][strategy] += 1
         self.counts["truncated"][strategy] += _is_cut(outcome)

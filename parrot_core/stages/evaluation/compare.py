@@ -49,7 +49,6 @@ class CompareStage(Stage):
         return [ShardPlan(index, params={"subject": name}) for index, name in enumerate(others)]
 
     def uses(self, run: Run) -> Sequence[EngineUse]:
-        """The judge."""
         settings = run.recipe.evaluate
         if not settings.baseline:
             return ()
@@ -70,7 +69,6 @@ class CompareStage(Stage):
         return Requests(tuple(loads), settings.sessions_in_flight)
 
     def process(self, work: ShardWork) -> None:
-        """Compare one subject with the baseline."""
         pairs = _pairs(work.run, str(work.plan.params["subject"]))
         work.expect(len(pairs))
         judging = _Judging(work, len(pairs))
@@ -82,7 +80,6 @@ class CompareStage(Stage):
         work.metric("winners", {str(work.plan.params["subject"]): dict(judging.winners)})
 
     def summarise(self, run: Run, receipts: Sequence[Receipt]) -> dict[str, Any] | None:
-        """Win rates of all subjects."""
         judged = [Judged(*point) for receipt in receipts for point in receipt.metrics["points"]]
         rates = summarise(judged, run.recipe.seed)
         winners: dict[str, Any] = {}
@@ -193,7 +190,6 @@ class _Judging:
         self._work.progress(len(self._outcomes), self._total)
 
     def report(self, pair: _AnswerPair) -> None:
-        """Emit or reject one comparison."""
         outcome = self._outcomes[pair.id]
         comparison = outcome if isinstance(outcome, Comparison) else None
         row = self._row(pair, comparison)

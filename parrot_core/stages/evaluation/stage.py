@@ -85,11 +85,9 @@ class EvaluateStage(Stage):
         return own_models(run, self.engines(run))
 
     def lacks(self, recipe: Recipe) -> str:
-        """Subjects."""
         return "" if recipe.evaluate.subjects else "evaluate.subjects"
 
     def uses(self, run: Run) -> Sequence[EngineUse]:
-        """The subjects' engines and the judge."""
         settings = run.recipe.evaluate
         return (
             *(

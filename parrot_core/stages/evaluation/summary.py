@@ -50,7 +50,6 @@ class SubjectSummary:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "SubjectSummary":
-        """Read what :meth:`to_json` gave."""
         return cls(
             subject=data["subject"],
             overall=Estimate(**data["overall"]),

@@ -157,7 +157,6 @@ class TrainAskStage(TrainStage):
     job_kind = "ask"
 
     def forecast(self, sizes: Sizes) -> Examples:
-        """Whole sessions."""
         settings = self.settings(sizes.run)
         return Examples(
             settings,
@@ -171,11 +170,9 @@ class TrainAskStage(TrainStage):
         return run.recipe.train_ask
 
     def base(self, run: Run) -> str:
-        """The recipe's base model."""
         return run.recipe.train_ask.base or ""
 
     def lacks(self, recipe: Recipe) -> str:
-        """A base model."""
         return "" if recipe.train_ask.base else "train_ask.base"
 
     def heldout_fraction(self, run: Run) -> float:
@@ -214,7 +211,6 @@ class TrainSftStage(TrainStage):
     job_kind = "sft"
 
     def forecast(self, sizes: Sizes) -> Examples:
-        """Sessions as the filter leaves them."""
         settings = self.settings(sizes.run)
         expected = sizes.recipe.seeds.limit * sizes.basis.kept.value
         turns = min(sizes.turns, settings.max_turns or sizes.turns)
@@ -230,19 +226,15 @@ class TrainSftStage(TrainStage):
         return run.recipe.train_sft
 
     def base(self, run: Run) -> str:
-        """The recipe's base model."""
         return run.recipe.train_sft.base or ""
 
     def lacks(self, recipe: Recipe) -> str:
-        """A base model."""
         return "" if recipe.train_sft.base else "train_sft.base"
 
     def heldout_fraction(self, run: Run) -> float:
-        """As the recipe says."""
         return run.recipe.train_sft.heldout_fraction
 
     def reads(self, run: Run) -> Sequence[str]:
-        """The dataset that the recipe trains on."""
         return (run.recipe.train_sft.data,)
 
     def candidate(self, row: Row, run: Run) -> Candidate:
@@ -291,7 +283,6 @@ class TrainDpoStage(TrainStage):
         return "lake:parrot-sft"
 
     def heldout_fraction(self, run: Run) -> float:
-        """As the recipe says."""
         return run.recipe.train_dpo.heldout_fraction
 
     def candidate(self, row: Row, run: Run) -> Candidate:
