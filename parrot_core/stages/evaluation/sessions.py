@@ -44,12 +44,11 @@ class SessionFigures:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "SessionFigures":
         """Read what :meth:`to_json` gave."""
-        return cls(
-            **{
-                name: Estimate(**value) if isinstance(value, Mapping) else value
-                for name, value in data.items()
-            }
-        )
+        fields: dict[str, Any] = {
+            name: Estimate(**value) if isinstance(value, Mapping) else value
+            for name, value in data.items()
+        }
+        return cls(**fields)
 
 
 def session_figures(judged: Iterable[Judged], seed: int) -> list[SessionFigures]:
