@@ -140,11 +140,12 @@ PREFERENCES = _schema(
 )
 JUDGMENTS = _schema(
     "judgments",
-    2,
+    3,
     [
         ("subject", pa.string()),
         ("category", pa.string()),
         ("turn", pa.int32()),
+        ("repeat", pa.int32()),  # which holding of the session, counted from 1
         ("query", pa.string()),
         ("answer", pa.string()),
         ("truncated", pa.bool_()),  # whether the answer was cut at the limit of tokens
