@@ -129,7 +129,6 @@ class Marking:
             self._tell_others()
 
     def _tell_others(self) -> None:
-        """What the other reviewers say."""
         others = [mark for mark in self._marks if mark.by != preference(NAME)]
         if self._blind and self._mine is None:
             line("Others' marks are hidden until you have marked it.", "soft small")

@@ -27,7 +27,8 @@ from dashboard.widgets import (
     title,
 )
 from parrot_core.errors import ParrotError
-from parrot_core.monitor import RunState, ShardFailure, ShardState, StageState
+from parrot_core.lake.attempts import AttemptFailure
+from parrot_core.monitor import RunState, ShardState, StageState
 from parrot_core.monitor.failures import FailureGroup, failure_groups
 from parrot_core.monitor.shard_state import ShardStatus
 from parrot_core.text.sanitise import one_line
@@ -250,7 +251,7 @@ def _facts(shard: ShardState) -> dict[str, object]:
     return found
 
 
-def _attempt(of_shard: tuple[int, ShardFailure]) -> None:
+def _attempt(of_shard: tuple[int, AttemptFailure]) -> None:
     _, failure = of_shard
     with block("note alarm"):
         ended = f", {failure.ended_at:%H:%M:%S} UTC" if failure.ended_at else ""

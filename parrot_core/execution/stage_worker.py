@@ -18,7 +18,7 @@ from parrot_core.engines.types import EngineDied, RunError
 from parrot_core.errors import LeaseLost, RunStopped, ShardHeld
 from parrot_core.execution.attempt import failure_of, run_shard
 from parrot_core.execution.engine_checks import ask_before_paying
-from parrot_core.execution.plans import StagePlan, plan_stage, unfinished
+from parrot_core.execution.plans import plan_stage, unfinished
 from parrot_core.execution.publication import publish_stage
 from parrot_core.execution.shard_queue import LOOK_EVERY_S, Pulled, ShardQueue
 from parrot_core.lake.holder import this_process
@@ -29,7 +29,8 @@ from parrot_core.lake.presence import WORKING, Presence
 from parrot_core.lake.requests import counted
 from parrot_core.lake.run import Run
 from parrot_core.lake.run_records import StageRecords
-from parrot_core.stages.base import ShardPlan, Stage
+from parrot_core.lake.stage_plan import ShardPlan, StagePlan
+from parrot_core.stages.base import Stage
 from parrot_core.telemetry.stop_request import GRACE_S, stop_request
 
 logger = logging.getLogger(__name__)
@@ -48,9 +49,7 @@ class Handle(Protocol):
 class Log(Protocol):
     """Where a warning goes: Python's logging, or Prefect's run logger."""
 
-    def warning(self, msg: str, /, *args: object) -> None:
-        """Say it."""
-        ...
+    def warning(self, msg: str, /, *args: object) -> None: ...
 
 
 class OpenStage:
@@ -186,7 +185,6 @@ def _noting(
 
 
 def _drain(at_work: dict[int, Pulled], ended: "queue.SimpleQueue[int]") -> None:
-    """Wait a little for what is in flight."""
     until = time.monotonic() + GRACE_S
     while at_work and (left := until - time.monotonic()) > 0:
         try:

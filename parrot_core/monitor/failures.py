@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from parrot_core.monitor.shard_state import ShardFailure, ShardState
+from parrot_core.lake.attempts import AttemptFailure
+from parrot_core.monitor.shard_state import ShardState
 from parrot_core.monitor.state import StageState
 
 _VARIES = re.compile(r"\b[0-9a-f]{8,}\b|\d+", re.IGNORECASE)
@@ -29,7 +30,6 @@ class FailureGroup:
 
     @property
     def text(self) -> str:
-        """Type and message."""
         return f"{self.error_type}: {self.message}"
 
     @property
@@ -39,10 +39,9 @@ class FailureGroup:
 
 
 def failure_groups(stages: Iterable[StageState]) -> tuple[FailureGroup, ...]:
-    """All failed shards of the stages, in groups."""
     found: list[FailureGroup] = []
     for stage in stages:
-        alike: defaultdict[tuple[str, str], list[tuple[ShardState, ShardFailure]]] = defaultdict(
+        alike: defaultdict[tuple[str, str], list[tuple[ShardState, AttemptFailure]]] = defaultdict(
             list
         )
         for shard in stage.having("failed"):
@@ -61,7 +60,7 @@ def _alike(message: str) -> str:
     return _VARIES.sub("#", message[:2000])
 
 
-def _group(stage: str, members: list[tuple[ShardState, ShardFailure]]) -> FailureGroup:
+def _group(stage: str, members: list[tuple[ShardState, AttemptFailure]]) -> FailureGroup:
     oldest = datetime.min.replace(tzinfo=UTC)
     _, latest = max(members, key=lambda member: member[1].ended_at or oldest)
     return FailureGroup(

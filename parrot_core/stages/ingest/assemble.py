@@ -6,7 +6,8 @@ from contextlib import ExitStack
 from typing import ClassVar
 
 from parrot_core.lake.run import Run
-from parrot_core.stages.base import Row, ShardPlan, ShardWork, Slice, Stage
+from parrot_core.lake.stage_plan import ShardPlan, Slice
+from parrot_core.stages.base import Row, ShardWork, Stage
 from parrot_core.stages.ingest.clean import Rejection
 from parrot_core.stages.ingest.distinct import ComparedSession, Distinct
 from parrot_core.stages.ingest.examine import Examined, Examiner
@@ -51,14 +52,12 @@ class AssembleStage(Stage):
         self._detector = detector
 
     def plan(self, run: Run) -> Sequence[ShardPlan]:
-        """One shard over all files."""
         version = run.version_of("records")
         files = run.lake.dataset("records", version).manifest.files
         slices = [Slice("records", version, i, 0, entry.rows) for i, entry in enumerate(files)]
         return [ShardPlan(0, tuple(slices))]
 
     def rows_per_file(self, run: Run) -> int:
-        """As the recipe says."""
         return run.recipe.ingest.rows_per_file
 
     def process(self, work: ShardWork) -> None:
@@ -84,7 +83,6 @@ _LOSE_THE_END = frozenset(
 
 
 def _batches(sessions: Iterator[Joined]) -> Iterator[list[Joined]]:
-    """Yield sessions by the batch."""
     batch: list[Joined] = []
     chars = 0
     for session in sessions:
