@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from parrot_core.lake.lake import DatasetVersion
+from parrot_core.stages.ingest.rules import hide_people
 
 ROWS_AT_ONCE = 2_000_000
 """Rows of one version whose hashes are compared at a time."""
@@ -229,14 +230,14 @@ def _rows(version: DatasetVersion, ids: Sequence[str]) -> dict[str, dict[str, ob
 
 
 def excerpts(before: object, after: object) -> tuple[str, str]:
-    """Both values as text, each from shortly before the first place where they part."""
+    """Both values as text, people hidden, from shortly before the first place where they part."""
     texts = [_text(value) for value in (before, after)]
     shorter = min(map(len, texts))
     place = next((i for i in range(shorter) if texts[0][i] != texts[1][i]), shorter)
     start = max(0, place - _CONTEXT)
     cut = [("…" if start else "") + text[start : start + _EXCERPT] for text in texts]
     more = ["…" if len(text) > start + _EXCERPT else "" for text in texts]
-    return cut[0] + more[0], cut[1] + more[1]
+    return hide_people(cut[0]) + more[0], hide_people(cut[1]) + more[1]
 
 
 def _text(value: object) -> str:

@@ -14,7 +14,6 @@ from parrot_core.stages.ingest.examine import Examined, Examiner
 from parrot_core.stages.ingest.language import FastTextDetector, Guess, LanguageDetector
 from parrot_core.stages.ingest.parts import Joined, SessionParts
 from parrot_core.stages.ingest.rule_log import RuleLog
-from parrot_core.stages.ingest.rules import mask_of
 from parrot_core.stages.ingest.rules.rule import Messages
 from parrot_core.stages.ingest.shingles import Shingler
 from parrot_core.stages.ingest.splits import split_of
@@ -101,7 +100,7 @@ class _Assembly:
     def __init__(self, work: ShardWork, stack: ExitStack) -> None:
         self._work = work
         self._recipe = work.run.recipe
-        self._log = RuleLog(mask_of(self._recipe.ingest))
+        self._log = RuleLog()
         self._languages: Counter[str] = Counter()
         self._records = 0
         folder = work.run.work_dir / AssembleStage.name
