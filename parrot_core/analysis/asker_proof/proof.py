@@ -27,6 +27,7 @@ from parrot_core.analysis.statistics.sampling import ratio, ratio_difference
 from parrot_core.engines.connection import model_identity
 from parrot_core.engines.types import Message
 from parrot_core.errors import UserError
+from parrot_core.lake.metrics import TrainingMetrics
 from parrot_core.lake.run import Run
 from parrot_core.models.references import resolve_model
 from parrot_core.recipe import VllmEngine
@@ -154,7 +155,7 @@ def _likelihood(
     manifest = run.lake.manifest("model", ASKER, run.version_of(ASKER))
     asker = resolve_model(f"lake:{ASKER}@{manifest.version}", run)
     assert not isinstance(asker, str)
-    base = resolve_model(str(manifest.metrics["base"]), run)
+    base = resolve_model(TrainingMetrics.read(manifest.metrics).base or "", run)
     folder = run.work_dir / STAGE
     plain = [_asked(c, c.history, "user") for c in contexts]
     # The base is asked with the asker's template: what the training began from.
