@@ -12,10 +12,11 @@ from parrot_core.errors import (
     LeaseLost,
     RunStopped,
     ShardQuarantined,
+    StorageError,
     UserError,
 )
 from parrot_core.execution.shard_work import LakeShardWork
-from parrot_core.lake.holder import this_process
+from parrot_core.lake.holder import Holder, this_process
 from parrot_core.lake.leases import DEFAULT_TIMES, Lease, LeaseTimes, Watched, take
 from parrot_core.lake.manifest import Receipt
 from parrot_core.lake.run import Run
@@ -69,8 +70,8 @@ def run_shard(
             return done
         _refuse(records)
         attempt, holder = uuid.uuid4().hex[:12], this_process(worker)
-        taken = take(records.claims, attempt, holder, times, watched, wait=wait)
         try:
+            taken = _taken(run, records, attempt, holder, times, watched, wait)
             done = (
                 taken
                 if isinstance(taken, Receipt)
@@ -83,6 +84,24 @@ def run_shard(
             done = top.receipt  # the work of whoever took over stands
         records.file_receipt(done)
         return done
+
+
+def _taken(
+    run: Run,
+    records: ShardRecords,
+    attempt: str,
+    holder: Holder,
+    times: LeaseTimes,
+    watched: Watched | None,
+    wait: bool,
+) -> Lease | Receipt:
+    """The shard's lease, or its receipt; storage that gives neither is a failed attempt."""
+    try:
+        return take(records.claims, attempt, holder, times, watched, wait=wait)
+    except StorageError as error:
+        failed = StorageError(f"{records.place}: its lease can't be taken: {error}")
+        _keep(run, records, {**failure_of(failed, holder.worker), "counts": False})
+        raise failed from error
 
 
 def _traced(attempt: "_Attempt", engines: Engines | None) -> Receipt:
@@ -142,13 +161,12 @@ class _Attempt:
         One that stops the whole run (no money, a key refused) or that the user must mend first
         doesn't count against the shard.
         """
-        self._keep(
-            {
-                **failure_of(error, self.lease.worker),
-                "started_at": started,
-                "counts": not isinstance(error, RunError | UserError),
-            }
-        )
+        failure = {
+            **failure_of(error, self.lease.worker),
+            "started_at": started,
+            "counts": not isinstance(error, RunError | UserError),
+        }
+        _keep(self.run, self.records, failure)
 
     def _record_lost(self) -> None:
         """If the attempt before this one ended without a word, record that: a shard may be what
@@ -163,24 +181,28 @@ class _Attempt:
             return
         progress = progress_mark(self.records.progress())
         known = max((each.get("progress", 0) for each in self.records.failures()), default=0)
-        self._keep(
-            {
-                "state": "failed",
-                "error_type": "WorkerLost",
-                "message": f"its worker {before.holder.worker} was killed, or silent for too long",
-                "traceback": "",
-                "worker": before.holder.worker,
-                "ended_at": utc_now(),
-                "progress": progress,
-                "counts": progress <= known,
-            }
-        )
+        lost = {
+            "state": "failed",
+            "error_type": "WorkerLost",
+            "message": f"its worker {before.holder.worker} was killed, or silent for too long",
+            "traceback": "",
+            "worker": before.holder.worker,
+            "ended_at": utc_now(),
+            "progress": progress,
+            "counts": progress <= known,
+        }
+        _keep(self.run, self.records, lost)
         _refuse(self.records)
 
-    def _keep(self, failure: dict[str, Any]) -> None:
-        self.records.record_failure(failure)
+
+def _keep(run: Run, records: ShardRecords, failure: Mapping[str, Any]) -> None:
+    """Record a failed attempt. A lake that can't be written to must not hide why it failed."""
+    try:
+        records.record_failure(dict(failure))
         if failure["counts"]:
-            self.records.judge(self.run.recipe.max_attempts, utc_now())
+            records.judge(run.recipe.max_attempts, utc_now())
+    except StorageError as error:
+        logger.warning("%s: its failure can't be recorded: %s", records.place, error)
 
 
 def failure_of(error: BaseException, worker: str) -> dict[str, Any]:

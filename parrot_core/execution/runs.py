@@ -95,7 +95,7 @@ def checked_name(name: str) -> str:
 
 
 def open_run(lake: Lake, name: str) -> Run:
-    """A run that was begun before, with the recipe it was begun with.
+    """A run that was begun before, with the recipe in force: later overrides hold.
 
     Raises:
         MissingRun: no run of this name is in the lake.
@@ -105,7 +105,7 @@ def open_run(lake: Lake, name: str) -> Run:
     except FileNotFoundError:
         runs = [path.split("/")[1] for path in lake.storage.list("runs")]
         raise MissingRun(name, sorted(set(runs))) from None
-    recipe = parse_recipe(record["recipe"])
+    recipe = parse_recipe(RecipeInForce(lake.storage, name).read() or record["recipe"])
     return Run(name, recipe, lake, work_folder(lake, name), _stages_in(record))
 
 
