@@ -111,7 +111,6 @@ def read_entries(storage: Storage, folder: str) -> Iterator[Entry]:
 
 
 def usage_of(entries: Iterable[Entry]) -> Usage:
-    """What completions took, by engine."""
     total: Usage = {}
     for entry in entries:
         if entry.refused is not None and not entry.usd:
@@ -145,9 +144,6 @@ class Journal:
         its successor had loaded the journal, and the successor went on from an answer of its own.
 
         Args:
-            storage: the lake's storage.
-            folder: where this shard's journal lives.
-            delay: seconds to wait for more completions before a write.
             lease: asked before each write, so that a worker that was superseded writes nothing.
             previews: folder of completions that were bought before the run.
         """

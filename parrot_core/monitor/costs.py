@@ -11,19 +11,13 @@ class Used(Protocol):
     """What one engine took: a shard's sums, or a manifest's."""
 
     @property
-    def prompt_tokens(self) -> int:
-        """Tokens read."""
-        ...
+    def prompt_tokens(self) -> int: ...
 
     @property
-    def completion_tokens(self) -> int:
-        """Tokens written."""
-        ...
+    def completion_tokens(self) -> int: ...
 
     @property
-    def usd(self) -> float:
-        """Dollars."""
-        ...
+    def usd(self) -> float: ...
 
 
 def unpriced(usage: Iterable[tuple[str, Used]], recipe: object) -> tuple[str, ...]:
