@@ -13,7 +13,6 @@ from rich.text import Text
 from parrot_cli.tables import Column, FittedTable, by_clauses, figures
 from parrot_core.monitor import RunState, StageState
 from parrot_core.monitor.costs import cost_of, cost_of_run
-from parrot_core.monitor.fields import seconds_between
 from parrot_core.monitor.stage_facts import training_facts
 from parrot_core.monitor.state import status_words
 from parrot_core.text.sanitise import one_line
@@ -164,7 +163,7 @@ def _whole_run(state: RunState) -> list[RenderableType]:
         told = f"Stopped: {state.header.stop}. `parrot retry {state.name}` goes on."
         parts.append(Text(one_line(told, 400), "yellow"))
     if state.status == "stalled" and state.updated_at is not None:
-        silent = duration(seconds_between(state.updated_at, state.read_at))
+        silent = duration(state.since(state.updated_at))
         parts.append(
             Text(
                 f"No sign of life for {silent}. If its process is gone, running it again does "

@@ -122,7 +122,7 @@ def usage_of(entries: Iterable[Entry]) -> Usage:
             completion_tokens=entry.completion_tokens,
             usd=entry.usd,
         )
-        total[entry.engine] = total[entry.engine].plus(used) if entry.engine in total else used
+        total[entry.engine] = total.get(entry.engine, EngineUsage()) + used
     return total
 
 

@@ -140,9 +140,9 @@ def test_a_lease_that_cannot_be_taken_is_a_failed_attempt_that_says_why(
     with pytest.raises(PartiallyFailed):
         drive(run, SeedStage())
     (kept,) = StageRecords(run.lake.storage, run.name, "seeds").shard(1).failures()
-    assert kept["message"].startswith("run 'test', shard 1 of 'seeds': its lease can't be taken: ")
-    assert kept["message"].endswith("no space left on the device")
-    assert not kept["counts"]
+    assert kept.message.startswith("run 'test', shard 1 of 'seeds': its lease can't be taken: ")
+    assert kept.message.endswith("no space left on the device")
+    assert not kept.counts
 
 
 def test_what_ended_a_stage_is_raised_where_the_lake_cannot_keep_it(
