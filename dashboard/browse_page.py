@@ -45,7 +45,6 @@ class _Hunt:
         return not self._ended.is_set()
 
     def end(self) -> None:
-        """Nobody waits for it any more."""
         self._ended.set()
 
 
@@ -71,7 +70,6 @@ class _BrowsePage:
         self._columns_key = f"columns-{wanted.place.dataset}"
 
     async def build(self) -> None:
-        """Everything on the page."""
         place = self._wanted.place
         with block("row head"):
             ui.link("Data", "/data").classes("crumb")
@@ -262,7 +260,6 @@ class _BrowsePage:
             show_facets(made or (), self._ask)
 
     async def _download(self) -> None:
-        """The selection as JSON lines."""
         site, place = self._site, self._wanted.place
         chosen = self._found.positions[:MOST_DOWNLOADED]
 
@@ -313,7 +310,6 @@ def _select(
 
 
 def short(value: str) -> str:
-    """A value of a column, short."""
     return value if len(value) <= 40 else f"{value[:39]}…"
 
 

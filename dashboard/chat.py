@@ -51,8 +51,6 @@ def chat(
 
     Args:
         messages: ``{role, content}``, in order.
-        provenance: one entry a message, where the dataset has them.
-        reading: how to show it.
     """
     how = reading or WayOfReading()
     if how.folded:
@@ -195,7 +193,6 @@ def pieces(parts: Pieces, limit: int = CLIP) -> None:
 
 
 def _by(role: str, source: Provenance | None) -> str:
-    """Who wrote a message, in words."""
     if source is None:
         return ""
     if not source.get("engine"):

@@ -18,7 +18,6 @@ class LiveTailPanel:
     """A card that is there while rows come."""
 
     def __init__(self, site: Site, run: str, stage: str) -> None:
-        """Hidden."""
         self._site = site
         self._run = run
         self._stage = stage

@@ -59,7 +59,6 @@ class Marking:
         self._blind = blind
 
     def build(self) -> None:
-        """Show them."""
         if self._site.actions is None:
             with block("card", "section"):
                 self._others()
@@ -111,7 +110,6 @@ class Marking:
         self._said.set_text(f"{SAID[mine.verdict]} by you" if mine else "not reviewed by you")
 
     def _others(self) -> None:
-        """What the other reviewers say."""
         others = [mark for mark in self._marks if mark.by != preference(NAME)]
         if self._blind and self._mine is None:
             line("Others' marks are hidden until you have marked it.", "soft small")

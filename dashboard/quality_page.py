@@ -27,7 +27,6 @@ FIRST_CURVES = ("loss", "rewards/margins", "rewards/accuracies")
 
 
 async def quality_page(site: Site, run: str) -> None:
-    """Build the page."""
     title("Quality", run)
     with block("row head"):
         ui.link(run, f"/run/{run}").classes("crumb")

@@ -26,7 +26,6 @@ class VersionPart:
 
     @property
     def path(self) -> str:
-        """Its address."""
         return f"/data/{self.dataset}/{self.version}"
 
 
@@ -59,7 +58,6 @@ class Wanted:
 
     @property
     def filter(self) -> RowFilter:
-        """What the index is asked."""
         return RowFilter(dict(self.equal), dict(self.least), dict(self.most))
 
     @property
@@ -73,7 +71,6 @@ class Wanted:
 
     @property
     def everything(self) -> bool:
-        """Whether nothing is left out."""
         return not (self.text or self.filter or self.mark or self.seed is not None)
 
     @property

@@ -73,7 +73,6 @@ class _ReviewPage:
         self._told: tuple[object, ...] = ()
 
     async def build(self) -> None:
-        """Everything on the page."""
         where = f"{self._place.dataset}/{self._place.version}"
         with block("row head"):
             ui.link(where.replace("/", " "), f"/data/{where}").classes("crumb")

@@ -57,7 +57,6 @@ class _RowPage:
         self._previous: int | None = None
 
     async def build(self, beside: str) -> None:
-        """The row and what stands beside it."""
         site, place, row = self._site, self._wanted.place, self._row
         siblings = await read(lambda: siblings_of(site, place, row)) or []
         reading = WayOfReading(query=self._wanted.query if self._wanted.text else None)

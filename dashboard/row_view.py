@@ -46,7 +46,6 @@ def row_view(row: Row, siblings: Sequence[Row] = (), reading: WayOfReading | Non
 
 
 def row_facts(row: Row) -> None:
-    """The short columns of a row."""
     plain = {
         name: value
         for name, value in row.items()

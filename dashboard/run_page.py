@@ -35,7 +35,6 @@ CHARTS_EVERY_S = 4.0
 
 
 async def run_page(site: Site, run: str) -> None:
-    """Build the page."""
     title(run)
     page = _RunPage(site, run)
     if (seen := site.watch.seen(run)) is not None:
@@ -80,7 +79,6 @@ class _RunPage:
         self._dialog = block("")
 
     async def look(self) -> None:
-        """Read the run and show it."""
         try:
             state = await in_thread(lambda: self._site.watch.run(self._run))
         except (ParrotError, OSError) as error:
@@ -110,7 +108,6 @@ class _RunPage:
         self.show(self._state)
 
     def show(self, state: RunState) -> None:
-        """Show the run as it is."""
         self._state = state
         unknown = state.header.created_at is None and not any(s.published for s in state.stages)
         parts = (self._status, self._buttons, self._picture, self._cards, self._table)
@@ -144,7 +141,6 @@ class _RunPage:
             )
 
     def _show_sums(self, state: RunState, found: Outlook) -> None:
-        """The run's sums, in large."""
         own, spent = state.own_stages, dollars(state.usd)
         budget = found.budget_usd
         sums = {

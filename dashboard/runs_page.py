@@ -36,7 +36,6 @@ class _RunRow:
                 self._cost = line("")
 
     def show(self, state: RunState, now: datetime) -> None:
-        """Show the run as it is."""
         own = state.own_stages
         finished = sum(stage.published for stage in own)
         self._chip.set_text(state.status_text)
@@ -67,7 +66,6 @@ class _RunRow:
 
 
 def runs_page(site: Site) -> None:
-    """Build the page."""
     title("Runs")
     heading("Runs")
     upcoming = line("", "soft")

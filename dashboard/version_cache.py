@@ -30,7 +30,6 @@ class VersionCache:
     """Reads versions for the pages. Called from threads."""
 
     def __init__(self, lake: Lake) -> None:
-        """Nothing is read yet."""
         self._lake = lake
         self._manifests: dict[tuple[Kind, str, str], Manifest] = {}
         self._columns: dict[str, list[str]] = {}
@@ -178,7 +177,6 @@ class VersionCache:
         return lineage(self._lake, self.indexes, manifest, row["source_ids"])
 
     def reviews(self, place: VersionPart) -> Reviews:
-        """The marks on a version."""
         key = (place.dataset, place.version)
         with self._lock:
             if key not in self._reviews:

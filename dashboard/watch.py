@@ -41,7 +41,6 @@ class StateWatcher:
         stages: Sequence[StageSpec],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Nothing is read yet."""
         self._lake = lake
         self.stages = tuple(stages)
         self._clock = clock
@@ -50,7 +49,6 @@ class StateWatcher:
         self._lock = threading.Lock()
 
     def names(self) -> Sequence[str]:
-        """Names of all runs."""
         return self._lake.storage.folders("runs")
 
     def runs(self) -> list[RunState]:

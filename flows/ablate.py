@@ -14,6 +14,7 @@ from flows.server_outage import tried
 from flows.stages import run_here
 from parrot_core.analysis.ablation.matrix import Matrix, check_matrix
 from parrot_core.analysis.ablation.plan import CellPlan, plan_ablation
+from parrot_core.analysis.ablation.replicates import accuracy_replicates
 from parrot_core.analysis.ablation.table import (
     ablation_folder,
     ablation_markdown,
@@ -69,8 +70,16 @@ def ablate(matrix: Matrix, plans: list[CellPlan]) -> AblationOutcome:
     more: list[Grid] = []
     if matrix.accuracy:
         try:
-            result["accuracy"] = accuracy_of(matrix.name, plans, failures, lake)
-            more = accuracy_grids(result["accuracy"])
+            if matrix.seeds:
+                by_seed = {
+                    seed: accuracy_of(matrix.name, plans, failures, lake, seed)
+                    for seed in matrix.seeds
+                }
+                result["accuracy_by_seed"] = by_seed
+                more = [*accuracy_replicates(by_seed, plans)]
+            else:
+                result["accuracy"] = accuracy_of(matrix.name, plans, failures, lake)
+                more = accuracy_grids(result["accuracy"])
         except ParrotError as error:
             failures["accuracy"] = str(error)
     markdown = ablation_markdown(result, more)
@@ -130,12 +139,18 @@ def ablate_cell(recipe: Recipe, run: str, stages: list[str]) -> None:
 
 
 def accuracy_of(
-    name: str, plans: Sequence[CellPlan], failures: dict[str, str], lake: Lake
+    name: str,
+    plans: Sequence[CellPlan],
+    failures: dict[str, str],
+    lake: Lake,
+    seed: int | None = None,
 ) -> dict[str, Any]:
     """Preference accuracy of the cells' models, on the pairs of the first that was trained on any.
 
+    With ``seed`` only of the models of that seed, since each seed holds other queries out.
     What an earlier call measured of the same models is not measured again: versions don't change.
     """
+    plans = [plan for plan in plans if plan.seed == seed]
     made = [plan.model for plan in plans if plan.name not in failures]
     models = list(dict.fromkeys(model for model in made if model is not None))
     trained = (lake.manifest("model", m.name, m.version).inputs for m in models)
@@ -143,7 +158,11 @@ def accuracy_of(
     if pairs is None:
         raise ParrotError("preference accuracy: no model of the cells was trained on pairs")
     settings = AccuracySettings(seed=plans[0].recipe.seed)
-    before = _stored(name, lake).get("accuracy") or {}
+    stored = _stored(name, lake)
+    if seed is None:
+        before = stored.get("accuracy") or {}
+    else:
+        before = stored.get("accuracy_by_seed", {}).get(str(seed)) or {}
     same = {
         "models": [str(model) for model in models],
         "preferences": pairs,

@@ -118,7 +118,6 @@ class _Watch:
         self._next_cancel_s = time.monotonic() + CANCEL_EVERY_S
 
     def __call__(self) -> None:
-        """Look, if it is time to."""
         now_s = time.monotonic()
         if now_s >= self._next_cancel_s:
             self._next_cancel_s = now_s + CANCEL_EVERY_S

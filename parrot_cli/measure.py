@@ -116,7 +116,7 @@ def ablate(
     for name in only or ():
         if name not in loaded.cells:
             raise UserError(f"--cell {name}: no such cell; there are: {', '.join(loaded.cells)}")
-    plans = [each for each in plans if not only or each.name in only]
+    plans = [each for each in plans if not only or each.cell in only]
     if plan:
         _show_plan(plans, as_json)
         return

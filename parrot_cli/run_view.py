@@ -24,7 +24,6 @@ PLAIN_EVERY_S = 10.0
 
 
 def utc_now() -> datetime:
-    """The present, in UTC."""
     return datetime.now(UTC)
 
 
@@ -59,7 +58,6 @@ class LiveProgress:
         self._thread = threading.Thread(target=self._poll, name="parrot-terminal", daemon=True)
 
     def __enter__(self) -> "LiveProgress":
-        """Begin to poll and to show."""
         if not self._quiet:
             if self._console.is_terminal:
                 self._live = Live(console=self._console, auto_refresh=False)

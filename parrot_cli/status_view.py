@@ -55,7 +55,6 @@ class StageLines:
     state: RunState
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """Draw it as wide as there is room."""
         rows = [(stage, self._cells(stage)) for stage in self.state.stages]
         widths = [max(cells[place].cell_len for _, cells in rows) for place in range(6)]
         if sum(widths) + len(widths) > options.max_width:
@@ -116,7 +115,6 @@ def cost_of(state: RunState, usage: Iterable[tuple[str, EngineTotals]]) -> str:
 
 
 def render_runs(states: Sequence[RunState]) -> RenderableType:
-    """One row a run."""
     names = ("run", "state", "stages done", "begun", "cost")
     table = FittedTable([Column(name) for name in names])
     for state in states:
@@ -234,7 +232,6 @@ def phase_of(stage: StageState) -> str:
 
 
 def amount_of(stage: StageState) -> str:
-    """How much is done, or what came out."""
     unit = stage.unit or "unit"
     if stage.status in ("done", "pinned"):
         if stage.kind == "model":
@@ -251,7 +248,6 @@ def speed_of(stage: StageState) -> str:
 
 
 def time_of(stage: StageState) -> str:
-    """The time left, or taken."""
     if stage.status == "running" and stage.eta_s is not None:
         return f"{duration(stage.eta_s)} left"
     if stage.status == "waiting" or not stage.seconds:

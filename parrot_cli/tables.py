@@ -23,7 +23,6 @@ class Column:
 
 
 def figures(*names: str) -> list[Column]:
-    """Columns of figures."""
     return [Column(name, right=True) for name in names]
 
 
@@ -41,7 +40,6 @@ class FittedTable:
         self.rows.append((tuple(texts), style))
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """Draw it as it fits."""
         shown = self._shown()
         widths = {place: self._width(place) for place in shown}
         room = options.max_width - GAP * (len(shown) - 1)
@@ -58,7 +56,6 @@ class FittedTable:
         yield from self._stacked(shown, options.max_width)
 
     def _shown(self) -> list[int]:
-        """Columns that hold anything."""
         return [
             p for p in range(len(self.columns)) if any(cells[p].plain for cells, _ in self.rows)
         ]

@@ -105,7 +105,6 @@ class ProviderFailure(Exception):
 
     @property
     def answered(self) -> bool:
-        """Whether the provider said anything."""
         return self.kind in ("status", "invalid")
 
     @property

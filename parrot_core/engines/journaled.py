@@ -78,7 +78,6 @@ class JournaledModel:
 
     @property
     def name(self) -> str:
-        """Its name in the recipe."""
         return self._name
 
     @property

@@ -47,12 +47,7 @@ def run_shard(
     A failure is recorded in the lake with its traceback, then raised.
 
     Args:
-        run: the run that the shard belongs to.
-        stage: what is done to it.
-        shard: its plan.
-        engines: those that the stage asked for.
         worker: who works, for people; this process when left out.
-        times: of the lease.
         watched: what is known of its present holder, if somebody has watched it.
         wait: find out whether a holder who seems to be at it still is; else it is passed over.
 
@@ -114,7 +109,6 @@ class _Attempt:
         self.lease = lease
 
     def work(self, engines: Engines | None) -> Receipt:
-        """Do the shard and commit it."""
         started = utc_now()
         try:
             self._record_lost()

@@ -119,7 +119,6 @@ def preview(
     Args:
         recipe: everything the run can be told.
         stage: one of ``execution.preview.PREVIEWED``.
-        number: most rows.
         name: the run whose inputs are read; the recipe's own name when left out.
         openings: first queries to begin dialogues with, instead of the seeds.
     """

@@ -38,21 +38,13 @@ ONE_A_SHARD = {
 class Viewer(Protocol):
     """Whoever shows a preview as it is written."""
 
-    def begins(self, row: Row) -> None:
-        """A row is taken up."""
-        ...
+    def begins(self, row: Row) -> None: ...
 
-    def said(self, sample: str, engine: str, completion: Completion) -> None:
-        """An engine has answered."""
-        ...
+    def said(self, sample: str, engine: str, completion: Completion) -> None: ...
 
-    def made(self, row: Row) -> None:
-        """A row came out."""
-        ...
+    def made(self, row: Row) -> None: ...
 
-    def refused(self, reject: Row) -> None:
-        """A row was rejected."""
-        ...
+    def refused(self, reject: Row) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +66,6 @@ def preview(
     Args:
         run: as it would be; it needn't have begun.
         stage: one of ``PREVIEWED``.
-        number: most rows.
-        viewer: shows them.
         openings: first queries to begin dialogues with, instead of the seeds.
 
     Raises:
@@ -112,7 +102,6 @@ def preview(
 
 
 def opening_row(query: str) -> Row:
-    """A seed that was given by hand."""
     name = f"preview-{hashlib.sha256(query.encode('utf-8', 'replace')).hexdigest()[:12]}"
     return {"id": name, "source_ids": [name], "language": None, "query": query}
 

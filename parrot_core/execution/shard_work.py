@@ -121,11 +121,9 @@ class LakeShardWork:
             yield row
 
     def expect(self, units: int) -> None:
-        """Count units of work taken in."""
         self._rows_in += units
 
     def emit(self, row: Row) -> None:
-        """Add a row to the output."""
         self._may_go_on()
         self._out.append(row)
         self._tail.row(row)
@@ -149,18 +147,15 @@ class LakeShardWork:
         self._reject_watch.check(self._rows_in, self._out.rows, self._rejected)
 
     def engine(self, name: str) -> JournaledModel:
-        """An engine of the recipe, journaled."""
         if self._engines is None:
             raise RuntimeError(f"stage '{self._stage.name}' didn't ask for engine '{name}'")
         return self._engines.journaled(name, self.journal, self.plan.index, self._traffic[name])
 
     def progress(self, done: int, total: int | None = None, **figures: float) -> None:
-        """Say how far the shard is."""
         self._may_go_on()
         self._progress.update(done, total, figures)
 
     def metric(self, name: str, value: object) -> None:
-        """Put a figure into the manifest."""
         self._metrics[name] = value
 
     def warn(self, text: str) -> None:

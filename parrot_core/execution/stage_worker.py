@@ -48,9 +48,7 @@ class Handle(Protocol):
 class Log(Protocol):
     """Where a warning goes: Python's logging, or Prefect's run logger."""
 
-    def warning(self, msg: str, /, *args: object) -> None:
-        """Say it."""
-        ...
+    def warning(self, msg: str, /, *args: object) -> None: ...
 
 
 class OpenStage:
@@ -186,7 +184,6 @@ def _noting(
 
 
 def _drain(at_work: dict[int, Pulled], ended: "queue.SimpleQueue[int]") -> None:
-    """Wait a little for what is in flight."""
     until = time.monotonic() + GRACE_S
     while at_work and (left := until - time.monotonic()) > 0:
         try:

@@ -47,7 +47,6 @@ class Collection:
 
     @property
     def bytes(self) -> int:
-        """Size of everything to remove."""
         return sum(item.bytes for item in self.garbage)
 
 
@@ -65,11 +64,6 @@ def collect(lake: Lake, grace: timedelta, now: datetime) -> Collection:
 
     A run in which something was written within ``grace``, or in which a worker holds a lease
     that it has renewed in time, is live and left alone altogether.
-
-    Args:
-        lake: where to look.
-        grace: how young is too young.
-        now: the time, UTC.
 
     Raises:
         StorageError: a manifest can't be read; nothing may be judged without it.

@@ -113,7 +113,6 @@ def read_entries(storage: Storage, folder: str) -> Iterator[Entry]:
 
 
 def usage_of(entries: Iterable[Entry]) -> Usage:
-    """What completions took, by engine."""
     total: Usage = {}
     for entry in entries:
         _count(total, entry)
@@ -151,8 +150,6 @@ class Journal:
         its successor had loaded the journal, and the successor went on from an answer of its own.
 
         Args:
-            storage: the lake's storage.
-            folder: where this shard's journal lives.
             spacing: least seconds from the beginning of one write to that of the next.
             lease: asked before each write, so that a worker that was superseded writes nothing.
             previews: folder of completions that were bought before the run.

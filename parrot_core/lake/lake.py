@@ -65,7 +65,6 @@ class Lake:
         return self._parse(path, data)
 
     def published(self, kind: Kind, name: str, version: str) -> bool:
-        """Whether a version is whole."""
         return self.storage.exists(f"{version_folder(kind, name, version)}/manifest.json")
 
     def dataset(self, name: str, version: str) -> "DatasetVersion":
@@ -180,11 +179,9 @@ class DatasetVersion(_Version):
                 yield from fetched_rows(file, start, start + rows, columns)
 
     def table(self, columns: Sequence[str] | None = None) -> pa.Table:
-        """All rows as one Arrow table."""
         return self._concat(self.manifest.files, columns)
 
     def frame(self, columns: Sequence[str] | None = None) -> "pl.DataFrame":
-        """All rows as a polars frame."""
         import polars as pl
 
         frame = pl.from_arrow(self.table(columns))

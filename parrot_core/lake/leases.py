@@ -129,12 +129,10 @@ class Lease:
 
     @property
     def attempt(self) -> str:
-        """The attempt that holds the shard."""
         return self._claim.attempt
 
     @property
     def worker(self) -> str:
-        """Who works on it, for people."""
         return self._claim.holder.worker
 
     def check(self) -> None:

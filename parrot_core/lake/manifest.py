@@ -45,7 +45,6 @@ Usage = dict[str, EngineUsage]
 
 
 def add_usage(parts: list[Usage]) -> Usage:
-    """Sum usage by engine."""
     total: Usage = {}
     for part in parts:
         for engine, used in part.items():
@@ -64,7 +63,6 @@ class Accounting(_Record):
 
     @property
     def rows_rejected(self) -> int:
-        """Rejects of every reason."""
         return sum(self.rejected.values())
 
     def close(self, place: str) -> None:
@@ -73,7 +71,6 @@ class Accounting(_Record):
             raise AccountingError(place, self.rows_in, self.rows_out, self.rows_rejected)
 
     def plus(self, other: "Accounting") -> "Accounting":
-        """The sum of two shards' accounts."""
         reasons = self.rejected.keys() | other.rejected.keys()
         return Accounting(
             unit=self.unit,

@@ -58,5 +58,4 @@ class Pauses:
 
 
 def pause_file(run: str) -> str:
-    """Path of a run's pause."""
     return f"runs/{run}/pause.json"

@@ -46,7 +46,6 @@ class Quarantine:
         return {index: each for index, each in records.items() if each.state == "quarantined"}
 
     def of(self, shard: int) -> QuarantineRecord | None:
-        """The shard's record if it is in quarantine."""
         record = self._read(shard)
         return record if record is not None and record.state == "quarantined" else None
 
@@ -56,10 +55,8 @@ class Quarantine:
         """Put a shard into quarantine if it has failed too often since it was last pardoned.
 
         Args:
-            shard: its number.
             failures: records of its failed attempts, oldest first; one with ``counts`` false,
                 such as a reached budget, is not the shard's fault.
-            max_attempts: how many may fail.
             now: the time, ISO 8601 in UTC.
         """
         counting = [failure for failure in failures if failure.get("counts", True)]

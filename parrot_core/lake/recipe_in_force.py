@@ -33,5 +33,4 @@ class RecipeInForce:
 
 
 def recipe_in_force_file(run: str) -> str:
-    """Path of the record."""
     return f"runs/{run}/in-force.json"

@@ -32,12 +32,10 @@ class RequestedStages:
             self._storage.write_json(self._path, {"stages": list(stages)})
 
     def extend(self, stage: str) -> None:
-        """Ask for one more."""
         stages = self.read()
         if stages is not None and stage not in stages:
             self.put((*stages, stage))
 
 
 def asked_file(run: str) -> str:
-    """Path of the record."""
     return f"runs/{run}/asked.json"

@@ -36,7 +36,6 @@ def newest_runs(storage: Storage) -> list[str]:
 
 
 def report_file(run: str) -> str:
-    """Path of a run's HTML report."""
     return f"runs/{run}/report.html"
 
 
@@ -50,7 +49,6 @@ class StageRecords:
         self.folder = f"runs/{run}/{stage}"
 
     def read_plan(self) -> dict[str, Any] | None:
-        """The plan, if the stage has one."""
         try:
             return self._storage.read_json(f"{self.folder}/plan.json")
         except FileNotFoundError:
@@ -61,17 +59,14 @@ class StageRecords:
         self._storage.put_if_absent(f"{self.folder}/plan.json", to_json(plan))
 
     def shard(self, index: int) -> ShardRecords:
-        """The records of one shard."""
         return ShardRecords(self._storage, self._run, self._stage, index)
 
     def receipts(self, shards: Sequence[int]) -> dict[int, Receipt]:
-        """The receipts of those of the shards that have one."""
         paths = [f"{self.shard(shard).folder}/receipt.json" for shard in shards]
         found = zip(shards, self._storage.read_jsons(paths), strict=True)
         return {shard: Receipt.model_validate(data) for shard, data in found if data is not None}
 
     def shard_files(self) -> Sequence[str]:
-        """Files of all shards, from one listing."""
         return self._storage.list(f"{self.folder}/shards")
 
     def spent_files(self) -> Sequence[str]:

@@ -22,12 +22,10 @@ class ShardRecords:
 
     @property
     def journal_folder(self) -> str:
-        """Folder of the journal of completions."""
         return f"{self.folder}/journal"
 
     @property
     def checkpoint_folder(self) -> str:
-        """Folder of the checkpoints of a shard that trains."""
         return f"{self.folder}/checkpoints"
 
     @cached_property
@@ -36,7 +34,6 @@ class ShardRecords:
         return Claims(self._storage, f"{self.folder}/claims", self.place)
 
     def receipt(self) -> Receipt | None:
-        """The receipt, if an attempt was committed."""
         try:
             data = self._storage.read_json(f"{self.folder}/receipt.json")
         except FileNotFoundError:
@@ -54,7 +51,6 @@ class ShardRecords:
         self._storage.delete(self._storage.list(self.journal_folder))
 
     def write_progress(self, progress: dict[str, Any]) -> None:
-        """Say how far the shard is."""
         self._storage.write_json(f"{self.folder}/progress.json", progress)
 
     def progress(self) -> dict[str, Any]:

@@ -14,7 +14,6 @@ class Spending:
     """Sums a run's cost again and again; what can't change any more is read once."""
 
     def __init__(self, storage: Storage, run: str) -> None:
-        """Nothing is read yet."""
         self._storage = storage
         self._run = run
         self._plans: dict[str, dict[str, Any]] = {}

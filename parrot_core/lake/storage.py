@@ -97,11 +97,9 @@ class Storage:
         return f"{self._root}/{path}" if path else self._root
 
     def show(self, path: str) -> str:
-        """The path as a person would write it."""
         return self.full(path) if self._local else f"{self.url.rstrip('/')}/{path}"
 
     def read_bytes(self, path: str) -> bytes:
-        """Whole content of a file."""
         with self._told(path, "read"):
             return cast(bytes, self._fs.cat_file(self.full(path)))
 
@@ -145,7 +143,6 @@ class Storage:
             return digest.hexdigest()
 
     def exists(self, path: str) -> bool:
-        """Whether a file is there."""
         with self._told(path, "look up"):
             return bool(self._fs.isfile(self.full(path)))
 
@@ -208,7 +205,6 @@ class Storage:
                 self._fs.pipe_file(self.full(path), data)
 
     def write_json(self, path: str, value: dict[str, Any]) -> None:
-        """Write or replace a JSON file."""
         self.write_bytes(path, to_json(value))
 
     def put_if_absent(self, path: str, data: bytes) -> bool:

@@ -29,12 +29,10 @@ class FailureGroup:
 
     @property
     def text(self) -> str:
-        """Type and message."""
         return f"{self.error_type}: {self.message}"
 
 
 def failure_groups(stages: Iterable[StageState]) -> tuple[FailureGroup, ...]:
-    """All failed shards of the stages, in groups."""
     found: list[FailureGroup] = []
     for stage in stages:
         alike: defaultdict[tuple[str, str], list[tuple[ShardState, ShardFailure]]] = defaultdict(

@@ -26,12 +26,10 @@ def seconds_between(start: datetime | None, end: datetime | None) -> float:
 
 
 def texts_in(value: object) -> tuple[str, ...]:
-    """A list of lines for people."""
     return tuple(map(str, value)) if isinstance(value, list) else ()
 
 
 def words_in(value: object) -> dict[str, str]:
-    """Lines for people by name."""
     return {str(k): str(v) for k, v in value.items()} if isinstance(value, dict) else {}
 
 
@@ -72,17 +70,14 @@ def failure_in(record: Mapping[str, object] | None, attempt: int = 1) -> ShardFa
 
 
 def counts_in(value: object) -> dict[str, int]:
-    """Numbers of units by name."""
     return {str(k): int(v) for k, v in value.items()} if isinstance(value, dict) else {}
 
 
 def figures_in(value: object) -> dict[str, float]:
-    """Figures by name."""
     return {str(k): float(v) for k, v in value.items()} if isinstance(value, dict) else {}
 
 
 def usage_in(value: object) -> dict[str, EngineTotals]:
-    """What each engine took."""
     if not isinstance(value, dict):
         return {}
     return {
@@ -106,7 +101,6 @@ def timeline_in(value: object) -> dict[str, Sequence[float]]:
 
 
 def sum_counts(parts: Iterable[Mapping[str, int]]) -> dict[str, int]:
-    """Sum counts by name."""
     total: dict[str, int] = {}
     for part in parts:
         for key, count in part.items():
@@ -115,7 +109,6 @@ def sum_counts(parts: Iterable[Mapping[str, int]]) -> dict[str, int]:
 
 
 def sum_usage(parts: Iterable[Mapping[str, EngineTotals]]) -> dict[str, EngineTotals]:
-    """Sum usage by engine."""
     total: dict[str, EngineTotals] = {}
     for part in parts:
         for engine, used in part.items():

@@ -57,9 +57,7 @@ class LakeState(Protocol):
     """A lake, as far as the monitor looks into it."""
 
     @property
-    def storage(self) -> ReadableStorage:
-        """Where its files are."""
-        ...
+    def storage(self) -> ReadableStorage: ...
 
 
 def read_run(lake: LakeState, run: str, stages: Iterable[StageSpec], now: datetime) -> RunState:

@@ -28,7 +28,6 @@ Json = dict[str, Any]
 def done_shard(
     index: int, receipt: Json, progress: Json | None, failures: tuple[ShardFailure, ...]
 ) -> ShardState:
-    """A shard with a receipt."""
     accounting = receipt.get("accounting") or {}
     rows_in = int(accounting.get("rows_in") or 0)
     reported = (progress or {}).get("total")  # its last ``done`` may be a moment old

@@ -102,7 +102,6 @@ class StageState:
 
     @property
     def usd(self) -> float:
-        """Dollars spent on engines."""
         return sum(item.usd for item in self.usage.values())
 
     @property
@@ -160,7 +159,6 @@ class StageState:
 
     @property
     def attended(self) -> bool:
-        """Whether a worker is at it now."""
         if self.workers:
             return any(each.alive for each in self.workers)
         return bool(self.having("running"))
@@ -235,7 +233,6 @@ class RunState:
 
     @property
     def name(self) -> str:
-        """The run's name."""
         return self.header.name
 
     @property
@@ -245,12 +242,10 @@ class RunState:
 
     @property
     def usd(self) -> float:
-        """Dollars that this run spent."""
         return sum(stage.usd for stage in self.own_stages)
 
     @property
     def tokens(self) -> int:
-        """Engine and training tokens of this run."""
         return sum(stage.tokens for stage in self.own_stages)
 
     @property

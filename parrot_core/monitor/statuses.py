@@ -82,7 +82,6 @@ def _unattended(
 def run_status(
     header: RunHeader, stages: Sequence[StageState], updated: datetime | None, now: datetime
 ) -> RunStatus:
-    """The status of a run, from its stages'."""
     having = {stage.status for stage in stages}
     if having <= {"done", "pinned", "skipped"}:
         return "done"

@@ -16,7 +16,6 @@ class WorkersSeen:
     """Reads presence again and again; a record that changed before our eyes needs no clock."""
 
     def __init__(self, storage: Any) -> None:
-        """Read nothing yet."""
         self._storage = storage
         self._seen: dict[str, tuple[str, datetime, bool]] = {}  # written, seen first, changed
 

@@ -233,6 +233,13 @@ class Seeds(Model):
     )
     min_chars: int = Field(12, ge=1, description="Shortest query.")
     max_chars: int = Field(2000, ge=1, description="Longest query.")
+    stand_alone: bool = Field(
+        True,
+        description=(
+            "Refuse an opening that leans on something unseen, as 'How would this make scaling "
+            "easier?' does; long ones bring what they are about. The paper says nothing of it."
+        ),
+    )
 
 
 class Synthesize(Model):

@@ -49,9 +49,7 @@ def build_comparison(
     """Read several runs from the lake and render their comparison.
 
     Args:
-        lake: where the runs live.
         names: the runs; the others are compared with the first.
-        stages: the pipeline, in order.
         now: the time the page bears; the present unless given.
 
     Raises:

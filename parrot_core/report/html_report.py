@@ -84,9 +84,6 @@ def build_report(
     """Read a run from the lake and render its report.
 
     Args:
-        lake: where the run lives.
-        run: its name.
-        stages: the pipeline as (name, output, kind), in order.
         now: the time the page bears; the present unless given.
 
     Raises:
@@ -264,6 +261,5 @@ def render_page(template: str, **values: object) -> str:
 
     Args:
         template: a file of ``templates/``.
-        values: what the template takes.
     """
     return _environment().get_template(template).render(**values)

@@ -14,8 +14,9 @@ from parrot_core.analysis.results.scores import short_model
 from parrot_core.analysis.results.win_rates import win_rates
 from parrot_core.lake.lake import Lake
 from parrot_core.monitor import StageSpec
-from parrot_core.report.evaluation_page import interval
+from parrot_core.report.evaluation_page import interval, signed_interval
 from parrot_core.report.html_report import FIGURE_WORDS, TRAINING_WORDS
+from parrot_core.stages.evaluation.sessions import SessionFigures
 from parrot_core.stages.reasons import REASONS
 from parrot_core.text.sanitise import one_line
 from parrot_core.text.wording import count, dollars, duration, figure
@@ -53,7 +54,17 @@ def render_markdown(found: Findings) -> str:
     if state.header.description:
         parts.append(plain(state.header.description, 300))
     parts.append(" · ".join(facts))
-    sections = (_failures, _accounts, _trainings, _scores, _win_rates, _cost, _rejects, _warnings)
+    sections = (
+        _failures,
+        _accounts,
+        _trainings,
+        _scores,
+        _sessions,
+        _win_rates,
+        _cost,
+        _rejects,
+        _warnings,
+    )
     for section in sections:
         parts += section(found)
     return "\n\n".join(parts) + "\n"
@@ -139,6 +150,37 @@ def _scores(found: Findings) -> Iterator[str]:
                 *(f"{s.by_turn[t].mean:.2f}" if t in s.by_turn else "-" for t in scores.turns),
             )
             for s in scores.subjects
+        ),
+    )
+
+
+def _sessions(found: Findings) -> Iterator[str]:
+    stage = found.state.making("judgments")
+    kept = (stage.metrics if stage else {}).get("sessions", {})
+    figures = [SessionFigures.from_json(each) for each in kept.values()]
+    if not any(each.repeats > 1 or each.single_turn for each in figures):
+        return
+    yield "## Sessions"
+    yield (
+        "Each session as often as it was held: its mean, its best and its worst; its weakest turn; "
+        "and how much an answer in conversation scores above the same question in one message."
+    )
+    header = ("Subject", "Held", "Mean", "Best", "Worst", "Best less worst", "95 %")
+    more = ("Weakest turn", "Single turn", "In conversation less single turn", "95 %")
+    yield table(
+        (*header, *more),
+        (
+            (
+                plain(each.subject, 60),
+                count(each.repeats),
+                *(f"{e.mean:.2f}" for e in (each.mean, each.best, each.worst, each.gap)),
+                interval(each.gap),
+                f"{each.lowest_turn.mean:.2f}",
+                f"{each.single_turn.mean:.2f}" if each.single_turn else "-",
+                f"{each.difference.mean:+.2f}" if each.difference else "-",
+                signed_interval(each.difference) if each.difference else "-",
+            )
+            for each in figures
         ),
     )
 

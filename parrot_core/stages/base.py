@@ -46,7 +46,6 @@ class ShardPlan:
 
     @property
     def rows(self) -> int:
-        """Input rows of this shard."""
         return sum(piece.rows for piece in self.inputs)
 
 
@@ -64,14 +63,10 @@ class ShardWork(Protocol):
     """What a stage may do while it works on one shard."""
 
     @property
-    def run(self) -> Run:
-        """The run that the shard belongs to."""
-        ...
+    def run(self) -> Run: ...
 
     @property
-    def plan(self) -> ShardPlan:
-        """What this shard reads."""
-        ...
+    def plan(self) -> ShardPlan: ...
 
     def rows(self, columns: Sequence[str] | None = None) -> Iterator[Row]:
         """The input rows of the plan's slices, in order, files verified against checksums.
@@ -84,9 +79,7 @@ class ShardWork(Protocol):
         """Count units of work taken in. Each must end in one ``emit`` or one ``reject``."""
         ...
 
-    def emit(self, row: Row) -> None:
-        """Add a row to the shard's output."""
-        ...
+    def emit(self, row: Row) -> None: ...
 
     def reject(
         self, id: str, source_ids: Sequence[str], reason: str, original: object, detail: str = ""

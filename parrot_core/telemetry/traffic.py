@@ -24,7 +24,6 @@ class Traffic:
     latencies: list[int] = field(default_factory=lambda: [0] * (len(LATENCY_BOUNDS_S) + 1))
 
     def answered(self, latency_s: float) -> None:
-        """Count an answer."""
         self.answers += 1
         self.latency_s += latency_s
         self.latencies[bisect_left(LATENCY_BOUNDS_S, latency_s)] += 1
@@ -43,7 +42,6 @@ class Traffic:
         return sum(self.failures.get(kind, 0) for kind in kinds)
 
     def __add__(self, other: "Traffic") -> "Traffic":
-        """Both together."""
         kinds = dict.fromkeys((*self.failures, *other.failures))
         return Traffic(
             self.answers + other.answers,
@@ -56,7 +54,6 @@ class Traffic:
 
 
 def sum_traffic(parts: Iterable[Mapping[str, Traffic]]) -> dict[str, Traffic]:
-    """Sum counters by engine."""
     total: dict[str, Traffic] = {}
     for part in parts:
         for engine, traffic in part.items():

@@ -47,10 +47,7 @@ def draw_contexts(
     """Draw one follow-up of each held-out session, so that contexts are independent.
 
     Args:
-        sessions: held-out human sessions.
         learned: ids of sessions that a model under test has learned from; they are left out.
-        bounds: how many, and how long.
-        seed: of the draws.
 
     Returns:
         Accounts close: every session gives a context or is in ``left_out``: ``learned``,

@@ -182,7 +182,6 @@ def likelihoods(found: Mapping[str, Scores], seed: int) -> dict[str, Any]:
 
     Args:
         found: for each model, in the order of comparison, the score of each query.
-        seed: of the intervals.
 
     Returns:
         ``models``: for each the mean negative log-likelihood in nats a token, the end of the turn

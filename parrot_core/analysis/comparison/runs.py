@@ -52,7 +52,6 @@ class StageSide:
 
     @classmethod
     def of(cls, stage: StageState) -> "StageSide":
-        """Read it off the stage's state."""
         return cls(
             version=stage.version,
             pinned=stage.status == "pinned",
@@ -100,7 +99,6 @@ class StageDifference:
 
     @property
     def counts(self) -> dict[str, tuple[int, int]]:
-        """Every count in A and in B."""
         a, b = self.a.counts, self.b.counts
         return {name: (a.get(name, 0), b.get(name, 0)) for name in dict.fromkeys([*a, *b])}
 
@@ -137,7 +135,6 @@ class RunDifference:
         return not (self.settings or unlike or any(not stage.empty for stage in self.stages))
 
     def to_json(self) -> dict[str, Any]:
-        """As a JSON object."""
         return {
             "a": self.a.name,
             "b": self.b.name,
@@ -160,11 +157,7 @@ def difference(
     """Read both runs and say what changed from ``a`` to ``b``.
 
     Args:
-        lake: where both runs live.
         a: name of the run that is compared with, such as yesterday's.
-        b: name of the run that is looked at.
-        stages: the pipeline, in order.
-        now: the present.
 
     Raises:
         MissingRun: the lake holds no run of one of the names.

@@ -47,7 +47,6 @@ class RunFacts:
 
     @property
     def judges(self) -> tuple[str, ...]:
-        """The models that scored its answers."""
         return judges_of(self.answers.values())
 
 
@@ -90,10 +89,7 @@ def compare_runs(
     """Read several runs of one lake.
 
     Args:
-        lake: where the runs live.
         names: the runs; the others are compared with the first.
-        stages: the pipeline, in order.
-        now: the present.
 
     Raises:
         MissingRun: the lake holds no run of one of the names.

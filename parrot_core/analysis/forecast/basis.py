@@ -18,7 +18,6 @@ def measured(run: Run, rows: int) -> Basis:
 
     Args:
         run: whose lake is read; versions of any run serve.
-        rows: most rows to read of each.
     """
     basis = Basis()
     newest: dict[str, Manifest] = {}

@@ -29,8 +29,6 @@ class AnswerLikelihood:
         """Load it: on a GPU in the precision it was stored in, else in 32 bits.
 
         Args:
-            model: a folder or a Hugging Face id.
-            max_length: tokens of prompt and answer.
             tokenizer: whose tokenizer and chat template to take; the model's own when not given.
 
         Raises:

@@ -46,10 +46,8 @@ def scores_of(
     """Score every answer; what the same model was asked before in this folder is read there.
 
     Args:
-        scorer: the model.
         asked: what to score; ids are unique.
         max_length: tokens of prompt and answer; older turns of a prompt go first.
-        folder: keeps the scores, each as soon as it is there.
         reporter: is told of each prompt.
 
     Raises:

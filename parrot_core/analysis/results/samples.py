@@ -65,7 +65,6 @@ class PairGroup:
 
     @property
     def ids(self) -> tuple[str, ...]:
-        """Ids of the preference rows."""
         return tuple(negative.id for negative in self.negatives)
 
 

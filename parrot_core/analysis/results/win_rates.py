@@ -31,12 +31,10 @@ class WinRates:
 
     @property
     def turns(self) -> tuple[int, ...]:
-        """Turns that any subject was compared on."""
         return tuple(sorted({turn for subject in self.subjects for turn in subject.by_turn}))
 
     @property
     def categories(self) -> tuple[str, ...]:
-        """Categories that any subject was compared on."""
         return tuple(sorted({name for subject in self.subjects for name in subject.by_category}))
 
 

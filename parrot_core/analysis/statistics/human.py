@@ -58,7 +58,6 @@ class FollowUps:
             self._drawn.offer(session.id, (session.whole, texts))
 
     def queries(self) -> list[QueryInContext]:
-        """All queries of the sample."""
         return [QueryInContext(id, text) for id, texts in self._drawn.items() for text in texts]
 
 

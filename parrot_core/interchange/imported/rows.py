@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import Any
 
 from parrot_core.engines.types import Message
-from parrot_core.recipe import STRATEGIES, Ingest
+from parrot_core.recipe import ALL_STRATEGIES, Ingest
 from parrot_core.stages.base import Row
 from parrot_core.stages.ingest.clean import CleanSession, Rejection, clean, clean_texts
 from parrot_core.stages.ingest.language import LanguageDetector, session_language
@@ -50,7 +50,6 @@ Reader = Callable[[object, Origin, LanguageDetector], Row | Rejection]
 def _session(
     record: object, origin: Origin, detector: LanguageDetector
 ) -> tuple[CleanSession, Row] | Rejection:
-    """The session of a record, and what all rows of sessions have."""
     read = origin.layout.read(record)
     if isinstance(read, Misfit):
         return Rejection("malformed_record", read.why)
@@ -143,7 +142,7 @@ def preference(record: object, origin: Origin, detector: LanguageDetector) -> Ro
         "id": origin.id,
         "source_ids": [origin.source_id],
         "language": guess.code if guess else None,
-        "strategy": strategy if strategy in STRATEGIES else IMPORTED,
+        "strategy": strategy if strategy in ALL_STRATEGIES else IMPORTED,
         "turn": sum(message["role"] == "user" for message in prompt),
         "prompt": prompt,
         "chosen": chosen,

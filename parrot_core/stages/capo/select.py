@@ -69,7 +69,6 @@ class SelectStage(Stage):
         ]
 
     def uses(self, run: Run) -> Sequence[EngineUse]:
-        """The judge, if there is one."""
         settings = run.recipe.select
         if settings.judge is None:
             return ()

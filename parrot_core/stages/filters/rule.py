@@ -57,7 +57,6 @@ class FilterRule(Protocol):
         """What is wrong with a turn, in a few words; None when it passes.
 
         Args:
-            turn: the turn, with what came before it.
             settings: the recipe's ``filter`` part.
         """
         ...

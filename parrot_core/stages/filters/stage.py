@@ -60,7 +60,6 @@ class FilterStage(Stage):
         return shards
 
     def process(self, work: ShardWork) -> None:
-        """Filter one file."""
         settings = work.run.recipe.filter
         copies: dict[int, dict[int, int]] = {}
         for row_place, turn, count in work.plan.params.get("copied", ()):

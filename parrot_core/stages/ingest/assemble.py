@@ -51,14 +51,12 @@ class AssembleStage(Stage):
         self._detector = detector
 
     def plan(self, run: Run) -> Sequence[ShardPlan]:
-        """One shard over all files."""
         version = run.version_of("records")
         files = run.lake.dataset("records", version).manifest.files
         slices = [Slice("records", version, i, 0, entry.rows) for i, entry in enumerate(files)]
         return [ShardPlan(0, tuple(slices))]
 
     def rows_per_file(self, run: Run) -> int:
-        """As the recipe says."""
         return run.recipe.ingest.rows_per_file
 
     def process(self, work: ShardWork) -> None:
@@ -84,7 +82,6 @@ _LOSE_THE_END = frozenset(
 
 
 def _batches(sessions: Iterator[Joined]) -> Iterator[list[Joined]]:
-    """Yield sessions by the batch."""
     batch: list[Joined] = []
     chars = 0
     for session in sessions:

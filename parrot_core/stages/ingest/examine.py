@@ -53,13 +53,7 @@ class Examiner:
     """What ``assemble`` does with each batch of sessions."""
 
     def __init__(self, settings: Ingest, questions: str, detector: LanguageDetector) -> None:
-        """Load the benchmark if the recipe keeps it out.
-
-        Args:
-            settings: rules, checks, languages.
-            questions: where the benchmark's questions are.
-            detector: tells languages.
-        """
+        """Load the benchmark if the recipe keeps it out."""
         self._settings = settings
         self._detector = detector
         self._shingler = Shingler()

@@ -26,7 +26,6 @@ class RuleLog:
         self._examples: dict[str, list[tuple[str, Example]]] = {}
 
     def changed(self, rule: str, id: str, before: str, after: str) -> None:
-        """A text rule changed a message."""
         self.counts[rule] += 1
         rank = self._rank_if_drawn(rule, id)
         if rank is not None:
@@ -46,7 +45,6 @@ class RuleLog:
             self._keep(rule, rank, {"id": id, "before": _gist(before), "after": _gist(after)})
 
     def found(self, rule: str, id: str, detail: str) -> None:
-        """A rule found something and left it as it is."""
         self.counts[rule] += 1
         rank = self._rank_if_drawn(rule, id)
         if rank is not None:

@@ -58,7 +58,6 @@ class IngestStage(Stage):
         self,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        """Take another clock, for tests."""
         self._clock = clock
 
     def plan(self, run: Run) -> Sequence[ShardPlan]:
@@ -78,11 +77,9 @@ class IngestStage(Stage):
         return [ShardPlan(index, params=asdict(file)) for index, file in enumerate(files)]
 
     def lacks(self, recipe: Recipe) -> str:
-        """Sources."""
         return "" if recipe.ingest.sources else "ingest.sources"
 
     def rows_per_file(self, run: Run) -> int:
-        """As the recipe says."""
         return run.recipe.ingest.rows_per_file
 
     def process(self, work: ShardWork) -> None:
@@ -203,7 +200,6 @@ class _Intake:
     def _take(
         self, source: OpenSource, record: SourceRecord
     ) -> tuple[_IngestRecord, Messages] | None:
-        """Read one record, or reject it."""
         self.records += 1
         self._work.expect(1)
         row_id, session = self._named(source, record)

@@ -42,7 +42,6 @@ class Dialogue:
 
     @property
     def n_turns(self) -> int:
-        """Queries with their responses."""
         return len(self.messages) // 2
 
 

@@ -57,7 +57,6 @@ class SynthesizeStage(Stage):
         return ("seeds", *own_models(run, self.engines(run)))
 
     def uses(self, run: Run) -> Sequence[EngineUse]:
-        """Asker and answerer."""
         settings = run.recipe.synthesize
         return (
             EngineUse(settings.asker, "synthesize.ask", settings.ask),

@@ -146,7 +146,6 @@ class MeasureBefore(TrainerCallback):
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
-        """Measure before the first step."""
         began = time.monotonic()
         self.measure()
         self.seconds_of_training = time.monotonic() - began

@@ -23,7 +23,6 @@ class Collapse:
     reason = "turn after turn without a new word, or an answer in a loop"
 
     def check(self, turn: Turn, settings: Filter) -> str | None:
-        """What is wrong with the turn, if anything."""
         if turn.response is not None:
             answer = tokens(turn.response[:_READ_CHARS])
             distinct = distinct_ngrams(answer)

@@ -85,6 +85,37 @@ def test_another_seed_or_another_model_behind_an_engine_is_not_shared(recipe, ch
     assert ("ingest" in found["two"].makes) == (path == "seed")
 
 
+def test_replicates_make_anew_what_their_seed_decides_and_share_what_is_pinned(recipe):
+    matrix = Matrix(
+        name="m",
+        base="x",
+        seeds=(1, 2),
+        set={"inputs.parrot": "demo"},
+        cells={"one": {"subject": "parrot-sft"}, "two": {"subject": "parrot-sft"}},
+    )
+    found = plans(recipe, matrix)
+    assert list(found) == ["one-seed1", "two-seed1", "one-seed2", "two-seed2"]
+    for seed in (1, 2):
+        one, two = (found[f"{name}-seed{seed}"] for name in ("one", "two"))
+        assert one.makes == ("train-sft", "evaluate")
+        assert two.pins == {"parrot-sft": f"m-one-seed{seed}"}
+        assert one.recipe.seed == two.recipe.seed == seed
+        assert (one.cell, one.label) == ("one", "one")
+
+
+@pytest.mark.parametrize(
+    ("seeds", "setting", "problem"),
+    [("[1, 1]", "{}", "expected each once"), ("[1, 2]", "{seed: 3}", "contradict each other")],
+)
+def test_seeds_that_make_no_replicates_are_refused(seeds, setting, problem, tmp_path):
+    path = tmp_path / "m.yaml"
+    path.write_text(
+        f"name: m\nbase: x\nseeds: {seeds}\ncells: {{a: {{subject: s, set: {setting}}}}}\n"
+    )
+    with pytest.raises(RecipeError, match=problem):
+        load_matrix(path)
+
+
 def test_versions_of_an_earlier_run_are_shared_once_published(recipe):
     lake = Lake(recipe.lake)
     earlier = Run("demo", recipe, lake, Path())
