@@ -26,7 +26,8 @@ from dashboard.widgets import (
     title,
 )
 from parrot_core.errors import ParrotError
-from parrot_core.monitor import RunState, ShardFailure, ShardState, StageState
+from parrot_core.lake.attempts import AttemptFailure
+from parrot_core.monitor import RunState, ShardState, StageState
 from parrot_core.monitor.failures import FailureGroup, failure_groups
 from parrot_core.monitor.shard_state import ShardStatus
 from parrot_core.text.sanitise import one_line
@@ -223,7 +224,7 @@ def _facts(shard: ShardState) -> dict[str, object]:
     return found
 
 
-def _attempt(failure: ShardFailure) -> None:
+def _attempt(failure: AttemptFailure) -> None:
     with block("note alarm"):
         ended = f", {failure.ended_at:%H:%M:%S} UTC" if failure.ended_at else ""
         line(f"Attempt {failure.attempt} at {failure.worker}{ended}", "soft small")

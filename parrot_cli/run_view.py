@@ -14,8 +14,8 @@ from rich.live import Live
 from parrot_cli.console import WideConsole
 from parrot_cli.status_view import StageLines, amount_of, phase_of, remark_of, speed_of, time_of
 from parrot_core.errors import ParrotError
+from parrot_core.lake.lake import Lake
 from parrot_core.monitor import RunReader, RunState, StageSpec
-from parrot_core.monitor.reader import LakeState
 from parrot_core.text.sanitise import one_line
 
 POLL_EVERY_S = 1.0
@@ -37,7 +37,7 @@ class LiveProgress:
 
     def __init__(
         self,
-        lake: LakeState,
+        lake: Lake,
         run: str,
         stages: Iterable[StageSpec],
         *,

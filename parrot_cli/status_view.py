@@ -12,8 +12,8 @@ from rich.text import Text
 
 from parrot_cli.tables import Column, FittedTable, figures
 from parrot_cli.version_view import is_unpriced
+from parrot_core.lake.manifest import EngineUsage
 from parrot_core.monitor import RunState, StageState
-from parrot_core.monitor.shard_state import EngineTotals
 from parrot_core.monitor.stage_facts import training_facts
 from parrot_core.monitor.state import status_words
 from parrot_core.text.sanitise import one_line
@@ -103,7 +103,7 @@ def _spent(state: RunState) -> str:
     return cost_of_run(state) + (f" of ${budget:,.2f}" if budget is not None else "")
 
 
-def cost_of(state: RunState, usage: Iterable[tuple[str, EngineTotals]]) -> str:
+def cost_of(state: RunState, usage: Iterable[tuple[str, EngineUsage]]) -> str:
     """Dollars, and of which engines the price isn't known."""
     used = list(usage)
     unknown = [

@@ -3,8 +3,7 @@
 import logging
 import traceback
 import uuid
-from collections.abc import Mapping
-from typing import Any
+from datetime import UTC, datetime
 
 from parrot_core.engines.connection import Engines
 from parrot_core.engines.types import RunError
@@ -15,13 +14,15 @@ from parrot_core.errors import (
     UserError,
 )
 from parrot_core.execution.shard_work import LakeShardWork
+from parrot_core.lake.attempts import AttemptFailure
 from parrot_core.lake.holder import this_process
 from parrot_core.lake.leases import DEFAULT_TIMES, Lease, LeaseTimes, Watched, take
 from parrot_core.lake.manifest import Receipt
 from parrot_core.lake.run import Run
 from parrot_core.lake.run_records import utc_now
 from parrot_core.lake.shard_records import ShardRecords
-from parrot_core.stages.base import ShardPlan, Stage
+from parrot_core.lake.stage_plan import ShardPlan
+from parrot_core.stages.base import Stage
 from parrot_core.telemetry.execution_context import in_context
 from parrot_core.telemetry.tracing import span
 
@@ -136,13 +137,8 @@ class _Attempt:
         One that stops the whole run (no money, a key refused) or that the user must mend first
         doesn't count against the shard.
         """
-        self._keep(
-            {
-                **failure_of(error, self.lease.worker),
-                "started_at": started,
-                "counts": not isinstance(error, RunError | UserError),
-            }
-        )
+        found = failure_of(error, self.lease.worker, not isinstance(error, RunError | UserError))
+        self._keep(found.model_copy(update={"started_at": datetime.fromisoformat(started)}))
 
     def _record_lost(self) -> None:
         """If the attempt before this one ended without a word, record that: a shard may be what
@@ -155,44 +151,37 @@ class _Attempt:
         before = self.records.claims.read(epoch - 1) if epoch > 1 else None
         if before is None or before.state != "held":
             return
-        progress = progress_mark(self.records.progress())
-        known = max((each.get("progress", 0) for each in self.records.failures()), default=0)
+        progress = self.records.progress()
+        mark = progress.mark if progress is not None else 0
+        known = max((each.progress for each in self.records.failures()), default=0)
         self._keep(
-            {
-                "state": "failed",
-                "error_type": "WorkerLost",
-                "message": f"its worker {before.holder.worker} was killed, or silent for too long",
-                "traceback": "",
-                "worker": before.holder.worker,
-                "ended_at": utc_now(),
-                "progress": progress,
-                "counts": progress <= known,
-            }
+            AttemptFailure(
+                error_type="WorkerLost",
+                message=f"its worker {before.holder.worker} was killed, or silent for too long",
+                worker=before.holder.worker,
+                ended_at=datetime.now(UTC),
+                progress=mark,
+                counts=mark <= known,
+            )
         )
         _refuse(self.records)
 
-    def _keep(self, failure: dict[str, Any]) -> None:
+    def _keep(self, failure: AttemptFailure) -> None:
         self.records.record_failure(failure)
-        if failure["counts"]:
+        if failure.counts:
             self.records.judge(self.run.recipe.max_attempts, utc_now())
 
 
-def failure_of(error: BaseException, worker: str) -> dict[str, Any]:
+def failure_of(error: BaseException, worker: str, counts: bool = True) -> AttemptFailure:
     """An error as the lake keeps it, with its traceback."""
-    return {
-        "state": "failed",
-        "error_type": type(error).__name__,
-        "message": str(error) or type(error).__name__,
-        "traceback": "".join(traceback.format_exception(error)),
-        "worker": worker,
-        "ended_at": utc_now(),
-    }
-
-
-def progress_mark(progress: Mapping[str, Any]) -> int:
-    """How far a shard's progress record says it is: units done and answers bought."""
-    bought = sum(int(used.get("requests", 0)) for used in progress.get("usage", {}).values())
-    return int(progress.get("done") or 0) + bought
+    return AttemptFailure(
+        error_type=type(error).__name__,
+        message=str(error) or type(error).__name__,
+        traceback="".join(traceback.format_exception(error)),
+        worker=worker,
+        ended_at=datetime.now(UTC),
+        counts=counts,
+    )
 
 
 def _refuse(records: ShardRecords) -> None:

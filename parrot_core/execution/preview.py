@@ -20,8 +20,9 @@ from parrot_core.lake.checkpoints import Checkpoints
 from parrot_core.lake.journal import Journal, preview_folder, usage_of
 from parrot_core.lake.manifest import Usage
 from parrot_core.lake.run import Run
+from parrot_core.lake.stage_plan import ShardPlan
 from parrot_core.recipe import Sampling
-from parrot_core.stages.base import Row, ShardPlan
+from parrot_core.stages.base import Row
 from parrot_core.stages.registry import stage_named
 
 PREVIEWED = ("synthesize", "select", "capo", "evaluate")

@@ -6,7 +6,6 @@ from datetime import datetime
 from typing import Any
 
 from parrot_core.errors import PartiallyFailed, StorageError, VersionConflict
-from parrot_core.execution.plans import StagePlan
 from parrot_core.execution.rejects import refuse_nothing
 from parrot_core.lake.journal import checks_folder, read_entries, usage_of
 from parrot_core.lake.lake import version_folder
@@ -14,6 +13,7 @@ from parrot_core.lake.manifest import Accounting, Fingerprint, Manifest, Receipt
 from parrot_core.lake.run import Run
 from parrot_core.lake.run_records import StageRecords, utc_now
 from parrot_core.lake.shard_writer import attempt_of
+from parrot_core.lake.stage_plan import StagePlan
 from parrot_core.schemas import DATASETS
 from parrot_core.stages.base import Stage
 from parrot_core.version import __version__
@@ -76,7 +76,7 @@ def _last_error(state: StageRecords, shard: int) -> str:
     if top is not None and top.state == "held" and not top.over:
         return f"in work at {top.holder.worker}"
     failures = records.failures()
-    return str(failures[-1]["message"]) if failures else "not run"
+    return failures[-1].message if failures else "not run"
 
 
 def _manifest(run: Run, stage: Stage, plan: StagePlan, receipts: list[Receipt]) -> Manifest:

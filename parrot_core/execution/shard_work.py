@@ -9,7 +9,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from contextvars import copy_context
-from dataclasses import asdict
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -19,6 +19,7 @@ from parrot_core.engines.connection import Engines
 from parrot_core.engines.journaled import JournaledModel
 from parrot_core.errors import LeaseLost, StorageError
 from parrot_core.execution.rejects import RejectWatch
+from parrot_core.lake.attempts import ShardProgress
 from parrot_core.lake.checkpoints import Checkpoints
 from parrot_core.lake.journal import Journal, preview_folder
 from parrot_core.lake.lake import Lake, version_folder
@@ -29,13 +30,14 @@ from parrot_core.lake.run import Run
 from parrot_core.lake.run_records import utc_now
 from parrot_core.lake.shard_records import ShardRecords
 from parrot_core.lake.shard_writer import ParquetFiles, upload_verified
+from parrot_core.lake.stage_plan import ShardPlan, Slice
 from parrot_core.lake.storage import Storage
 from parrot_core.schemas import DATASETS, REJECTS
-from parrot_core.stages.base import Row, ShardPlan, Slice, Stage
+from parrot_core.stages.base import Row, Stage
 from parrot_core.stages.reasons import REASONS
 from parrot_core.telemetry.stop_request import stop_request
 from parrot_core.telemetry.timeline import FigureCurve, Point, Timeline
-from parrot_core.telemetry.traffic import Traffic, landed, sum_traffic, traffic_in
+from parrot_core.telemetry.traffic import Traffic, landed, sum_traffic
 
 logger = logging.getLogger(__name__)
 
@@ -237,20 +239,19 @@ class LakeShardWork:
         )
         self._lease.check()
         self._records.write_progress(
-            {
-                "state": "running",
-                "worker": self._lease.worker,
-                "attempt": self._lease.attempt,
-                "epoch": self._lease.epoch,
+            ShardProgress(
+                worker=self._lease.worker,
+                attempt=self._lease.attempt,
+                epoch=self._lease.epoch,
+                rejected=dict(self._rejected),
+                usage=used,
+                traffic=self._traffic_so_far(),
+                timeline=self._timeline.to_json(),
+                warnings=tuple(self._warnings),
+                waiting=self._engines.waiting() if self._engines else {},
+                paused=self._engines.paused() if self._engines else {},
                 **snapshot,
-                "rejected": dict(self._rejected),
-                "usage": {name: each.model_dump() for name, each in used.items()},
-                "traffic": {name: asdict(each) for name, each in self._traffic_so_far().items()},
-                "timeline": self._timeline.to_json(),
-                "warnings": self._warnings,
-                "waiting": self._engines.waiting() if self._engines else {},
-                "paused": self._engines.paused() if self._engines else {},
-            },
+            )
         )
         self._tail.write()
 
@@ -264,7 +265,8 @@ class LakeShardWork:
 
 def _traffic_before(records: ShardRecords) -> dict[str, Traffic]:
     """What earlier attempts counted, so that a shard's counters never fall."""
-    return landed(traffic_in(records.progress().get("traffic")))
+    progress = records.progress()
+    return landed(progress.traffic) if progress is not None else {}
 
 
 def journal_spacing(storage: Storage) -> float:
@@ -297,7 +299,7 @@ class _Progress:
         self._news = news
         self._lease = lease
         self._tick_s = min(PROGRESS_EVERY_S, lease.renew_s)
-        self._state: dict[str, Any] = {"started_at": utc_now(), "done": 0, "total": None}
+        self._state: dict[str, Any] = {"started_at": datetime.now(UTC), "done": 0, "total": None}
         self._lock = threading.Lock()
         self._curve = curve
         self._changed = True
@@ -323,7 +325,7 @@ class _Progress:
             if figures and self._curve is not None:
                 self._curve.add(done, figures)
             if done > self._state["done"]:
-                news["advanced_at"] = utc_now()
+                news["advanced_at"] = datetime.now(UTC)
             self._state = {**self._state, **news}
             self._changed = True
 
@@ -331,7 +333,7 @@ class _Progress:
         with self._lock:
             self._changed = False
             curve = {} if self._curve is None else {"curve": self._curve.to_json()}
-            return {**self._state, **curve, "updated_at": utc_now()}
+            return {**self._state, **curve, "updated_at": datetime.now(UTC)}
 
     def _loop(self) -> None:
         written = renewed = time.monotonic()

@@ -18,7 +18,7 @@ from parrot_core.engines.types import EngineDied, RunError
 from parrot_core.errors import LeaseLost, RunStopped, ShardHeld
 from parrot_core.execution.attempt import failure_of, run_shard
 from parrot_core.execution.engine_checks import ask_before_paying
-from parrot_core.execution.plans import StagePlan, plan_stage, unfinished
+from parrot_core.execution.plans import plan_stage, unfinished
 from parrot_core.execution.publication import publish_stage
 from parrot_core.execution.shard_queue import LOOK_EVERY_S, Pulled, ShardQueue
 from parrot_core.lake.holder import this_process
@@ -29,7 +29,8 @@ from parrot_core.lake.presence import WORKING, Presence
 from parrot_core.lake.requests import counted
 from parrot_core.lake.run import Run
 from parrot_core.lake.run_records import StageRecords
-from parrot_core.stages.base import ShardPlan, Stage
+from parrot_core.lake.stage_plan import ShardPlan, StagePlan
+from parrot_core.stages.base import Stage
 from parrot_core.telemetry.stop_request import GRACE_S, stop_request
 
 logger = logging.getLogger(__name__)

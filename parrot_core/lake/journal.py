@@ -129,7 +129,7 @@ def _count(total: Usage, entry: Entry) -> None:
         completion_tokens=entry.completion_tokens,
         usd=entry.usd,
     )
-    total[entry.engine] = total[entry.engine].plus(used) if entry.engine in total else used
+    total[entry.engine] = total.get(entry.engine, EngineUsage()) + used
 
 
 class Journal:

@@ -122,11 +122,11 @@ class Storage:
 
     def read_many(self, paths: Sequence[str]) -> Iterator[bytes | None]:
         """Whole contents of many small files, in order; None for one that is gone."""
-        return self._each(self._read_or_none, paths)
+        return self.each(self._read_or_none, paths)
 
     def read_jsons(self, paths: Sequence[str]) -> Iterator[dict[str, Any] | None]:
         """Contents of many JSON object files, in order; None for one that is gone."""
-        return self._each(self._json_or_none, paths)
+        return self.each(self._json_or_none, paths)
 
     def open(self, path: str) -> IO[bytes]:
         """Open for random-access reading; what is read is fetched, nothing ahead of it."""
@@ -247,7 +247,7 @@ class Storage:
 
     def delete(self, paths: Sequence[str]) -> None:
         """Remove files; ones that are gone already are no error."""
-        for _ in self._each(self._delete_one, paths):
+        for _ in self.each(self._delete_one, paths):
             pass
 
     def _delete_one(self, path: str) -> None:
@@ -266,7 +266,7 @@ class Storage:
         except FileNotFoundError:
             return None
 
-    def _each(self, work: Callable[[str], T], paths: Sequence[str]) -> Iterator[T]:
+    def each(self, work: Callable[[str], T], paths: Sequence[str]) -> Iterator[T]:
         """Do something to many files: several at once where each costs a round trip."""
         if self._local or len(paths) < 2:
             yield from map(work, paths)

@@ -19,7 +19,8 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
-from parrot_core.monitor.reader import LakeState, RunReader, list_runs
+from parrot_core.lake.lake import Lake
+from parrot_core.monitor.reader import RunReader, list_runs
 from parrot_core.monitor.shard_state import ShardStatus
 from parrot_core.monitor.state import RunState, RunStatus, StageSpec, StageState
 from parrot_core.telemetry.traffic import FAILURE_KINDS, LATENCY_BOUNDS_S, Traffic
@@ -36,7 +37,7 @@ class RunCollector(Collector):
 
     def __init__(
         self,
-        lake: LakeState,
+        lake: Lake,
         stages: Sequence[StageSpec],
         now: Callable[[], datetime],
         recent: timedelta = timedelta(days=2),

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from parrot_core.monitor.shard_state import ShardFailure, ShardState
+from parrot_core.lake.attempts import AttemptFailure
+from parrot_core.monitor.shard_state import ShardState
 from parrot_core.monitor.state import StageState
 
 _VARIES = re.compile(r"\b[0-9a-f]{8,}\b|\d+", re.IGNORECASE)
@@ -35,7 +36,7 @@ class FailureGroup:
 def failure_groups(stages: Iterable[StageState]) -> tuple[FailureGroup, ...]:
     found: list[FailureGroup] = []
     for stage in stages:
-        alike: defaultdict[tuple[str, str], list[tuple[ShardState, ShardFailure]]] = defaultdict(
+        alike: defaultdict[tuple[str, str], list[tuple[ShardState, AttemptFailure]]] = defaultdict(
             list
         )
         for shard in stage.having("failed"):
@@ -51,7 +52,7 @@ def failure_groups(stages: Iterable[StageState]) -> tuple[FailureGroup, ...]:
     return tuple(sorted(found, key=lambda group: -len(group.shards)))
 
 
-def _group(stage: str, members: list[tuple[ShardState, ShardFailure]]) -> FailureGroup:
+def _group(stage: str, members: list[tuple[ShardState, AttemptFailure]]) -> FailureGroup:
     oldest = datetime.min.replace(tzinfo=UTC)
     _, latest = max(members, key=lambda member: member[1].ended_at or oldest)
     return FailureGroup(

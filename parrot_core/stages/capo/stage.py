@@ -11,8 +11,9 @@ from parrot_core.engines.types import Message, RowError
 from parrot_core.judging.pairwise import PAIR_TOKENS, compare
 from parrot_core.lake.manifest import Receipt
 from parrot_core.lake.run import Run
+from parrot_core.lake.stage_plan import ShardPlan
 from parrot_core.recipe import Strategy
-from parrot_core.stages.base import EngineUse, Row, ShardPlan, ShardWork, Stage
+from parrot_core.stages.base import EngineUse, Row, ShardWork, Stage
 from parrot_core.stages.capo.gates import chosen_problem, negative_problem
 from parrot_core.stages.capo.negatives import ContextQuery, Negative, content_words
 from parrot_core.stages.capo.placebo import second_answer

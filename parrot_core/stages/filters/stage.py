@@ -7,8 +7,9 @@ from parrot_core.engines.types import Message
 from parrot_core.lake.lake import DatasetVersion
 from parrot_core.lake.reviews import read_flagged
 from parrot_core.lake.run import Run
+from parrot_core.lake.stage_plan import ShardPlan, Slice
 from parrot_core.recipe import Filter
-from parrot_core.stages.base import Row, ShardPlan, ShardWork, Slice, Stage
+from parrot_core.stages.base import Row, ShardWork, Stage
 from parrot_core.stages.filters import first_failing
 from parrot_core.stages.filters.copies import QueryCopies
 from parrot_core.stages.filters.rule import Heard, Turn

@@ -8,9 +8,10 @@ from typing import Any, ClassVar, Literal
 
 from parrot_core.errors import TrainingFailed
 from parrot_core.lake.run import Run
+from parrot_core.lake.stage_plan import ShardPlan, Slice
 from parrot_core.models.references import resolve_model
 from parrot_core.recipe import ALL_STRATEGIES, Recipe, TrainAsk, TrainDpo, TrainSft
-from parrot_core.stages.base import Row, ShardPlan, ShardWork, Slice, Stage
+from parrot_core.stages.base import Row, ShardWork, Stage
 from parrot_core.stages.forecasting import MESSAGE_TOKENS, Examples, Sizes
 from parrot_core.stages.training.checkpoints import carried_to_lake, identity_of, resume_from_lake
 from parrot_core.stages.training.choice import (

@@ -26,7 +26,8 @@ from parrot_core.execution.stage_worker import open_stage
 from parrot_core.lake.lake import Lake
 from parrot_core.lake.leases import Lease, LeaseTimes
 from parrot_core.lake.run_records import StageRecords
-from parrot_core.stages.base import ShardPlan, ShardWork
+from parrot_core.lake.stage_plan import ShardPlan
+from parrot_core.stages.base import ShardWork
 from parrot_core.stages.synthesis.stage import SynthesizeStage
 from tests.support.lakes.recipes import minimal_recipe
 from tests.support.lakes.toy_stages import SEEDS, SeedStage, drive, synthesis

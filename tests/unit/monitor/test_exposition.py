@@ -173,7 +173,7 @@ def test_old_runs_are_left_out(tmp_path: Path) -> None:
 def test_a_name_that_is_no_label_value_breaks_nothing(tmp_path: Path) -> None:
     lake = Lake(str(tmp_path))
     begin(lake)
-    lake.storage.write_json('runs/we"ird\\/run.json', {"recipe": {}, "created_at": ago(1)})
+    begin(lake, 'we"ird\\', created_at=ago(1))
     assert 'run="we\\"ird\\\\"' in Scrape(lake).text
 
 
