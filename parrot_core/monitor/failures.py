@@ -32,6 +32,11 @@ class FailureGroup:
     def text(self) -> str:
         return f"{self.error_type}: {self.message}"
 
+    @property
+    def cause(self) -> tuple[str, str, str]:
+        """What makes it this group, whatever number a message holds."""
+        return (self.stage, self.error_type, _alike(self.message))
+
 
 def failure_groups(stages: Iterable[StageState]) -> tuple[FailureGroup, ...]:
     found: list[FailureGroup] = []
@@ -41,8 +46,7 @@ def failure_groups(stages: Iterable[StageState]) -> tuple[FailureGroup, ...]:
         )
         for shard in stage.having("failed"):
             if (error := shard.last_error) is not None:
-                key = (error.error_type, _VARIES.sub("#", error.message[:2000]))
-                alike[key].append((shard, error))
+                alike[error.error_type, _alike(error.message)].append((shard, error))
         if stage.failure is not None and not stage.failed:
             end = stage.failure
             found.append(
@@ -50,6 +54,10 @@ def failure_groups(stages: Iterable[StageState]) -> tuple[FailureGroup, ...]:
             )
         found += [_group(stage.name, members) for members in alike.values()]
     return tuple(sorted(found, key=lambda group: -len(group.shards)))
+
+
+def _alike(message: str) -> str:
+    return _VARIES.sub("#", message[:2000])
 
 
 def _group(stage: str, members: list[tuple[ShardState, AttemptFailure]]) -> FailureGroup:

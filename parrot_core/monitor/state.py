@@ -292,6 +292,10 @@ class RunState:
         """The stages that this run makes: neither pinned to an earlier run nor left out."""
         return tuple(stage for stage in self.stages if stage.status not in ("pinned", "skipped"))
 
+    def since(self, moment: datetime) -> float:
+        """Seconds from a moment to this look; 0 for one that a clock ahead of ours has told."""
+        return max(0.0, (self.read_at - moment).total_seconds())
+
     def stage(self, name: str) -> StageState | None:
         """The stage called ``name``, if this pipeline has it."""
         return next((stage for stage in self.stages if stage.name == name), None)

@@ -17,7 +17,7 @@ from parrot_core.telemetry.progress import SILENT, ProgressReporter
 
 STAGE = "prove"
 """Where the journal lies in the run's records, so that the run's budget counts what it cost."""
-_JOURNAL_DELAY_S = 0.2
+_JOURNAL_SPACING_S = 0.2
 _AT_ONCE = 16
 
 
@@ -42,7 +42,7 @@ def write_queries(
     """
     with open_engines(run, [asker, instruct], Budget(run.recipe.budget_usd), STAGE) as engines:
         folder = ShardRecords(run.lake.storage, run.name, STAGE, 0).journal_folder
-        journal = Journal(run.lake.storage, folder, _JOURNAL_DELAY_S)
+        journal = Journal(run.lake.storage, folder, _JOURNAL_SPACING_S)
         models = [engines.journaled(name, journal, 0) for name in (asker, instruct)]
         try:
             return asyncio.run(ask_both(contexts, models[0], models[1], sampling, reporter))
