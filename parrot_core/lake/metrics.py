@@ -173,7 +173,7 @@ class ScoreMetrics(TruncationMetrics):
 class ComparisonMetrics(Metrics):
     """Of ``compare``; by subject."""
 
-    baseline: str = ""
+    baseline: str | None = None
     pair_prompt: str = ""
     winners: dict[str, Counts] = Field(default_factory=dict)
     win_rates: dict[str, dict[str, JsonValue]] = Field(default_factory=dict)

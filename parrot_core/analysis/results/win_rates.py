@@ -51,7 +51,7 @@ def win_rates(stage: StageState | None) -> WinRates | None:
     subjects = tuple(map(SubjectSummary.from_json, found.win_rates.values()))
     nothing = Outcomes(0, 0, 0)
     return WinRates(
-        found.baseline,
+        found.baseline or "",
         subjects,
         {each.subject: outcomes.get(each.subject, nothing) for each in subjects},
     )
