@@ -121,7 +121,7 @@ def refusals(looks: Sequence[Look]) -> dict[str, int]:
 def nearer(
     looks: Sequence[Look], others: Sequence[Look], human: Sequence[Look], seed: int
 ) -> dict[str, IntervalEstimate]:
-    """Distance from the human's, one writer's less the other's, of each measure: below 0 is nearer."""
+    """Distance from the human's, one writer's less the other's, by measure: below 0 is nearer."""
     found = {}
     for name in SHARES:
         one, other, people = (np.array(_parts(each, name)) for each in (looks, others, human))

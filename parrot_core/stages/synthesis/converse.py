@@ -55,6 +55,7 @@ async def converse(
     control_tokens: ControlTokens = "defuse",
     guard: Guard | None = None,
     ask_again: Speak | None = None,
+    end_from: int = 1,
 ) -> Dialogue:
     """Let asker and answerer talk until ``max_turns``, or until one of them can't go on.
 
@@ -72,6 +73,8 @@ async def converse(
             an asker that writes one has lost the thread.
         guard: looks at each query; one that it objects to is asked for once more.
         ask_again: writes that second query.
+        end_from: turns before which the asker's end mark is asked about once more, as by a guard
+            ``end``; a second mark ends the session.
     """
     messages: list[Message] = []
     completions: list[Completion | None] = []
@@ -95,15 +98,16 @@ async def converse(
             break
         try:
             asked = await ask(list(messages), turn + 1)
-            if asked.text.strip() == END_OF_SESSION:
-                return Dialogue(messages, completions, "asker_ended", guarded=tuple(guarded))
-            problem = guard(asked.text, messages) if guard else ""
-            if problem and ask_again is not None:
-                guarded.append(problem)
+            ended = asked.text.strip() == END_OF_SESSION
+            problem = guard(asked.text, messages) if guard and not ended else ""
+            early = "end" if ended and turn < end_from else ""
+            if (problem or early) and ask_again is not None:
+                guarded.append(problem or early)
                 asked = await ask_again(list(messages), turn + 1)
-                if asked.text.strip() == END_OF_SESSION:
-                    return Dialogue(messages, completions, "asker_ended", guarded=tuple(guarded))
-                problem = guard(asked.text, messages) if guard else ""
+                ended = asked.text.strip() == END_OF_SESSION
+                problem = guard(asked.text, messages) if guard and not ended else ""
+            if ended:
+                return Dialogue(messages, completions, "asker_ended", guarded=tuple(guarded))
             query = fit_text(
                 asked, keep_truncated=keep_truncated, control_tokens="end", empty="empty_query"
             )
