@@ -117,7 +117,7 @@ CONTEXT_QUERIES = _schema(
 )
 PREFERENCES = _schema(
     "preferences",
-    3,
+    4,
     [
         ("strategy", pa.string()),  # a file in stages/capo/strategies
         ("turn", pa.int32()),
@@ -132,6 +132,10 @@ PREFERENCES = _schema(
         ("model", pa.string()),
         ("request_key", pa.string()),
         ("judge_texts", pa.list_(pa.string())),  # why the chosen one is better; null if not asked
+        (
+            "placebo",
+            pa.string(),
+        ),  # a second answer after the same history; nothing is wrong with it
     ],
 )
 JUDGMENTS = _schema(

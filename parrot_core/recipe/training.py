@@ -171,7 +171,8 @@ class TrainDpo(Training):
     epochs: float = Field(1, gt=0, le=100, description="Passes over the pairs.")
     beta: float = Field(0.1, gt=0, le=10, description="β of the DPO loss (Rafailov et al. 2023).")
     strategies: tuple[Strategy, ...] = Field(
-        STRATEGIES, description="Negatives to train on (Table 6)."
+        STRATEGIES,
+        description="Negatives to train on (Table 6); those beyond the paper's must be named, too.",
     )
     share_prefix: bool = Field(
         True,

@@ -20,7 +20,7 @@ from parrot_core.telemetry.progress import SILENT, ProgressReporter
 
 STAGE = "prove"
 """Where the journal lies in the run's records, so that the run's budget counts what it cost."""
-_JOURNAL_DELAY_S = 0.2
+_JOURNAL_SPACING_S = 0.2
 _AT_ONCE = 32
 
 Histories = Mapping[str, Sequence[Message]]
@@ -68,7 +68,7 @@ def write(
     )
     with open_engines(widened, [name], Budget(run.recipe.budget_usd), STAGE) as opened:
         place = ShardRecords(run.lake.storage, run.name, STAGE, 0).journal_folder
-        journal = Journal(run.lake.storage, place, _JOURNAL_DELAY_S)
+        journal = Journal(run.lake.storage, place, _JOURNAL_SPACING_S)
         try:
             model = opened.journaled(name, journal, 0)
             written = asyncio.run(write_all(writer, model, histories, sampling, reporter))

@@ -30,7 +30,9 @@ from parrot_core.errors import ParrotError
 from parrot_core.lake.lake import Lake
 from parrot_core.lake.manifest import FileEntry
 from parrot_core.monitor import RunState, StageSpec, StageState, read_run
+from parrot_core.monitor.costs import unpriced
 from parrot_core.monitor.stage_facts import training_facts
+from parrot_core.text.wording import spent
 
 CLOCKED = ("seconds", "tokens_per_s", "phase_seconds", "processes")
 """Figures of a training that say how it ran, not what it made; they differ every time."""
@@ -49,9 +51,10 @@ class StageSide:
     requests: int
     tokens: int
     turns: int | None = None
+    unpriced: tuple[str, ...] = ()  # engines that took something whose price isn't known
 
     @classmethod
-    def of(cls, stage: StageState) -> "StageSide":
+    def of(cls, run: RunState, stage: StageState) -> "StageSide":
         return cls(
             version=stage.version,
             pinned=stage.status == "pinned",
@@ -61,7 +64,13 @@ class StageSide:
             usd=stage.usd,
             requests=sum(used.requests for used in stage.usage.values()),
             tokens=stage.tokens,
+            unpriced=unpriced(stage.usage.items(), run.header.recipe),
         )
+
+    @property
+    def cost(self) -> str:
+        """Dollars, and of which engines the price isn't known."""
+        return spent(self.usd, self.unpriced)
 
     @property
     def counts(self) -> dict[str, int]:
@@ -69,6 +78,9 @@ class StageSide:
         turns = {} if self.turns is None else {"turns": self.turns}
         rejects = {f"rejected, {why}": n for why, n in self.rejected.items() if n}
         return {"in": self.rows_in, "out": self.rows_out, **turns, **rejects}
+
+
+Sides = tuple[StageSide, StageSide]
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +123,7 @@ class StageDifference:
             and (self.rows is None or self.rows.empty)
             and not self.files
             and not self.figures
-            and self.a.usd == self.b.usd
+            and self.a.cost == self.b.cost
         )
 
 
@@ -169,7 +181,8 @@ def difference(
     for left, right in zip(of_a.stages, of_b.stages, strict=True):
         missing += _unpublished(of_a, left, right) + _unpublished(of_b, right, left)
         if left.published and right.published:
-            found.append(_stage(lake, left, right, missing))
+            sides = StageSide.of(of_a, left), StageSide.of(of_b, right)
+            found.append(_stage(lake, left, right, sides, missing))
     scores, judges = _scores(lake, of_a, of_b, missing)
     return RunDifference(
         of_a,
@@ -197,28 +210,29 @@ def _unpublished(state: RunState, stage: StageState, other: StageState) -> list[
     return [f"run '{state.name}' has no '{stage.output}': {why}"]
 
 
-def _stage(lake: Lake, a: StageState, b: StageState, missing: list[str]) -> StageDifference:
-    left, right = StageSide.of(a), StageSide.of(b)
+def _stage(
+    lake: Lake, a: StageState, b: StageState, sides: Sides, missing: list[str]
+) -> StageDifference:
     if a.version == b.version:
-        return StageDifference(a.name, a.output, a.kind, left, right, same=True)
+        return StageDifference(a.name, a.output, a.kind, *sides, same=True)
     try:
         if a.kind == "model":
-            return _model(lake, a, b)
-        return _dataset(lake, a, b)
+            return _model(lake, a, b, sides)
+        return _dataset(lake, a, b, sides)
     except ParrotError as error:
         missing.append(str(error))
-        return StageDifference(a.name, a.output, a.kind, left, right, same=False, read=False)
+        return StageDifference(a.name, a.output, a.kind, *sides, same=False, read=False)
 
 
-def _dataset(lake: Lake, a: StageState, b: StageState) -> StageDifference:
+def _dataset(lake: Lake, a: StageState, b: StageState, sides: Sides) -> StageDifference:
     left, right = lake.dataset(a.output, a.version), lake.dataset(b.output, b.version)
     rows = compare_rows(left, right)
     counts = distributions(left)
     moved = counts if rows.empty else distributions(right)
     return StageDifference(
         *(a.name, a.output, a.kind),
-        _with_turns(StageSide.of(a), counts),
-        _with_turns(StageSide.of(b), moved),
+        _with_turns(sides[0], counts),
+        _with_turns(sides[1], moved),
         same=rows.empty,
         rows=rows,
         numbers=number_shifts(counts, moved),
@@ -231,7 +245,7 @@ def _with_turns(side: StageSide, counts: Distributions) -> StageSide:
     return side if total is None else replace(side, turns=int(total))
 
 
-def _model(lake: Lake, a: StageState, b: StageState) -> StageDifference:
+def _model(lake: Lake, a: StageState, b: StageState, sides: Sides) -> StageDifference:
     left, right = (lake.model(s.output, s.version).manifest.files for s in (a, b))
     sums = [_checksums(files) for files in (left, right)]
     files = tuple(
@@ -243,7 +257,7 @@ def _model(lake: Lake, a: StageState, b: StageState) -> StageDifference:
         for name in dict.fromkeys([*figures[0], *figures[1]])
     )
     return StageDifference(
-        *(a.name, a.output, a.kind, StageSide.of(a), StageSide.of(b)),
+        *(a.name, a.output, a.kind, *sides),
         same=not files,
         figures=tuple(change for change in changes if change.a != change.b),
         files=files,

@@ -45,6 +45,12 @@ class QueryPairs:
     chosen: Sequence[Message]
     seen: Seen = "nothing"
     rejected: dict[str, Sequence[Message]] = field(default_factory=dict)
+    placebo: Sequence[Message] | None = None  # a second answer after the same history
+
+    @property
+    def answers(self) -> list[Sequence[Message]]:
+        """What is scored: the chosen answer, the negatives, and last the placebo if it has one."""
+        return [self.chosen, *self.rejected.values(), *([self.placebo] if self.placebo else ())]
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +129,8 @@ def by_query(rows: Iterable[Row], learned: Sequence[Learned]) -> list[QueryPairs
                 (each.of(name) for each in learned), key=order.index, default="nothing"
             )
             found[name] = QueryPairs(name, row["turn"], row["prompt"], row["chosen"], seen)
+            if (second := row.get("placebo")) is not None:
+                found[name].placebo = [{"role": "assistant", "content": second}]
         found[name].rejected[row["strategy"]] = row["rejected"]
     return list(found.values())
 

@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import Any
 
 from parrot_core.engines.types import Message
-from parrot_core.recipe import STRATEGIES, Ingest
+from parrot_core.recipe import ALL_STRATEGIES, Ingest
 from parrot_core.stages.base import Row
 from parrot_core.stages.ingest.clean import CleanSession, Rejection, clean, clean_texts
 from parrot_core.stages.ingest.language import LanguageDetector, session_language
@@ -142,7 +142,7 @@ def preference(record: object, origin: Origin, detector: LanguageDetector) -> Ro
         "id": origin.id,
         "source_ids": [origin.source_id],
         "language": guess.code if guess else None,
-        "strategy": strategy if strategy in STRATEGIES else IMPORTED,
+        "strategy": strategy if strategy in ALL_STRATEGIES else IMPORTED,
         "turn": sum(message["role"] == "user" for message in prompt),
         "prompt": prompt,
         "chosen": chosen,

@@ -13,7 +13,8 @@ from parrot_core.engines.types import Message, RowError, RunError
 from parrot_core.judging.depends import DependenceVerdict, judge_dependence
 from parrot_core.lake.manifest import Receipt
 from parrot_core.lake.run import Run
-from parrot_core.stages.base import EngineUse, Row, ShardPlan, ShardWork, Stage
+from parrot_core.lake.stage_plan import ShardPlan
+from parrot_core.stages.base import EngineUse, Row, ShardWork, Stage
 from parrot_core.stages.capo.judge_proof import prove_judge
 from parrot_core.stages.forecasting import Load, Requests, Sizes
 from parrot_core.stages.planning import shards_of

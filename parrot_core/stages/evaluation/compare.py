@@ -13,7 +13,8 @@ from parrot_core.engines.types import Message, RowError
 from parrot_core.judging.pairwise import PAIR_PROMPT, PAIR_TOKENS, Comparison, compare
 from parrot_core.lake.manifest import Receipt
 from parrot_core.lake.run import Run
-from parrot_core.stages.base import EngineUse, Row, ShardPlan, ShardWork, Stage
+from parrot_core.lake.stage_plan import ShardPlan
+from parrot_core.stages.base import EngineUse, Row, ShardWork, Stage
 from parrot_core.stages.evaluation.summary import Judged, first_holding, summarise
 from parrot_core.stages.forecasting import MESSAGE_TOKENS, Load, Requests, Sizes
 

@@ -15,8 +15,9 @@ from parrot_core.judging.grading import LOWEST, score_answer
 from parrot_core.judging.grading_prompts import JudgePrompt
 from parrot_core.lake.manifest import Receipt
 from parrot_core.lake.run import Run
+from parrot_core.lake.stage_plan import ShardPlan
 from parrot_core.recipe import Recipe
-from parrot_core.stages.base import EngineUse, Row, ShardPlan, ShardWork, Stage
+from parrot_core.stages.base import EngineUse, Row, ShardWork, Stage
 from parrot_core.stages.evaluation.judge_prompts import selected_prompt
 from parrot_core.stages.evaluation.sessions import SINGLE_TURN, session_figures
 from parrot_core.stages.evaluation.summary import Judged, summarise

@@ -6,7 +6,8 @@ from contextlib import ExitStack
 from typing import ClassVar
 
 from parrot_core.lake.run import Run
-from parrot_core.stages.base import Row, ShardPlan, ShardWork, Slice, Stage
+from parrot_core.lake.stage_plan import ShardPlan, Slice
+from parrot_core.stages.base import Row, ShardWork, Stage
 from parrot_core.stages.ingest.clean import Rejection
 from parrot_core.stages.ingest.distinct import ComparedSession, Distinct
 from parrot_core.stages.ingest.examine import Examined, Examiner

@@ -11,9 +11,10 @@ from parrot_core.errors import UserError
 from parrot_core.judging.asking import WARM
 from parrot_core.lake.manifest import Receipt
 from parrot_core.lake.run import Run
+from parrot_core.lake.stage_plan import ShardPlan
 from parrot_core.recipe import Synthesize
 from parrot_core.schemas import REASONS
-from parrot_core.stages.base import EngineUse, Row, ShardPlan, ShardWork, Stage
+from parrot_core.stages.base import EngineUse, Row, ShardWork, Stage
 from parrot_core.stages.fitness import is_truncated, truncation_warnings
 from parrot_core.stages.forecasting import MESSAGE_TOKENS, Load, Requests, Sizes
 from parrot_core.stages.planning import own_models, shards_of

@@ -8,9 +8,10 @@ from typing import Any, ClassVar, Literal
 
 from parrot_core.errors import TrainingFailed
 from parrot_core.lake.run import Run
+from parrot_core.lake.stage_plan import ShardPlan, Slice
 from parrot_core.models.references import resolve_model
-from parrot_core.recipe import STRATEGIES, Recipe, TrainAsk, TrainDpo, TrainSft
-from parrot_core.stages.base import Row, ShardPlan, ShardWork, Slice, Stage
+from parrot_core.recipe import ALL_STRATEGIES, Recipe, TrainAsk, TrainDpo, TrainSft
+from parrot_core.stages.base import Row, ShardWork, Stage
 from parrot_core.stages.forecasting import MESSAGE_TOKENS, Examples, Sizes
 from parrot_core.stages.training.checkpoints import carried_to_lake, identity_of, resume_from_lake
 from parrot_core.stages.training.choice import (
@@ -288,7 +289,7 @@ class TrainDpoStage(TrainStage):
     def candidate(self, row: Row, run: Run) -> Candidate:
         """A pair, if its strategy is trained on; the pairs of a query stay together."""
         strategies = run.recipe.train_dpo.strategies
-        if row["strategy"] in STRATEGIES and row["strategy"] not in strategies:  # else imported
+        if row["strategy"] in ALL_STRATEGIES and row["strategy"] not in strategies:  # else imported
             return Candidate(row["id"], left_out=f"strategy_{row['strategy']}")
         example = {
             "prompt": row["prompt"],

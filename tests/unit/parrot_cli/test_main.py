@@ -240,3 +240,7 @@ def test_what_nobody_knows_the_price_of_is_not_free(parrot: Any, tmp_path: Path)
     for arguments in (("status",), ("status", "r"), ("show", "dialogues")):
         assert "price of api unknown" in parrot(*arguments, "--lake", lake.url).out
         assert "$0" not in parrot(*arguments, "--lake", lake.url).out
+    begin(lake, "free", recipe)
+    publish(lake, "synthesize", run="free", recipe=recipe)
+    for arguments in (("diff", "r", "free"), ("report", "r", "--markdown")):
+        assert "price of api unknown" in parrot(*arguments, "--lake", lake.url).out

@@ -10,8 +10,9 @@ from parrot_core.engines.types import Completion, Message, Usage
 from parrot_core.errors import UserError
 from parrot_core.execution.runs import begin_run
 from parrot_core.lake.manifest import Accounting
+from parrot_core.lake.stage_plan import ShardPlan, Slice
 from parrot_core.recipe import Sampling, Synthesize
-from parrot_core.stages.base import Row, ShardPlan, Slice
+from parrot_core.stages.base import Row
 from parrot_core.stages.synthesis.stage import SynthesizeStage, _go_on
 from tests.support.lakes.recipes import minimal_recipe
 from tests.support.lakes.stage_work import FakeWork, small_recipe
