@@ -15,7 +15,7 @@ from parrot_core.engines.types import ChatModel, Completion, Message
 from parrot_core.errors import UserError
 from parrot_core.execution.runs import budget_of
 from parrot_core.execution.selection import check_selection
-from parrot_core.execution.shard_work import journal_delay, rows_of
+from parrot_core.execution.shard_work import journal_spacing, rows_of
 from parrot_core.lake.checkpoints import Checkpoints
 from parrot_core.lake.journal import Journal, preview_folder, usage_of
 from parrot_core.lake.manifest import Usage
@@ -87,7 +87,7 @@ def preview(
     plans = shards or [ShardPlan(index) for index in range(len(rows))]
     storage = run.lake.storage
     journal = Journal(
-        storage, preview_folder(run.recipe.name, stage), journal_delay(storage), lease=None
+        storage, preview_folder(run.recipe.name, stage), journal_spacing(storage), lease=None
     )
     before = {entry.key for entry in journal.entries()}
     found = Previewed(stage)

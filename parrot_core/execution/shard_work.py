@@ -21,7 +21,7 @@ from parrot_core.errors import LeaseLost, StorageError
 from parrot_core.execution.rejects import RejectWatch
 from parrot_core.lake.attempts import ShardProgress
 from parrot_core.lake.checkpoints import Checkpoints
-from parrot_core.lake.journal import Journal, preview_folder, usage_of
+from parrot_core.lake.journal import Journal, preview_folder
 from parrot_core.lake.lake import Lake, version_folder
 from parrot_core.lake.leases import Lease
 from parrot_core.lake.live_tail import LiveTail
@@ -43,8 +43,8 @@ logger = logging.getLogger(__name__)
 
 PROGRESS_EVERY_S = 2.0
 HEARTBEAT_EVERY_S = 5.0
-LOCAL_JOURNAL_DELAY_S = 0.05
-REMOTE_JOURNAL_DELAY_S = 1.0
+LOCAL_JOURNAL_SPACING_S = 0.05
+REMOTE_JOURNAL_SPACING_S = 0.2
 
 
 class LakeShardWork:
@@ -74,7 +74,7 @@ class LakeShardWork:
         self.journal = Journal(
             storage,
             records.journal_folder,
-            journal_delay(storage),
+            journal_spacing(storage),
             lease,
             preview_folder(run.recipe.name, stage.name),
         )
@@ -195,7 +195,7 @@ class LakeShardWork:
             ),
             files=files,
             reject_files=self._rejects.finish(),
-            usage=usage_of(self.journal.entries()),
+            usage=self.journal.usage(),
             traffic=self._traffic_so_far(),
             metrics=self._metrics,
             warnings=tuple(self._warnings),
@@ -222,7 +222,7 @@ class LakeShardWork:
         )
 
     def _write_progress(self, snapshot: dict[str, Any]) -> None:
-        used = usage_of(self.journal.entries())
+        used = self.journal.usage()
         counted = list(self._traffic.copy().values())
         self._timeline.add(
             Point(
@@ -269,9 +269,9 @@ def _traffic_before(records: ShardRecords) -> dict[str, Traffic]:
     return landed(progress.traffic) if progress is not None else {}
 
 
-def journal_delay(storage: Storage) -> float:
-    """Seconds that completions wait for others, to share a write."""
-    return LOCAL_JOURNAL_DELAY_S if storage.local_root is not None else REMOTE_JOURNAL_DELAY_S
+def journal_spacing(storage: Storage) -> float:
+    """Least seconds between two writes of a journal: each costs requests on an object store."""
+    return LOCAL_JOURNAL_SPACING_S if storage.local_root is not None else REMOTE_JOURNAL_SPACING_S
 
 
 def rows_of(
