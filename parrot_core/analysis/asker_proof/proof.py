@@ -44,6 +44,7 @@ from parrot_core.analysis.statistics.reading import HELDOUT, HUMAN, VersionSessi
 from parrot_core.engines.connection import model_identity
 from parrot_core.engines.types import Message
 from parrot_core.errors import UserError
+from parrot_core.lake.metrics import TrainingMetrics
 from parrot_core.lake.run import Run
 from parrot_core.models.references import resolve_model
 from parrot_core.recipe import VllmEngine
@@ -308,7 +309,8 @@ def _likelihood(
     manifest = run.lake.manifest("model", ASKER, run.version_of(ASKER))
     asker = resolve_model(f"lake:{ASKER}@{manifest.version}", run)
     assert not isinstance(asker, str)
-    base = Scorer("base", resolve_model(str(manifest.metrics["base"]), run), asker)
+    base_model = TrainingMetrics.read(manifest.metrics).base or ""
+    base = Scorer("base", resolve_model(base_model, run), asker)
     # The base is asked with the asker's template: what the training began from.
     engines = {each.name: each.engine for each in writers}
     player, bare = engines["role_play"], engines.get("bare")

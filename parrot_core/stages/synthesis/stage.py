@@ -10,6 +10,7 @@ from parrot_core.engines.types import ChatModel, Completion, Message
 from parrot_core.errors import UserError
 from parrot_core.judging.asking import WARM
 from parrot_core.lake.manifest import Receipt
+from parrot_core.lake.metrics import DialogueMetrics
 from parrot_core.lake.run import Run
 from parrot_core.lake.stage_plan import ShardPlan
 from parrot_core.recipe import Synthesize
@@ -35,6 +36,7 @@ class SynthesizeStage(Stage):
 
     name: ClassVar[str] = "synthesize"
     output: ClassVar[str] = "dialogues"
+    metrics = DialogueMetrics
     inputs: ClassVar[tuple[str, ...]] = ("seeds", "parrot-ask")
     settings_read = ("synthesize",)
     summary = "Dialogues between Parrot-Ask and the answering model."
