@@ -109,9 +109,13 @@ def _manifest(run: Run, stage: Stage, plan: StagePlan, receipts: list[Receipt]) 
         usage=add_usage([*(receipt.usage for receipt in receipts), _checks_usage(run, stage)]),
         seconds=_seconds(plan.created_at, max(r.ended_at for r in receipts)) if receipts else 0.0,
         metrics=stage.summarise(run, receipts) or metrics,
-        warnings=(
-            *stage.warnings(run, receipts),
-            *(warning for receipt in receipts for warning in receipt.warnings),
+        warnings=tuple(
+            dict.fromkeys(
+                (
+                    *stage.warnings(run, receipts),
+                    *(warning for receipt in receipts for warning in receipt.warnings),
+                )
+            )
         ),
     )
 
