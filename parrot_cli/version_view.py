@@ -76,9 +76,10 @@ def _metrics(manifest: Manifest) -> Iterator[tuple[str, str]]:
             yield f"held-out {name}", f"{figure(before)} → {figure(after)}"
     rules = list(rule_facts(stage))
     for fact in rules:
-        example = next(iter(fact.examples), None)
-        shown = f", e.g. {one_line(example[1], 150)}" if example else ""
-        shown += f" → {one_line(example[2], 150)}" if example and example[2] else ""
+        shown = ""
+        for example in fact.examples[:1]:
+            shown = f", e.g. {one_line(example.before, 150)}"
+            shown += f" → {one_line(example.after, 150)}" if example.after else ""
         yield f"rule {fact.rule}", f"{count(fact.count)} changed{shown}"
     for name, value in manifest.metrics.items():
         if name in ("curve", "heldout") or (rules and name in _TOLD):
@@ -88,8 +89,8 @@ def _metrics(manifest: Manifest) -> Iterator[tuple[str, str]]:
 
 def _value(value: object) -> str:
     """A metric in short: mappings as names and values, else JSON."""
-    if isinstance(value, dict) and all(not isinstance(v, dict | list) for v in value.values()):
-        return ", ".join(f"{name} {_value(item)}" for name, item in value.items())
+    if isinstance(value, dict) and all(not isinstance(v, list) for v in value.values()):
+        return ", ".join(f"{name} {_value(item)}" for name, item in value.items() if item != {})
     if isinstance(value, float):
         return f"{value:,.4g}"
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)

@@ -13,6 +13,7 @@ from parrot_core.analysis.results.findings import Findings, gather
 from parrot_core.analysis.results.scores import short_model
 from parrot_core.analysis.results.win_rates import win_rates
 from parrot_core.lake.lake import Lake
+from parrot_core.lake.metrics import ScoreMetrics
 from parrot_core.monitor import StageSpec
 from parrot_core.monitor.costs import cost_of, cost_of_run
 from parrot_core.report.evaluation_page import interval, signed_interval
@@ -157,7 +158,7 @@ def _scores(found: Findings) -> Iterator[str]:
 
 def _sessions(found: Findings) -> Iterator[str]:
     stage = found.state.making("judgments")
-    kept = (stage.metrics if stage else {}).get("sessions", {})
+    kept = ScoreMetrics.read(stage.metrics if stage else {}).sessions
     figures = [SessionFigures.from_json(each) for each in kept.values()]
     if not any(each.repeats > 1 or each.single_turn for each in figures):
         return

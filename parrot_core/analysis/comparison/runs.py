@@ -5,7 +5,7 @@ can't be read.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -18,14 +18,9 @@ from parrot_core.analysis.comparison.distributions import (
     share_shifts,
 )
 from parrot_core.analysis.comparison.rows import RowsDifference, compare_rows
-from parrot_core.analysis.comparison.settings import SettingChange, setting_changes
-from parrot_core.analysis.results.paired import (
-    PairedScores,
-    judges_of,
-    paired_scores,
-    scored_answers,
-)
-from parrot_core.analysis.results.win_rates import win_rates
+from parrot_core.analysis.comparison.settings import SettingChange
+from parrot_core.analysis.comparison.side_by_side import RunComparison, compare_states
+from parrot_core.analysis.results.paired import PairedScores
 from parrot_core.errors import ParrotError
 from parrot_core.lake.lake import Lake
 from parrot_core.lake.manifest import FileEntry
@@ -131,19 +126,46 @@ class StageDifference:
 class RunDifference:
     """Run A against run B; everything is read as "from A to B"."""
 
-    a: RunState
-    b: RunState
-    settings: tuple[SettingChange, ...] = ()
-    stages: tuple[StageDifference, ...] = ()
-    scores: Mapping[str, PairedScores] = field(default_factory=dict)
-    win_rates: tuple[FigureChange, ...] = ()
-    judges: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
-    missing: tuple[str, ...] = ()
+    compared: RunComparison  # the two of them
+    stages: tuple[StageDifference, ...]
+    missing: tuple[str, ...]
+
+    @property
+    def a(self) -> RunState:
+        return self.compared.runs[0].state
+
+    @property
+    def b(self) -> RunState:
+        return self.compared.runs[1].state
+
+    @property
+    def settings(self) -> tuple[SettingChange, ...]:
+        return self.compared.settings
+
+    @property
+    def scores(self) -> Mapping[str, PairedScores]:
+        return self.compared.paired[0]
+
+    @property
+    def judges(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """The models that scored; none where only one of the runs was scored."""
+        one, other = (run.judges for run in self.compared.runs)
+        return (one, other) if one and other else ((), ())
+
+    @property
+    def win_rates(self) -> tuple[FigureChange, ...]:
+        one, other = (
+            {s.subject: s.overall.mean for s in run.rates.subjects} if run.rates else {}
+            for run in self.compared.runs
+        )
+        names = dict.fromkeys([*one, *other])
+        return tuple(FigureChange(name, one.get(name), other.get(name)) for name in names)
 
     @property
     def empty(self) -> bool:
         """Whether nothing changed; that a run is partial counts as a change if the other isn't."""
-        unlike = [s for s, t in zip(self.a.stages, self.b.stages, strict=True) if _unlike(s, t)]
+        pairs = zip(self.a.stages, self.b.stages, strict=True)
+        unlike = any(one.published != other.published for one, other in pairs)
         return not (self.settings or unlike or any(not stage.empty for stage in self.stages))
 
     def to_json(self) -> dict[str, Any]:
@@ -183,21 +205,9 @@ def difference(
         if left.published and right.published:
             sides = StageSide.of(of_a, left), StageSide.of(of_b, right)
             found.append(_stage(lake, left, right, sides, missing))
-    scores, judges = _scores(lake, of_a, of_b, missing)
-    return RunDifference(
-        of_a,
-        of_b,
-        settings=setting_changes([of_a.header.recipe, of_b.header.recipe]),
-        stages=tuple(found),
-        scores=scores,
-        win_rates=_win_rates(of_a, of_b),
-        judges=judges,
-        missing=tuple(dict.fromkeys(missing)),
-    )
-
-
-def _unlike(a: StageState, b: StageState) -> bool:
-    return a.published != b.published
+    compared = compare_states(lake, (of_a, of_b), measured=())
+    unread = (*missing, *compared.unreadable)
+    return RunDifference(compared, tuple(found), tuple(dict.fromkeys(unread)))
 
 
 def _unpublished(state: RunState, stage: StageState, other: StageState) -> list[str]:
@@ -279,33 +289,6 @@ def _figures(stage: StageState) -> dict[str, float]:
     }
     curves = {n: v for n, v in last.items() if n.removeprefix("last ") not in CLOCKED}
     return {**before, **after, **curves, **rest}
-
-
-def _scores(
-    lake: Lake, a: RunState, b: RunState, missing: list[str]
-) -> tuple[Mapping[str, PairedScores], tuple[tuple[str, ...], tuple[str, ...]]]:
-    nothing: tuple[str, ...] = ()
-    stages = [state.making("judgments") for state in (a, b)]
-    if not all(stage is not None and stage.published for stage in stages):
-        return {}, (nothing, nothing)
-    try:
-        left, right = (
-            scored_answers(lake.dataset("judgments", s.version)) for s in stages if s is not None
-        )
-    except ParrotError as error:
-        missing.append(str(error))
-        return {}, (nothing, nothing)
-    judges = (judges_of(left.values()), judges_of(right.values()))
-    return paired_scores(left, right, a.header.seed), judges
-
-
-def _win_rates(a: RunState, b: RunState) -> tuple[FigureChange, ...]:
-    sides = []
-    for state in (a, b):
-        rates = win_rates(state.making("comparisons"))
-        sides.append({s.subject: s.overall.mean for s in rates.subjects} if rates else {})
-    names = dict.fromkeys([*sides[0], *sides[1]])
-    return tuple(FigureChange(name, sides[0].get(name), sides[1].get(name)) for name in names)
 
 
 def _stage_json(stage: StageDifference) -> dict[str, Any]:
