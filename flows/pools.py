@@ -10,6 +10,7 @@ from prefect import get_run_logger
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.deployments import run_deployment
+from prefect.exceptions import ObjectNotFound
 from prefect.runtime import flow_run
 
 from parrot_core.errors import ParrotError, RunStopped
@@ -82,7 +83,10 @@ def _begin(run: Run, stage: Stage, only: list[int] | None, life: int) -> list[UU
 def _wait_for(begun: Sequence[UUID]) -> list[FlowRun]:
     with get_client(sync_client=True) as client:
         while True:
-            found = [client.read_flow_run(id) for id in begun]
+            try:
+                found = [client.read_flow_run(id) for id in begun]
+            except ObjectNotFound:  # those that are left see that we have ended, and stop
+                raise RunStopped("a stage's flow run was deleted in Prefect") from None
             if all(each.state is not None and each.state.is_final() for each in found):
                 return found
             time.sleep(POLL_S)
