@@ -417,3 +417,9 @@ def test_the_intent_of_a_round_names_its_requests_by_the_journals_keys(tmp_path:
     assert sorted(intent.orders) == [0, 1, 2]
     assert intent.engine == "answerer"
     assert records.batch_id(intent.round) == ("batch_0", True)
+
+
+def test_without_a_key_none_is_sent(tmp_path: Path) -> None:
+    with selling() as api:
+        drive_together(batch_run(tmp_path, api.base_url), SynthesizeStage())
+    assert api.keys == {None}
