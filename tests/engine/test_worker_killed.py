@@ -3,43 +3,30 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 from contextlib import suppress
-from dataclasses import asdict
 from pathlib import Path
 
-import httpx
 import pytest
 import yaml
 
 from parrot_cli.prefect_server import LocalServer
 from parrot_core.execution.pinning import pinned_before
 from tests.support.runs.factory import Factory
-from tests.support.runs.pool_workers import REQUESTS, check, seeded, slow, start_worker, until
+from tests.support.runs.pool_workers import (
+    REQUESTS,
+    check,
+    restart,
+    seeded,
+    slow,
+    start_worker,
+    until,
+)
+from tests.support.servers import patient_http
 from tests.support.servers.fake_api import canonical, serving
 
 pytestmark = pytest.mark.engine
 
 SILENT_S = 65  # Prefect sends no heartbeat more often than every 30 s, and one may be lost
-
-
-def restart(server: LocalServer, home: Path, parrot: Factory) -> LocalServer:
-    """Kill the server and start it again where it was, with the database that it left."""
-    os.killpg(server.pid, signal.SIGKILL)
-    until("the server is down", lambda: not server.healthy())
-    settings = {"PREFECT_HOME": str(home), "PREFECT_SERVER_API_PORT": str(server.port)}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "prefect", "server", "start"],
-        env={**parrot.environment, **settings},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
-    )
-    again = LocalServer(process.pid, server.port, server.home)
-    (home / "server.json").write_text(json.dumps(asdict(again)))
-    until("the server is up again", again.healthy)
-    return again
 
 
 def test_a_run_ends_right_by_itself_after_a_restarted_server_and_a_killed_worker(
@@ -57,12 +44,14 @@ def test_a_run_ends_right_by_itself_after_a_restarted_server_and_a_killed_worker
         server = LocalServer(**json.loads((home / "server.json").read_text()))
         workers = [start_worker(parrot)]
         try:
-            deployed = httpx.get(f"{server.api_url}/deployments/name/regenerate/regenerate").json()
+            deployed = patient_http.get(
+                f"{server.api_url}/deployments/name/regenerate/regenerate"
+            ).json()
             start = f"{server.api_url}/deployments/{deployed['id']}/create_flow_run"
             wanted = {"parameters": {"run": "again", "until": "synthesize"}}
-            assert httpx.post(start, json=wanted).status_code == 201
+            assert patient_http.post(start, json=wanted).status_code == 201
             until("a first answer was bought", lambda: len(api.requests) > 4)
-            server = restart(server, home, parrot)
+            server = restart(server, home, parrot.environment)
             until("it goes on", lambda: len(api.requests) > REQUESTS // 2)
             os.killpg(workers[0].pid, signal.SIGKILL)
             workers[0].wait()
@@ -84,15 +73,15 @@ def test_a_run_ends_right_by_itself_after_a_restarted_server_and_a_killed_worker
 
 def states(server: LocalServer, deployment: str) -> list[str]:
     wanted = {"deployments": {"id": {"any_": [deployment]}}}
-    runs = httpx.post(f"{server.api_url}/flow_runs/filter", json=wanted).json()
+    runs = patient_http.post(f"{server.api_url}/flow_runs/filter", json=wanted).json()
     return [run["state_type"] for run in runs]
 
 
 def check_picker(server: LocalServer) -> None:
     """The form of retry-failed offers both runs: neither has all its versions."""
     url = f"{server.api_url}/deployments/name/retry-failed/retry-failed"
-    form = httpx.get(url).json()
+    form = patient_http.get(url).json()
     assert form["parameter_openapi_schema"]["properties"]["run"]["enum"] == ["again", "test"]
     start = f"{server.api_url}/deployments/{form['id']}/create_flow_run"
-    refused = httpx.post(start, json={"parameters": {"run": "nobody"}})
+    refused = patient_http.post(start, json={"parameters": {"run": "nobody"}})
     assert refused.status_code in (409, 422)
