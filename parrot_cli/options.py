@@ -20,6 +20,9 @@ RecipePath = Annotated[
     str, typer.Argument(help="The recipe: a YAML file, or the name of one that ships, as demo.")
 ]
 RunName = Annotated[str, typer.Argument(help="Name of a run.")]
+NameIt = Annotated[
+    str | None, typer.Option("--name", help="Name of the run. Default: the recipe's name.")
+]
 LakeHere = Annotated[
     str, typer.Option("--lake", envvar="PARROT_LAKE", help="The lake: a path or URL.")
 ]
