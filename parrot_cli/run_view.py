@@ -116,13 +116,13 @@ class PlainProgress:
             if stage.status == "skipped" or told == self._said.get(stage.name, "waiting"):
                 continue
             self._said[stage.name] = told
-            self._line(f"{stage.name}: {told}", remark_of(stage), now)
+            self._line(f"{stage.name}: {told}", remark_of(state, stage), now)
         due = self._last is None or (now - self._last).total_seconds() >= PLAIN_EVERY_S
         busy = [stage for stage in state.stages if stage.status == "running"]
         running = [stage for stage in busy if stage.done or stage.waiting]
         if due and running:
             stage = running[-1]
-            parts = (amount_of(stage), speed_of(stage), time_of(stage), remark_of(stage))
+            parts = (amount_of(stage), speed_of(stage), time_of(stage), remark_of(state, stage))
             self._line(f"{stage.name}: ", ", ".join(filter(None, parts)), now, join="")
 
     def trouble(self, message: str, now: datetime) -> None:

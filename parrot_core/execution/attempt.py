@@ -11,11 +11,12 @@ from parrot_core.errors import (
     LeaseLost,
     RunStopped,
     ShardQuarantined,
+    StorageError,
     UserError,
 )
 from parrot_core.execution.shard_work import LakeShardWork
 from parrot_core.lake.attempts import AttemptFailure
-from parrot_core.lake.holder import this_process
+from parrot_core.lake.holder import Holder, this_process
 from parrot_core.lake.leases import DEFAULT_TIMES, Lease, LeaseTimes, Watched, take
 from parrot_core.lake.manifest import Receipt
 from parrot_core.lake.run import Run
@@ -65,8 +66,8 @@ def run_shard(
             return done
         _refuse(records)
         attempt, holder = uuid.uuid4().hex[:12], this_process(worker)
-        taken = take(records.claims, attempt, holder, times, watched, wait=wait)
         try:
+            taken = _taken(run, records, attempt, holder, times, watched, wait)
             done = (
                 taken
                 if isinstance(taken, Receipt)
@@ -79,6 +80,24 @@ def run_shard(
             done = top.receipt  # the work of whoever took over stands
         records.file_receipt(done)
         return done
+
+
+def _taken(
+    run: Run,
+    records: ShardRecords,
+    attempt: str,
+    holder: Holder,
+    times: LeaseTimes,
+    watched: Watched | None,
+    wait: bool,
+) -> Lease | Receipt:
+    """The shard's lease, or its receipt; storage that gives neither is a failed attempt."""
+    try:
+        return take(records.claims, attempt, holder, times, watched, wait=wait)
+    except StorageError as error:
+        failed = StorageError(f"{records.place}: its lease can't be taken: {error}")
+        _keep(run, records, failure_of(failed, holder.worker, counts=False))
+        raise failed from error
 
 
 def _traced(attempt: "_Attempt", engines: Engines | None) -> Receipt:
@@ -138,7 +157,8 @@ class _Attempt:
         doesn't count against the shard.
         """
         found = failure_of(error, self.lease.worker, not isinstance(error, RunError | UserError))
-        self._keep(found.model_copy(update={"started_at": datetime.fromisoformat(started)}))
+        found = found.model_copy(update={"started_at": datetime.fromisoformat(started)})
+        _keep(self.run, self.records, found)
 
     def _record_lost(self) -> None:
         """If the attempt before this one ended without a word, record that: a shard may be what
@@ -154,7 +174,9 @@ class _Attempt:
         progress = self.records.progress()
         mark = progress.mark if progress is not None else 0
         known = max((each.progress for each in self.records.failures()), default=0)
-        self._keep(
+        _keep(
+            self.run,
+            self.records,
             AttemptFailure(
                 error_type="WorkerLost",
                 message=f"its worker {before.holder.worker} was killed, or silent for too long",
@@ -162,14 +184,19 @@ class _Attempt:
                 ended_at=datetime.now(UTC),
                 progress=mark,
                 counts=mark <= known,
-            )
+            ),
         )
         _refuse(self.records)
 
-    def _keep(self, failure: AttemptFailure) -> None:
-        self.records.record_failure(failure)
+
+def _keep(run: Run, records: ShardRecords, failure: AttemptFailure) -> None:
+    """Record a failed attempt. A lake that can't be written to must not hide why it failed."""
+    try:
+        records.record_failure(failure)
         if failure.counts:
-            self.records.judge(self.run.recipe.max_attempts, utc_now())
+            records.judge(run.recipe.max_attempts, utc_now())
+    except StorageError as error:
+        logger.warning("%s: its failure can't be recorded: %s", records.place, error)
 
 
 def failure_of(error: BaseException, worker: str, counts: bool = True) -> AttemptFailure:

@@ -93,13 +93,13 @@ def checked_name(name: str) -> str:
 
 
 def open_run(lake: Lake, name: str) -> Run:
-    """A run that was begun before, with the recipe it was begun with.
+    """A run that was begun before, with the recipe in force: later overrides hold.
 
     Raises:
         MissingRun: no run of this name is in the lake.
     """
     record = _record_of(lake, checked_name(name))
-    recipe = parse_recipe(record.recipe)
+    recipe = parse_recipe(RecipeInForce(lake.storage, name).read() or record.recipe)
     return Run(name, recipe, lake, work_folder(lake, name), record.stages)
 
 

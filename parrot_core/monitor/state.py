@@ -9,6 +9,7 @@ from pydantic_core import to_jsonable_python
 
 from parrot_core.lake.attempts import AttemptFailure
 from parrot_core.lake.manifest import EngineUsage
+from parrot_core.lake.metrics import TrainingMetrics, TruncationMetrics
 from parrot_core.monitor.shard_state import ShardState, ShardStatus, StageWorker
 from parrot_core.telemetry.traffic import Traffic, sum_traffic
 
@@ -106,8 +107,8 @@ class StageState:
     def tokens(self) -> int:
         """Tokens of all engines, or the tokens that a training saw."""
         used = sum(item.tokens for item in self.usage.values())
-        trained = self.metrics.get("tokens")
-        return used or (int(trained) if isinstance(trained, int | float) else 0)
+        trained = TrainingMetrics.read(self.metrics).tokens if self.kind == "model" else 0
+        return used or trained
 
     @property
     def rejects(self) -> int:
@@ -118,11 +119,9 @@ class StageState:
     def truncated_share(self) -> float | None:
         """Share of the units with a text that was cut at the limit of tokens, where it is known."""
         if self.published:
-            counts = self.metrics.get("truncated")
-            if not isinstance(counts, Mapping) or not self.rows_in:
+            if "truncated" not in self.metrics or not self.rows_in:
                 return None
-            numbers = [count for count in counts.values() if isinstance(count, int)]
-            return sum(numbers) / self.rows_in
+            return sum(TruncationMetrics.read(self.metrics).truncated.values()) / self.rows_in
         seen = [shard for shard in self.shards if "truncated" in shard.figures and shard.done]
         cut = sum(shard.figures["truncated"] for shard in seen)
         return cut / sum(shard.done for shard in seen) if seen else None
@@ -292,6 +291,10 @@ class RunState:
     def own_stages(self) -> tuple[StageState, ...]:
         """The stages that this run makes: neither pinned to an earlier run nor left out."""
         return tuple(stage for stage in self.stages if stage.status not in ("pinned", "skipped"))
+
+    def since(self, moment: datetime) -> float:
+        """Seconds from a moment to this look; 0 for one that a clock ahead of ours has told."""
+        return max(0.0, (self.read_at - moment).total_seconds())
 
     def stage(self, name: str) -> StageState | None:
         """The stage called ``name``, if this pipeline has it."""

@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Literal, Protocol
 from parrot_core.engines.types import ChatModel
 from parrot_core.lake.checkpoints import Checkpoints
 from parrot_core.lake.manifest import Receipt
+from parrot_core.lake.metrics import Metrics
 from parrot_core.lake.run import Run
 from parrot_core.lake.stage_plan import ShardPlan
 from parrot_core.recipe import Recipe, Sampling, VllmEngine
@@ -103,6 +104,8 @@ class Stage(ABC):
     """What it does, in a sentence: for deployments, forms and docs."""
     output_summary: ClassVar[str] = ""
     """What its output is, in a sentence: for the card of an exported dataset."""
+    metrics: ClassVar[type[Metrics]] = Metrics
+    """What the metrics of its version are: publication refuses any other."""
 
     def lacks(self, recipe: Recipe) -> str:
         """The setting without which it can't run and which a recipe leaves out; mostly empty."""

@@ -10,6 +10,7 @@ from parrot_core.engines.in_flight import in_flight
 from parrot_core.engines.types import Message, RowError
 from parrot_core.judging.pairwise import PAIR_TOKENS, compare
 from parrot_core.lake.manifest import Receipt
+from parrot_core.lake.metrics import PreferenceMetrics
 from parrot_core.lake.run import Run
 from parrot_core.lake.stage_plan import ShardPlan
 from parrot_core.recipe import Strategy
@@ -56,6 +57,7 @@ class CapoStage(Stage):
 
     name: ClassVar[str] = "capo"
     output: ClassVar[str] = "preferences"
+    metrics = PreferenceMetrics
     inputs: ClassVar[tuple[str, ...]] = ("context-queries",)
     settings_read = ("capo", "synthesize")  # the placebo is sampled as the answers were
     summary = "Preference pairs whose rejected answer gets the context wrong."

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from parrot_core.engines.types import Message
 from parrot_core.lake.lake import DatasetVersion
+from parrot_core.lake.metrics import FilterMetrics
 from parrot_core.lake.reviews import read_flagged
 from parrot_core.lake.run import Run
 from parrot_core.lake.stage_plan import ShardPlan, Slice
@@ -31,6 +32,7 @@ class FilterStage(Stage):
 
     name = "filter"
     output = "parrot"
+    metrics = FilterMetrics
     inputs = ("dialogues",)
     settings_read = ("filter",)
     summary = "Rules over the synthesized dialogues."

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from parrot_core.context import Cue, detect
+from parrot_core.lake.metrics import SeedMetrics
 from parrot_core.lake.run import Run
 from parrot_core.lake.stage_plan import ShardPlan, Slice
 from parrot_core.recipe import Recipe, Seeds
@@ -37,6 +38,7 @@ class SeedsStage(Stage):
 
     name = "seeds"
     output = "seeds"
+    metrics = SeedMetrics
     inputs = ("conversations",)
     settings_read = ("seeds", "filter")
     summary = "Opening queries of sessions that no training saw."

@@ -7,6 +7,7 @@ from fnmatch import fnmatchcase
 from typing import Any, ClassVar, Literal
 
 from parrot_core.errors import TrainingFailed
+from parrot_core.lake.metrics import TrainingMetrics
 from parrot_core.lake.run import Run
 from parrot_core.lake.stage_plan import ShardPlan, Slice
 from parrot_core.models.references import resolve_model
@@ -37,6 +38,7 @@ class TrainStage(Stage):
     """What the trainings share: choose examples, run the process, publish the model."""
 
     kind: ClassVar[Literal["dataset", "model"]] = "model"
+    metrics = TrainingMetrics
     job_kind: ClassVar[Kind]
 
     def __init__(self, launch: Launch = run_training) -> None:

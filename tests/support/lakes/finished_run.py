@@ -27,6 +27,7 @@ from parrot_core.monitor import StageSpec
 from parrot_core.schemas import DATASETS, REJECTS
 from parrot_core.stages.evaluation.summary import Judged, summarise
 from parrot_core.stages.registry import STAGE_SPECS
+from parrot_core.stages.registry import STAGES as ALL_STAGES
 
 Row = dict[str, Any]
 
@@ -50,6 +51,8 @@ STAGES = tuple(
         ("evaluate", "judgments"),
     )
 )
+
+METRICS = {stage.name: stage.metrics for stage in ALL_STAGES}
 
 RECIPE: dict[str, Any] = {
     "name": "demo",
@@ -163,6 +166,7 @@ def publish(
     for row in rejects:
         reasons[row["reason"]] = reasons.get(row["reason"], 0) + 1
     rows_in = len(rows) + len(rejects)
+    values["metrics"] = METRICS[stage].model_validate(values.get("metrics", {})).to_json()
     manifest = {
         "kind": spec.kind,
         "name": spec.output,

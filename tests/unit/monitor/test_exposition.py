@@ -182,3 +182,17 @@ def test_scraping_again_tells_the_same(tmp_path: Path, times: int) -> None:
     registry = CollectorRegistry()
     registry.register(RunCollector(full_run(tmp_path), STAGES, lambda: NOW))
     assert len({generate_latest(registry) for _ in range(times)}) == 1
+
+
+def test_a_worker_whose_clock_is_ahead_gives_no_negative_seconds(tmp_path: Path) -> None:
+    lake = Lake(str(tmp_path))
+    begin(lake)
+    plan(lake, "synthesize", [40])
+    ahead = ago(-3600)
+    progress(
+        *(lake, "synthesize", 0),
+        **{"done": 1, "started_at": ahead, "updated_at": ahead, "advanced_at": ahead},
+    )
+    scrape = Scrape(lake)
+    assert scrape("parrot_run_seconds_since_progress") == 0
+    assert scrape("parrot_stage_seconds_since_unit", stage="synthesize") == 0
