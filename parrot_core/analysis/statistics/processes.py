@@ -89,10 +89,14 @@ def _begun(
     read: Reader,
     piece: list[Session],
 ) -> Future[list[Read]] | None:
+    """A process that this may start is born deaf to Ctrl-C, which is its parent's business."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         return pool.submit(read, piece)
     except BrokenProcessPool:
         return None
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _ended(
@@ -127,8 +131,7 @@ def _measures(seed: int, tokenizer: str) -> tuple[Measure, ...]:
 
 
 def _end_with_parent() -> None:
-    """In each process: an interrupt is the parent's business, whose end is this one's, too."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """In each process: its parent's end is its own, however that comes."""
 
     def wait() -> None:
         parent = parent_process()

@@ -81,13 +81,14 @@ def _children() -> list[int]:
 
 
 SCRIPT = """
+from itertools import repeat
 from parrot_core.analysis.statistics import processes
-from tests.unit.analysis.statistics.test_processes import Talks
+from parrot_core.analysis.statistics.session import Session
 
 if __name__ == "__main__":
     processes.ALONE = 10
-    readings = processes.read_each(Talks(10**9).sessions(lambda _: None), 42, "words", 2)
-    for place, _ in enumerate(readings):
+    talk = Session("s", "en", ("How old is Lyon?", "And how big is it?"), ("Old.", "Big."))
+    for place, _ in enumerate(processes.read_each(repeat(talk), 42, "words", 2)):
         if place == 50:
             print("reading", flush=True)
 """
