@@ -209,6 +209,10 @@ class AccountingError(ParrotError):
         )
 
 
+class WorkersLost(ParrotError):
+    """Workers on other machines were lost, or the cluster that they were on."""
+
+
 class TrainingFailed(ParrotError):
     """The training process ended without a model."""
 

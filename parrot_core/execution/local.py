@@ -4,7 +4,7 @@ It writes what ``parrot run`` writes, so either goes on with a run that the othe
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 
@@ -65,7 +65,7 @@ def run(
         for stage in wanted:
             if begun.makes(stage.name) and not is_published(begun, stage):
                 with in_context(begun.name, stage.name):
-                    complete_stage(begun, stage, partial(_work_through, begun, stage))
+                    complete_stage(begun, stage, partial(work_through, begun, stage))
     except (RunStopped, KeyboardInterrupt) as stopped:
         stops.record(str(stopped) or "interrupted")
         raise
@@ -76,7 +76,8 @@ def run(
     }
 
 
-def _work_through(run: Run, stage: Stage) -> Manifest:
+def work_through(run: Run, stage: Stage, only: Collection[int] | None = None) -> Manifest:
+    """Do the shards that are left of a stage, or of ``only``, in threads here, and publish it."""
     with (
         open_stage(run, stage, budget_of(run)) as opened,
         ThreadPoolExecutor(run.recipe.shards_at_once, "parrot-shard") as threads,
@@ -85,7 +86,7 @@ def _work_through(run: Run, stage: Stage) -> Manifest:
         def submit(pulled: Pulled) -> "Future[None]":
             return threads.submit(_do_shard, opened, pulled)
 
-        opened.work_through(submit)
+        opened.work_through(submit, only)
     return opened.publish()
 
 
