@@ -15,7 +15,7 @@ from parrot_core.lake.run_records import StageRecords
 from parrot_core.lake.verify import verify_version
 from tests.support.lakes.toy_stages import SEEDS, synthesis
 from tests.support.runs.command import Cli, until
-from tests.support.runs.ray_nodes import HEAD, RayNode, network_of_its_own
+from tests.support.runs.ray_nodes import RayNodes, network_of_its_own
 from tests.support.servers.fake_api import FakeApi, Reply, canonical, echo_turns, serving
 
 pytest.importorskip("ray")
@@ -27,33 +27,24 @@ SHAPE = {"max_turns": 4, "min_turns": 2, "sessions_per_shard": 3, "sessions_in_f
 
 
 class Machines:
-    """The nodes, and the command beside them."""
+    """Two nodes, and the command beside them."""
 
     def __init__(self, folder: Path) -> None:
         self.cli = Cli(folder)
-        self.head = self._start(head=True)
-        self.node = self._start(head=False)
-
-    def _start(self, *, head: bool) -> RayNode:
-        return RayNode(self.cli.folder, self.cli.environment, head=head)
-
-    def begin_again(self) -> None:
-        """A cluster of the head alone: nodes end with the head that they joined."""
-        self.kill()
-        self.head = self._start(head=True)
-
-    def kill(self) -> None:
-        self.node.kill()
-        self.head.kill()
+        self.nodes = RayNodes(folder, self.cli.environment)
 
 
 @pytest.fixture(scope="module")
 def machines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machines]:
     with network_of_its_own():
         made = Machines(tmp_path_factory.mktemp("ray"))
-        yield made
-        made.cli.call("server", "stop")
-        made.kill()
+        try:
+            made.nodes.add()
+            made.nodes.add()
+            yield made
+            made.cli.call("server", "stop")
+        finally:
+            made.nodes.close()
 
 
 def slow(number: int, body: dict[str, Any]) -> Reply:
@@ -88,7 +79,9 @@ def shown(machines: Machines, kind: str, of: str) -> dict[str, str]:
 
 def test_a_killed_node_costs_what_was_in_flight(machines: Machines, tmp_path: Path) -> None:
     with serving(slow) as api:
-        arguments = command(machines, tmp_path / "lake", api, "lost", "--on", HEAD)
+        arguments = command(
+            machines, tmp_path / "lake", api, "lost", "--on", machines.nodes.address
+        )
         running = machines.cli.start(*arguments)
         records = StageRecords(Lake(str(tmp_path / "lake")).storage, "lost", "synthesize")
 
@@ -96,7 +89,7 @@ def test_a_killed_node_costs_what_was_in_flight(machines: Machines, tmp_path: Pa
             return sum(records.shard(n).claims.top() is not None for n in range(SEEDS // 3))
 
         until("both are at work", lambda: claimed() > 1 and len(api.requests) > 12)
-        machines.node.kill()
+        machines.nodes.kill(1)
         assert running.wait() == 0, running.shown[-3000:]
         check(tmp_path / "lake", "lost", api, twice=IN_FLIGHT)
     assert shown(machines, "flow", "lost-synthesize") == {"lost-synthesize": "COMPLETED"}
@@ -122,13 +115,13 @@ def test_a_stopped_run_stops_its_workers_and_a_lost_head_is_told_and_gone_on_fro
         assert all(top is None or top.state == "released" or top.receipt for top in tops)
         assert shown(machines, "flow", "stopped") == {"stopped": "CANCELLED"}
 
-        running = machines.cli.start(*arguments, "--on", HEAD)
+        running = machines.cli.start(*arguments, "--on", machines.nodes.address)
         until("it goes on", lambda: len(api.requests) >= sent + 8)
-        machines.head.kill()
+        machines.nodes.kill()
         assert running.wait() == 1, running.shown[-3000:]
         assert "the Ray head at" in running.shown
-        machines.begin_again()
-        running = machines.cli.start(*arguments, "--on", "auto")
+        machines.nodes.add()
+        running = machines.cli.start(*arguments, "--on", machines.nodes.address)
         assert running.wait() == 0, running.shown[-3000:]
         check(lake, "stopped", api, twice=IN_FLIGHT)
 
@@ -136,7 +129,9 @@ def test_a_stopped_run_stops_its_workers_and_a_lost_head_is_told_and_gone_on_fro
 def test_what_no_node_has_is_told_before_anything_waits(machines: Machines, tmp_path: Path) -> None:
     with serving(slow) as api:
         gpus = "cluster.resources.synthesize.gpus=1"
-        arguments = command(machines, tmp_path / "lake", api, "large", "--on", HEAD)
+        arguments = command(
+            machines, tmp_path / "lake", api, "large", "--on", machines.nodes.address
+        )
         ended = machines.cli.call(*arguments, "--set", "cluster={}", "--set", gpus)
         assert ended.returncode == 2
         assert "a worker takes CPU 1, GPU 1, and no node of the cluster has that" in ended.stderr
