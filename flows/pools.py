@@ -81,7 +81,6 @@ def _begin(run: Run, stage: Stage, only: list[int] | None, life: int) -> list[UU
 
 
 def _wait_for(begun: Sequence[UUID]) -> list[FlowRun]:
-    """The flow runs when all of them have ended."""
     with get_client(sync_client=True) as client:
         while True:
             found = [client.read_flow_run(id) for id in begun]

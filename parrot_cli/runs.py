@@ -21,6 +21,8 @@ from parrot_cli.options import (
     UntilStage,
     placed,
     recipe_at,
+    runs_like,
+    stages_like,
 )
 from parrot_core.errors import StorageError, UserError
 
@@ -41,7 +43,10 @@ def run(
     with_run: Annotated[
         str | None,
         typer.Option(
-            "--with", metavar="RUN", help="Take what comes before the stages from this run."
+            "--with",
+            metavar="RUN",
+            help="Take what comes before the stages from this run.",
+            autocompletion=runs_like,
         ),
     ] = None,
     on: On = None,
@@ -70,7 +75,10 @@ def retry(
     shards: Annotated[
         list[str] | None,
         typer.Option(
-            "--shard", metavar="STAGE[:N]", help="Only this shard, or stage; may be repeated."
+            "--shard",
+            metavar="STAGE[:N]",
+            help="Only this shard, or stage; may be repeated.",
+            autocompletion=stages_like,
         ),
     ] = None,
     quarantined: Annotated[
@@ -143,7 +151,10 @@ def plan(
 
 
 def status(
-    name: Annotated[str | None, typer.Argument(help="Name of a run. Default: all runs.")] = None,
+    name: Annotated[
+        str | None,
+        typer.Argument(help="Name of a run. Default: all runs.", autocompletion=runs_like),
+    ] = None,
     lake: LakeHere = DEFAULT_LAKE,
     shards: Annotated[bool, typer.Option("--shards", help="Each shard with its cost.")] = False,
     as_json: AsJson = False,

@@ -67,11 +67,12 @@ RECORDS = _schema(
 )
 CONVERSATIONS = _schema(
     "conversations",
-    3,
+    4,
     [
         ("split", pa.string()),  # train | seed | heldout
         ("source", pa.string()),
         ("record_index", pa.int64()),
+        ("system", pa.string()),  # the system prompt it began with; it is no message
         ("messages", MESSAGES),
         ("n_turns", pa.int32()),
         ("opens_session", pa.bool_()),  # false for a later part of a split session
@@ -117,7 +118,7 @@ CONTEXT_QUERIES = _schema(
 )
 PREFERENCES = _schema(
     "preferences",
-    3,
+    4,
     [
         ("strategy", pa.string()),  # a file in stages/capo/strategies
         ("turn", pa.int32()),
@@ -132,15 +133,20 @@ PREFERENCES = _schema(
         ("model", pa.string()),
         ("request_key", pa.string()),
         ("judge_texts", pa.list_(pa.string())),  # why the chosen one is better; null if not asked
+        (
+            "placebo",
+            pa.string(),
+        ),  # a second answer after the same history; nothing is wrong with it
     ],
 )
 JUDGMENTS = _schema(
     "judgments",
-    2,
+    3,
     [
         ("subject", pa.string()),
         ("category", pa.string()),
         ("turn", pa.int32()),
+        ("repeat", pa.int32()),  # which holding of the session, counted from 1
         ("query", pa.string()),
         ("answer", pa.string()),
         ("truncated", pa.bool_()),  # whether the answer was cut at the limit of tokens
@@ -206,6 +212,7 @@ REASONS: dict[str, str] = {
     # seeds
     "query_too_short": "the opening query is shorter than the recipe's minimum",
     "query_too_long": "the opening query is longer than the recipe's maximum",
+    "leans_on_unseen": "the opening query leans on something that isn't in it",
     # synthesize
     "ended_too_early": "the session ended before the recipe's minimum of turns",
     "context_full": "the conversation no longer fits the engine's context",

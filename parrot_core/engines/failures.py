@@ -106,7 +106,6 @@ class ProviderFailure(PicklableError):
 
     @property
     def answered(self) -> bool:
-        """Whether the provider said anything."""
         return self.kind in ("status", "invalid")
 
     @property

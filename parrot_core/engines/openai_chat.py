@@ -116,16 +116,11 @@ class OpenAIChat:
         """Connect nothing yet.
 
         Args:
-            name: the engine's name in the recipe.
-            endpoints: one a replica.
             limits: the recipe's; ``limiter`` enforces them, for all engines of this model.
             limiter: shared with the engines that reach the same model at the same provider.
             budget: the run's money.
             price: what tokens cost; None is nothing.
             still_there: raises when the server behind the engine has ended for good.
-            rng: jitter.
-            sleep: waits between tries.
-            clock: seconds, for the latency of answers.
         """
         self.name = name
         self.limiter = limiter
@@ -176,7 +171,6 @@ class OpenAIChat:
             self._sending -= 1
 
     async def _send(self, request: _Request) -> tuple[Answer, float]:
-        """See :meth:`send`."""
         failures, attempt = 0, 0
         purchase, suspected = request.purchase, False
         while not purchase.left:

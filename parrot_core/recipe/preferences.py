@@ -85,6 +85,14 @@ class CaPO(Model):
     verdict: Sampling = Field(
         Sampling(temperature=0, max_tokens=16), description="Sampling of that judge."
     )
+    placebo: bool = Field(
+        False,
+        description=(
+            "Have `synthesize.answerer` answer each query a second time, as in the dialogue. "
+            "Nobody trains on it: a model that prefers the first answer to it in much more than "
+            "half of the cases prefers what it has seen (`parrot accuracy`). The paper doesn't."
+        ),
+    )
     queries_per_shard: int = Field(256, ge=1, le=100_000, description="Queries a shard.")
     queries_in_flight: int = Field(
         32, ge=1, le=100_000, json_schema_extra=OPERATIONAL, description="Queries at once a shard."

@@ -158,7 +158,6 @@ class Recipe(Model):
         return self
 
     def workers_of(self, stage: str) -> int:
-        """How many workers a stage has."""
         return self.workers if isinstance(self.workers, int) else self.workers.get(stage, 1)
 
     def canonical(self) -> dict[str, Any]:

@@ -25,7 +25,6 @@ def with_history(queries: Sequence[QueryPairs], history: History) -> list[QueryP
     """The same pairs after another prompt; a system message stays with its query.
 
     Args:
-        queries: pairs with their own history.
         history: ``other`` takes that of the next query of another session, going round.
     """
     if history == "own":
@@ -35,7 +34,7 @@ def with_history(queries: Sequence[QueryPairs], history: History) -> list[QueryP
         own = query.prompt
         system = [message for message in own[:1] if message["role"] == "system"]
         before = [] if history == "none" else _turns(_other(queries, place).prompt[:-1])
-        changed.append(replace(query, prompt=[*system, *before, own[-1]]))
+        changed.append(replace(query, prompt=[*system, *before, own[-1]], placebo=None))
     return changed
 
 

@@ -46,11 +46,8 @@ def compute(
     """Measure a set of sessions.
 
     Args:
-        sessions: what to measure.
-        options: seed, sample and tokenizer.
         reference: held-out human sessions to tell its follow-up queries from; None leaves
             human-likeness out.
-        reporter: hears of the progress.
         compared: what is told from the reference, where that isn't all of ``sessions``.
 
     Raises:

@@ -42,12 +42,9 @@ def statistics_of(
 
     Args:
         lake: where versions are, and where their statistics are kept.
-        what: what to measure.
-        options: seed, sample, tokenizer.
         human_set: what its queries are told from, named like ``what``. Without it, the held-out
             conversations that a version's lineage leads to, and no human-likeness for a file.
             An empty text leaves human-likeness out.
-        reporter: hears of the progress.
 
     Raises:
         UserError: nothing of that name, or one without sessions.
@@ -126,14 +123,7 @@ def with_asker(
     """Add how surprised an asker is by the queries of a set, and by human ones.
 
     Args:
-        lake: where versions are.
-        what: the set, named as for :func:`statistics_of`.
-        found: its statistics.
         asker: ``NAME[@VERSION]`` of a model in the lake, or a folder.
-        human_set: see :func:`statistics_of`.
-        cache: folder for copies of models of a remote lake.
-        queries: follow-up queries of each side, drawn at random.
-        reporter: see :func:`statistics_of`.
 
     Raises:
         UserError: no such model, or what it needs isn't installed.
@@ -168,11 +158,7 @@ def with_judge(
 
     Args:
         lake: where versions are, and where the judge's answers are journaled.
-        what: the set, named as for :func:`statistics_of`.
-        found: its statistics.
-        engine: name of an engine of the recipe.
         recipe: where the engine is; None takes the recipe of the version's run.
-        limit: queries to judge, drawn at random.
 
     Raises:
         UserError: no recipe, or no such engine in it.

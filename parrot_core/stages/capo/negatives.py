@@ -79,5 +79,4 @@ def _words(texts: Iterable[str]) -> Iterable[str]:
 
 
 def shortened(sampling: Sampling, most: int) -> Sampling:
-    """The same sampling for a short reply."""
     return sampling.model_copy(update={"max_tokens": min(sampling.max_tokens, most)})

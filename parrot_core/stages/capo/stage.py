@@ -10,11 +10,14 @@ from parrot_core.engines.in_flight import in_flight
 from parrot_core.engines.types import Message, RowError
 from parrot_core.judging.pairwise import PAIR_TOKENS, compare
 from parrot_core.lake.manifest import Receipt
+from parrot_core.lake.metrics import PreferenceMetrics
 from parrot_core.lake.run import Run
+from parrot_core.lake.stage_plan import ShardPlan
 from parrot_core.recipe import Strategy
-from parrot_core.stages.base import EngineUse, Row, ShardPlan, ShardWork, Stage
+from parrot_core.stages.base import EngineUse, Row, ShardWork, Stage
 from parrot_core.stages.capo.gates import chosen_problem, negative_problem
 from parrot_core.stages.capo.negatives import ContextQuery, Negative, content_words
+from parrot_core.stages.capo.placebo import second_answer
 from parrot_core.stages.capo.rewriting import rewrite
 from parrot_core.stages.capo.select import SelectStage
 from parrot_core.stages.capo.strategies import NEGATIVES
@@ -54,8 +57,9 @@ class CapoStage(Stage):
 
     name: ClassVar[str] = "capo"
     output: ClassVar[str] = "preferences"
+    metrics = PreferenceMetrics
     inputs: ClassVar[tuple[str, ...]] = ("context-queries",)
-    settings_read = ("capo",)
+    settings_read = ("capo", "synthesize")  # the placebo is sampled as the answers were
     summary = "Preference pairs whose rejected answer gets the context wrong."
     output_summary = "Preference pairs: answers that heed the conversation, and ones that don’t."
     unit: ClassVar[str] = "pair"
@@ -69,12 +73,13 @@ class CapoStage(Stage):
         return shards_of(run, "context-queries", run.recipe.capo.queries_per_shard)
 
     def uses(self, run: Run) -> Sequence[EngineUse]:
-        """The writer, and the judge if there is one."""
-        settings = run.recipe.capo
-        writer = EngineUse(settings.writer, "capo.sampling", settings.sampling)
-        if settings.judge is None:
-            return (writer,)
-        return (writer, EngineUse(settings.judge, "capo.verdict", settings.verdict, short=True))
+        settings, synthesize = run.recipe.capo, run.recipe.synthesize
+        uses = [EngineUse(settings.writer, "capo.sampling", settings.sampling)]
+        if settings.judge is not None:
+            uses.append(EngineUse(settings.judge, "capo.verdict", settings.verdict, short=True))
+        if settings.placebo:
+            uses.append(EngineUse(synthesize.answerer, "synthesize.answer", synthesize.answer))
+        return uses
 
     def forecast(self, sizes: Sizes) -> Requests:
         """One request for neglect, two for each of the others, one to complete a query."""
@@ -104,6 +109,9 @@ class CapoStage(Stage):
             pairs = 2 * queries * len(settings.strategies)
             read = history + 2 * answer + PAIR_TOKENS
             loads.append(Load(settings.judge, pairs, pairs * read, pairs * 4))
+        if settings.placebo:
+            answerer = sizes.recipe.synthesize.answerer
+            loads.append(Load(answerer, queries, queries * (history + query), queries * answer))
         return Requests(tuple(loads), settings.queries_in_flight, rounds=2)
 
     def process(self, work: ShardWork) -> None:
@@ -188,6 +196,7 @@ class _Pairing:
         self._work = work
         self._settings = work.run.recipe.capo
         self._outcomes: dict[tuple[str, Strategy], _Pair | _Refusal] = {}
+        self._placebos: dict[str, str | None] = {}
         self.total = queries * len(self._settings.strategies)
         self.counts: dict[str, Counter[str]] = {name: Counter() for name in _COUNTED}
         self.rejected: dict[str, Counter[str]] = {
@@ -201,9 +210,10 @@ class _Pairing:
             outcome = refusal or await self._outcome(query, strategy)
             self._outcomes[query.id, strategy] = outcome
             self._work.progress(len(self._outcomes), self.total)
+        if self._settings.placebo and not refusal:
+            self._placebos[query.id] = await second_answer(query, self._work)
 
     def report(self, query: ContextQuery, strategy: Strategy) -> None:
-        """Emit the pair or reject it."""
         outcome = self._outcomes[query.id, strategy]
         self.counts["asked"][strategy] += 1
         self.counts["truncated"][strategy] += _is_cut(outcome)
@@ -220,7 +230,8 @@ class _Pairing:
         for side, number in words.items():
             self.counts[f"{side}_words"][strategy] += number
         self.counts["chosen_longer"][strategy] += words["chosen"] > words["rejected"]
-        self._work.emit(_row(pair_id, query, strategy, outcome))
+        row = _row(pair_id, query, strategy, outcome)
+        self._work.emit({**row, "placebo": self._placebos.get(query.id)})
 
     async def _chosen_refused(self, query: ContextQuery) -> _Refusal | None:
         """Why no pair can be made of a query's chosen answer, whatever the strategy."""

@@ -76,10 +76,7 @@ def launcher(job: TrainingJob, gpus: int, bf16: bool, worker: Sequence[str]) -> 
     """The command that starts the job's processes.
 
     Args:
-        job: its folder gets the rendered configuration.
-        gpus: how many this machine has.
         bf16: whether to compute in bf16.
-        worker: what each process runs.
 
     Raises:
         TrainingFailed: the machine hasn't the devices that the recipe asks for.

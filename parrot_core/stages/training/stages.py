@@ -7,10 +7,12 @@ from fnmatch import fnmatchcase
 from typing import Any, ClassVar, Literal
 
 from parrot_core.errors import TrainingFailed
+from parrot_core.lake.metrics import TrainingMetrics
 from parrot_core.lake.run import Run
+from parrot_core.lake.stage_plan import ShardPlan, Slice
 from parrot_core.models.references import resolve_model
-from parrot_core.recipe import STRATEGIES, Recipe, TrainAsk, TrainDpo, TrainSft
-from parrot_core.stages.base import Row, ShardPlan, ShardWork, Slice, Stage
+from parrot_core.recipe import ALL_STRATEGIES, Recipe, TrainAsk, TrainDpo, TrainSft
+from parrot_core.stages.base import Row, ShardWork, Stage
 from parrot_core.stages.forecasting import MESSAGE_TOKENS, Examples, Sizes
 from parrot_core.stages.training.checkpoints import carried_to_lake, identity_of, resume_from_lake
 from parrot_core.stages.training.choice import (
@@ -36,6 +38,7 @@ class TrainStage(Stage):
     """What the trainings share: choose examples, run the process, publish the model."""
 
     kind: ClassVar[Literal["dataset", "model"]] = "model"
+    metrics = TrainingMetrics
     job_kind: ClassVar[Kind]
 
     def __init__(self, launch: Launch = run_training) -> None:
@@ -157,7 +160,6 @@ class TrainAskStage(TrainStage):
     job_kind = "ask"
 
     def forecast(self, sizes: Sizes) -> Examples:
-        """Whole sessions."""
         settings = self.settings(sizes.run)
         return Examples(
             settings,
@@ -171,11 +173,9 @@ class TrainAskStage(TrainStage):
         return run.recipe.train_ask
 
     def base(self, run: Run) -> str:
-        """The recipe's base model."""
         return run.recipe.train_ask.base or ""
 
     def lacks(self, recipe: Recipe) -> str:
-        """A base model."""
         return "" if recipe.train_ask.base else "train_ask.base"
 
     def heldout_fraction(self, run: Run) -> float:
@@ -214,7 +214,6 @@ class TrainSftStage(TrainStage):
     job_kind = "sft"
 
     def forecast(self, sizes: Sizes) -> Examples:
-        """Sessions as the filter leaves them."""
         settings = self.settings(sizes.run)
         expected = sizes.recipe.seeds.limit * sizes.basis.kept.value
         turns = min(sizes.turns, settings.max_turns or sizes.turns)
@@ -230,19 +229,15 @@ class TrainSftStage(TrainStage):
         return run.recipe.train_sft
 
     def base(self, run: Run) -> str:
-        """The recipe's base model."""
         return run.recipe.train_sft.base or ""
 
     def lacks(self, recipe: Recipe) -> str:
-        """A base model."""
         return "" if recipe.train_sft.base else "train_sft.base"
 
     def heldout_fraction(self, run: Run) -> float:
-        """As the recipe says."""
         return run.recipe.train_sft.heldout_fraction
 
     def reads(self, run: Run) -> Sequence[str]:
-        """The dataset that the recipe trains on."""
         return (run.recipe.train_sft.data,)
 
     def candidate(self, row: Row, run: Run) -> Candidate:
@@ -291,13 +286,12 @@ class TrainDpoStage(TrainStage):
         return "lake:parrot-sft"
 
     def heldout_fraction(self, run: Run) -> float:
-        """As the recipe says."""
         return run.recipe.train_dpo.heldout_fraction
 
     def candidate(self, row: Row, run: Run) -> Candidate:
         """A pair, if its strategy is trained on; the pairs of a query stay together."""
         strategies = run.recipe.train_dpo.strategies
-        if row["strategy"] in STRATEGIES and row["strategy"] not in strategies:  # else imported
+        if row["strategy"] in ALL_STRATEGIES and row["strategy"] not in strategies:  # else imported
             return Candidate(row["id"], left_out=f"strategy_{row['strategy']}")
         example = {
             "prompt": row["prompt"],

@@ -34,12 +34,10 @@ class DistinctMeasure:
         self._drawn: Draw[list[list[str]]] = Draw(SESSIONS, seed, "distinct")
 
     def add(self, session: Session) -> None:
-        """Keep the beginnings of its queries."""
         heads = [tokens(q[: 16 * QUERY_TOKENS])[:QUERY_TOKENS] for q in session.queries]
         self._drawn.offer(session.id, heads)
 
     def found(self) -> Found:
-        """One figure an n."""
         windows = _windows([query for queries in self._drawn.items() for query in queries])
         notes: tuple[str, ...] = ()
         if windows and sum(map(len, windows[0])) < WINDOW:

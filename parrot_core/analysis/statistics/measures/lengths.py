@@ -23,7 +23,6 @@ class Lengths:
         self._query, self._follow_up, self._answer, self._session = (Ratio() for _ in range(4))
 
     def add(self, session: Session) -> None:
-        """Count its tokens."""
         answers = [text for text in session.responses if text]
         counts = self._counter.counts([*session.queries, *answers])
         queries, answered = counts[: session.turns], counts[session.turns :]
@@ -33,7 +32,6 @@ class Lengths:
         self._session.add(sum(counts))
 
     def found(self) -> Found:
-        """Four means."""
         seed = self._seed
         return Found(
             figures=(

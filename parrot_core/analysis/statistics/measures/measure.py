@@ -15,9 +15,7 @@ class Measure(Protocol):
     description: ClassVar[str]
     """What is measured, exactly, in a sentence or two; the page shows it."""
 
-    def add(self, session: Session) -> None:
-        """Take a session in."""
-        ...
+    def add(self, session: Session) -> None: ...
 
     def found(self) -> Found:
         """Figures over all sessions so far."""

@@ -32,7 +32,6 @@ class SelfRouge:
         self._drawn: Draw[list[str]] = Draw(ACROSS, seed, "self-rouge")
 
     def add(self, session: Session) -> None:
-        """Compare its queries."""
         queries = [tokens(query[: 16 * QUERY_TOKENS])[:QUERY_TOKENS] for query in session.queries]
         if not queries:
             return
@@ -47,7 +46,6 @@ class SelfRouge:
             self._within.add(100 * sum(means) / len(means))
 
     def found(self) -> Found:
-        """Within and across sessions."""
         drawn = self._drawn.items()
         nearest = [0.0] * len(drawn)
         for one, other in combinations(range(len(drawn)), 2):

@@ -28,7 +28,6 @@ class Turns:
         self._counts: Counter[int] = Counter()
 
     def add(self, session: Session) -> None:
-        """Count its turns."""
         self._mean.add(session.turns)
         self._short.add(session.turns <= SHORT)
         self._counts[min(session.turns, LONGEST)] += 1
