@@ -17,6 +17,7 @@ from parrot_core.recipe.base import (
     Sampling,
     Strategy,
 )
+from parrot_core.recipe.cluster import Cluster, WorkerResources
 from parrot_core.recipe.data import (
     Filter,
     Ingest,
@@ -55,6 +56,7 @@ __all__ = [
     "STRATEGIES",
     "BatchSettings",
     "CaPO",
+    "Cluster",
     "Devices",
     "Engine",
     "Evaluate",
@@ -82,6 +84,7 @@ __all__ = [
     "TrainSft",
     "Training",
     "VllmEngine",
+    "WorkerResources",
     "differences",
     "load_recipe",
     "overridden",
