@@ -1,10 +1,11 @@
-"""What the metrics of a stage say, typed by the kind of stage: trainings, cleaning rules.
+"""What the metrics of a stage say, typed by the kind of stage: trainings, cleaning rules, pairs.
 
 Metrics are JSON that a stage wrote, perhaps an older one: nothing is taken for granted of them.
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from math import isfinite
 
 from parrot_core.monitor.state import StageState
 
@@ -44,6 +45,49 @@ class RuleFacts:
     rule: str
     count: int
     examples: tuple[tuple[str, str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class StrategyFacts:
+    """What the preference pairs of one strategy are like; None where it isn't known."""
+
+    strategy: str
+    asked: int
+    pairs: int
+    truncated: float | None  # share of those asked
+    asked_back: float | None  # likewise: the negative asked what was meant
+    chosen_words: float | None
+    rejected_words: float | None
+    chosen_longer: float | None  # share of the pairs
+    answer_alone: float | None  # AUC of a classifier that sees no more than the answer
+    margin_gain: float | None  # what the history adds to the margin, nats a token
+
+
+def strategy_facts(stage: StageState) -> Iterable[StrategyFacts]:
+    """Yield what the metrics of ``capo`` say of each strategy."""
+    asked = stage.metrics.get("asked")
+    for strategy in asked if isinstance(asked, dict) else ():
+
+        def read(*path: str, of: str = strategy) -> float | None:
+            found: object = stage.metrics
+            for name in (*path, of):
+                found = found.get(name) if isinstance(found, Mapping) else None
+            if isinstance(found, bool) or not isinstance(found, Number):
+                return None
+            return float(found) if isfinite(found) else None
+
+        yield StrategyFacts(
+            str(strategy),
+            int(read("asked") or 0),
+            int(read("pairs") or 0),
+            read("shares", "truncated"),
+            read("shares", "asked_back"),
+            read("words", "chosen"),
+            read("words", "rejected"),
+            read("chosen_longer"),
+            read("answer_alone"),
+            read("margin_gain"),
+        )
 
 
 def rule_facts(stage: StageState) -> Iterable[RuleFacts]:

@@ -21,7 +21,6 @@ from parrot_core.analysis.asker_proof.measures import (
 )
 from parrot_core.analysis.asker_proof.writing import STAGE, write_queries
 from parrot_core.analysis.likelihood.held_out_pairs import ModelName, learned_by
-from parrot_core.analysis.likelihood.likelihoods import LikelihoodRequest, Scorer, Scores, scores_of
 from parrot_core.analysis.statistics.reading import HELDOUT, HUMAN, VersionSessions
 from parrot_core.analysis.statistics.sampling import ratio, ratio_difference
 from parrot_core.engines.connection import model_identity
@@ -30,6 +29,7 @@ from parrot_core.errors import UserError
 from parrot_core.lake.run import Run
 from parrot_core.models.references import resolve_model
 from parrot_core.recipe import VllmEngine
+from parrot_core.stages.likelihoods import LikelihoodRequest, Scorer, Scores, scores_of
 from parrot_core.stages.synthesis.role_play import role_play
 from parrot_core.telemetry.progress import SILENT, ProgressReporter
 

@@ -72,7 +72,7 @@ def scores_of(
 def _score(
     scorer: Scorer, queries: Path, scores: Path, max_length: int, reporter: ProgressReporter
 ) -> None:
-    module = "parrot_core.analysis.likelihood.answer_likelihood"
+    module = "parrot_core.stages.training.answer_likelihood"
     places = [str(scorer.model), str(queries), str(scores)]
     more = [str(scorer.tokenizer)] if scorer.tokenizer else []
     command = [sys.executable, "-m", module, *places, str(max_length), *more]
