@@ -13,8 +13,9 @@ from parrot_core.analysis.comparison.rows import RowsDifference
 from parrot_core.analysis.comparison.runs import RunDifference, StageDifference, difference
 from parrot_core.analysis.comparison.settings import value_text
 from parrot_core.monitor import RunState
+from parrot_core.monitor.costs import cost_of_run
 from parrot_core.text.sanitise import one_line
-from parrot_core.text.wording import count, dollars, duration, figure, plural, short_count
+from parrot_core.text.wording import count, duration, figure, plural, short_count
 
 MOST_RUNS = 5
 MOST_VALUES = 6
@@ -66,7 +67,7 @@ def _side_by_side(states: Sequence[RunState]) -> None:
     with section("Side by side"):
         rows: list[tuple[object, ...]] = [
             ("state", *(state.status_text for state in states)),
-            ("cost", *(dollars(state.usd) for state in states)),
+            ("cost", *map(cost_of_run, states)),
             ("tokens", *(short_count(state.tokens) for state in states)),
             ("work", *(duration(state.seconds) for state in states)),
         ]
@@ -113,8 +114,8 @@ async def _stage(site: Site, stage: StageDifference, names: tuple[str, str]) -> 
             for name, (before, after) in stage.counts.items()
             if before != after
         ]
-        if stage.a.usd != stage.b.usd:
-            counts.append(("cost", dollars(stage.a.usd), dollars(stage.b.usd), ""))
+        if stage.a.cost != stage.b.cost:
+            counts.append(("cost", stage.a.cost, stage.b.cost, ""))
         if counts:
             table(("count", *names, "change"), counts, frozenset({1, 2, 3}))
         if stage.rows is not None:

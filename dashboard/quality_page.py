@@ -114,10 +114,12 @@ def _examples(stage: StageState) -> None:
         for rule in found:
             with block("side"):
                 heading(rule.rule, 3)
-                for row_id, before, after in rule.examples[:MOST_EXAMPLES]:
-                    line(row_id, "mono soft small clip")
-                    body(before, "small before", EXAMPLE_CHARS)
-                    body(after or "(put aside, or only marked)", "small after", EXAMPLE_CHARS)
+                for example in rule.examples[:MOST_EXAMPLES]:
+                    line(example.id, "mono soft small clip")
+                    body(example.before, "small before", EXAMPLE_CHARS)
+                    body(
+                        example.after or "(put aside, or only marked)", "small after", EXAMPLE_CHARS
+                    )
 
 
 def _counts(values: Mapping[str, object]) -> None:

@@ -84,9 +84,8 @@ class _RowPage:
             return
         if site.actions is not None:
             reviewer_field()
-        on_row = [mark for mark in marks if mark.id == row_id]
-        self._marking = Marking(site, place, row_id, on_row, self._go_next)
-        self._marking.build()
+        self._marking = Marking(site, place, self._go_next)
+        self._marking.show(row_id, [mark for mark in marks if mark.id == row_id])
 
     def walk(self, head: ui.element, found: ResultSet) -> None:
         """Links to the neighbours within the set, and the keys that follow them."""

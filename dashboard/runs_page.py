@@ -5,6 +5,7 @@ from functools import partial
 
 from nicegui import ui
 
+from dashboard.keyed import KeyedChildren
 from dashboard.prefect_link import Scheduled
 from dashboard.site import Site
 from dashboard.stage_rows import failed_words
@@ -71,22 +72,18 @@ def runs_page(site: Site) -> None:
     upcoming = line("", "soft")
     note = line("Reading the lake …", "soft")
     listing = block("plain", "ul")
-    rows: dict[str, _RunRow] = {}
-    order: list[str] = []
+    listed = KeyedChildren(listing, _RunRow)
+    with block("") as empty:
+        body("parrot run deployments/recipes/demo.yaml", "mono")
+    empty.set_visibility(False)
 
     async def show() -> None:
         try:
             headers = await in_thread(site.watch.headers)
             note.set_text("" if headers else "This lake holds no run yet.")
             names = [header.name for header in headers]
-            if names != order:
-                order[:] = names
-                rows.clear()
-                listing.clear()
-                with listing:
-                    rows.update((name, _RunRow(name)) for name in names)
-                    if not names:
-                        body("parrot run deployments/recipes/demo.yaml", "mono")
+            empty.set_visibility(not names)
+            rows = listed.show(names)
             for name in names:  # one by one: a long run keeps no other from being shown
                 try:
                     state = await in_thread(partial(site.watch.run, name))

@@ -150,9 +150,16 @@ async def read(work: Callable[[], T]) -> T | None:
 
 def button(text: str, on_click: Callable[[], object], kind: str = "outline") -> ui.button:
     """A button: ``solid`` for what matters most, ``outline``, or ``flat``."""
-    made = ui.button(text, on_click=on_click, color=None)
-    made.props(f"no-caps {'unelevated' if kind == 'solid' else kind}").classes(f"act {kind}")
+    made = ui.button(text, on_click=on_click, color=None).props("no-caps").classes("act")
+    restyle(made, kind)
     return made
+
+
+def restyle(made: ui.button, kind: str) -> None:
+    """Make a button one of another kind, in its place."""
+    if kind not in made.classes:
+        made.props("unelevated" if kind == "solid" else kind, remove="unelevated outline flat")
+        made.classes(kind, remove="solid outline flat")
 
 
 def act(work: Callable[[], object], done: str) -> None:

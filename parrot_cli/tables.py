@@ -80,7 +80,7 @@ class FittedTable:
             )
         for cells, style in self.rows:
             fitted = (
-                _by_clauses(cells[place], widths[place])
+                by_clauses(cells[place], widths[place])
                 if self.columns[place].prose
                 else cells[place]
                 for place in shown
@@ -101,7 +101,7 @@ class FittedTable:
             yield from flowed(named, width, INDENT)
 
 
-def _by_clauses(text: Text, width: int) -> Text:
+def by_clauses(text: Text, width: int) -> Text:
     """Prose broken after a comma or the like where it can be: a figure stays with its unit."""
     if text.cell_len <= width:
         return text

@@ -15,13 +15,14 @@ from parrot_core.engines.types import ChatModel, Completion, Message
 from parrot_core.errors import UserError
 from parrot_core.execution.runs import budget_of
 from parrot_core.execution.selection import check_selection
-from parrot_core.execution.shard_work import journal_delay, rows_of
+from parrot_core.execution.shard_work import journal_spacing, rows_of
 from parrot_core.lake.checkpoints import Checkpoints
 from parrot_core.lake.journal import Journal, preview_folder, usage_of
 from parrot_core.lake.manifest import Usage
 from parrot_core.lake.run import Run
+from parrot_core.lake.stage_plan import ShardPlan
 from parrot_core.recipe import Sampling
-from parrot_core.stages.base import Row, ShardPlan
+from parrot_core.stages.base import Row
 from parrot_core.stages.registry import stage_named
 
 PREVIEWED = ("synthesize", "select", "capo", "evaluate")
@@ -86,7 +87,7 @@ def preview(
     plans = shards or [ShardPlan(index) for index in range(len(rows))]
     storage = run.lake.storage
     journal = Journal(
-        storage, preview_folder(run.recipe.name, stage), journal_delay(storage), lease=None
+        storage, preview_folder(run.recipe.name, stage), journal_spacing(storage), lease=None
     )
     before = {entry.key for entry in journal.entries()}
     found = Previewed(stage)

@@ -76,9 +76,10 @@ class RejectWatch:
         if self._share is None:
             return
         records = StageRecords(run.lake.storage, run.name, stage.name)
-        shards = (records.read_plan() or {}).get("shards", ())
-        self._planned = sum(piece["rows"] for shard in shards for piece in shard["inputs"])
-        for receipt in records.receipts([shard["index"] for shard in shards]).values():
+        plan = records.plan()
+        shards = plan.shards if plan is not None else ()
+        self._planned = sum(shard.rows for shard in shards)
+        for receipt in records.receipts([shard.index for shard in shards]).values():
             self._before = self._before.plus(receipt.accounting)
 
     def check(self, rows_in: int, rows_out: int, rejected: Mapping[str, int]) -> None:

@@ -15,7 +15,7 @@ class RequestedStages:
     def __init__(self, storage: Storage, run: str) -> None:
         """Nothing is read or written yet."""
         self._storage = storage
-        self._path = asked_file(run)
+        self._path = f"runs/{run}/asked.json"
 
     def read(self) -> tuple[str, ...] | None:
         """Names of the stages; None for all."""
@@ -35,7 +35,3 @@ class RequestedStages:
         stages = self.read()
         if stages is not None and stage not in stages:
             self.put((*stages, stage))
-
-
-def asked_file(run: str) -> str:
-    return f"runs/{run}/asked.json"

@@ -20,6 +20,7 @@ from parrot_core.analysis.results.scores import Scores, short_model
 from parrot_core.analysis.statistics.values import Statistics
 from parrot_core.lake.lake import Lake
 from parrot_core.monitor import StageSpec
+from parrot_core.monitor.costs import cost_of, cost_of_run
 from parrot_core.monitor.stage_facts import TrainingFacts
 from parrot_core.report.charts import Series, line_chart
 from parrot_core.report.evaluation_page import evaluation_page, interval, outcome_bar
@@ -128,7 +129,6 @@ def render_report(findings: Findings) -> str:
         pairs_note=NOTE,
         evaluation=evaluation_page(findings.scores, state),
         engines=by_engine(state),
-        priced=any((e or {}).get("price") for e in (recipe.get("engines") or {}).values()),
         recipe=sanitise(yaml.safe_dump(dict(recipe), sort_keys=False, allow_unicode=True), 40_000)
         if recipe
         else "",
@@ -169,7 +169,6 @@ def _environment() -> Environment:
         "count": wording.count,
         "short_count": wording.short_count,
         "duration": wording.duration,
-        "dollars": wording.dollars,
         "figure": wording.figure,
         "plural": wording.plural,
         "model": short_model,
@@ -182,6 +181,8 @@ def _environment() -> Environment:
         "FIGURE_WORDS": FIGURE_WORDS,
         "TRAINING_WORDS": TRAINING_WORDS,
         "REASONS": REASONS,
+        "cost_of": cost_of,
+        "cost_of_run": cost_of_run,
     }
     return environment
 

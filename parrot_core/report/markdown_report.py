@@ -13,14 +13,16 @@ from parrot_core.analysis.results.findings import Findings, gather
 from parrot_core.analysis.results.scores import short_model
 from parrot_core.analysis.results.win_rates import win_rates
 from parrot_core.lake.lake import Lake
+from parrot_core.lake.metrics import ScoreMetrics
 from parrot_core.monitor import StageSpec
+from parrot_core.monitor.costs import cost_of, cost_of_run
 from parrot_core.report.evaluation_page import interval, signed_interval
 from parrot_core.report.html_report import FIGURE_WORDS, TRAINING_WORDS
 from parrot_core.report.pairs_table import NOTE, pairs_grid
 from parrot_core.stages.evaluation.sessions import SessionFigures
 from parrot_core.stages.reasons import REASONS
 from parrot_core.text.sanitise import one_line
-from parrot_core.text.wording import count, dollars, duration, figure
+from parrot_core.text.wording import count, duration, figure
 
 LISTED = 50
 """Most failures or warnings that are listed; the HTML report has all."""
@@ -47,7 +49,7 @@ def render_markdown(found: Findings) -> str:
         f"Status **{state.status_text}**",
         f"{duration(state.seconds)} of work",
         f"{count(state.tokens)} tokens",
-        dollars(state.usd),
+        cost_of_run(state),
         f"seed {state.header.seed}",
         f"recipe `{state.header.fingerprint[:12] or 'unknown'}`",
     ]
@@ -158,7 +160,7 @@ def _scores(found: Findings) -> Iterator[str]:
 
 def _sessions(found: Findings) -> Iterator[str]:
     stage = found.state.making("judgments")
-    kept = (stage.metrics if stage else {}).get("sessions", {})
+    kept = ScoreMetrics.read(stage.metrics if stage else {}).sessions
     figures = [SessionFigures.from_json(each) for each in kept.values()]
     if not any(each.repeats > 1 or each.single_turn for each in figures):
         return
@@ -218,7 +220,7 @@ def _cost(found: Findings) -> Iterator[str]:
             count(used.requests),
             count(used.prompt_tokens),
             count(used.completion_tokens),
-            dollars(used.usd),
+            cost_of([(engine, used)], state.header.recipe),
         )
         for stage in state.own_stages
         for engine, used in stage.usage.items()
@@ -231,7 +233,7 @@ def _cost(found: Findings) -> Iterator[str]:
             count(used.requests),
             count(used.prompt_tokens),
             count(used.completion_tokens),
-            dollars(used.usd),
+            cost_of([(engine, used)], state.header.recipe),
         )
         for engine, used in by_engine(state).items()
     ]

@@ -1,6 +1,6 @@
 """The preference pairs of each strategy in one table, for reports and dashboard."""
 
-from parrot_core.monitor.stage_facts import strategy_facts
+from parrot_core.lake.metrics import PreferenceMetrics, Shares
 from parrot_core.monitor.state import StageState
 from parrot_core.text.text_table import Grid
 from parrot_core.text.wording import count
@@ -27,27 +27,29 @@ def pairs_grid(stage: StageState | None) -> Grid | None:
     """None where the stage that makes pairs has said nothing of them."""
     if stage is None:
         return None
+    found = PreferenceMetrics.read(stage.metrics)
     rows = tuple(
         (
-            each.strategy,
-            count(each.asked),
-            count(each.pairs),
-            _share(each.truncated),
-            _share(each.asked_back),
-            _number(each.chosen_words, ".0f"),
-            _number(each.rejected_words, ".0f"),
-            _share(each.chosen_longer),
-            _number(each.answer_alone, ".2f"),
-            _number(each.margin_gain, "+.2f"),
+            strategy,
+            count(asked),
+            count(found.pairs.get(strategy, 0)),
+            *(
+                _shown(found.shares.get(of, {}), strategy, ".0%")
+                for of in ("truncated", "asked_back")
+            ),
+            *(
+                _shown(found.words.get(side, {}), strategy, ".0f")
+                for side in ("chosen", "rejected")
+            ),
+            _shown(found.chosen_longer, strategy, ".0%"),
+            _shown(found.answer_alone, strategy, ".2f"),
+            _shown(found.margin_gain, strategy, "+.2f"),
         )
-        for each in strategy_facts(stage)
+        for strategy, asked in found.asked.items()
     )
     return Grid("Preference pairs by strategy", _HEADER, rows) if rows else None
 
 
-def _share(value: float | None) -> str:
-    return "-" if value is None else f"{value:.0%}"
-
-
-def _number(value: float | None, form: str) -> str:
+def _shown(values: Shares, strategy: str, form: str) -> str:
+    value = values.get(strategy)
     return "-" if value is None else format(value, form)

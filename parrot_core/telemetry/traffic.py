@@ -64,24 +64,3 @@ def sum_traffic(parts: Iterable[Mapping[str, Traffic]]) -> dict[str, Traffic]:
 def landed(traffic: Mapping[str, Traffic]) -> dict[str, Traffic]:
     """The counters of an attempt that is over: whatever it had in flight is gone with it."""
     return {engine: replace(each, in_flight=0) for engine, each in traffic.items()}
-
-
-def traffic_in(value: object) -> dict[str, Traffic]:
-    """Counters by engine out of a record; empty where it has none."""
-    if not isinstance(value, dict):
-        return {}
-    return {str(engine): _read(item) for engine, item in value.items()}
-
-
-def _read(item: Mapping[str, object]) -> Traffic:
-    failures, latencies = item.get("failures"), item.get("latencies")
-    read = Traffic(
-        int(str(item.get("answers") or 0)),
-        int(str(item.get("truncated") or 0)),
-        int(str(item.get("in_flight") or 0)),
-        {str(k): int(v) for k, v in failures.items()} if isinstance(failures, dict) else {},
-        float(str(item.get("latency_s") or 0.0)),
-    )
-    if isinstance(latencies, list) and len(latencies) == len(read.latencies):
-        read.latencies = [int(count) for count in latencies]
-    return read

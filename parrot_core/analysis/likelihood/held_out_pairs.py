@@ -9,6 +9,7 @@ from parrot_core.engines.types import Message
 from parrot_core.errors import UserError
 from parrot_core.lake.lake import Lake
 from parrot_core.lake.manifest import Manifest
+from parrot_core.lake.metrics import TrainingMetrics
 from parrot_core.lake.run import Run
 from parrot_core.recipe import parse_recipe
 from parrot_core.stages.base import Row
@@ -97,7 +98,7 @@ def _ancestors(manifest: Manifest) -> list[ModelName]:
     """Models of the lake that a training started from: among its inputs, or the recipe's base."""
     models = {stage.output for stage in STAGES}
     found = [ModelName(name, v) for name, v in manifest.inputs.items() if name in models]
-    base = str(manifest.metrics.get("base", ""))
+    base = TrainingMetrics.read(manifest.metrics).base or ""
     if base.startswith("lake:") and base.removeprefix("lake:") not in manifest.inputs:
         name, _, version = base.removeprefix("lake:").partition("@")
         found.append(ModelName(name, version or manifest.run))

@@ -110,7 +110,7 @@ class BatchOrders:
         batch_id, decided = await asyncio.to_thread(self._records.batch_id, intent.round)
         if not decided:
             intended = datetime.fromisoformat(intent.created_at)
-            age = (datetime.now(UTC) - intended).total_seconds()
+            age = max(0.0, (datetime.now(UTC) - intended).total_seconds())  # clocks may differ
             found = await self.find(intent, max(0.0, self._settings.grace_s - age))
             batch_id = await asyncio.to_thread(self._records.decide, intent.round, found)
         if batch_id is None:

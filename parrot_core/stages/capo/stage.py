@@ -8,9 +8,11 @@ from typing import Any, ClassVar, Literal
 from parrot_core.engines.in_flight import in_flight
 from parrot_core.judging.pairwise import PAIR_TOKENS
 from parrot_core.lake.manifest import Receipt
+from parrot_core.lake.metrics import PreferenceMetrics
 from parrot_core.lake.run import Run
+from parrot_core.lake.stage_plan import ShardPlan
 from parrot_core.recipe import ON_POLICY
-from parrot_core.stages.base import EngineUse, ShardPlan, ShardWork, Stage
+from parrot_core.stages.base import EngineUse, ShardWork, Stage
 from parrot_core.stages.capo.answer_alone import Mean, auc_of
 from parrot_core.stages.capo.negatives import ContextQuery
 from parrot_core.stages.capo.pairing import COUNTED, Pairing
@@ -45,6 +47,7 @@ class CapoStage(Stage):
 
     name: ClassVar[str] = "capo"
     output: ClassVar[str] = "preferences"
+    metrics = PreferenceMetrics
     inputs: ClassVar[tuple[str, ...]] = ("context-queries",)
     settings_read = ("capo", "synthesize")  # the placebo is sampled as the answers were
     summary = "Preference pairs whose rejected answer gets the context wrong."

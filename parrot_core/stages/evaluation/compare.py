@@ -12,8 +12,10 @@ from parrot_core.engines.in_flight import in_flight
 from parrot_core.engines.types import Message, RowError
 from parrot_core.judging.pairwise import PAIR_PROMPT, PAIR_TOKENS, Comparison, compare
 from parrot_core.lake.manifest import Receipt
+from parrot_core.lake.metrics import ComparisonMetrics
 from parrot_core.lake.run import Run
-from parrot_core.stages.base import EngineUse, Row, ShardPlan, ShardWork, Stage
+from parrot_core.lake.stage_plan import ShardPlan
+from parrot_core.stages.base import EngineUse, Row, ShardWork, Stage
 from parrot_core.stages.evaluation.summary import Judged, first_holding, summarise
 from parrot_core.stages.forecasting import MESSAGE_TOKENS, Load, Requests, Sizes
 
@@ -34,6 +36,7 @@ class CompareStage(Stage):
 
     name: ClassVar[str] = "compare"
     output: ClassVar[str] = "comparisons"
+    metrics = ComparisonMetrics
     inputs: ClassVar[tuple[str, ...]] = ("judgments",)
     settings_read = ("evaluate",)
     summary = "A judge compares each subject with a baseline."

@@ -14,9 +14,11 @@ from parrot_core.errors import SourceError
 from parrot_core.judging.grading import LOWEST, score_answer
 from parrot_core.judging.grading_prompts import JudgePrompt
 from parrot_core.lake.manifest import Receipt
+from parrot_core.lake.metrics import ScoreMetrics
 from parrot_core.lake.run import Run
+from parrot_core.lake.stage_plan import ShardPlan
 from parrot_core.recipe import Recipe
-from parrot_core.stages.base import EngineUse, Row, ShardPlan, ShardWork, Stage
+from parrot_core.stages.base import EngineUse, Row, ShardWork, Stage
 from parrot_core.stages.evaluation.judge_prompts import selected_prompt
 from parrot_core.stages.evaluation.sessions import SINGLE_TURN, session_figures
 from parrot_core.stages.evaluation.summary import Judged, summarise
@@ -48,6 +50,7 @@ class EvaluateStage(Stage):
 
     name: ClassVar[str] = "evaluate"
     output: ClassVar[str] = "judgments"
+    metrics = ScoreMetrics
     inputs: ClassVar[tuple[str, ...]] = ("parrot-chat",)
     settings_read = ("evaluate",)
     summary = "A judge scores a multi-turn benchmark."

@@ -5,8 +5,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from typing import ClassVar
 
+from parrot_core.lake.metrics import ConversationMetrics
 from parrot_core.lake.run import Run
-from parrot_core.stages.base import Row, ShardPlan, ShardWork, Slice, Stage
+from parrot_core.lake.stage_plan import ShardPlan, Slice
+from parrot_core.stages.base import Row, ShardWork, Stage
 from parrot_core.stages.ingest.clean import Rejection
 from parrot_core.stages.ingest.distinct import ComparedSession, Distinct
 from parrot_core.stages.ingest.examine import Examined, Examiner
@@ -40,6 +42,7 @@ class AssembleStage(Stage):
 
     name = "assemble"
     output = "conversations"
+    metrics = ConversationMetrics
     settings_read = ("ingest", "evaluate.questions")
     summary = "Parts joined to sessions, near-duplicates dropped, splits drawn."
     output_summary = "Conversations that people had with chat models, cleaned and divided."

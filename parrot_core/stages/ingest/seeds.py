@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from parrot_core.context import Cue, detect
+from parrot_core.lake.metrics import SeedMetrics
 from parrot_core.lake.run import Run
+from parrot_core.lake.stage_plan import ShardPlan, Slice
 from parrot_core.recipe import Recipe, Seeds
-from parrot_core.stages.base import Row, ShardPlan, ShardWork, Slice, Stage
+from parrot_core.stages.base import Row, ShardWork, Stage
 from parrot_core.stages.filters import first_failure
 from parrot_core.stages.ingest.rules.rule import Rejection
 from parrot_core.stages.ingest.splits import unit_hash
@@ -36,6 +38,7 @@ class SeedsStage(Stage):
 
     name = "seeds"
     output = "seeds"
+    metrics = SeedMetrics
     inputs = ("conversations",)
     settings_read = ("seeds", "filter")
     summary = "Opening queries of sessions that no training saw."

@@ -9,9 +9,11 @@ from typing import Any, ClassVar, TypeAlias
 
 from parrot_core.errors import SourceError
 from parrot_core.lake.manifest import Receipt
+from parrot_core.lake.metrics import RecordsMetrics
 from parrot_core.lake.run import Run
+from parrot_core.lake.stage_plan import ShardPlan
 from parrot_core.recipe import Ingest, Recipe
-from parrot_core.stages.base import ShardPlan, ShardWork, Stage
+from parrot_core.stages.base import ShardWork, Stage
 from parrot_core.stages.ingest.clean import Messages, clean_texts
 from parrot_core.stages.ingest.containers import EmptySource
 from parrot_core.stages.ingest.hash_set import HashSet
@@ -50,6 +52,7 @@ class IngestStage(Stage):
 
     name = "ingest"
     output = "records"
+    metrics = RecordsMetrics
     settings_read = ("ingest",)
     summary = "Source records, their texts cleaned and masked."
     unit: ClassVar[str] = "record"

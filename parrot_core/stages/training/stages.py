@@ -7,10 +7,12 @@ from fnmatch import fnmatchcase
 from typing import Any, ClassVar, Literal
 
 from parrot_core.errors import TrainingFailed
+from parrot_core.lake.metrics import TrainingMetrics
 from parrot_core.lake.run import Run
+from parrot_core.lake.stage_plan import ShardPlan, Slice
 from parrot_core.models.references import resolve_model
 from parrot_core.recipe import ALL_STRATEGIES, Recipe, TrainAsk, TrainDpo, TrainSft
-from parrot_core.stages.base import Row, ShardPlan, ShardWork, Slice, Stage
+from parrot_core.stages.base import Row, ShardWork, Stage
 from parrot_core.stages.forecasting import MESSAGE_TOKENS, Examples, Sizes
 from parrot_core.stages.training.checkpoints import carried_to_lake, identity_of, resume_from_lake
 from parrot_core.stages.training.choice import (
@@ -36,6 +38,7 @@ class TrainStage(Stage):
     """What the trainings share: choose examples, run the process, publish the model."""
 
     kind: ClassVar[Literal["dataset", "model"]] = "model"
+    metrics = TrainingMetrics
     job_kind: ClassVar[Kind]
 
     def __init__(self, launch: Launch = run_training) -> None:

@@ -66,7 +66,7 @@ def test_a_stage_stops_while_it_goes_once_too_large_a_share_is_rejected(tmp_path
     with pytest.raises(TooManyRejects, match=r"rejects \d+ of \d+ sessions, .* = 0\.2"):
         drive(run, stage)
     assert stage.processed == [0]  # the next shard isn't begun
-    assert StageRecords(run.lake.storage, "test", "seeds").shard(0).failures()[0]["counts"] is False
+    assert StageRecords(run.lake.storage, "test", "seeds").shard(0).failures()[0].counts is False
     assert drive(begun(tmp_path, max_reject_share={"seeds": 1}), stage).accounting.rows_out == 300
 
 

@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from parrot_core.benchmarks.benchmark import load_benchmark
+from parrot_core.lake.stage_plan import ShardPlan, Slice
 from parrot_core.schemas import CONVERSATIONS
-from parrot_core.stages.base import Row, ShardPlan, Slice
+from parrot_core.stages.base import Row
 from parrot_core.stages.ingest.assemble import AssembleStage
 from parrot_core.stages.ingest.language import Guess
 from tests.support.lakes.recipes import minimal_recipe
