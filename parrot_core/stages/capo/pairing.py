@@ -28,7 +28,7 @@ COUNTED = (
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class PairRefusal:
     """Why a pair isn't made, and the negative if one was written."""
 
     reason: str
@@ -37,7 +37,7 @@ class Refusal:
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
+class WrittenPair:
     """A negative that passed all checks."""
 
     negative: Negative
@@ -51,7 +51,7 @@ class Pairing:
     def __init__(self, work: ShardWork, queries: int) -> None:
         self._work = work
         self._settings = work.run.recipe.capo
-        self._outcomes: dict[tuple[str, Strategy], Pair | Refusal] = {}
+        self._outcomes: dict[tuple[str, Strategy], WrittenPair | PairRefusal] = {}
         self._placebos: dict[str, str | None] = {}
         gain = self._settings.history_gain
         self._model = HistoryGains.of_run(work.run, gain) if gain else None
@@ -89,15 +89,15 @@ class Pairing:
         negatives: dict[str, tuple[ContextQuery, dict[str, str]]] = {}
         for query in queries:
             for strategy in self._settings.strategies:
-                if isinstance(pair := self._outcomes[query.id, strategy], Pair):
+                if isinstance(pair := self._outcomes[query.id, strategy], WrittenPair):
                     texts = negatives.setdefault(query.id, (query, {}))[1]
                     texts[strategy] = pair.negative.text
         for key, gain in self._model.of_margins(negatives).items():
             pair = self._outcomes[key]
-            assert isinstance(pair, Pair)
+            assert isinstance(pair, WrittenPair)
             if gain < self._model.settings.min_margin:
                 detail = f"the history adds {gain:.3f} nats a token to the margin"
-                self._outcomes[key] = Refusal("margin_without_history", detail, pair.negative)
+                self._outcomes[key] = PairRefusal("margin_without_history", detail, pair.negative)
             else:
                 self._outcomes[key] = replace(pair, margin_gain=gain)
 
@@ -116,7 +116,7 @@ class Pairing:
         self.counts["asked"][strategy] += 1
         self.counts["truncated"][strategy] += _is_cut(outcome)
         pair_id = f"{query.id}:{strategy}"
-        if isinstance(outcome, Refusal):
+        if isinstance(outcome, PairRefusal):
             self.rejected[strategy][outcome.reason] += 1
             self.counts["asked_back"][strategy] += outcome.reason == "negative_asks_back"
             original = _original(query, strategy, outcome.negative)
@@ -141,13 +141,13 @@ class Pairing:
             problem = "the answer in the session was cut at the limit of tokens"
         return problem
 
-    async def _chosen_refused(self, query: ContextQuery) -> Refusal | None:
+    async def _chosen_refused(self, query: ContextQuery) -> PairRefusal | None:
         """Why no pair can be made of a query's chosen answer, whatever the strategy."""
         if problem := self._problem(query):
-            return Refusal("chosen_unusable", problem)
+            return PairRefusal("chosen_unusable", problem)
         if query.id in self.gains and query.id not in self._enough:
             detail = f"{self.gains[query.id]:.3f} nats a token"
-            return Refusal("history_adds_little", detail)
+            return PairRefusal("history_adds_little", detail)
         if not self._settings.oracle:
             return None
         writer = self._work.engine(self._settings.writer)
@@ -157,14 +157,14 @@ class Pairing:
             name = f"{query.id}/oracle"
             answer = await writer.complete(asked, self._settings.sampling, sample=name)
         except RowError as error:
-            return Refusal(error.reason, str(error))
+            return PairRefusal(error.reason, str(error))
         said = content_words(answer.text) - content_words(query.query)
         if said and not said & content_words(query.response):
             detail = f"to '{complete.text}' the writer answers: {answer.text[:200]}"
-            return Refusal("chosen_unconfirmed", detail)
+            return PairRefusal("chosen_unconfirmed", detail)
         return None
 
-    async def _outcome(self, query: ContextQuery, strategy: Strategy) -> Pair | Refusal:
+    async def _outcome(self, query: ContextQuery, strategy: Strategy) -> WrittenPair | PairRefusal:
         seed = self._work.run.recipe.seed
         negative: Negative | None = None
         try:
@@ -177,10 +177,10 @@ class Pairing:
             if not problem and evidence_ignored(text, negative.about, query.query, query.response):
                 problem = "evidence_ignored"
             if problem:
-                return Refusal(problem, "", negative)
+                return PairRefusal(problem, "", negative)
             return await self._judged(query, strategy, negative)
         except RowError as error:
-            return Refusal(error.reason, str(error), negative)
+            return PairRefusal(error.reason, str(error), negative)
 
     def _writers(self, strategy: Strategy) -> Writers:
         engine, settings = self._work.engine, self._settings
@@ -191,10 +191,10 @@ class Pairing:
 
     async def _judged(
         self, query: ContextQuery, strategy: Strategy, negative: Negative
-    ) -> Pair | Refusal:
+    ) -> WrittenPair | PairRefusal:
         """The pair, if there is no judge or it prefers the chosen answer."""
         if self._settings.judge is None:
-            return Pair(negative, None)
+            return WrittenPair(negative, None)
         asked: list[Message] = [*query.history, {"role": "user", "content": query.query}]
         comparison = await compare(
             f"{query.id}/{strategy}",
@@ -205,20 +205,20 @@ class Pairing:
         )
         said = " | ".join(comparison.texts)
         if not comparison.readable:
-            return Refusal("unparsable_verdict", said, negative)
+            return PairRefusal("unparsable_verdict", said, negative)
         if comparison.winner != "first":
-            return Refusal("negative_as_good", said, negative)
-        return Pair(negative, comparison.texts)
+            return PairRefusal("negative_as_good", said, negative)
+        return WrittenPair(negative, comparison.texts)
 
 
-def _is_cut(outcome: Pair | Refusal) -> bool:
+def _is_cut(outcome: WrittenPair | PairRefusal) -> bool:
     """Whether the negative reached the limit of tokens, be it kept or refused for it."""
-    if isinstance(outcome, Refusal) and outcome.reason == "truncated":
+    if isinstance(outcome, PairRefusal) and outcome.reason == "truncated":
         return True
     return outcome.negative is not None and is_truncated(outcome.negative.completion)
 
 
-def _row(pair_id: str, query: ContextQuery, strategy: Strategy, pair: Pair) -> Row:
+def _row(pair_id: str, query: ContextQuery, strategy: Strategy, pair: WrittenPair) -> Row:
     negative = pair.negative
     return {
         "id": pair_id,
