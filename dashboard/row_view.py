@@ -35,6 +35,7 @@ def row_view(row: Row, siblings: Sequence[Row] = (), reading: WayOfReading | Non
     elif "chosen" in row:
         _pairs(row, siblings or [row], how)
     elif "messages" in row:
+        _system(row)
         chat(row["messages"], row.get("provenance"), how)
     elif "winner" in row:
         _comparison(row)
@@ -43,7 +44,15 @@ def row_view(row: Row, siblings: Sequence[Row] = (), reading: WayOfReading | Non
     elif "history" in row:
         _context_query(row, how)
     else:
+        _system(row)
         bubble("user", str(row.get("query") or ""), "", query=how.query)
+
+
+def _system(row: Row) -> None:
+    """The system prompt that a conversation or a seed had, where it is no message."""
+    if row.get("system"):
+        with block("talk", "ol"):
+            bubble("system", str(row["system"]), "")
 
 
 def row_facts(row: Row) -> None:

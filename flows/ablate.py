@@ -20,10 +20,16 @@ from parrot_core.analysis.ablation.table import (
     ablation_markdown,
     ablation_result,
 )
+from parrot_core.analysis.likelihood.held_out_pairs import ModelName
 from parrot_core.analysis.likelihood.preference_accuracy import (
     AccuracySettings,
     accuracy_grids,
     measure_accuracy,
+)
+from parrot_core.analysis.likelihood.real_answers import (
+    AnswerSettings,
+    answer_grid,
+    measure_answers,
 )
 from parrot_core.errors import ParrotError, RunStopped
 from parrot_core.execution.runs import begin_run, is_published, open_run
@@ -35,7 +41,7 @@ from parrot_core.text.text_table import Grid
 
 @dataclass(slots=True)
 class AblationOutcome:
-    """What came of it, and what failed, by cell (or ``accuracy``)."""
+    """What came of it, and what failed, by cell (or ``accuracy`` or ``answers``)."""
 
     result: dict[str, Any]
     place: str
@@ -82,6 +88,13 @@ def ablate(matrix: Matrix, plans: list[CellPlan]) -> AblationOutcome:
                 more = accuracy_grids(result["accuracy"])
         except ParrotError as error:
             failures["accuracy"] = str(error)
+    if matrix.answers:
+        try:
+            found = [answers_of(plans, failures, lake, seed) for seed in matrix.seeds or (None,)]
+            result["answers"] = found
+            more += map(answer_grid, found)
+        except ParrotError as error:
+            failures["answers"] = str(error)
     markdown = ablation_markdown(result, more)
     folder = ablation_folder(matrix.name)
     lake.storage.write_json(f"{folder}/tables.json", result)
@@ -151,8 +164,7 @@ def accuracy_of(
     What an earlier call measured of the same models is not measured again: versions don't change.
     """
     plans = [plan for plan in plans if plan.seed == seed]
-    made = [plan.model for plan in plans if plan.name not in failures]
-    models = list(dict.fromkeys(model for model in made if model is not None))
+    models = _models_of(plans, failures)
     trained = (lake.manifest("model", m.name, m.version).inputs for m in models)
     pairs = next((inputs["preferences"] for inputs in trained if "preferences" in inputs), None)
     if pairs is None:
@@ -172,6 +184,27 @@ def accuracy_of(
     if same.items() <= before.items():
         return before
     return measure_accuracy(lake, models, pairs, settings)
+
+
+def answers_of(
+    plans: Sequence[CellPlan], failures: dict[str, str], lake: Lake, seed: int | None
+) -> dict[str, Any]:
+    """How likely the cells' models find real answers, held out of the first cell's conversations.
+
+    What was scored of the same models before is read, not scored again.
+    """
+    plans = [plan for plan in plans if plan.seed == seed]
+    models = _models_of(plans, failures)
+    if not models:
+        raise ParrotError("real answers: no cell has made a model")
+    conversations = plans[0].recipe.inputs.get("conversations", plans[0].run)
+    settings = AnswerSettings(seed=plans[0].recipe.seed)
+    return measure_answers(lake, models, conversations, settings)
+
+
+def _models_of(plans: Sequence[CellPlan], failures: dict[str, str]) -> list[ModelName]:
+    made = (plan.model for plan in plans if plan.name not in failures)
+    return list(dict.fromkeys(model for model in made if model is not None))
 
 
 def _stored(name: str, lake: Lake) -> dict[str, Any]:

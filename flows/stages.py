@@ -23,7 +23,7 @@ from flows.announce import StageAnnouncer
 from flows.logs import listen
 from flows.outcome import check_completed
 from flows.server_outage import tried
-from flows.stopping import look_for_cancellation, stopping_on_signals
+from flows.stopping import flow_runs_here, look_for_cancellation, stopping_on_signals
 from parrot_core.errors import RunStopped, StorageError
 from parrot_core.execution.plans import unfinished
 from parrot_core.execution.runs import begin_run, budget_of, is_pinned, is_published
@@ -113,6 +113,7 @@ class _Watch:
             run.lake, run.name, [StageSpec(stage.name, stage.output, stage.kind)]
         )
         self._announcer = StageAnnouncer(run.name)
+        self._flow_runs = flow_runs_here()
         self._artifact: UUID | None = None
         self._next_s = time.monotonic() + ARTIFACT_EVERY_S
         self._next_cancel_s = time.monotonic() + CANCEL_EVERY_S
@@ -121,7 +122,7 @@ class _Watch:
         now_s = time.monotonic()
         if now_s >= self._next_cancel_s:
             self._next_cancel_s = now_s + CANCEL_EVERY_S
-            look_for_cancellation()
+            look_for_cancellation(self._flow_runs)
         if now_s < self._next_s:
             return
         self._next_s = now_s + ARTIFACT_EVERY_S

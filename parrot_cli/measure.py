@@ -1,4 +1,4 @@
-"""Commands that compare models: ``accuracy`` and ``ablate``."""
+"""Commands that compare models: ``accuracy``, ``answers`` and ``ablate``."""
 
 import json
 from collections.abc import Sequence
@@ -74,6 +74,43 @@ def accuracy(
         f"{result['measured']} of {result['pairs']} pairs measured; left out: "
         + ", ".join(f"{n} {reason}" for reason, n in result["left_out"].items())
     )
+
+
+def answers(
+    what: Annotated[
+        list[str],
+        typer.Argument(metavar="RUN|MODEL@VERSION…", help="A run stands for its two chat models."),
+    ],
+    conversations: Annotated[
+        str, typer.Option(metavar="VERSION", help="Real sessions; their held-out ones are taken.")
+    ],
+    lake: LakeHere = DEFAULT_LAKE,
+    sessions: Annotated[int, typer.Option(min=2, help="Most sessions, an answer of each.")] = 200,
+    max_length: Annotated[int, typer.Option(min=64, help="Tokens of history and answer.")] = 2048,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Measure how likely models find the answers of real sessions that none was trained on."""
+    from parrot_cli.progress_bar import bar
+    from parrot_core.analysis.likelihood.held_out_pairs import ModelName
+    from parrot_core.analysis.likelihood.real_answers import (
+        AnswerSettings,
+        answer_grid,
+        measure_answers,
+    )
+    from parrot_core.lake.lake import Lake
+
+    opened = Lake(lake)
+    named = list(dict.fromkeys(pair for name in what for pair in _models(opened, name)))
+    settings = AnswerSettings(sessions=sessions, max_length=max_length)
+    with bar(progress_console(as_json)) as told:
+        models = [ModelName(*each) for each in named]
+        result = measure_answers(opened, models, conversations, settings, told)
+    if as_json:
+        typer.echo(json.dumps(result, indent=1))
+        return
+    grid = answer_grid(result)
+    typer.echo(grid.markdown()) if markdown else show(grid)
 
 
 def ablate(

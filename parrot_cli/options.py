@@ -16,10 +16,39 @@ DEFAULT_LAKE = ".parrot/lake"
 RECIPES = Path(__file__).resolve().parents[1] / "deployments" / "recipes"
 """Recipes that ship with the factory, in a checkout and in a wheel alike."""
 
+
+def recipes_like(incomplete: str) -> list[str]:
+    """Recipes that ship, for the shell's completion; it completes files by itself."""
+    return [path.stem for path in sorted(RECIPES.glob(f"{incomplete}*.yaml"))]
+
+
+def stages_like(incomplete: str) -> list[str]:
+    """Stages, for the shell's completion."""
+    from parrot_core.stages.registry import STAGE_SPECS
+
+    return [spec.name for spec in STAGE_SPECS if spec.name.startswith(incomplete)]
+
+
+def runs_like(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Runs of the lake that the command line names so far, for the shell's completion."""
+    from parrot_core.errors import ParrotError
+    from parrot_core.lake.lake import Lake
+
+    try:
+        runs = Lake(ctx.params.get("lake") or DEFAULT_LAKE).storage.folders("runs")
+    except (ParrotError, OSError):
+        return []
+    return [name for name in runs if name.startswith(incomplete)]
+
+
 RecipePath = Annotated[
-    str, typer.Argument(help="The recipe: a YAML file, or the name of one that ships, as demo.")
+    str,
+    typer.Argument(
+        help="The recipe: a YAML file, or the name of one that ships, as demo.",
+        autocompletion=recipes_like,
+    ),
 ]
-RunName = Annotated[str, typer.Argument(help="Name of a run.")]
+RunName = Annotated[str, typer.Argument(help="Name of a run.", autocompletion=runs_like)]
 LakeHere = Annotated[
     str, typer.Option("--lake", envvar="PARROT_LAKE", help="The lake: a path or URL.")
 ]
@@ -35,13 +64,30 @@ Overrides = Annotated[
 ]
 OnlyStages = Annotated[
     list[str] | None,
-    typer.Option("--only", metavar="STAGE", help="Only this stage; may be repeated."),
+    typer.Option(
+        "--only",
+        metavar="STAGE",
+        help="Only this stage; may be repeated.",
+        autocompletion=stages_like,
+    ),
 ]
 FromStage = Annotated[
-    str | None, typer.Option("--from", metavar="STAGE", help="No stage before this one.")
+    str | None,
+    typer.Option(
+        "--from",
+        metavar="STAGE",
+        help="No stage before this one.",
+        autocompletion=stages_like,
+    ),
 ]
 UntilStage = Annotated[
-    str | None, typer.Option("--until", metavar="STAGE", help="No stage after this one.")
+    str | None,
+    typer.Option(
+        "--until",
+        metavar="STAGE",
+        help="No stage after this one.",
+        autocompletion=stages_like,
+    ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 

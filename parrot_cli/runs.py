@@ -19,6 +19,8 @@ from parrot_cli.options import (
     RunName,
     UntilStage,
     recipe_at,
+    runs_like,
+    stages_like,
 )
 from parrot_core.errors import StorageError, UserError
 
@@ -39,7 +41,10 @@ def run(
     with_run: Annotated[
         str | None,
         typer.Option(
-            "--with", metavar="RUN", help="Take what comes before the stages from this run."
+            "--with",
+            metavar="RUN",
+            help="Take what comes before the stages from this run.",
+            autocompletion=runs_like,
         ),
     ] = None,
     as_json: AsJson = False,
@@ -67,7 +72,10 @@ def retry(
     shards: Annotated[
         list[str] | None,
         typer.Option(
-            "--shard", metavar="STAGE[:N]", help="Only this shard, or stage; may be repeated."
+            "--shard",
+            metavar="STAGE[:N]",
+            help="Only this shard, or stage; may be repeated.",
+            autocompletion=stages_like,
         ),
     ] = None,
     quarantined: Annotated[
@@ -138,7 +146,10 @@ def plan(
 
 
 def status(
-    name: Annotated[str | None, typer.Argument(help="Name of a run. Default: all runs.")] = None,
+    name: Annotated[
+        str | None,
+        typer.Argument(help="Name of a run. Default: all runs.", autocompletion=runs_like),
+    ] = None,
     lake: LakeHere = DEFAULT_LAKE,
     shards: Annotated[bool, typer.Option("--shards", help="Each shard with its cost.")] = False,
     as_json: AsJson = False,

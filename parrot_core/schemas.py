@@ -67,11 +67,12 @@ RECORDS = _schema(
 )
 CONVERSATIONS = _schema(
     "conversations",
-    3,
+    4,
     [
         ("split", pa.string()),  # train | seed | heldout
         ("source", pa.string()),
         ("record_index", pa.int64()),
+        ("system", pa.string()),  # the system prompt it began with; it is no message
         ("messages", MESSAGES),
         ("n_turns", pa.int32()),
         ("opens_session", pa.bool_()),  # false for a later part of a split session

@@ -114,6 +114,14 @@ class TrainAsk(Supervised):
     """Parrot-Ask: loss on the user's tokens only (paper §3.1)."""
 
     base: ModelRef | None = Field(None, description=f"{MODEL_REF} The stage train-ask needs it.")
+    max_steps: int | None = Field(
+        None,
+        ge=0,
+        description=(
+            "Stop after so many optimiser steps. 0 trains nothing: the base is published with the "
+            "asker's template, and writes bare user turns."
+        ),
+    )
     learn_first_query: bool = Field(
         True, description="Whether the opening query counts towards the loss."
     )

@@ -35,6 +35,13 @@ class Matrix(Model):
     accuracy: bool = Field(
         False, description="Measure preference accuracy of the cells' models at the end, too."
     )
+    answers: bool = Field(
+        False,
+        description=(
+            "Measure how likely the cells' models find real answers at the end, too: of held-out "
+            "sessions of the first cell's conversations."
+        ),
+    )
     set: dict[str, Any] = Field({}, description="Settings of all cells, by their path.")
     seeds: tuple[Annotated[int, Field(ge=0, lt=2**31)], ...] = Field(
         (),
@@ -79,8 +86,8 @@ def check_matrix(matrix: Matrix, source: str) -> None:
 
 
 def _problems(matrix: Matrix) -> list[str]:
-    if not (matrix.judged or matrix.accuracy):
-        return ["judged and accuracy are both false: nothing would be measured"]
+    if not (matrix.judged or matrix.accuracy or matrix.answers):
+        return ["judged, accuracy and answers are all false: nothing would be measured"]
     if len(set(matrix.seeds)) < len(matrix.seeds):
         return [f"seeds: {list(matrix.seeds)}; expected each once"]
     if matrix.seeds and any(

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from parrot_core.analysis.asker_proof.intervals import IntervalEstimate, Places, resampled
+from parrot_core.analysis.statistics.intervals import IntervalEstimate, Places, resampled
 from parrot_core.analysis.statistics.sampling import Ratio, ratio, ratio_difference
 from parrot_core.text.similarity import tokens
 

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from parrot_core.analysis.asker_proof.contexts import HeldOutContext, SessionEdges
-from parrot_core.analysis.asker_proof.intervals import IntervalEstimate, Places, resampled
+from parrot_core.analysis.likelihood.likelihoods import compare_likelihoods
 from parrot_core.analysis.statistics.human import area_under_curve
-from parrot_core.analysis.statistics.sampling import ratio, ratio_difference
+from parrot_core.analysis.statistics.intervals import Places, resampled
 from parrot_core.engines.types import Message
 from parrot_core.stages.likelihoods import LikelihoodRequest, Scorer, Scores, scores_of
 from parrot_core.stages.synthesis.role_play import END, role_play
@@ -106,61 +106,18 @@ def _message(role: str, text: str) -> Message:
 def by_group(
     found: Mapping[str, Scores], contexts: Sequence[HeldOutContext], seed: int
 ) -> dict[str, Any]:
-    """:func:`likelihoods` of each of :data:`GROUPS` that has queries."""
+    """:func:`compare_likelihoods` of each of :data:`GROUPS` that has queries."""
     members: dict[str, list[str]] = {group: [] for group in GROUPS}
     for context in contexts:
         members["follow-ups"].append(context.id)
         members[_band(context.turn)].append(context.id)
         if all(context.id + OPENING in scores for scores in found.values()):
             members["opening queries"].append(context.id + OPENING)
-    return {group: likelihoods(found, ids, seed) for group, ids in members.items() if ids}
+    return {group: compare_likelihoods(found, ids, seed) for group, ids in members.items() if ids}
 
 
 def _band(turn: int) -> str:
     return "turn 2" if turn <= 2 else "turns 3-4" if turn <= 4 else "turns 5+"
-
-
-def likelihoods(found: Mapping[str, Scores], ids: Sequence[str], seed: int) -> dict[str, Any]:
-    """Compare how likely models find the same queries.
-
-    Args:
-        found: the scores of each model; that of the first answer counts.
-        ids: the queries.
-        seed: of the intervals.
-
-    Returns:
-        ``models``: for each the mean negative log-likelihood in nats a token, the end of the turn
-        included, with its 95 % bootstrap interval over sessions; ``less``: for each but the
-        first, how much higher it is than the first's, paired, and in how many of the queries;
-        ``queries`` and ``too_long``, what didn't fit a model.
-    """
-    fitting = [id for id in ids if all(scores[id] for scores in found.values())]
-    parts = {name: _surprise(scores, fitting) for name, scores in found.items()}
-    first, *others = parts
-    less = {}
-    for name in others:
-        above, below = parts[name], parts[first]
-        higher = [a / n > b / m for a, n, b, m in zip(*above, *below, strict=True)]
-        less[name] = {
-            **asdict(IntervalEstimate(*ratio_difference(above, below, seed))),
-            "higher_in": sum(higher),
-        }
-    return {
-        "models": {
-            name: {**asdict(IntervalEstimate(*ratio(*part, seed))), "tokens": int(sum(part[1]))}
-            for name, part in parts.items()
-        },
-        "less": less,
-        "queries": len(fitting),
-        "too_long": len(ids) - len(fitting),
-    }
-
-
-def _surprise(scores: Scores, ids: Sequence[str]) -> tuple[list[float], list[float]]:
-    """Sum of negative log-likelihoods and tokens of each query."""
-    whole = [scores[id] for id in ids]
-    first = [each[0] for each in whole if each]
-    return [-total for total, _ in first], [float(count) for _, count in first]
 
 
 def endings(

@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from parrot_core.analysis.asker_proof.contexts import HeldOutContext
-from parrot_core.analysis.asker_proof.intervals import IntervalEstimate, Places, resampled
 from parrot_core.analysis.statistics.human import FollowUps, human_likeness
+from parrot_core.analysis.statistics.intervals import IntervalEstimate, Places, resampled
 from parrot_core.analysis.statistics.sampling import ratio, ratio_difference
 from parrot_core.analysis.statistics.session import Session
 from parrot_core.analysis.statistics.values import Figure

@@ -21,7 +21,6 @@ from parrot_core.analysis.asker_proof.contexts import (
     edges_of,
 )
 from parrot_core.analysis.asker_proof.diversity import diversity
-from parrot_core.analysis.asker_proof.intervals import IntervalEstimate
 from parrot_core.analysis.asker_proof.likelihoods import (
     by_group,
     endings,
@@ -39,6 +38,7 @@ from parrot_core.analysis.asker_proof.measures import (
 from parrot_core.analysis.asker_proof.provocation import provoked, role_kept
 from parrot_core.analysis.asker_proof.writing import STAGE, Writer, write
 from parrot_core.analysis.likelihood.held_out_pairs import ModelName, learned_by
+from parrot_core.analysis.statistics.intervals import IntervalEstimate
 from parrot_core.analysis.statistics.reading import HELDOUT, HUMAN, VersionSessions, open_sessions
 from parrot_core.engines.connection import model_identity
 from parrot_core.engines.types import Message

@@ -5,8 +5,8 @@ from dataclasses import asdict
 from typing import Any
 
 from parrot_core.analysis.asker_proof.contexts import HeldOutContext
-from parrot_core.analysis.asker_proof.intervals import IntervalEstimate
 from parrot_core.analysis.asker_proof.measures import look_at
+from parrot_core.analysis.statistics.intervals import IntervalEstimate
 from parrot_core.analysis.statistics.sampling import ratio, ratio_difference
 from parrot_core.engines.types import Message
 from parrot_core.recipe import Filter, Synthesize

@@ -70,13 +70,15 @@ def train(job: TrainingJob) -> None:
     check_labels(trainer, {"train": len(examples), "heldout": len(heldout)})
     saved_as = _dtype_of(job)
     measuring = MeasureBefore(job, trainer, reporter)
-    if heldout and (is_sharded(trainer) or state.num_processes > 1):
+    untrained = job.settings.max_steps == 0
+    if heldout and not untrained and (is_sharded(trainer) or state.num_processes > 1):
         trainer.add_callback(measuring)
     elif heldout:
         measuring.measure()
     reporter.phase("training")
     started = time.monotonic()
-    trainer.train(resume_from_checkpoint=_last_checkpoint(job, state))
+    if not untrained:
+        trainer.train(resume_from_checkpoint=_last_checkpoint(job, state))
     trained_s = time.monotonic() - started - measuring.seconds_of_training
     after: dict[str, float] | None = None
     if heldout:

@@ -19,7 +19,6 @@ from parrot_core.analysis.asker_proof.likelihoods import (
     ScoredWriter,
     by_group,
     endings,
-    likelihoods,
     requests,
 )
 from parrot_core.analysis.asker_proof.measures import (
@@ -34,6 +33,7 @@ from parrot_core.analysis.asker_proof.proof import compared
 from parrot_core.analysis.asker_proof.provocation import PROVOCATIONS, provoked, role_kept
 from parrot_core.analysis.asker_proof.tables import proof_grids
 from parrot_core.analysis.asker_proof.writing import Writer, write_all
+from parrot_core.analysis.likelihood.likelihoods import compare_likelihoods
 from parrot_core.engines.types import ProviderError
 from parrot_core.recipe import Filter, Sampling
 from parrot_core.stages.likelihoods import Scorer
@@ -107,7 +107,7 @@ def test_a_writer_who_leans_on_the_context_everywhere_differs_surely_from_one_wh
 
 
 def test_likelihoods_are_means_over_tokens_and_what_does_not_fit_one_model_counts_for_none():
-    found = likelihoods(
+    found = compare_likelihoods(
         {
             "asker": {"a": [(-2.0, 2)], "b": [(-4.0, 4)], "c": [(-1.0, 1)]},
             "base": {"a": [(-8.0, 2)], "b": [(-4.0, 4)], "c": None},
