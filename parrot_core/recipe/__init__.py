@@ -18,6 +18,7 @@ from parrot_core.recipe.base import (
     Sampling,
     Strategy,
 )
+from parrot_core.recipe.cluster import Cluster, WorkerResources
 from parrot_core.recipe.data import (
     Filter,
     Ingest,
@@ -57,6 +58,7 @@ __all__ = [
     "STRATEGIES",
     "BatchSettings",
     "CaPO",
+    "Cluster",
     "Devices",
     "Engine",
     "Evaluate",
@@ -86,6 +88,7 @@ __all__ = [
     "TrainSft",
     "Training",
     "VllmEngine",
+    "WorkerResources",
     "differences",
     "load_recipe",
     "overridden",
