@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from contextvars import copy_context
 from pathlib import Path
 
-from parrot_core.errors import CorruptFile, LeaseLost, StorageError
+from parrot_core.errors import CorruptFile, LeaseLost, RunStopped, StorageError
 from parrot_core.lake.checkpoints import Checkpoints
 from parrot_core.stages.training.job import TrainingJob
 
@@ -25,6 +25,8 @@ logger = logging.getLogger(__name__)
 
 SEAL = "seal.json"
 LOOK_EVERY_S = 1.0
+LAST_S = 3.0
+"""How long a process that is to stop waits until its last checkpoint is in the lake."""
 
 
 def seal(folder: Path) -> None:
@@ -99,29 +101,32 @@ def carried_to_lake(job: TrainingJob, kept: Checkpoints, identity: str) -> Itera
     """Carry each whole checkpoint to the lake while the block runs, from a thread of its own.
 
     When training saves faster than the lake takes, those in between are left out. A block that
-    ends in an error waits for the last one: the next attempt may be on another machine.
+    ends in an error waits for the last one: the next attempt may be on another machine. One that
+    is to stop waits :data:`LAST_S` for it, and no longer.
     """
-    stop = threading.Event()
+    ended, failed = threading.Event(), threading.Event()
     carrier = _Carrier(job.checkpoints, kept, identity)
 
     def watch() -> None:
-        while not stop.wait(LOOK_EVERY_S):
+        while not ended.wait(LOOK_EVERY_S):
+            carrier.look()
+        if failed.is_set():
             carrier.look()
 
     thread = threading.Thread(
         target=copy_context().run, args=(watch,), name="parrot-checkpoints", daemon=True
     )
     thread.start()
+    patience: float | None = None
     try:
         yield
-    except BaseException:
-        stop.set()
-        thread.join()
-        carrier.look()
+    except BaseException as error:
+        failed.set()
+        patience = LAST_S if isinstance(error, RunStopped) else None
         raise
     finally:
-        stop.set()
-        thread.join()
+        ended.set()
+        thread.join(patience)
 
 
 class _Carrier:

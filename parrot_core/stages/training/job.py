@@ -64,6 +64,11 @@ class TrainingJob(BaseModel):
         """The final figures; written last, so its presence means that the model is whole."""
         return self.folder / "metrics.json"
 
+    @property
+    def stop_file(self) -> Path:
+        """There once the training is to save a checkpoint at its step and end."""
+        return self.folder / "stop"
+
     def failure_file(self, rank: int) -> Path:
         """Why a process failed: ``{kind, message}``, when it could still say so."""
         return self.folder / f"failure-{rank}.json"

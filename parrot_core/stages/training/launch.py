@@ -7,12 +7,12 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from parrot_core.errors import MissingPackage, TrainingFailed
+from parrot_core.errors import MissingPackage, RunStopped, TrainingFailed
 from parrot_core.models.references import child_environment
 from parrot_core.stages.training.ending import WATCH_PARENT
 from parrot_core.stages.training.job import TrainingJob, load_job
@@ -25,6 +25,8 @@ OnProgress = Callable[[Figures], None]
 WORKER = ("-m", "parrot_core.stages.training.worker")
 POLL_S = 0.5
 GRACE_S = 10.0
+SAVE_S = 7.0
+"""How long a training that is to stop may take to end its step and to save a checkpoint."""
 
 
 def run_training(
@@ -49,7 +51,8 @@ def run_training(
         The contents of ``metrics.json``.
 
     Raises:
-        RunStopped: this process is to stop; the newest checkpoint is kept.
+        RunStopped: this process is to stop. A checkpoint was saved at the step that was under
+            way, if that could be done in :data:`SAVE_S`; else the newest one is kept.
         TrainingFailed: the process ended without a model; says why and where its log is.
         MissingPackage: the recipe asks for a package that isn't installed.
     """
@@ -58,7 +61,7 @@ def run_training(
             raise MissingPackage(package, f"training '{job.kind}' sets {setting}")
     prepare(job)
     if not job.metrics_file.exists():
-        for pattern in ("failure-*.json", "alive-*"):
+        for pattern in ("failure-*.json", "alive-*", job.stop_file.name):
             for left in job.folder.glob(pattern):
                 left.unlink()
         with _process(job, worker) as process:
@@ -142,8 +145,22 @@ def _process(job: TrainingJob, worker: Sequence[str]) -> Iterator[subprocess.Pop
         )
     try:
         yield process
+    except RunStopped:
+        _save_first(job, process)
+        raise
     finally:
         _end(process)
+
+
+def _save_first(job: TrainingJob, process: subprocess.Popen[bytes]) -> None:
+    """Ask a training that takes steps for a checkpoint, and wait a little for it."""
+    lines = job.progress_file.read_bytes().splitlines() if job.progress_file.exists() else []
+    phases = [line for line in lines if b'"phase"' in line]
+    if not phases or json.loads(phases[-1])["phase"] != "training":
+        return
+    job.stop_file.touch()
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(SAVE_S)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

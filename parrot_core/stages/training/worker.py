@@ -1,7 +1,8 @@
 """The training process: ``accelerate launch -m parrot_core.stages.training.worker job.json``.
 
 It knows only the job's files. It resumes from the newest whole checkpoint, and ends with a model
-folder and ``metrics.json``; or with ``failure.json``, which says in one line what went wrong.
+folder and ``metrics.json``; with a checkpoint, when it is asked to stop; or with ``failure.json``,
+which says in one line what went wrong.
 """
 
 import errno
@@ -41,6 +42,7 @@ from parrot_core.stages.training.examples import Example, prepare_tokenizer, rea
 from parrot_core.stages.training.fit import Tally
 from parrot_core.stages.training.heldout import measure
 from parrot_core.stages.training.job import TrainingJob, load_job, write_json
+from parrot_core.stages.training.last_step import StopsWhenAsked
 from parrot_core.stages.training.markup import Markup
 from parrot_core.stages.training.precision import wants_bf16
 from parrot_core.stages.training.prefix_dpo import PrefixSharingDPOTrainer
@@ -55,7 +57,7 @@ SHARD_SIZE = "5GB"
 
 
 def train(job: TrainingJob) -> None:
-    """Do the job, from its files to its files."""
+    """Do the job, from its files to its files; or up to the step in which it is asked to stop."""
     state = PartialState(cpu=not torch.cuda.is_available())
     reporter = Reporter(job, state.is_main_process)
     reporter.phase("loading")
@@ -69,6 +71,8 @@ def train(job: TrainingJob) -> None:
     trainer = make_trainer(job, tokenizer, examples, heldout, schedule, [reporter])
     check_labels(trainer, {"train": len(examples), "heldout": len(heldout)})
     saved_as = _dtype_of(job)
+    stop = StopsWhenAsked(job, trainer.accelerator)
+    trainer.add_callback(stop)
     measuring = MeasureBefore(job, trainer, reporter)
     if heldout and (is_sharded(trainer) or state.num_processes > 1):
         trainer.add_callback(measuring)
@@ -77,6 +81,8 @@ def train(job: TrainingJob) -> None:
     reporter.phase("training")
     started = time.monotonic()
     trainer.train(resume_from_checkpoint=_last_checkpoint(job, state))
+    if stop.stopped:
+        return
     trained_s = time.monotonic() - started - measuring.seconds_of_training
     after: dict[str, float] | None = None
     if heldout:
