@@ -2,8 +2,9 @@
 
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -23,6 +24,9 @@ class TrainingJob(BaseModel):
     settings: TrainAsk | TrainSft | TrainDpo
     seed: int
     data_sha256: str = Field(description="Of the training file and the held-out file together.")
+    ray_address: str | None = Field(
+        None, description="Ray cluster for more than one node; RAY_ADDRESS where it is null."
+    )
 
     @property
     def train_file(self) -> Path:
@@ -45,13 +49,18 @@ class TrainingJob(BaseModel):
         return self.folder / "model"
 
     @property
+    def base_folder(self) -> Path:
+        """The model to start from, where another node has sent it."""
+        return self.folder / "base"
+
+    @property
     def checkpoints(self) -> Path:
         """Checkpoints to resume from."""
         return self.folder / "checkpoints"
 
     @property
     def progress_file(self) -> Path:
-        """A JSON line for each phase and each optimiser step."""
+        """A JSON line for each phase, each warning and each optimiser step."""
         return self.folder / "progress.jsonl"
 
     @property
@@ -101,6 +110,11 @@ class TrainingJob(BaseModel):
             "strategy": self.settings.devices.strategy,
             "settings": self.settings.model_dump(mode="json", exclude=operational),
         }
+
+    def tell(self, line: Mapping[str, Any]) -> None:
+        """Add a line to the progress file."""
+        with self.progress_file.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
 
     def save(self) -> None:
         """Write ``job.json``."""

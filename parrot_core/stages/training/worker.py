@@ -36,6 +36,7 @@ from trl.trainer.sft_trainer import SFTTrainer
 
 from parrot_core.errors import ParrotError, TrainingFailed
 from parrot_core.recipe import TrainAsk
+from parrot_core.stages.training.between_nodes import other_nodes
 from parrot_core.stages.training.checkpoints import newest, remove_unfinished
 from parrot_core.stages.training.ending import WATCH_PARENT, end_when_asked, end_with_parent
 from parrot_core.stages.training.examples import Example, prepare_tokenizer, read_examples
@@ -59,6 +60,8 @@ SHARD_SIZE = "5GB"
 def train(job: TrainingJob) -> None:
     """Do the job, from its files to its files; or up to the step in which it is asked to stop."""
     state = PartialState(cpu=not torch.cuda.is_available())
+    if nodes := other_nodes():
+        job = nodes.job(job)
     reporter = Reporter(job, state.is_main_process)
     reporter.phase("loading")
     tokenizer = AutoTokenizer.from_pretrained(job.model)
@@ -88,9 +91,7 @@ def train(job: TrainingJob) -> None:
     if heldout:
         reporter.phase("measuring after")
         after = measure(trainer)
-    ending = None
-    if heldout and isinstance(job.settings, TrainAsk) and job.settings.end_mark:
-        ending = _measure_end(trainer, tokenizer, markup, heldout)
+    ending = _measure_end(job, trainer, tokenizer, markup, heldout)
     reporter.phase("saving")
     _save(job, trainer, tokenizer, markup, saved_as)
     if state.is_main_process:
@@ -110,12 +111,18 @@ def train(job: TrainingJob) -> None:
 
 
 def _measure_end(
+    job: TrainingJob,
     trainer: Trainer,
     tokenizer: PreTrainedTokenizerBase,
     markup: Markup,
     heldout: Sequence[Example],
 ) -> dict[str, Any] | None:
-    """How well the asker ends sessions, by the main process; None where the model is sharded."""
+    """How well an asker that learned to ends sessions, by the main process.
+
+    None where the model is sharded, or nothing is held out.
+    """
+    if not heldout or not isinstance(job.settings, TrainAsk) or not job.settings.end_mark:
+        return None
     if is_sharded(trainer) or not trainer.accelerator.is_main_process:
         return None
     model: Any = trainer.accelerator.unwrap_model(trainer.model)
@@ -123,11 +130,15 @@ def _measure_end(
 
 
 def _last_checkpoint(job: TrainingJob, state: PartialState) -> str | None:
-    """The newest whole one, the same for all processes; those that are not whole are removed."""
+    """The newest whole one of the first node, for all; those that are not whole are removed."""
     if state.is_main_process:
         remove_unfinished(job.checkpoints)
     state.wait_for_everyone()
     found = newest(job.checkpoints)
+    if nodes := other_nodes():
+        found = nodes.told(found)
+        if found is not None:
+            found = nodes.copied(found, job.checkpoints / found.name)
     return str(found) if found else None
 
 
@@ -338,6 +349,7 @@ def main(arguments: list[str]) -> int:
     end_when_asked(alive)
     try:
         train(job)
+        PartialState().destroy_process_group()  # whose threads else abort the process at its end
     except Exception as error:
         logging.getLogger(__name__).exception("training failed")
         write_json(job.failure_file(rank), failure_of(error))

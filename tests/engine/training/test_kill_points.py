@@ -105,9 +105,7 @@ trainer.Trainer.training_step = step
 """
 
 
-def test_told_to_stop_it_saves_the_step_it_is_in_and_takes_no_step_twice(
-    tmp_path, model, unbroken
-):
+def test_told_to_stop_it_saves_the_step_it_is_in_and_takes_no_step_twice(tmp_path, model, unbroken):
     job = varied_job(tmp_path / "job", model)
     program = f"{START}\n{SLOW}\nsys.exit(worker.main(sys.argv[1:]))"
 
