@@ -34,12 +34,21 @@ from playwright.sync_api import expect
 from dashboard.prefect_link import PrefectLink
 from dashboard.result_set import VersionPart, Wanted
 from dashboard.server import site_of
+from parrot_core.lake.attempts import AttemptFailure, ShardProgress
 from parrot_core.lake.lake import Lake, version_folder
-from parrot_core.lake.manifest import Accounting, FileEntry, Fingerprint, Manifest, Receipt
-from parrot_core.lake.run_records import StageRecords, run_file
+from parrot_core.lake.manifest import (
+    Accounting,
+    EngineUsage,
+    FileEntry,
+    Fingerprint,
+    Manifest,
+    Receipt,
+)
+from parrot_core.lake.run_records import RunRecord, StageRecords, run_file
 from parrot_core.lake.shard_writer import ParquetFiles
-from parrot_core.lake.storage import to_json
+from parrot_core.lake.stage_plan import ShardPlan, Slice, StagePlan
 from parrot_core.schemas import DIALOGUES
+from parrot_core.version import __version__
 from tests.support.dashboard.browser import browsing
 from tests.support.lakes.recipes import minimal_recipe
 from tests.support.servers.s3_server import free_ports
@@ -90,16 +99,28 @@ def make_lake(folder: Path, dialogues: int, shards: int) -> None:
     said = texts()
     for run in ("done", "live"):
         recipe = minimal_recipe(str(folder), name=run)
-        record = {"name": run, "recipe": recipe.model_dump(mode="json"), "created_at": _ago(7200)}
-        lake.storage.write_bytes(run_file(run), to_json(record))
+        record = RunRecord(
+            name=run,
+            id=run,
+            recipe=recipe.model_dump(mode="json"),
+            fingerprint=recipe.fingerprint(),
+            created_at=_ago(7200),
+            code_version=__version__,
+        )
+        lake.storage.write_bytes(run_file(run), record.to_bytes())
         state = StageRecords(lake.storage, run, "synthesize")
         size = -(-dialogues // shards)
-        plan = {
-            "created_at": _ago(7000),
-            "unit": "session",
-            "shards": [_planned(n, size) for n in range(shards)],
-        }
-        state.put_plan(plan)
+        state.put_plan(
+            StagePlan(
+                stage="synthesize",
+                output="dialogues",
+                kind="dataset",
+                unit="session",
+                inputs={"seeds": "done"},
+                shards=tuple(_planned(n, size) for n in range(shards)),
+                created_at=_ago(7000),
+            )
+        )
         files_of_run: list[FileEntry] = []
         for index in range(shards):
             if run == "done":
@@ -113,9 +134,8 @@ def make_lake(folder: Path, dialogues: int, shards: int) -> None:
             _publish(lake, run, files_of_run, dialogues)
 
 
-def _planned(index: int, rows: int) -> dict[str, object]:
-    piece = {"dataset": "seeds", "version": "done", "file": 0, "start": index * rows, "rows": rows}
-    return {"index": index, "inputs": [piece], "params": {}}
+def _planned(index: int, rows: int) -> ShardPlan:
+    return ShardPlan(index, (Slice("seeds", "done", 0, index * rows, rows),))
 
 
 def _live_status(index: int, shards: int) -> str:
@@ -143,15 +163,9 @@ def _leave(state: StageRecords, index: int, rows: int, status: str) -> None:
     if status == "waiting":
         return
     worker, started = f"node-{index % 8}:17", _ago(6000 - index)
-    usage = {
-        "answerer": {
-            "model": "m",
-            "requests": 200,
-            "prompt_tokens": 90_000,
-            "completion_tokens": 20_000,
-            "usd": 0.02,
-        }
-    }
+    used = EngineUsage(
+        model="m", requests=200, prompt_tokens=90_000, completion_tokens=20_000, usd=0.02
+    )
     done = rows if status == "done" else rows // 2
     steps = [float(n) for n in range(60)]
     timeline = {
@@ -164,23 +178,29 @@ def _leave(state: StageRecords, index: int, rows: int, status: str) -> None:
         "latency_s": [2.5 * n for n in steps],
         "tokens": [900 * n for n in steps],
     }
-    progress = {
-        "worker": worker,
-        "started_at": started,
-        "updated_at": _ago(1),
-        "done": done,
-        "total": rows,
-    }
-    state.shard(index).write_progress({**progress, "usage": usage, "timeline": timeline})
+    begun, now = datetime.fromisoformat(started), datetime.fromisoformat(_ago(1))
+    progress = ShardProgress(
+        worker=worker,
+        attempt="0" * 12,
+        epoch=1,
+        started_at=begun,
+        updated_at=now,
+        done=done,
+        total=rows,
+        usage={"answerer": used},
+        timeline=timeline,
+    )
+    state.shard(index).write_progress(progress)
     if status == "failed":
-        error = {
-            "error_type": "ShardError",
-            "message": "HTTP 503 ten times in a row",
-            "traceback": "…",
-        }
-        state.shard(index).record_failure(
-            {**error, "worker": worker, "started_at": started, "ended_at": _ago(1)}
+        error = AttemptFailure(
+            error_type="ShardError",
+            message="HTTP 503 ten times in a row",
+            traceback="…",
+            worker=worker,
+            started_at=begun,
+            ended_at=now,
         )
+        state.shard(index).record_failure(error)
     if status == "done":
         receipt = Receipt(
             shard=index,

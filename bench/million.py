@@ -30,6 +30,7 @@ from parrot_core.execution.plans import plan_stage, unfinished
 from parrot_core.execution.publication import publish_stage
 from parrot_core.execution.runs import begin_run
 from parrot_core.execution.shard_work import rows_of
+from parrot_core.lake.attempts import ShardProgress
 from parrot_core.lake.lake import version_folder
 from parrot_core.lake.manifest import (
     Accounting,
@@ -43,10 +44,10 @@ from parrot_core.lake.run import Run
 from parrot_core.lake.run_records import StageRecords, utc_now
 from parrot_core.lake.shard_writer import ParquetFiles
 from parrot_core.lake.spending import Spending
+from parrot_core.lake.stage_plan import ShardPlan
 from parrot_core.monitor.reader import RunReader, read_run
 from parrot_core.monitor.state import StageSpec
 from parrot_core.schemas import SEEDS
-from parrot_core.stages.base import ShardPlan
 from parrot_core.stages.synthesis.stage import SynthesizeStage
 from tests.support.servers.s3_server import s3_server, use_s3
 
@@ -124,19 +125,17 @@ def finish_shard(run: Run, state: StageRecords, shard: ShardPlan) -> None:
     used = EngineUsage(model="m", requests=2500, prompt_tokens=10**6, completion_tokens=10**6)
     usage = {"asker": used, "answerer": used}
     now = utc_now()
-    progress = {
-        "state": "running",
-        "worker": "host:1",
-        "attempt": attempt,
-        "started_at": now,
-        "updated_at": now,
-        "done": shard.rows,
-        "total": shard.rows,
-        "figures": {"turns": shard.rows * 10},
-        "rejected": {},
-        "usage": {name: engine.model_dump() for name, engine in usage.items()},
-        "warnings": [],
-    }
+    progress = ShardProgress(
+        worker="host:1",
+        attempt=attempt,
+        epoch=1,
+        started_at=datetime.fromisoformat(now),
+        updated_at=datetime.fromisoformat(now),
+        done=shard.rows,
+        total=shard.rows,
+        figures={"turns": shard.rows * 10},
+        usage=usage,
+    )
     state.shard(shard.index).write_progress(progress)
     state.shard(shard.index).file_receipt(
         Receipt(

@@ -123,11 +123,8 @@ class Guard:
         """Guard ``app``.
 
         Args:
-            app: what to guard.
-            secret: opens it.
             port: part of the cookie's name, as cookies don't know ports.
             local_only: refuse names that aren't this machine's own, against DNS rebinding.
-            sleep: waits after a wrong password.
             clock: seconds since 1970, for the end of a login.
         """
         self.app = app

@@ -62,7 +62,6 @@ class Actions:
     """Retries, pauses and resumes runs of one lake."""
 
     def __init__(self, lake: Lake, start: Start = start_detached) -> None:
-        """Nothing is done yet."""
         self._lake = lake
         self._start = start
         self._running: dict[str, subprocess.Popen[bytes]] = {}
@@ -73,7 +72,6 @@ class Actions:
         Pauses(self._lake.storage, run).pause("the dashboard", datetime.now(UTC))
 
     def resume(self, run: str) -> None:
-        """Let a paused run go on."""
         Pauses(self._lake.storage, run).resume()
 
     def retry(self, work: Work) -> None:
@@ -92,7 +90,6 @@ class Actions:
                 self._running[work.run] = self._start(self.command(work), file)
 
     def command(self, work: Work) -> list[str]:
-        """The command that a retry is."""
         parrot = [sys.executable, "-c", "from parrot_cli.main import main; main()"]
         return [*parrot, *work.words, "--lake", self._lake.url]
 

@@ -11,7 +11,7 @@ from nicegui import PageArguments, ui
 
 from dashboard.facets import facets, show_facets
 from dashboard.preferences import prefer, preference
-from dashboard.result_set import MARKS, SAMPLED, ResultSet, VersionPart, Wanted
+from dashboard.result_set import DIFFER, MARKS, SAMPLED, ResultSet, VersionPart, Wanted
 from dashboard.row_preview import LABELS, labels, preview_column, snippet
 from dashboard.site import Site
 from dashboard.widgets import block, button, heading, in_thread, line, read, title
@@ -45,7 +45,6 @@ class _Hunt:
         return not self._ended.is_set()
 
     def end(self) -> None:
-        """Nobody waits for it any more."""
         self._ended.set()
 
 
@@ -71,7 +70,6 @@ class _BrowsePage:
         self._columns_key = f"columns-{wanted.place.dataset}"
 
     async def build(self) -> None:
-        """Everything on the page."""
         place = self._wanted.place
         with block("row head"):
             ui.link("Data", "/data").classes("crumb")
@@ -94,6 +92,11 @@ class _BrowsePage:
                 self._shuffle = button("Random sample", self._sampled, "outline")
                 button("Download", self._download, "outline")
             line(HELP, "soft small")
+            if self._wanted.differ:
+                with block("row wrap"):
+                    said = DIFFER[self._wanted.differ]
+                    line(f"Rows that {said}, against version {self._wanted.other}.", "title")
+                    ui.link("All rows", place.path)
             self._filters = block("row wrap")
             self._counts = ui.expansion("Distributions").classes("wide distributions")
             self._counts.on_value_change(self._count)
@@ -262,7 +265,6 @@ class _BrowsePage:
             show_facets(made or (), self._ask)
 
     async def _download(self) -> None:
-        """The selection as JSON lines."""
         site, place = self._site, self._wanted.place
         chosen = self._found.positions[:MOST_DOWNLOADED]
 
@@ -313,7 +315,6 @@ def _select(
 
 
 def short(value: str) -> str:
-    """A value of a column, short."""
     return value if len(value) <= 40 else f"{value[:39]}…"
 
 

@@ -22,6 +22,7 @@ LONGEST = 200_000
 
 READ_AS = "read-as"
 RAW, RENDERED = "raw", "rendered"
+READINGS = ((RAW, "as written"), (RENDERED, "rendered"))
 
 THINKING = re.compile(r"\s*<(think|thinking|reasoning)>(.*?)</\1>\s*", re.DOTALL)
 
@@ -51,8 +52,6 @@ def chat(
 
     Args:
         messages: ``{role, content}``, in order.
-        provenance: one entry a message, where the dataset has them.
-        reading: how to show it.
     """
     how = reading or WayOfReading()
     if how.folded:
@@ -91,26 +90,32 @@ def folded(what: str) -> Iterator[None]:
         yield
 
 
-def read_as(shown: Callable[[], None]) -> None:
-    """The choice between the raw text and the rendered one; ``shown`` builds what it changes."""
+def read_as(shown: Callable[[], None]) -> Callable[[], None]:
+    """The choice between the raw text and the rendered one; ``shown`` builds what it changes.
+
+    Returns:
+        Builds it anew: there is something else to read.
+    """
     choice = block("row end choice").props('role="group" aria-label="Show texts"')
-    place = block("")
 
     def choose(how: str) -> None:
         prefer(READ_AS, how)
         build()
 
+    with choice:
+        buttons = {how: button(said, partial(choose, how), "flat") for how, said in READINGS}
+
     def build() -> None:
-        choice.clear()
-        with choice:
-            for how, said in ((RAW, "as written"), (RENDERED, "rendered")):
-                made = button(said, partial(choose, how), "flat")
-                made.props["aria-pressed"] = "true" if preference(READ_AS, RAW) == how else "false"
+        for how, made in buttons.items():
+            chosen = preference(READ_AS, RAW) == how
+            made.props(f"aria-pressed={'true' if chosen else 'false'}")
         place.clear()
         with place:
             shown()
 
+    place = block("")
     build()
+    return build
 
 
 def bubble(
@@ -195,7 +200,6 @@ def pieces(parts: Pieces, limit: int = CLIP) -> None:
 
 
 def _by(role: str, source: Provenance | None) -> str:
-    """Who wrote a message, in words."""
     if source is None:
         return ""
     if not source.get("engine"):

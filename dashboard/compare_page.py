@@ -6,15 +6,16 @@ from functools import partial
 
 from nicegui import PageArguments, ui
 
-from dashboard.result_set import VersionPart
+from dashboard.result_set import VersionPart, Wanted
 from dashboard.site import Site
 from dashboard.widgets import block, body, heading, in_thread, line, read, section, table, title
 from parrot_core.analysis.comparison.rows import RowsDifference
 from parrot_core.analysis.comparison.runs import RunDifference, StageDifference, difference
 from parrot_core.analysis.comparison.settings import value_text
 from parrot_core.monitor import RunState
+from parrot_core.monitor.costs import cost_of_run
 from parrot_core.text.sanitise import one_line
-from parrot_core.text.wording import count, dollars, duration, figure, plural, short_count
+from parrot_core.text.wording import count, duration, figure, plural, short_count
 
 MOST_RUNS = 5
 MOST_VALUES = 6
@@ -66,7 +67,7 @@ def _side_by_side(states: Sequence[RunState]) -> None:
     with section("Side by side"):
         rows: list[tuple[object, ...]] = [
             ("state", *(state.status_text for state in states)),
-            ("cost", *(dollars(state.usd) for state in states)),
+            ("cost", *map(cost_of_run, states)),
             ("tokens", *(short_count(state.tokens) for state in states)),
             ("work", *(duration(state.seconds) for state in states)),
         ]
@@ -113,8 +114,8 @@ async def _stage(site: Site, stage: StageDifference, names: tuple[str, str]) -> 
             for name, (before, after) in stage.counts.items()
             if before != after
         ]
-        if stage.a.usd != stage.b.usd:
-            counts.append(("cost", dollars(stage.a.usd), dollars(stage.b.usd), ""))
+        if stage.a.cost != stage.b.cost:
+            counts.append(("cost", stage.a.cost, stage.b.cost, ""))
         if counts:
             table(("count", *names, "change"), counts, frozenset({1, 2, 3}))
         if stage.rows is not None:
@@ -128,19 +129,21 @@ async def _stage(site: Site, stage: StageDifference, names: tuple[str, str]) -> 
 
 
 async def _rows(site: Site, stage: StageDifference, rows: RowsDifference) -> None:
-    """What became of the rows; those that are named lead to themselves."""
-    line(
-        f"{plural(rows.same, 'row')} the same, {count(rows.changed)} changed, "
-        f"{count(rows.added)} added, {count(rows.removed)} removed"
-    )
+    """What became of the rows; each number leads to its rows."""
     left = VersionPart(stage.output, stage.a.version)
     right = VersionPart(stage.output, stage.b.version)
-    for said, place, ids in (("added", right, rows.added_ids), ("removed", left, rows.removed_ids)):
-        if ids:
-            with block("row wrap small"):
-                line(said, "soft")
-                for row_id in ids:
-                    await _link(site, place, row_id)
+    with block("row wrap"):
+        line(f"{plural(rows.same, 'row')} the same")
+        for number, said, place, other, differ in (
+            (rows.changed, "changed", right, left, "changed"),
+            (rows.added, "added", right, left, "only"),
+            (rows.removed, "removed", left, right, "only"),
+        ):
+            target = Wanted(place, other=other.version, differ=differ).address()
+            if number:
+                ui.link(f"{count(number)} {said}", target)
+            else:
+                line(f"0 {said}")
     for example in rows.examples:
         with block("row wrap small"):
             line(f"changed in {example.column}:", "soft")

@@ -17,7 +17,6 @@ HEAD = ("version", "rows", "rejects", "size", "cost", "published (UTC)", "read")
 
 
 async def data_page(site: Site) -> None:
-    """Build the page."""
     title("Data")
     heading("Data")
     with block("card filters", "section").props('role="search"'):

@@ -1,9 +1,10 @@
 """What the judge found in a run: mean scores by turn and category, and who won against whom."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from dashboard.widgets import block, chart, drawing, line, section, table
 from parrot_core.analysis.results.win_rates import WinRates, win_rates
+from parrot_core.lake.metrics import ScoreMetrics
 from parrot_core.monitor import RunState, StageState
 from parrot_core.report.charts import Series
 from parrot_core.report.evaluation_page import interval, outcome_bar, tone
@@ -33,8 +34,10 @@ def evaluation_panel(state: RunState) -> None:
 
 
 def _scores(stage: StageState | None) -> list[SubjectSummary]:
-    found = stage.metrics.get("subjects") if stage is not None and stage.published else None
-    return list(map(SubjectSummary.from_json, found.values())) if isinstance(found, Mapping) else []
+    if stage is None or not stage.published:
+        return []
+    found = ScoreMetrics.read(stage.metrics).subjects
+    return list(map(SubjectSummary.from_json, found.values()))
 
 
 def _overall(subjects: Sequence[SubjectSummary], what: str) -> None:

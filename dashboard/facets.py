@@ -49,7 +49,6 @@ def facets(site: Site, wanted: Wanted, found: ResultSet) -> list[Facet]:
 
 
 def show_facets(found: Sequence[Facet], ask: Callable[[Wanted], object]) -> None:
-    """Draw them."""
     with block("facets"):
         for facet in found:
             with block("facet"):

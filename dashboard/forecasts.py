@@ -19,14 +19,12 @@ class Forecasts:
     """Forecasts of a lake's runs. Called from threads; one that can't be made is empty."""
 
     def __init__(self, lake: Lake, clock: Callable[[], float] = time.monotonic) -> None:
-        """Work out nothing yet."""
         self._lake = lake
         self._clock = clock
         self._kept: dict[str, tuple[float, Mapping[str, Projection]]] = {}
         self._lock = threading.Lock()
 
     def of(self, run: str) -> Mapping[str, Projection]:
-        """By stage, what is to be expected of it."""
         with self._lock:
             until, found = self._kept.get(run, (0.0, {}))
             if self._clock() < until:

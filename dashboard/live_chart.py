@@ -31,7 +31,6 @@ class LiveChart:
         """An empty chart in the element that is open.
 
         Args:
-            title: what it shows, for eyes and screen readers.
             over_time: x is seconds since 1970, shown in the viewer's own time zone; else steps.
         """
         self._title = title
@@ -43,7 +42,6 @@ class LiveChart:
             self._chart.props(f'role="img" aria-label="{title}"')
 
     def show(self, lines: Sequence[ChartLine]) -> None:
-        """Draw the lines."""
         if tuple(lines) == self._shown:
             return
         self._shown = tuple(lines)

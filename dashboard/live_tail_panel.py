@@ -1,8 +1,10 @@
 """The newest dialogues and rejects of a stage in work, as they come."""
 
+import json
 from collections.abc import Sequence
 
 from dashboard.chat import folded
+from dashboard.keyed import KeyedChildren
 from dashboard.row_preview import labels, preview
 from dashboard.row_view import row_view
 from dashboard.site import Site
@@ -18,7 +20,6 @@ class LiveTailPanel:
     """A card that is there while rows come."""
 
     def __init__(self, site: Site, run: str, stage: str) -> None:
-        """Hidden."""
         self._site = site
         self._run = run
         self._stage = stage
@@ -26,7 +27,8 @@ class LiveTailPanel:
         with block("card tail", "section") as self._card:
             heading("Newest, as it comes", 2)
             line("Not published yet: an attempt that fails makes them again.", "soft small")
-            self._place = block("two")
+            with block("two"):
+                self._sides = {rejected: _Side(rejected) for rejected in (False, True)}
         self._card.set_visibility(False)
 
     async def look(self, stage: StageState) -> None:
@@ -42,16 +44,27 @@ class LiveTailPanel:
             return
         self._shown = found
         self._card.set_visibility(bool(found))
-        self._place.clear()
-        with self._place:
-            for said, rejected in (("rows", False), ("rejects", True)):
-                chosen = [each for each in found if each.rejected == rejected][:MOST_ROWS]
-                with block("side"):
-                    heading(f"Newest {said}", 3)
-                    for each in chosen:
-                        _row(each)
-                    if not chosen:
-                        line("none yet", "soft small")
+        for rejected, side in self._sides.items():
+            side.show([each for each in found if each.rejected == rejected][:MOST_ROWS])
+
+
+class _Side:
+    """The newest rows, or rejects; one that a reader has opened stays open."""
+
+    def __init__(self, rejected: bool) -> None:
+        self._rows: dict[str, TailRow] = {}
+        with block("side"):
+            heading(f"Newest {'rejects' if rejected else 'rows'}", 3)
+            self._listed: KeyedChildren[str, None] = KeyedChildren(
+                block(""), lambda key: _row(self._rows[key])
+            )
+            self._none = line("none yet", "soft small")
+
+    def show(self, rows: Sequence[TailRow]) -> None:
+        """Show them, the newest first."""
+        self._rows = {f"{each.shard} {json.dumps(each.row, default=str)}": each for each in rows}
+        self._listed.show(self._rows)
+        self._none.set_visibility(not rows)
 
 
 def _row(each: TailRow) -> None:

@@ -38,45 +38,50 @@ def _named(name: str | None) -> None:
 
 
 class Marking:
-    """The buttons, what this reviewer said, and what others say unless the review is blind."""
+    """The buttons, what this reviewer said, and what others say unless the review is blind.
 
-    def __init__(
-        self,
-        site: Site,
-        place: VersionPart,
-        row_id: str,
-        marks: Sequence[Mark],
-        marked: Marked | None = None,
-        *,
-        blind: bool = False,
-    ) -> None:
+    Built once; the next row is shown in the same elements, so that a quick reviewer's clicks and
+    keys find them in their place.
+    """
+
+    def __init__(self, site: Site, place: VersionPart, marked: Marked | None = None) -> None:
         """Write nothing until a button is pressed; ``marked`` is awaited after each mark."""
         self._site = site
         self._place = place
-        self._row_id = row_id
-        self._marks = list(marks)
         self._marked = marked
-        self._blind = blind
-
-    def build(self) -> None:
-        """Show them."""
-        if self._site.actions is None:
+        self._row_id = ""
+        self._marks: list[Mark] = []
+        self._blind = False
+        self._busy = False
+        if site.actions is None:
             with block("card", "section"):
-                self._others()
+                self._others = block("")
             return
-        mine = self._mine
         with block("card marking", "section"):
             self._said = line("", "soft")
             with block("row wrap"):
                 for verdict in get_args(Verdict):
                     button(verdict.capitalize(), partial(self.set, verdict), "outline")
-            self._reason = ui.select(
-                ["", *REASONS], value=mine.reason if mine and mine.reason in REASONS else ""
-            ).props('dense outlined options-dense label="reason"')
-            self._note = ui.input("note", value=mine.note if mine else "")
-            self._note.props("dense outlined maxlength=2000")
-            self._others()
+            self._reason = ui.select(["", *REASONS], value="").props(
+                'dense outlined options-dense label="reason"'
+            )
+            self._note = ui.input("note").props("dense outlined maxlength=2000")
+            self._others = block("")
+
+    def show(self, row_id: str, marks: Sequence[Mark], *, blind: bool = False) -> None:
+        """Show a row's marks."""
+        self._row_id, self._marks, self._blind = row_id, list(marks), blind
+        if self._site.actions is not None:
+            mine = self._mine
+            self._reason.set_value(mine.reason if mine and mine.reason in REASONS else "")
+            self._note.set_value(mine.note if mine else "")
         self._tell()
+
+    def update(self, marks: Sequence[Mark]) -> None:
+        """Show what others say by now; what is being typed stays."""
+        if list(marks) != self._marks and not self._busy:
+            self._marks = list(marks)
+            self._tell()
 
     @property
     def _mine(self) -> Mark | None:
@@ -85,33 +90,45 @@ class Marking:
 
     async def set(self, verdict: Verdict) -> None:
         """Mark the row; the same verdict again, with nothing new to say, takes it back."""
-        if self._site.actions is None:
-            return
+        if self._site.actions is None or self._busy or not self._row_id:
+            return  # a key pressed twice marks one row, and doesn't take its mark back
+        self._busy = True
+        try:
+            made = await self._write(verdict)
+            if made and self._marked is not None:
+                await self._marked()
+        finally:
+            self._busy = False
+
+    async def _write(self, verdict: Verdict) -> bool:
+        """Write the mark, or take it back; whether there is one now."""
         reviews = self._site.version_cache.reviews(self._place)
-        by, mine = preference(NAME), self._mine
+        row_id, by, mine = self._row_id, preference(NAME), self._mine
         said = (self._reason.value or "", self._note.value or "")
         back = mine is not None and (mine.verdict, mine.reason, mine.note) == (verdict, *said)
         now = datetime.now(UTC)
+        made: Mark | None = None
         try:
             if back:
-                await in_thread(lambda: reviews.unmark(self._row_id, by))
-                made = None
+                await in_thread(lambda: reviews.unmark(row_id, by))
             else:
-                made = await in_thread(lambda: reviews.mark(self._row_id, verdict, now, by, *said))
+                made = await in_thread(lambda: reviews.mark(row_id, verdict, now, by, *said))
         except (ParrotError, OSError) as error:
             ui.notify(one_line(error, 300), type="negative", timeout=4000)
-            return
+            return False
         self._marks = [m for m in self._marks if m.by != by] + ([made] if made else [])
         self._tell()
-        if made is not None and self._marked is not None:
-            await self._marked()
+        return made is not None
 
     def _tell(self) -> None:
         mine = self._mine
-        self._said.set_text(f"{SAID[mine.verdict]} by you" if mine else "not reviewed by you")
+        if self._site.actions is not None:
+            self._said.set_text(f"{SAID[mine.verdict]} by you" if mine else "not reviewed by you")
+        self._others.clear()
+        with self._others:
+            self._tell_others()
 
-    def _others(self) -> None:
-        """What the other reviewers say."""
+    def _tell_others(self) -> None:
         others = [mark for mark in self._marks if mark.by != preference(NAME)]
         if self._blind and self._mine is None:
             line("Others' marks are hidden until you have marked it.", "soft small")

@@ -33,7 +33,6 @@ class PrefectLink:
         clock: Callable[[], float] = time.monotonic,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
-        """Ask nobody yet."""
         self._api_url = api_url
         self._clock = clock
         self._transport = transport

@@ -23,7 +23,6 @@ def preference(name: str, otherwise: str = "") -> str:
 
 
 def prefer(name: str, value: str) -> None:
-    """Keep a choice of this viewer."""
     app.storage.client[PREFIX + name] = value
     cookie = f"{PREFIX}{name}={quote(value[:LONGEST], safe='')}"
     ui.run_javascript(f"document.cookie='{cookie};path=/;samesite=strict;max-age={KEPT_S}'")

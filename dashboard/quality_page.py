@@ -12,6 +12,7 @@ from dashboard.words import in_words
 from parrot_core.monitor import StageState
 from parrot_core.monitor.stage_facts import rule_facts, training_facts
 from parrot_core.report.charts import Series
+from parrot_core.report.pairs_table import NOTE, pairs_grid
 from parrot_core.text.sanitise import one_line
 from parrot_core.text.wording import count, figure
 
@@ -27,7 +28,6 @@ FIRST_CURVES = ("loss", "rewards/margins", "rewards/accuracies")
 
 
 async def quality_page(site: Site, run: str) -> None:
-    """Build the page."""
     title("Quality", run)
     with block("row head"):
         ui.link(run, f"/run/{run}").classes("crumb")
@@ -47,6 +47,9 @@ async def quality_page(site: Site, run: str) -> None:
             _training(stage)
     await statistics_panel(site, run, [s for s in published if s.output in MEASURED])
     evaluation_panel(state)
+    if (grid := pairs_grid(state.making("preferences"))) is not None:
+        with section(grid.title, NOTE):
+            table(grid.header, grid.rows, frozenset(range(1, len(grid.header))))
     _metrics([stage for stage in published if stage.kind == "dataset" and stage.metrics])
 
 
@@ -111,10 +114,12 @@ def _examples(stage: StageState) -> None:
         for rule in found:
             with block("side"):
                 heading(rule.rule, 3)
-                for row_id, before, after in rule.examples[:MOST_EXAMPLES]:
-                    line(row_id, "mono soft small clip")
-                    body(before, "small before", EXAMPLE_CHARS)
-                    body(after or "(put aside, or only marked)", "small after", EXAMPLE_CHARS)
+                for example in rule.examples[:MOST_EXAMPLES]:
+                    line(example.id, "mono soft small clip")
+                    body(example.before, "small before", EXAMPLE_CHARS)
+                    body(
+                        example.after or "(put aside, or only marked)", "small after", EXAMPLE_CHARS
+                    )
 
 
 def _counts(values: Mapping[str, object]) -> None:

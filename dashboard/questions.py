@@ -151,7 +151,6 @@ def _amount(stage: StageState) -> str:
 
 
 def _all_wanted(state: RunState) -> RunState:
-    """The run as if all its stages were asked for."""
     stages = tuple(
         replace(stage, status="waiting") if stage.status == "skipped" else stage
         for stage in state.stages

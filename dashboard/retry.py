@@ -17,9 +17,6 @@ def ask(place: Element, site: Site, header: RunHeader, question: ActionQuestion)
 
     Args:
         place: holds the dialog; the button that asks may be drawn anew while it is open.
-        site: where to act.
-        header: of the run.
-        question: what to run.
     """
     actions = site.actions
     if actions is None:

@@ -18,10 +18,11 @@ from dashboard.preferences import prefer, preference
 from dashboard.result_set import VersionPart
 from dashboard.row_view import row_facts, row_view, siblings_of
 from dashboard.site import Site
-from dashboard.widgets import block, button, heading, in_thread, line, read, title
+from dashboard.widgets import block, button, heading, in_thread, line, read, section, title
 from parrot_core.browse.agreement import agreement
 from parrot_core.errors import ParrotError
 from parrot_core.lake.reviews import Mark, by_row, verdicts_by
+from parrot_core.lake.row_lookup import Row
 from parrot_core.text.sanitise import one_line
 from parrot_core.text.wording import plural
 
@@ -69,11 +70,13 @@ class _ReviewPage:
         self._at = 0
         self._marks: list[Mark] = []
         self._ids: list[str] = []
-        self._marking: Marking | None = None
+        self._row: Row | None = None
+        self._siblings: Sequence[Row] = ()
+        self._shown = 0  # how often a row was asked for: only the last one is shown
+        self._reviewer = ""
         self._told: tuple[object, ...] = ()
 
     async def build(self) -> None:
-        """Everything on the page."""
         where = f"{self._place.dataset}/{self._place.version}"
         with block("row head"):
             ui.link(where.replace("/", " "), f"/data/{where}").classes("crumb")
@@ -81,26 +84,39 @@ class _ReviewPage:
             self._said = line("", "soft").props('aria-live="polite"')
             block("grow")
             ui.link("Another sample", f"/review/{where}?seed={self._seed + 1}").classes("button")
-        with block("card row wrap", "section"):
-            if self._site.actions is not None:
-                reviewer_field().on("blur", self._resume)
-            ui.select(HALVES, value=self._half, label="read", on_change=self._halve).props(
-                "dense outlined options-dense"
-            )
-            blind = ui.switch("blind", value=preference(BLIND) == "1", on_change=self._blind)
-            blind.tooltip("Hides who wrote what, and others' marks until you have marked a row.")
-            keys = "j next · k back · g keep · f flag · u unsure"
-            line(keys if self._site.actions else "j next · k back", "soft small")
-        self._row = block("")
-        with block("card", "section"):
-            self._progress = block("")
+        with block("card filters", "section"):
+            with block("row wrap"):
+                self._choices()
             with block("row wrap"):
                 self._export()
+        with block("reading"):
+            with block("text-side"):
+                self._read_anew = read_as(self._read)
+            with block("aside", "aside"):
+                with block("row"):
+                    button("← Back", lambda: self._go(-1), "flat")
+                    button("Next →", lambda: self._go(1), "outline")
+                self._marking = Marking(self._site, self._place, self._next)
+                self._facts = block("card", "section")
+        with section("How far everybody is") as self._everybody:
+            self._progress = block("")
         ui.keyboard(on_key=self._key)
         await self._read_sample()
-        await self._look()
+        await self._read_marks()
         await self._resume()
         ui.timer(OTHERS_EVERY_S, self._look, immediate=False)
+
+    def _choices(self) -> None:
+        """Who reads what, and how; it stands above all that grows, so that no click is missed."""
+        if self._site.actions is not None:
+            reviewer_field().on("blur", self._named)
+        ui.select(HALVES, value=self._half, label="read", on_change=self._halve).props(
+            "dense outlined options-dense"
+        )
+        blind = ui.switch("blind", value=preference(BLIND) == "1", on_change=self._blind)
+        blind.tooltip("Hides who wrote what, and others' marks until you have marked a row.")
+        keys = "j next · k back · g keep · f flag · u unsure"
+        line(keys if self._site.actions else "j next · k back", "soft small")
 
     async def _read_sample(self) -> None:
         site, place, positions = self._site, self._place, self._positions
@@ -108,13 +124,24 @@ class _ReviewPage:
         self._ids = [row["id"] for row in rows or ()]
 
     async def _look(self) -> None:
-        """Read the marks, one's own and others', and tell how far everybody is."""
+        """See what others have marked by now."""
+        await self._read_marks()
+        if self._row is not None:
+            self._marking.update(self._on(self._row))
+            self._tell()
+
+    async def _read_marks(self) -> None:
         try:
             reviews = self._site.version_cache.reviews(self._place)
             self._marks = await in_thread(reviews.marks)
         except (ParrotError, OSError) as error:
             self._said.set_text(one_line(error, 300))
-            return
+
+    def _on(self, row: Row) -> list[Mark]:
+        return [mark for mark in self._marks if mark.id == row["id"]]
+
+    def _tell(self) -> None:
+        """Tell how far everybody is."""
         of_sample = set(self._ids)
         marks = [mark for mark in self._marks if mark.id in of_sample]
         told = (self._at, tuple(sorted((m.by, m.id, m.verdict) for m in marks)))
@@ -125,14 +152,13 @@ class _ReviewPage:
         rows = len(by_row(marks))
         self._said.set_text(
             f"{self._at + 1} of {len(self._positions)} · {rows} marked, {flagged} flagged"
-            if self._positions
-            else "This version has no rows."
         )
         self._tell_progress(marks)
 
     def _tell_progress(self, marks: Sequence[Mark]) -> None:
         """How far each reviewer is, and how far any two agree."""
         verdicts = verdicts_by(marks)
+        self._everybody.set_visibility(bool(verdicts))
         self._progress.clear()
         with self._progress:
             for name, given in sorted(verdicts.items()):
@@ -147,9 +173,15 @@ class _ReviewPage:
                     said = f"{one} and {other} agree on {found.same:.0%} of {both}"
                     line(f"{said}; Cohen's κ {kappa}", "small")
 
+    async def _named(self) -> None:
+        """Another reviewer goes on where they stopped."""
+        if preference(NAME) != self._reviewer:
+            await self._resume()
+
     async def _resume(self) -> None:
         """Go where this reviewer stopped: to the first row they have not marked."""
-        mine = verdicts_by(self._marks).get(preference(NAME), {})
+        self._reviewer = preference(NAME)
+        mine = verdicts_by(self._marks).get(self._reviewer, {})
         left = (n for n, row_id in enumerate(self._ids) if row_id not in mine)
         self._at = next(left, max(0, len(self._ids) - 1))
         await self._show()
@@ -158,29 +190,32 @@ class _ReviewPage:
         if not self._positions:
             self._said.set_text("This version has no rows.")
             return
+        self._shown += 1
+        asked = self._shown
         site, place, position = self._site, self._place, self._positions[self._at]
         rows = await read(lambda: site.version_cache.lookup(place).read([position]))
-        if not rows:
+        if not rows or asked != self._shown:
             return
-        row = rows[0]
-        siblings = await read(lambda: siblings_of(site, place, row)) or []
+        siblings = await read(lambda: siblings_of(site, place, rows[0]))
+        await self._read_marks()
+        if asked != self._shown:
+            return
+        row = self._row = rows[0]
+        self._siblings = siblings or ()
         blind = preference(BLIND) == "1"
-        await self._look()
-        on_row = [mark for mark in self._marks if mark.id == row["id"]]
-        self._row.clear()
-        with self._row, block("reading"):
-            with block("text-side"):
-                read_as(lambda: row_view(row, siblings, WayOfReading(blind=blind)))
-            with block("aside", "aside"):
-                self._marking = Marking(site, place, row["id"], on_row, self._next, blind=blind)
-                self._marking.build()
-                with block("row"):
-                    button("← Back", lambda: self._go(-1), "flat")
-                    button("Next →", lambda: self._go(1), "outline")
-                with block("card", "section"):
-                    line(row["id"], "mono small wrap", limit=300)
-                    if not blind:
-                        row_facts(row)
+        self._marking.show(row["id"], self._on(row), blind=blind)
+        self._read_anew()
+        self._facts.clear()
+        with self._facts:
+            line(row["id"], "mono small wrap", limit=300)
+            if not blind:
+                row_facts(row)
+        self._tell()
+
+    def _read(self) -> None:
+        """The row itself."""
+        if self._row is not None:
+            row_view(self._row, self._siblings, WayOfReading(blind=preference(BLIND) == "1"))
 
     async def _next(self) -> None:
         await self._go(1)
@@ -195,7 +230,7 @@ class _ReviewPage:
         key = str(event.key)
         if key in ("j", "k"):
             await self._go(1 if key == "j" else -1)
-        elif key in KEYS and self._marking is not None:
+        elif key in KEYS:
             await self._marking.set(KEYS[key])
 
     def _halve(self, event: object) -> None:

@@ -41,7 +41,8 @@ async def row_page(
     if not rows:
         return
     page = _RowPage(site, wanted, here, rows[0])
-    await page.build(query.get("beside", ""))
+    usual = f"{dataset}@{wanted.other}" if wanted.differ == "changed" else ""
+    await page.build(query.get("beside", usual))
     found = await read(lambda: site.version_cache.result_set(wanted))
     page.walk(head, found or ResultSet(range(len(lookup))))
 
@@ -57,7 +58,6 @@ class _RowPage:
         self._previous: int | None = None
 
     async def build(self, beside: str) -> None:
-        """The row and what stands beside it."""
         site, place, row = self._site, self._wanted.place, self._row
         siblings = await read(lambda: siblings_of(site, place, row)) or []
         reading = WayOfReading(query=self._wanted.query if self._wanted.text else None)
@@ -85,9 +85,8 @@ class _RowPage:
             return
         if site.actions is not None:
             reviewer_field()
-        on_row = [mark for mark in marks if mark.id == row_id]
-        self._marking = Marking(site, place, row_id, on_row, self._go_next)
-        self._marking.build()
+        self._marking = Marking(site, place, self._go_next)
+        self._marking.show(row_id, [mark for mark in marks if mark.id == row_id])
 
     def walk(self, head: ui.element, found: ResultSet) -> None:
         """Links to the neighbours within the set, and the keys that follow them."""
@@ -149,8 +148,7 @@ async def _compare(site: Site, wanted: Wanted, here: int, beside: str) -> None:
         return
 
     def go(other: str) -> None:
-        more = {"beside": other} if other else {}
-        ui.navigate.to(wanted.address(here, **more))
+        ui.navigate.to(wanted.address(here, beside=other))
 
     with block("card", "section"):
         ui.select(

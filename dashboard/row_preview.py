@@ -36,7 +36,6 @@ def preview_column(columns: list[str]) -> str | None:
 
 
 def preview(row: Row) -> str:
-    """A line that stands for the row."""
     for name in PREVIEWS:
         value = row.get(name)
         if isinstance(value, list):
@@ -75,7 +74,6 @@ def _texts(row: Row) -> Iterator[str]:
 
 
 def labels(row: Row) -> list[str]:
-    """Short facts on the row."""
     found = []
     for name in LABELS:
         value = row.get(name)

@@ -45,7 +45,6 @@ class RunCharts:
         self._card.set_visibility(False)
 
     async def show(self, state: RunState) -> None:
-        """Draw the stage as it is now."""
         self._state = state
         begun = [s.name for s in state.own_stages if s.published or s.shards]
         options = [FOLLOW, *begun]

@@ -21,6 +21,7 @@ from dashboard.widgets import (
     in_thread,
     line,
     redraw,
+    restyle,
     title,
 )
 from parrot_core.errors import ParrotError
@@ -35,7 +36,6 @@ CHARTS_EVERY_S = 4.0
 
 
 async def run_page(site: Site, run: str) -> None:
-    """Build the page."""
     title(run)
     page = _RunPage(site, run)
     if (seen := site.watch.seen(run)) is not None:
@@ -53,7 +53,7 @@ class _RunPage:
         self._run = run
         self._rows: dict[str, StageRow] = {}
         self._sums: dict[str, tuple[str, str]] = {}
-        self._offered: tuple[object, ...] = ()
+        self._offers: dict[str, ui.button] = {}
         self._expected: Mapping[str, Projection] = {}
         self._pace: Pace | None = None
         self._state: RunState | None = None
@@ -64,6 +64,7 @@ class _RunPage:
             self._failed.set_visibility(False)
             block("grow")
             self._buttons = block("row wrap")
+            self._build_buttons()
         self._pause = line("", "note")
         self._pause.set_visibility(False)
         self._warning = line("", "note", limit=400).props('role="status"')
@@ -72,7 +73,7 @@ class _RunPage:
         self._picture = ui.html("", sanitize=False).classes("picture scroll")
         self._picture.props('tabindex=0 role="group" aria-label="The pipeline"')
         self._cards = block("cards")
-        self._failures = FailuresPanel(site, run, self._ask_group)
+        self._failures = FailuresPanel(run, self._ask_group if site.actions else None)
         self._table = block("stages card", "section")
         self._tail = body("", "log mono").props('role="log" tabindex=0 aria-label="Command"')
         self._tail.set_visibility(False)
@@ -80,7 +81,6 @@ class _RunPage:
         self._dialog = block("")
 
     async def look(self) -> None:
-        """Read the run and show it."""
         try:
             state = await in_thread(lambda: self._site.watch.run(self._run))
         except (ParrotError, OSError) as error:
@@ -110,7 +110,6 @@ class _RunPage:
         self.show(self._state)
 
     def show(self, state: RunState) -> None:
-        """Show the run as it is."""
         self._state = state
         unknown = state.header.created_at is None and not any(s.published for s in state.stages)
         parts = (self._status, self._buttons, self._picture, self._cards, self._table)
@@ -144,7 +143,6 @@ class _RunPage:
             )
 
     def _show_sums(self, state: RunState, found: Outlook) -> None:
-        """The run's sums, in large."""
         own, spent = state.own_stages, dollars(state.usd)
         budget = found.budget_usd
         sums = {
@@ -184,55 +182,54 @@ class _RunPage:
         for stage in state.stages:
             self._rows[stage.name].show(stage)
 
-    def _show_buttons(self, state: RunState) -> None:
-        """What can be done now; a button never offers what would do nothing."""
-        may_retry = state.failed - state.quarantined
-        paused = bool(state.header.pause)
-        offered = (state.status_text, paused, may_retry, state.attended)
-        if offered == self._offered:
-            return
-        self._offered = offered
-        self._buttons.clear()
+    def _build_buttons(self) -> None:
+        """All that can ever be asked for; what can't be now is hidden, nothing is built anew."""
+        run = self._run
         with self._buttons:
-            ui.link("Quality", f"/quality/{self._run}").classes("button")
-            ui.link("Compare", f"/compare?runs={self._run}").classes("button")
+            ui.link("Quality", f"/quality/{run}").classes("button")
+            ui.link("Compare", f"/compare?runs={run}").classes("button")
             if self._site.actions is None:
                 return
-            if state.attended:
-                if paused:
-                    button("Resume", self._resume, "solid")
-                else:
-                    button("Pause", self._pause_run, "outline")
-            elif not state.final:
-                self._offer(state)
+            self._offers = {
+                "unpause": button("Resume", self._resume, "solid"),
+                "pause": button("Pause", self._pause_run, "outline"),
+                "raise": button("Raise the budget", partial(self._ask, "raise"), "solid"),
+                "retry": button("Retry", partial(self._ask, "retry"), "solid"),
+                "go on": button("Resume", partial(self._ask, "go on"), "solid"),
+            }
 
-    def _offer(self, state: RunState) -> None:
+    def _show_buttons(self, state: RunState) -> None:
+        """What can be done now; a button never offers what would do nothing."""
+        questions = {} if state.attended or state.final else self._questions(state)
+        paused = bool(state.header.pause)
+        now = {*questions, ("unpause" if paused else "pause") if state.attended else ""}
+        for name, made in self._offers.items():
+            if (question := questions.get(name)) is not None:
+                made.set_text(question.button)
+            made.set_visibility(name in now)
+        if "go on" in questions:
+            restyle(self._offers["go on"], "outline" if "retry" in questions else "solid")
+
+    def _questions(self, state: RunState) -> dict[str, ActionQuestion]:
         """What a run that nobody is at can be asked for."""
+        if not self._offers:
+            return {}
+        found: dict[str, ActionQuestion] = {}
         failed = [s for s in state.own_stages if s.failed - s.quarantined]
-        broke = any(shard.out_of_money for s in state.own_stages for shard in s.shards)
-        if broke:
-            self._button(raise_budget(state, self._expected), "solid")
         if failed:
-            self._button(retry_failed(state, failed), "solid")
-        if not broke:
-            self._button(go_on(state, self._expected), "outline" if failed else "solid")
+            found["retry"] = retry_failed(state, failed)
+        if any(shard.out_of_money for s in state.own_stages for shard in s.shards):
+            found["raise"] = raise_budget(state, self._expected)
+        else:
+            found["go on"] = go_on(state, self._expected)
+        return found
 
-    def _button(self, question: ActionQuestion, kind: str) -> None:
-        button(question.button, partial(self._ask, question.button), kind)
-
-    def _ask(self, button: str) -> None:
+    def _ask(self, name: str) -> None:
         """Ask with the figures of now: the button may have stood there for a while."""
         state = self._state
-        if state is None:
-            return
-        failed = [s for s in state.own_stages if s.failed - s.quarantined]
-        if button.startswith("Retry") and failed:
-            question = retry_failed(state, failed)
-        elif button.startswith("Raise"):
-            question = raise_budget(state, self._expected)
-        else:
-            question = go_on(state, self._expected)
-        ask(self._dialog, self._site, state.header, question)
+        question = self._questions(state).get(name) if state is not None else None
+        if state is not None and question is not None:
+            ask(self._dialog, self._site, state.header, question)
 
     def _ask_group(self, group: FailureGroup) -> None:
         if self._state is not None:

@@ -5,6 +5,7 @@ from functools import partial
 
 from nicegui import ui
 
+from dashboard.keyed import KeyedChildren
 from dashboard.prefect_link import Scheduled
 from dashboard.site import Site
 from dashboard.stage_rows import failed_words
@@ -36,7 +37,6 @@ class _RunRow:
                 self._cost = line("")
 
     def show(self, state: RunState, now: datetime) -> None:
-        """Show the run as it is."""
         own = state.own_stages
         finished = sum(stage.published for stage in own)
         self._chip.set_text(state.status_text)
@@ -67,28 +67,23 @@ class _RunRow:
 
 
 def runs_page(site: Site) -> None:
-    """Build the page."""
     title("Runs")
     heading("Runs")
     upcoming = line("", "soft")
     note = line("Reading the lake …", "soft")
     listing = block("plain", "ul")
-    rows: dict[str, _RunRow] = {}
-    order: list[str] = []
+    listed = KeyedChildren(listing, _RunRow)
+    with block("") as empty:
+        body("parrot run deployments/recipes/demo.yaml", "mono")
+    empty.set_visibility(False)
 
     async def show() -> None:
         try:
             headers = await in_thread(site.watch.headers)
             note.set_text("" if headers else "This lake holds no run yet.")
             names = [header.name for header in headers]
-            if names != order:
-                order[:] = names
-                rows.clear()
-                listing.clear()
-                with listing:
-                    rows.update((name, _RunRow(name)) for name in names)
-                    if not names:
-                        body("parrot run deployments/recipes/demo.yaml", "mono")
+            empty.set_visibility(not names)
+            rows = listed.show(names)
             for name in names:  # one by one: a long run keeps no other from being shown
                 try:
                     state = await in_thread(partial(site.watch.run, name))

@@ -36,7 +36,6 @@ logger = logging.getLogger(__name__)
 
 
 def site_of(lake_url: str, prefect: PrefectLink, *, read_only: bool) -> Site:
-    """What the pages need of a lake."""
     pyarrow.set_memory_pool(pyarrow.system_memory_pool())  # gives back what a search took
     lake = Lake(lake_url)
     specs = [StageSpec(stage.name, stage.output, stage.kind) for stage in STAGES]

@@ -45,7 +45,6 @@ def shard_at(x: float, y: float, shards: int) -> int | None:
 
 
 def moved(position: int | None, key: str, shards: int) -> int | None:
-    """Where an arrow key leads from a position."""
     if position is None:
         return 0 if shards else None
     steps = {"ArrowLeft": -1, "ArrowRight": 1, "ArrowUp": -COLUMNS, "ArrowDown": COLUMNS}

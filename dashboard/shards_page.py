@@ -8,6 +8,7 @@ from nicegui import ui
 from nicegui.events import GenericEventArguments
 
 from dashboard.failures_panel import FailuresPanel
+from dashboard.keyed import KeyedChildren
 from dashboard.live_tail_panel import LiveTailPanel
 from dashboard.questions import ActionQuestion, retry_failed, retry_group, retry_shards
 from dashboard.retry import ask
@@ -26,7 +27,8 @@ from dashboard.widgets import (
     title,
 )
 from parrot_core.errors import ParrotError
-from parrot_core.monitor import RunState, ShardFailure, ShardState, StageState
+from parrot_core.lake.attempts import AttemptFailure
+from parrot_core.monitor import RunState, ShardState, StageState
 from parrot_core.monitor.failures import FailureGroup, failure_groups
 from parrot_core.monitor.shard_state import ShardStatus
 from parrot_core.text.sanitise import one_line
@@ -51,8 +53,8 @@ class _ShardsPage:
         self._stage = stage
         self._chosen = chosen
         self._shards: Sequence[ShardState] = ()
-        self._counted: Counter[ShardStatus] = Counter()
-        self._shown: ShardState | None = None
+        self._counted: tuple[Counter[ShardStatus], int] | None = None
+        self._offers: list[ui.button] = []
         self._state: RunState | None = None
         self._stage_state: StageState | None = None
         title(stage, run)
@@ -60,7 +62,12 @@ class _ShardsPage:
             ui.link(run, f"/run/{run}").classes("crumb")
             heading(stage)
             block("grow")
-            self._buttons = block("row")
+            with block("row"):
+                if site.actions is not None:
+                    self._offers = [
+                        self._offer(retry_failed, "solid"),
+                        self._offer(partial(_retry_missing, shards=()), "outline"),
+                    ]
         self._note = line("Reading the shards …", "soft", limit=600)
         with block("card", "section"):
             self._chips = block("row wrap")
@@ -68,9 +75,9 @@ class _ShardsPage:
             self._grid.props('tabindex=0 aria-label="Shards; the arrow keys move"')
             self._grid.on("click", self._click, js_handler=ON_CLICK)
             self._grid.on("keydown", self._arrow, js_handler=ON_ARROW)
-        self._failures = FailuresPanel(site, run, self._ask_group)
+        self._failures = FailuresPanel(run, self._ask_group if site.actions else None)
         self._tail_panel = LiveTailPanel(site, run, stage)
-        self._detail = block("detail")
+        self._detail = _Detail(self._offer if site.actions is not None else None)
         self._tail = body("", "log mono")
         self._tail.set_visibility(False)
         self._dialog = block("")
@@ -101,28 +108,24 @@ class _ShardsPage:
 
     def _count(self, stage: StageState) -> None:
         counted = Counter(shard.status for shard in self._shards)
-        if counted == self._counted:
+        if (counted, stage.quarantined) == self._counted:
             return
-        self._counted = counted
+        self._counted = (counted, stage.quarantined)
         self._chips.clear()
         with self._chips:
             for status, number in counted.most_common():
                 chip(status, f"{number:,} {status}")
             if stage.quarantined:
                 chip("failed", f"{stage.quarantined:,} of these in quarantine")
-        self._buttons.clear()
-        if self._site.actions is None:
-            return
-        with self._buttons:
-            may_retry = stage.failed - stage.quarantined
-            missing = sum(s.status != "done" for s in self._shards)
-            if may_retry:
-                self._offer(f"Retry {may_retry} failed …", retry_failed, "solid")
-            if missing and missing != may_retry:
-                every = partial(_retry_missing, shards=())
-                self._offer(f"Retry {missing} missing …", every, "outline")
+        may_retry = stage.failed - stage.quarantined
+        missing = sum(s.status != "done" for s in self._shards)
+        said = (f"Retry {may_retry} failed …", f"Retry {missing} missing …")
+        there = (may_retry > 0, missing not in (0, may_retry))
+        for made, text, visible in zip(self._offers, said, there, strict=False):
+            made.set_text(text)
+            made.set_visibility(visible)
 
-    def _offer(self, said: str, question: "Asks", kind: str) -> None:
+    def _offer(self, question: "Asks", kind: str) -> ui.button:
         """A button that asks, with the figures of then, before it runs anything."""
 
         def opened() -> None:
@@ -130,7 +133,9 @@ class _ShardsPage:
                 asked = question(self._state, [self._stage_state])
                 ask(self._dialog, self._site, self._state.header, asked)
 
-        button(said, opened, kind)
+        made = button("", opened, kind)
+        made.set_visibility(False)
+        return made
 
     def _ask_group(self, group: FailureGroup) -> None:
         if self._state is not None:
@@ -143,25 +148,7 @@ class _ShardsPage:
     def _show_detail(self) -> None:
         if self._chosen is None or self._chosen >= len(self._shards):
             return
-        shard = self._shards[self._chosen]
-        if shard == self._shown:
-            return
-        self._shown = shard
-        self._detail.clear()
-        with self._detail, block("card", "section"):
-            with block("row"):
-                heading(f"Shard {shard.index}", 2)
-                chip(shard.status)
-                block("grow")
-                if shard.quarantined:
-                    chip("failed", "in quarantine")
-                if self._site.actions is not None and shard.status != "done":
-                    this = partial(_retry_missing, shards=(shard.index,))
-                    said = "Release and retry …" if shard.quarantined else "Retry this shard …"
-                    self._offer(said, this, "outline")
-            facts(_facts(shard))
-            for failure in reversed(shard.failures):
-                _attempt(failure)
+        self._detail.show(self._shards[self._chosen])
 
     def _click(self, event: GenericEventArguments) -> None:
         x, y = event.args
@@ -180,6 +167,47 @@ class _ShardsPage:
 
 
 Asks = Callable[[RunState, Sequence[StageState]], ActionQuestion]
+
+
+class _Detail:
+    """One shard; while it is at work its facts change, its button and open logs stay."""
+
+    def __init__(self, offer: Callable[[Asks, str], ui.button] | None) -> None:
+        self._shown: ShardState | None = None
+        with block("detail") as self._place, block("card", "section"):
+            with block("row"):
+                with block(tag="h2"):
+                    self._title = ui.label()
+                self._status = chip("waiting")
+                block("grow")
+                self._held = chip("failed", "in quarantine")
+                self._retry = offer(self._question, "outline") if offer is not None else None
+            self._facts = block("")
+            self._attempts = KeyedChildren(block(""), _attempt)
+        self._place.set_visibility(False)
+
+    def show(self, shard: ShardState) -> None:
+        """Show the shard as it is."""
+        if shard == self._shown:
+            return
+        self._shown = shard
+        self._place.set_visibility(True)
+        self._title.set_text(f"Shard {shard.index}")
+        self._status.set_text(shard.status)
+        self._status.classes(replace=f"chip {shard.status}")
+        self._held.set_visibility(shard.quarantined)
+        if self._retry is not None:
+            held = shard.quarantined
+            self._retry.set_text("Release and retry …" if held else "Retry this shard …")
+            self._retry.set_visibility(shard.status != "done")
+        self._facts.clear()
+        with self._facts:
+            facts(_facts(shard))
+        self._attempts.show((shard.index, failure) for failure in reversed(shard.failures))
+
+    def _question(self, state: RunState, stages: Sequence[StageState]) -> ActionQuestion:
+        shards = () if self._shown is None else (self._shown.index,)
+        return _retry_missing(state, stages, shards)
 
 
 def _retry_missing(
@@ -223,7 +251,8 @@ def _facts(shard: ShardState) -> dict[str, object]:
     return found
 
 
-def _attempt(failure: ShardFailure) -> None:
+def _attempt(of_shard: tuple[int, AttemptFailure]) -> None:
+    _, failure = of_shard
     with block("note alarm"):
         ended = f", {failure.ended_at:%H:%M:%S} UTC" if failure.ended_at else ""
         line(f"Attempt {failure.attempt} at {failure.worker}{ended}", "soft small")

@@ -32,7 +32,6 @@ class StageRow:
             self._remark = line("", "remark small")
 
     def show(self, stage: StageState) -> None:
-        """Show the stage as it is."""
         pinned = f"from {one_line(stage.version, 30)}" if stage.status == "pinned" else ""
         self._chip.set_text(pinned or status_words(stage.status))
         self._chip.classes(replace=f"chip {stage.status}")

@@ -9,10 +9,9 @@ import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
-from parrot_core.errors import DamagedRecord
 from parrot_core.lake.lake import Lake
 from parrot_core.monitor import RunHeader, RunReader, RunState, StageSpec, StageState
-from parrot_core.monitor.reader import header_of, newest_first, read_headers
+from parrot_core.monitor.reader import newest_first, read_headers
 
 FRESH_S = 0.9
 COSTS = 4.0
@@ -41,7 +40,6 @@ class StateWatcher:
         stages: Sequence[StageSpec],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Nothing is read yet."""
         self._lake = lake
         self.stages = tuple(stages)
         self._clock = clock
@@ -50,7 +48,6 @@ class StateWatcher:
         self._lock = threading.Lock()
 
     def names(self) -> Sequence[str]:
-        """Names of all runs."""
         return self._lake.storage.folders("runs")
 
     def runs(self) -> list[RunState]:
@@ -62,14 +59,7 @@ class StateWatcher:
         """What all runs say of themselves, newest first; one small file a run, read once."""
         names = self.names()
         new = [name for name in names if name not in self._headers]
-        storage = self._lake.storage
-        try:
-            records = list(storage.read_jsons([f"runs/{name}/run.json" for name in new]))
-        except DamagedRecord:
-            found = list(read_headers(storage, new))
-        else:
-            pairs = zip(new, records, strict=True)
-            found = [header_of(name, record) for name, record in pairs if record is not None]
+        found = read_headers(self._lake.storage, new)
         self._headers |= {header.name: header for header in found if not header.damage}
         damaged = [header for header in found if header.damage]
         known = [self._headers[name] for name in names if name in self._headers]

@@ -17,12 +17,10 @@ T = TypeVar("T")
 
 
 def block(classes: str = "", tag: str = "div") -> Element:
-    """An element with classes, to be filled."""
     return ui.element(tag).classes(classes)
 
 
 def line(text: object, classes: str = "", limit: int = 200) -> ui.label:
-    """A text on one line, sanitised."""
     return ui.label(one_line(text, limit)).classes(classes)
 
 
@@ -32,7 +30,6 @@ def body(text: object, classes: str = "", limit: int = CLIP) -> ui.label:
 
 
 def chip(status: str, text: str = "") -> ui.label:
-    """A state as a coloured word."""
     return ui.label(text or status).classes(f"chip {status}")
 
 
@@ -42,7 +39,6 @@ def title(*parts: str) -> None:
 
 
 def heading(text: str, level: int = 1) -> Element:
-    """A heading that screen readers find."""
     with block(tag=f"h{level}") as element:
         ui.label(one_line(text))
     return element
@@ -50,7 +46,6 @@ def heading(text: str, level: int = 1) -> Element:
 
 @contextmanager
 def section(title: str, why: str = "") -> Iterator[Element]:
-    """A card with a title."""
     with block("card", "section") as element:
         heading(title, 2)
         if why:
@@ -101,7 +96,6 @@ class Bar:
 
 
 def facts(pairs: Mapping[str, object]) -> None:
-    """Names with their values."""
     with block("facts", "dl"):
         for name, value in pairs.items():
             with block(""):
@@ -156,9 +150,16 @@ async def read(work: Callable[[], T]) -> T | None:
 
 def button(text: str, on_click: Callable[[], object], kind: str = "outline") -> ui.button:
     """A button: ``solid`` for what matters most, ``outline``, or ``flat``."""
-    made = ui.button(text, on_click=on_click, color=None)
-    made.props(f"no-caps {'unelevated' if kind == 'solid' else kind}").classes(f"act {kind}")
+    made = ui.button(text, on_click=on_click, color=None).props("no-caps").classes("act")
+    restyle(made, kind)
     return made
+
+
+def restyle(made: ui.button, kind: str) -> None:
+    """Make a button one of another kind, in its place."""
+    if kind not in made.classes:
+        made.props("unelevated" if kind == "solid" else kind, remove="unelevated outline flat")
+        made.classes(kind, remove="solid outline flat")
 
 
 def act(work: Callable[[], object], done: str) -> None:

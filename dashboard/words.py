@@ -28,7 +28,6 @@ DROPPED = ("examples.",)
 
 
 def in_words(key: str) -> str:
-    """A key as a reader would say it."""
     if key in KNOWN:
         return KNOWN[key]
     for folder in DROPPED:

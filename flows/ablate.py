@@ -14,15 +14,22 @@ from flows.server_outage import tried
 from flows.stages import run_here
 from parrot_core.analysis.ablation.matrix import Matrix, check_matrix
 from parrot_core.analysis.ablation.plan import CellPlan, plan_ablation
+from parrot_core.analysis.ablation.replicates import accuracy_replicates
 from parrot_core.analysis.ablation.table import (
     ablation_folder,
     ablation_markdown,
     ablation_result,
 )
+from parrot_core.analysis.likelihood.held_out_pairs import ModelName
 from parrot_core.analysis.likelihood.preference_accuracy import (
     AccuracySettings,
     accuracy_grids,
     measure_accuracy,
+)
+from parrot_core.analysis.likelihood.real_answers import (
+    AnswerSettings,
+    answer_grid,
+    measure_answers,
 )
 from parrot_core.errors import ParrotError, RunStopped
 from parrot_core.execution.runs import begin_run, is_published, open_run
@@ -34,7 +41,7 @@ from parrot_core.text.text_table import Grid
 
 @dataclass(slots=True)
 class AblationOutcome:
-    """What came of it, and what failed, by cell (or ``accuracy``)."""
+    """What came of it, and what failed, by cell (or ``accuracy`` or ``answers``)."""
 
     result: dict[str, Any]
     place: str
@@ -69,10 +76,25 @@ def ablate(matrix: Matrix, plans: list[CellPlan]) -> AblationOutcome:
     more: list[Grid] = []
     if matrix.accuracy:
         try:
-            result["accuracy"] = accuracy_of(matrix.name, plans, failures, lake)
-            more = accuracy_grids(result["accuracy"])
+            if matrix.seeds:
+                by_seed = {
+                    seed: accuracy_of(matrix.name, plans, failures, lake, seed)
+                    for seed in matrix.seeds
+                }
+                result["accuracy_by_seed"] = by_seed
+                more = [*accuracy_replicates(by_seed, plans)]
+            else:
+                result["accuracy"] = accuracy_of(matrix.name, plans, failures, lake)
+                more = accuracy_grids(result["accuracy"])
         except ParrotError as error:
             failures["accuracy"] = str(error)
+    if matrix.answers:
+        try:
+            found = [answers_of(plans, failures, lake, seed) for seed in matrix.seeds or (None,)]
+            result["answers"] = found
+            more += map(answer_grid, found)
+        except ParrotError as error:
+            failures["answers"] = str(error)
     markdown = ablation_markdown(result, more)
     folder = ablation_folder(matrix.name)
     lake.storage.write_json(f"{folder}/tables.json", result)
@@ -130,20 +152,29 @@ def ablate_cell(recipe: Recipe, run: str, stages: list[str]) -> None:
 
 
 def accuracy_of(
-    name: str, plans: Sequence[CellPlan], failures: dict[str, str], lake: Lake
+    name: str,
+    plans: Sequence[CellPlan],
+    failures: dict[str, str],
+    lake: Lake,
+    seed: int | None = None,
 ) -> dict[str, Any]:
     """Preference accuracy of the cells' models, on the pairs of the first that was trained on any.
 
+    With ``seed`` only of the models of that seed, since each seed holds other queries out.
     What an earlier call measured of the same models is not measured again: versions don't change.
     """
-    made = [plan.model for plan in plans if plan.name not in failures]
-    models = list(dict.fromkeys(model for model in made if model is not None))
+    plans = [plan for plan in plans if plan.seed == seed]
+    models = _models_of(plans, failures)
     trained = (lake.manifest("model", m.name, m.version).inputs for m in models)
     pairs = next((inputs["preferences"] for inputs in trained if "preferences" in inputs), None)
     if pairs is None:
         raise ParrotError("preference accuracy: no model of the cells was trained on pairs")
     settings = AccuracySettings(seed=plans[0].recipe.seed)
-    before = _stored(name, lake).get("accuracy") or {}
+    stored = _stored(name, lake)
+    if seed is None:
+        before = stored.get("accuracy") or {}
+    else:
+        before = stored.get("accuracy_by_seed", {}).get(str(seed)) or {}
     same = {
         "models": [str(model) for model in models],
         "preferences": pairs,
@@ -153,6 +184,27 @@ def accuracy_of(
     if same.items() <= before.items():
         return before
     return measure_accuracy(lake, models, pairs, settings)
+
+
+def answers_of(
+    plans: Sequence[CellPlan], failures: dict[str, str], lake: Lake, seed: int | None
+) -> dict[str, Any]:
+    """How likely the cells' models find real answers, held out of the first cell's conversations.
+
+    What was scored of the same models before is read, not scored again.
+    """
+    plans = [plan for plan in plans if plan.seed == seed]
+    models = _models_of(plans, failures)
+    if not models:
+        raise ParrotError("real answers: no cell has made a model")
+    conversations = plans[0].recipe.inputs.get("conversations", plans[0].run)
+    settings = AnswerSettings(seed=plans[0].recipe.seed)
+    return measure_answers(lake, models, conversations, settings)
+
+
+def _models_of(plans: Sequence[CellPlan], failures: dict[str, str]) -> list[ModelName]:
+    made = (plan.model for plan in plans if plan.name not in failures)
+    return list(dict.fromkeys(model for model in made if model is not None))
 
 
 def _stored(name: str, lake: Lake) -> dict[str, Any]:

@@ -25,7 +25,6 @@ MESSAGE = "its process is gone; the same command goes on where it stopped"
 
 
 def process_tag() -> str:
-    """The tag of this process's flow runs."""
     us = this_process()
     return f"{PREFIX}{us.boot}|{us.pids}|{us.pid}|{us.started}"
 

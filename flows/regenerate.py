@@ -121,10 +121,10 @@ def regenerate(
         except (BudgetReached, PartiallyFailed) as error:
             event = BUDGET if isinstance(error, BudgetReached) else PARTIAL
             emit(event, resource_of(begun.name, detail=str(error)))
-            write_report(begun)
+            _report_failure(begun)
             raise
         except Exception:
-            write_report(begun)
+            _report_failure(begun)
             raise
         finally:
             if not stop_request().asked:
@@ -185,6 +185,11 @@ def _hand_on_span() -> None:
     told = RunTelemetry.traceparent_from_span(ours)
     if told and context is not None and context.flow_run is not None:
         context.flow_run.labels[LABELS_TRACEPARENT_KEY] = told
+
+
+def _report_failure(run: Run) -> None:
+    """Write what there is; a lake that can't be written to must not hide why the run failed."""
+    tried(lambda: write_report(run))
 
 
 def write_report(run: Run) -> str:

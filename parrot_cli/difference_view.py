@@ -12,7 +12,7 @@ from parrot_core.analysis.comparison.rows import RowsDifference
 from parrot_core.analysis.comparison.runs import RunDifference, StageDifference
 from parrot_core.analysis.comparison.settings import SettingChange, value_text
 from parrot_core.text.sanitise import one_line
-from parrot_core.text.wording import count, dollars, figure
+from parrot_core.text.wording import count, figure
 
 SHARES_SHOWN = 6
 """Values of a share that are listed; ``--json`` has all."""
@@ -56,10 +56,9 @@ def _counts(found: RunDifference) -> RenderableType:
             label = Text("" if position else stage.name)
             row = (count(before), count(after), f"{after - before:+,}")
             table.add(label, Text(one_line(name, 60)), *row)
-        if stage.a.usd != stage.b.usd:
-            spent = (dollars(stage.a.usd), dollars(stage.b.usd))
-            table.add(Text("" if differ else stage.name), Text("cost"), *spent)
-        unlike = unlike or bool(differ) or stage.a.usd != stage.b.usd
+        if stage.a.cost != stage.b.cost:
+            table.add(Text("" if differ else stage.name), "cost", stage.a.cost, stage.b.cost)
+        unlike = unlike or bool(differ) or stage.a.cost != stage.b.cost
     same = [stage.output for stage in found.stages if stage.empty]
     note = Text(f"the same in both: {', '.join(same)}" if same else "", "dim")
     return Group(table, note) if unlike else note

@@ -52,7 +52,6 @@ def export(
 
 
 def render(done: Exported) -> str:
-    """One line a file, then where they are."""
     lines = [f"{file.path}: {plural(file.rows, 'row')}" for file in done.files]
     size = f"{done.bytes / 1e6:,.1f} MB"
     total = f"{done.version} as {done.format}: {plural(done.rows, 'row')}, {size} in {done.url}"

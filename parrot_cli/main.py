@@ -56,7 +56,7 @@ COMMANDS: dict[str, tuple[Callable[..., Any], ...]] = {
         lake.verify,
         lake.collect_garbage,
     ),
-    "Measure": (data.stats, prove.prove, measure.accuracy, measure.ablate),
+    "Measure": (data.stats, prove.prove, measure.accuracy, measure.answers, measure.ablate),
     "Recipes": (recipes.validate, recipes.settings, recipes.fetch),
     "Operate": (operate.deploy, operate.list_, operate.workers, operate.metrics, operate.requests),
 }

@@ -1,4 +1,4 @@
-"""Commands that compare models: ``accuracy`` and ``ablate``."""
+"""Commands that compare models: ``accuracy``, ``answers`` and ``ablate``."""
 
 import json
 from collections.abc import Sequence
@@ -76,6 +76,43 @@ def accuracy(
     )
 
 
+def answers(
+    what: Annotated[
+        list[str],
+        typer.Argument(metavar="RUN|MODEL@VERSION…", help="A run stands for its two chat models."),
+    ],
+    conversations: Annotated[
+        str, typer.Option(metavar="VERSION", help="Real sessions; their held-out ones are taken.")
+    ],
+    lake: LakeHere = DEFAULT_LAKE,
+    sessions: Annotated[int, typer.Option(min=2, help="Most sessions, an answer of each.")] = 200,
+    max_length: Annotated[int, typer.Option(min=64, help="Tokens of history and answer.")] = 2048,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Measure how likely models find the answers of real sessions that none was trained on."""
+    from parrot_cli.progress_bar import bar
+    from parrot_core.analysis.likelihood.held_out_pairs import ModelName
+    from parrot_core.analysis.likelihood.real_answers import (
+        AnswerSettings,
+        answer_grid,
+        measure_answers,
+    )
+    from parrot_core.lake.lake import Lake
+
+    opened = Lake(lake)
+    named = list(dict.fromkeys(pair for name in what for pair in _models(opened, name)))
+    settings = AnswerSettings(sessions=sessions, max_length=max_length)
+    with bar(progress_console(as_json)) as told:
+        models = [ModelName(*each) for each in named]
+        result = measure_answers(opened, models, conversations, settings, told)
+    if as_json:
+        typer.echo(json.dumps(result, indent=1))
+        return
+    grid = answer_grid(result)
+    typer.echo(grid.markdown()) if markdown else show(grid)
+
+
 def ablate(
     matrix: Annotated[Path, typer.Argument(help="The ablation matrix, a YAML file.")],
     lake: Annotated[
@@ -116,7 +153,7 @@ def ablate(
     for name in only or ():
         if name not in loaded.cells:
             raise UserError(f"--cell {name}: no such cell; there are: {', '.join(loaded.cells)}")
-    plans = [each for each in plans if not only or each.name in only]
+    plans = [each for each in plans if not only or each.cell in only]
     if plan:
         _show_plan(plans, as_json)
         return

@@ -45,7 +45,6 @@ class LocalServer:
 
     @property
     def ui_url(self) -> str:
-        """Where a person looks."""
         return f"http://127.0.0.1:{self.port}"
 
     def healthy(self) -> bool:

@@ -86,7 +86,6 @@ class _Terminal:
         self._quiet = quiet
 
     def begins(self, row: Mapping[str, Any]) -> None:
-        """A row is taken up."""
         self._print(Text(f"── {one_line(str(row['id']), 60)}", "dim"))
         if row.get("response"):  # a follow-up with its chosen answer
             self._text("query", str(row["query"]))
@@ -95,7 +94,6 @@ class _Terminal:
             self._text("opening", str(row["query"]))
 
     def said(self, sample: str, engine: str, completion: "Completion") -> None:
-        """An engine has answered."""
         if completion.thinking:
             self._text("thinking", completion.thinking, limit=THOUGHT, style="dim italic")
         cut = ", cut at max_tokens" if completion.finish_reason == "length" else ""
@@ -103,7 +101,6 @@ class _Terminal:
         self._text(_what(sample), completion.text, f"{engine}, {tokens}{cut}")
 
     def made(self, row: Mapping[str, Any]) -> None:
-        """A row came out."""
         told = [
             f"{key} {one_line(row[key], 120)}"
             for key in SHOWN
@@ -112,7 +109,6 @@ class _Terminal:
         self._print(Text(f"✓ {', '.join(told) or row['id']}", "green"))
 
     def refused(self, reject: Mapping[str, Any]) -> None:
-        """A row was rejected."""
         what = one_line(f"{reject['reason']}: {reject['detail']}", 400)
         self._print(Text(f"✗ {what}", "red"))
 

@@ -7,7 +7,7 @@ import typer
 
 from parrot_cli.console import progress_console
 from parrot_cli.measure import MODELS, show
-from parrot_cli.options import DEFAULT_LAKE, AsJson, LakeHere
+from parrot_cli.options import DEFAULT_LAKE, AsJson, LakeHere, runs_like
 from parrot_core.errors import UserError
 
 if TYPE_CHECKING:
@@ -17,7 +17,12 @@ if TYPE_CHECKING:
 
 
 def prove(
-    name: Annotated[str, typer.Argument(metavar="RUN", help="A run whose asker is trained.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="RUN", help="A run whose asker is trained.", autocompletion=runs_like
+        ),
+    ],
     lake: LakeHere = DEFAULT_LAKE,
     contexts: Annotated[int, typer.Option(min=2, help="Held-out contexts, one a session.")] = 200,
     history_chars: Annotated[
@@ -29,13 +34,19 @@ def prove(
         str | None,
         typer.Option(metavar="ENGINE", help="Plays the user. Default: the recipe's answerer."),
     ] = None,
+    beside: Annotated[
+        list[str] | None,
+        typer.Option(metavar="SESSIONS", help="Human sessions out of domain: a file or URL."),
+    ] = None,
+    resamples: Annotated[int, typer.Option(min=1, help="Texts of a writer in a context.")] = 3,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Prove a run's trainings on what was held out: likelihoods, follow-ups, preference pairs.
 
-    The asker and an instruct model that is told to play the user go on from the same real
-    conversations; the human's own follow-up stands beside them. Kept with the run in the lake.
+    The asker, an instruct model that is told to play the user, and the same model that writes a
+    bare user turn go on from the same real conversations; the human's own follow-up stands beside
+    them. Kept with the run in the lake.
     """
     from parrot_cli.progress_bar import bar
     from parrot_core.analysis.asker_proof.contexts import Bounds
@@ -49,7 +60,13 @@ def prove(
     opened = Lake(lake)
     run = open_run(opened, name)
     bounds = Bounds(contexts, history_chars, query_chars)
-    settings = ProofSettings(bounds=bounds, instruct=instruct, max_tokens=max_tokens)
+    settings = ProofSettings(
+        bounds=bounds,
+        instruct=instruct,
+        beside=tuple(beside or ()),
+        resamples=resamples,
+        max_tokens=max_tokens,
+    )
     console = progress_console(as_json)
     with bar(console) as reporter:
         result = measured(run, settings, reporter)
@@ -86,12 +103,15 @@ def _preferences(run: "Run", reporter: "ProgressReporter") -> dict[str, Any]:
 
 
 def _say_rest(result: dict[str, Any]) -> None:
-    found = result["contexts"]
-    left_out = ", ".join(f"{n} {reason}" for reason, n in found["left_out"].items()) or "none"
-    typer.echo(f"{found['taken']} of {found['sessions']} held-out sessions; left out: {left_out}")
-    for who, rules in result["refused"].items():
-        shown = ", ".join(f"{rule} {n}" for rule, n in rules.items()) or "none"
-        typer.echo(f"refused by the filters, {who}: {shown}")
+    for name, domain in result["domains"].items():
+        found = domain["contexts"]
+        left_out = ", ".join(f"{n} {reason}" for reason, n in found["left_out"].items()) or "none"
+        typer.echo(
+            f"{name}: {found['taken']} of {found['sessions']} sessions; left out: {left_out}"
+        )
+        for who, rules in domain["refused"].items():
+            shown = ", ".join(f"{rule} {n}" for rule, n in rules.items()) or "none"
+            typer.echo(f"refused by the filters, {who}: {shown}")
     for note in result["notes"]:
         typer.echo(note)
     if "parts" not in result["preferences"]:

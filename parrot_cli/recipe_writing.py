@@ -11,7 +11,6 @@ def filled(text: str, values: Mapping[str, str]) -> str:
     """A recipe's text with values replaced in place, or added where there are none.
 
     Args:
-        text: YAML.
         values: YAML values by ``key.path``.
 
     Raises:
@@ -23,7 +22,6 @@ def filled(text: str, values: Mapping[str, str]) -> str:
 
 
 def as_yaml(value: object) -> str:
-    """A value as YAML on one line."""
     text = yaml.safe_dump(value, default_flow_style=True, width=100_000)
     return str(text).removesuffix("...\n").strip()
 

@@ -14,8 +14,8 @@ from rich.live import Live
 from parrot_cli.console import WideConsole
 from parrot_cli.status_view import StageLines, amount_of, phase_of, remark_of, speed_of, time_of
 from parrot_core.errors import ParrotError
+from parrot_core.lake.lake import Lake
 from parrot_core.monitor import RunReader, RunState, StageSpec
-from parrot_core.monitor.reader import LakeState
 from parrot_core.text.sanitise import one_line
 
 POLL_EVERY_S = 1.0
@@ -24,7 +24,6 @@ PLAIN_EVERY_S = 10.0
 
 
 def utc_now() -> datetime:
-    """The present, in UTC."""
     return datetime.now(UTC)
 
 
@@ -38,7 +37,7 @@ class LiveProgress:
 
     def __init__(
         self,
-        lake: LakeState,
+        lake: Lake,
         run: str,
         stages: Iterable[StageSpec],
         *,
@@ -59,7 +58,6 @@ class LiveProgress:
         self._thread = threading.Thread(target=self._poll, name="parrot-terminal", daemon=True)
 
     def __enter__(self) -> "LiveProgress":
-        """Begin to poll and to show."""
         if not self._quiet:
             if self._console.is_terminal:
                 self._live = Live(console=self._console, auto_refresh=False)
@@ -118,13 +116,13 @@ class PlainProgress:
             if stage.status == "skipped" or told == self._said.get(stage.name, "waiting"):
                 continue
             self._said[stage.name] = told
-            self._line(f"{stage.name}: {told}", remark_of(stage), now)
+            self._line(f"{stage.name}: {told}", remark_of(state, stage), now)
         due = self._last is None or (now - self._last).total_seconds() >= PLAIN_EVERY_S
         busy = [stage for stage in state.stages if stage.status == "running"]
         running = [stage for stage in busy if stage.done or stage.waiting]
         if due and running:
             stage = running[-1]
-            parts = (amount_of(stage), speed_of(stage), time_of(stage), remark_of(stage))
+            parts = (amount_of(stage), speed_of(stage), time_of(stage), remark_of(state, stage))
             self._line(f"{stage.name}: ", ", ".join(filter(None, parts)), now, join="")
 
     def trouble(self, message: str, now: datetime) -> None:

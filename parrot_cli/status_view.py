@@ -3,29 +3,26 @@
 Messages of engines and providers are hostile text: they are sanitised and never read as markup.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.padding import Padding
 from rich.text import Text
 
-from parrot_cli.tables import Column, FittedTable, figures
-from parrot_cli.version_view import is_unpriced
+from parrot_cli.tables import Column, FittedTable, by_clauses, figures
 from parrot_core.monitor import RunState, StageState
-from parrot_core.monitor.shard_state import EngineTotals
+from parrot_core.monitor.costs import cost_of, cost_of_run
 from parrot_core.monitor.stage_facts import training_facts
 from parrot_core.monitor.state import status_words
 from parrot_core.text.sanitise import one_line
 from parrot_core.text.wording import (
     count,
-    dollars,
     duration,
     figure,
     plural,
     rate,
     short_count,
-    spent,
 )
 
 BAR = 12
@@ -55,7 +52,6 @@ class StageLines:
     state: RunState
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """Draw it as wide as there is room."""
         rows = [(stage, self._cells(stage)) for stage in self.state.stages]
         widths = [max(cells[place].cell_len for _, cells in rows) for place in range(6)]
         if sum(widths) + len(widths) > options.max_width:
@@ -66,14 +62,14 @@ class StageLines:
                 if width:
                     cell.align("left" if place < 3 else "right", width)
                     line.append_text(cell).append(" ")
-            remark = remark_of(stage)
+            remark = remark_of(self.state, stage)
             style = "red" if stage.failed or stage.failure is not None else "dim"
             if line.cell_len + len(remark) <= options.max_width:
                 yield line.append(remark, style)
                 continue
             line.rstrip()
             yield line
-            yield Padding(Text(remark, style), (0, 0, 0, 4))
+            yield Padding(by_clauses(Text(remark, style), options.max_width - 4), (0, 0, 0, 4))
 
     def _cells(self, stage: StageState) -> list[Text]:
         mark, style = _MARKS[stage.status]
@@ -94,29 +90,12 @@ def _bar(stage: StageState) -> Text:
     return Text.assemble(("━" * filled, style), ("━" * (BAR - filled), "bright_black"))
 
 
-def cost_of_run(state: RunState) -> str:
-    """Dollars of its own stages, and of which engines the price isn't known."""
-    return cost_of(state, [used for stage in state.own_stages for used in stage.usage.items()])
-
-
 def _spent(state: RunState) -> str:
     budget = state.header.budget_usd
     return cost_of_run(state) + (f" of ${budget:,.2f}" if budget is not None else "")
 
 
-def cost_of(state: RunState, usage: Iterable[tuple[str, EngineTotals]]) -> str:
-    """Dollars, and of which engines the price isn't known."""
-    used = list(usage)
-    unknown = [
-        name
-        for name, each in used
-        if each.tokens and is_unpriced(name, each.usd, state.header.recipe)
-    ]
-    return spent(sum(each.usd for _, each in used), list(dict.fromkeys(unknown)))
-
-
 def render_runs(states: Sequence[RunState]) -> RenderableType:
-    """One row a run."""
     names = ("run", "state", "stages done", "begun", "cost")
     table = FittedTable([Column(name) for name in names])
     for state in states:
@@ -144,7 +123,7 @@ def render_shards(state: RunState) -> RenderableType:
                 f"{count(shard.done)}/{count(shard.total)}" if shard.total else count(shard.done),
                 count(sum(each.requests for each in used)),
                 count(sum(each.tokens for each in used)),
-                cost_of(state, shard.usage.items()),
+                cost_of(shard.usage.items(), state.header.recipe),
                 count(shard.attempts),
                 one_line(shard.worker, 60),
             )
@@ -184,7 +163,7 @@ def _whole_run(state: RunState) -> list[RenderableType]:
         told = f"Stopped: {state.header.stop}. `parrot retry {state.name}` goes on."
         parts.append(Text(one_line(told, 400), "yellow"))
     if state.status == "stalled" and state.updated_at is not None:
-        silent = duration((state.read_at - state.updated_at).total_seconds())
+        silent = duration(state.since(state.updated_at))
         parts.append(
             Text(
                 f"No sign of life for {silent}. If its process is gone, running it again does "
@@ -234,7 +213,6 @@ def phase_of(stage: StageState) -> str:
 
 
 def amount_of(stage: StageState) -> str:
-    """How much is done, or what came out."""
     unit = stage.unit or "unit"
     if stage.status in ("done", "pinned"):
         if stage.kind == "model":
@@ -251,7 +229,6 @@ def speed_of(stage: StageState) -> str:
 
 
 def time_of(stage: StageState) -> str:
-    """The time left, or taken."""
     if stage.status == "running" and stage.eta_s is not None:
         return f"{duration(stage.eta_s)} left"
     if stage.status == "waiting" or not stage.seconds:
@@ -259,8 +236,8 @@ def time_of(stage: StageState) -> str:
     return duration(stage.seconds)
 
 
-def remark_of(stage: StageState) -> str:
-    """What matters most about a stage now, in a few words."""
+def remark_of(state: RunState, stage: StageState) -> str:
+    """What matters most about a stage of a run now, in a few words."""
     if stage.status == "skipped":
         return "not asked for"
     if stage.status == "starting":
@@ -289,5 +266,6 @@ def remark_of(stage: StageState) -> str:
     cut = stage.truncated_share
     parts.append(f"{cut:.0%} cut at max_tokens" if cut else "")
     parts.append(f"{short_count(stage.tokens)} tokens" if stage.tokens else "")
-    parts.append(dollars(stage.usd) if stage.usd else "")
+    cost = cost_of(stage.usage.items(), state.header.recipe)
+    parts.append("" if cost == "$0" else cost)
     return ", ".join(filter(None, parts))

@@ -5,12 +5,12 @@ from collections.abc import Iterator
 from rich.console import Console
 from rich.text import Text
 
-from parrot_cli.status_view import cost_of_run
 from parrot_cli.tables import Column, FittedTable
 from parrot_core.analysis.results.findings import Findings, gather_more
 from parrot_core.analysis.results.samples import SampledDialogue
 from parrot_core.lake.lake import Lake
 from parrot_core.monitor import RunState, StageState
+from parrot_core.monitor.costs import cost_of_run
 from parrot_core.monitor.stage_facts import TrainingFacts
 from parrot_core.report.html_report import FIGURE_WORDS, TRAINING_WORDS
 from parrot_core.text.sanitise import one_line

@@ -23,7 +23,6 @@ class Column:
 
 
 def figures(*names: str) -> list[Column]:
-    """Columns of figures."""
     return [Column(name, right=True) for name in names]
 
 
@@ -41,7 +40,6 @@ class FittedTable:
         self.rows.append((tuple(texts), style))
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """Draw it as it fits."""
         shown = self._shown()
         widths = {place: self._width(place) for place in shown}
         room = options.max_width - GAP * (len(shown) - 1)
@@ -58,7 +56,6 @@ class FittedTable:
         yield from self._stacked(shown, options.max_width)
 
     def _shown(self) -> list[int]:
-        """Columns that hold anything."""
         return [
             p for p in range(len(self.columns)) if any(cells[p].plain for cells, _ in self.rows)
         ]
@@ -83,7 +80,7 @@ class FittedTable:
             )
         for cells, style in self.rows:
             fitted = (
-                _by_clauses(cells[place], widths[place])
+                by_clauses(cells[place], widths[place])
                 if self.columns[place].prose
                 else cells[place]
                 for place in shown
@@ -104,7 +101,7 @@ class FittedTable:
             yield from flowed(named, width, INDENT)
 
 
-def _by_clauses(text: Text, width: int) -> Text:
+def by_clauses(text: Text, width: int) -> Text:
     """Prose broken after a comma or the like where it can be: a figure stays with its unit."""
     if text.cell_len <= width:
         return text

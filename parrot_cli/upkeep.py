@@ -48,7 +48,6 @@ def verify(lake: Lake, manifests: Sequence[Manifest], console: Console) -> list[
 
 
 def verified_json(manifests: Sequence[Manifest], problems: Sequence[Problem]) -> dict[str, Any]:
-    """The outcome for scripts."""
     return {
         "versions": [
             {
@@ -95,7 +94,6 @@ def remove(lake: Lake, found: gc.Collection, console: Console) -> None:
 
 
 def garbage_json(lake: Lake, found: gc.Collection, removed: bool) -> dict[str, Any]:
-    """The outcome for scripts."""
     return {
         "removed": removed,
         "bytes": found.bytes,
@@ -108,7 +106,6 @@ def garbage_json(lake: Lake, found: gc.Collection, removed: bool) -> dict[str, A
 
 
 def size(count: int) -> str:
-    """Bytes for people."""
     for unit, one in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
         if count >= one:
             return f"{count / one:,.1f} {unit}"

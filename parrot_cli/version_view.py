@@ -9,10 +9,11 @@ from rich.table import Table
 from rich.text import Text
 
 from parrot_core.lake.manifest import EngineUsage, Manifest
+from parrot_core.monitor.costs import cost_of
 from parrot_core.monitor.stage_facts import rule_facts, training_facts
 from parrot_core.monitor.state import StageState
 from parrot_core.text.sanitise import one_line, sanitise
-from parrot_core.text.wording import count, duration, figure, plural, spent
+from parrot_core.text.wording import count, duration, figure, plural
 
 _TOLD = ("curve", "heldout", "rules", "examples")
 """Metrics that are shown in words of their own."""
@@ -60,17 +61,8 @@ def _lines(manifest: Manifest, url: str) -> Iterator[tuple[str, str]]:
 def _usage(engine: str, used: EngineUsage, manifest: Manifest) -> str:
     model = used.model.rsplit("/", 1)[-1]
     took = f"{count(used.prompt_tokens)} + {count(used.completion_tokens)} tokens"
-    cost = spent(used.usd, [engine] if is_unpriced(engine, used.usd, manifest.recipe) else [])
+    cost = cost_of([(engine, used)], manifest.recipe)
     return f"{model}: {plural(used.requests, 'request')}, {took}, {cost}"
-
-
-def is_unpriced(engine: str, usd: float, recipe: Any) -> bool:
-    """Whether an engine cost something that nobody knows: an API without a price."""
-    engines = recipe.get("engines") if isinstance(recipe, dict) else None
-    settings = engines.get(engine) if isinstance(engines, dict) else None
-    if not isinstance(settings, dict):
-        return False
-    return settings.get("kind") == "openai" and settings.get("price") is None and not usd
 
 
 def _metrics(manifest: Manifest) -> Iterator[tuple[str, str]]:
@@ -84,9 +76,10 @@ def _metrics(manifest: Manifest) -> Iterator[tuple[str, str]]:
             yield f"held-out {name}", f"{figure(before)} → {figure(after)}"
     rules = list(rule_facts(stage))
     for fact in rules:
-        example = next(iter(fact.examples), None)
-        shown = f", e.g. {one_line(example[1], 150)}" if example else ""
-        shown += f" → {one_line(example[2], 150)}" if example and example[2] else ""
+        shown = ""
+        for example in fact.examples[:1]:
+            shown = f", e.g. {one_line(example.before, 150)}"
+            shown += f" → {one_line(example.after, 150)}" if example.after else ""
         yield f"rule {fact.rule}", f"{count(fact.count)} changed{shown}"
     for name, value in manifest.metrics.items():
         if name in ("curve", "heldout") or (rules and name in _TOLD):
@@ -96,8 +89,8 @@ def _metrics(manifest: Manifest) -> Iterator[tuple[str, str]]:
 
 def _value(value: object) -> str:
     """A metric in short: mappings as names and values, else JSON."""
-    if isinstance(value, dict) and all(not isinstance(v, dict | list) for v in value.values()):
-        return ", ".join(f"{name} {_value(item)}" for name, item in value.items())
+    if isinstance(value, dict) and all(not isinstance(v, list) for v in value.values()):
+        return ", ".join(f"{name} {_value(item)}" for name, item in value.items() if item != {})
     if isinstance(value, float):
         return f"{value:,.4g}"
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)

@@ -67,11 +67,12 @@ RECORDS = _schema(
 )
 CONVERSATIONS = _schema(
     "conversations",
-    3,
+    4,
     [
         ("split", pa.string()),  # train | seed | heldout
         ("source", pa.string()),
         ("record_index", pa.int64()),
+        ("system", pa.string()),  # the system prompt it began with; it is no message
         ("messages", MESSAGES),
         ("n_turns", pa.int32()),
         ("opens_session", pa.bool_()),  # false for a later part of a split session
@@ -117,7 +118,7 @@ CONTEXT_QUERIES = _schema(
 )
 PREFERENCES = _schema(
     "preferences",
-    3,
+    5,
     [
         ("strategy", pa.string()),  # a file in stages/capo/strategies
         ("turn", pa.int32()),
@@ -132,15 +133,19 @@ PREFERENCES = _schema(
         ("model", pa.string()),
         ("request_key", pa.string()),
         ("judge_texts", pa.list_(pa.string())),  # why the chosen one is better; null if not asked
+        ("history_gain", pa.float64()),  # of the chosen answer, nats a token; null if not measured
+        ("margin_gain", pa.float64()),  # what the history adds to its margin over the rejected one
+        ("placebo", pa.string()),  # a second answer after the same history: right as well
     ],
 )
 JUDGMENTS = _schema(
     "judgments",
-    2,
+    3,
     [
         ("subject", pa.string()),
         ("category", pa.string()),
         ("turn", pa.int32()),
+        ("repeat", pa.int32()),  # which holding of the session, counted from 1
         ("query", pa.string()),
         ("answer", pa.string()),
         ("truncated", pa.bool_()),  # whether the answer was cut at the limit of tokens
@@ -206,6 +211,7 @@ REASONS: dict[str, str] = {
     # seeds
     "query_too_short": "the opening query is shorter than the recipe's minimum",
     "query_too_long": "the opening query is longer than the recipe's maximum",
+    "leans_on_unseen": "the opening query leans on something that isn't in it",
     # synthesize
     "ended_too_early": "the session ended before the recipe's minimum of turns",
     "context_full": "the conversation no longer fits the engine's context",
@@ -228,6 +234,11 @@ REASONS: dict[str, str] = {
     "evidence_unreadable": "the writer's guess or choice of a passage can't be read",
     "evidence_fits": "what the negative would be about may be what was meant",
     "no_other_matter": "the history has nothing else that the negative could be about",
+    "evidence_ignored": "the negative says what the chosen answer says, nothing of its evidence",
+    "negative_passes": "the model's own answer is about what the query means",
+    "history_adds_little": "the chosen answer is nearly as likely without the history",
+    "margin_without_history": "the chosen answer is preferred as much without the history",
+    "negative_refuses": "the negative refuses, which is no error of context",
     "negative_asks_back": "the negative asks what was meant, which is no error",
     "negative_equals_chosen": "the negative says the same as the chosen answer",
     "negative_empty": "the writer produced no negative",

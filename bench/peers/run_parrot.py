@@ -15,8 +15,9 @@ from parrot_core.execution.runs import begin_run
 from parrot_core.execution.stage_worker import open_stage
 from parrot_core.lake.manifest import Manifest
 from parrot_core.lake.run import Run
+from parrot_core.lake.stage_plan import ShardPlan
 from parrot_core.recipe import Recipe, parse_recipe
-from parrot_core.stages.base import ShardPlan, ShardWork, Stage
+from parrot_core.stages.base import ShardWork, Stage
 from parrot_core.stages.synthesis.stage import SynthesizeStage
 
 SESSIONS_PER_SHARD = 250

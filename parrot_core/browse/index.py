@@ -18,7 +18,10 @@ from parrot_core.errors import UserError
 from parrot_core.lake.row_lookup import RowLookup
 
 TEXTS = frozenset(
-    {"query", "response", "answer", "judge_text", "evidence", "original", "detail", "request_key"}
+    {
+        *("query", "system", "response", "answer", "judge_text", "evidence"),
+        *("original", "detail", "request_key"),
+    }
 )
 """Columns of strings that are read, not filtered by."""
 
@@ -70,7 +73,6 @@ class Index:
 
     @property
     def columns(self) -> Sequence[str]:
-        """Names of the light columns."""
         return list(self.table.column_names)
 
     def choices(self) -> dict[str, dict[str, int]]:
@@ -150,7 +152,6 @@ class Index:
         return "" if value is None else str(value)
 
     def find(self, row_id: str) -> int | None:
-        """Position of a row by its id."""
         position = int(pc.index(self.table["id"], row_id).as_py())
         return position if position >= 0 else None
 
@@ -183,7 +184,6 @@ class Indexes:
     """Indexes of the versions looked at lately, within a bound of memory. Used from any thread."""
 
     def __init__(self, most_bytes: int = MOST_BYTES) -> None:
-        """Empty."""
         self._most = most_bytes
         self._kept: OrderedDict[str, Index] = OrderedDict()
         self._lock = threading.Lock()

@@ -13,7 +13,6 @@ BOUNDS = (0, 250, 500, 1_000, 2_000, 4_000, 8_000, 16_000, 32_000)
 
 
 def lengths(lookup: RowLookup) -> pa.Array:
-    """Characters of all texts of each row."""
     columns = [c for c in text_columns(lookup.schema()) if c != "request_key"]
     parts = [np.zeros(0, dtype=np.int64)]
     for number in range(len(lookup.files)):

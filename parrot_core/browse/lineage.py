@@ -27,14 +27,7 @@ class Ancestor:
 def lineage(
     lake: Lake, indexes: Indexes, manifest: Manifest, source_ids: list[str]
 ) -> tuple[Ancestor, ...]:
-    """The rows a row came from, nearest first, depth first, each once.
-
-    Args:
-        lake: where the versions are.
-        indexes: find rows by id.
-        manifest: of the version the row is in.
-        source_ids: the row's own.
-    """
+    """The rows a row came from, nearest first, depth first, each once."""
     steps: list[Ancestor] = []
     _follow(lake, indexes, manifest, source_ids, steps.append, set(), 0)
     return tuple(steps)

@@ -20,7 +20,6 @@ class Term:
     regex: bool = False
 
     def mask(self, texts: pa.Array) -> pa.Array:
-        """Which of the texts have it."""
         if self.regex:
             return pc.match_substring_regex(texts, self.text, ignore_case=True)
         return pc.match_substring(texts, self.text, ignore_case=True)

@@ -27,7 +27,6 @@ class SearchResult:
 
     @property
     def complete(self) -> bool:
-        """Whether all rows were looked at."""
         return self.files_read == self.files
 
 
@@ -42,10 +41,8 @@ def search(
     """Rows in which all terms of ``query`` occur, each somewhere in the row's texts.
 
     Args:
-        lookup: where to look.
         query: what to look for; without a term nothing is found.
         going: told the progress; it can end the search.
-        most: hits after which the search ends.
     """
     columns = [c for c in text_columns(lookup.schema()) if c != "request_key"]
     hits: list[int] = []

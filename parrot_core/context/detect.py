@@ -42,8 +42,8 @@ def detect(query: str, history: Sequence[Message] = (), language: str | None = N
     Args:
         query: the user's text. A Chinese query in an English session is read as Chinese.
         history: the messages before it, oldest first. What *the table*, *14, not 13* or 回到乙管
-            may point at is looked up in it; without it the query's own words decide, so an
-            opening query needs no call: it depends on nothing.
+            may point at is looked up in it; without it the query's own words decide. An opening
+            query that is found to depend leans on something that nobody has seen.
         language: the session's ISO 639-1 code; None is taken for English.
     """
     spoken = detector_language(query, language)
@@ -57,7 +57,6 @@ def detector_language(query: str, language: str | None) -> str | None:
     """Return the language that this query is read in, or None where we read it in none.
 
     Args:
-        query: the user's text.
         language: the session's ISO 639-1 code; None is taken for English.
     """
     if _KANA_OR_HANGUL.search(query):

@@ -52,7 +52,6 @@ def filled(name: str, value: str) -> str:
 
 
 def addresses_of(settings: OpenAIEngine) -> tuple[str, ...]:
-    """Addresses of all replicas, each once."""
     return tuple(dict.fromkeys((settings.base_url, *settings.replica_urls)))
 
 

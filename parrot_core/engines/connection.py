@@ -92,11 +92,9 @@ class Engines:
 
     @property
     def seed(self) -> int:
-        """The run's."""
         return self._seed
 
     def connected(self, name: str) -> Connected:
-        """An engine by its name in the recipe."""
         return self._connected[name]
 
     async def run(self, work: Coroutine[Any, Any, T]) -> T:
@@ -175,9 +173,6 @@ class Engines:
         """Make an engine available under its name in the recipe.
 
         Args:
-            name: its name.
-            settings: what the recipe says of it.
-            model: what journal and provenance call its model.
             servers: the processes that serve it, one a replica; none for an API.
             limits: those of all engines with this model at this provider together.
             records: where the stage keeps its batches; without it nothing is bought in batches.

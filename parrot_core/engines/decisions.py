@@ -92,7 +92,6 @@ _TOO_LONG = frozenset({400, 413, 422})
 
 
 def decide(failure: ProviderFailure) -> ClassifiedFailure:
-    """What a failed request means."""
     if failure.kind != "status":
         return BY_KIND[failure.kind]
     status = failure.status or 500

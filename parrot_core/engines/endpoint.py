@@ -78,7 +78,6 @@ class Endpoint:
         return status
 
     async def close(self) -> None:
-        """Drop all connections."""
         if self._session is not None:
             await self._session.close()
             self._session = None

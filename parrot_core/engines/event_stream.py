@@ -19,7 +19,6 @@ def assemble(text: str, parse: Parse) -> dict[str, Any]:
     """The body that the same answer would have had without a stream.
 
     Args:
-        text: the whole stream.
         parse: reads one event's JSON; raises ``ValueError``.
 
     Raises:
@@ -56,7 +55,6 @@ def assemble(text: str, parse: Parse) -> dict[str, Any]:
 
 
 def _take(choice: dict[str, Any], pieces: dict[str, list[object]]) -> None:
-    """Add what one event brings."""
     delta = choice.get("delta")
     if not isinstance(delta, dict):
         if isinstance(choice.get("text"), str):

@@ -16,7 +16,6 @@ async def in_flight(items: Iterable[T], limit: int, work: Callable[[T], Awaitabl
     Args:
         items: what to work on; may be a generator, pulled on the event loop's thread.
         limit: most items in work, at least 1.
-        work: what to do with one item.
 
     Raises:
         ValueError: the limit is below 1.

@@ -37,6 +37,7 @@ from parrot_core.engines.types import (
     ShardError,
 )
 from parrot_core.engines.vllm.replicas import Replicas, session_of
+from parrot_core.errors import PicklableError
 from parrot_core.recipe import Limits, Price
 from parrot_core.telemetry.traffic import Traffic
 from parrot_core.text.redaction import without_key
@@ -115,16 +116,11 @@ class OpenAIChat:
         """Connect nothing yet.
 
         Args:
-            name: the engine's name in the recipe.
-            endpoints: one a replica.
             limits: the recipe's; ``limiter`` enforces them, for all engines of this model.
             limiter: shared with the engines that reach the same model at the same provider.
             budget: the run's money.
             price: what tokens cost; None is nothing.
             still_there: raises when the server behind the engine has ended for good.
-            rng: jitter.
-            sleep: waits between tries.
-            clock: seconds, for the latency of answers.
         """
         self.name = name
         self.limiter = limiter
@@ -175,7 +171,6 @@ class OpenAIChat:
             self._sending -= 1
 
     async def _send(self, request: _Request) -> tuple[Answer, float]:
-        """See :meth:`send`."""
         failures, attempt = 0, 0
         purchase, suspected = request.purchase, False
         while not purchase.left:
@@ -371,7 +366,7 @@ class _Failure:
     busy: bool  # a 429: nobody's fault, and never held against the request
 
 
-class _Refused(Exception):
+class _Refused(PicklableError):
     """A row's request was refused for good, as far as can be seen yet."""
 
     def __init__(self, error: RowError, signature: Signature) -> None:

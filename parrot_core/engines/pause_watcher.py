@@ -26,9 +26,7 @@ class PauseWatcher:
         """Nothing is watched yet.
 
         Args:
-            pauses: the run's pause.
             tell: called with why the engines are held, or with an empty text when they may go on.
-            every_s: seconds between two looks.
         """
         self._pauses = pauses
         self._tell = tell
@@ -49,7 +47,6 @@ class PauseWatcher:
         self._thread.start()
 
     def stop(self) -> None:
-        """Look no more."""
         self._stop.set()
         if self._thread.is_alive():
             self._thread.join()

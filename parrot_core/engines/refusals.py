@@ -10,7 +10,6 @@ class RefusalWatch:
     """What an engine refused since it last answered. Lives on one event loop."""
 
     def __init__(self) -> None:
-        """Nothing was answered yet."""
         self._rows: dict[Signature, set[str]] = {}
         self._answered = False
 

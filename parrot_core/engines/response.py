@@ -135,7 +135,6 @@ def _finish_reason(value: object) -> FinishReason:
 
 
 def _said(choice: dict[str, Any]) -> tuple[str, str | None]:
-    """The text and the thinking of a choice."""
     message = choice.get("message")
     if not isinstance(message, dict):
         message = choice.get("delta")
@@ -254,6 +253,5 @@ def _text(data: bytes, content_type: str) -> str:
 
 
 def _start(value: object) -> str:
-    """How a value begins, for a message."""
     text = value if isinstance(value, str) else repr(value)
     return one_line(text, 120) or "it is empty"

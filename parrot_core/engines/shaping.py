@@ -64,7 +64,6 @@ class RequestShape:
     reasons: tuple[str, ...] = ()
 
     def apply(self, body: Mapping[str, Any]) -> dict[str, Any]:
-        """The body as it is sent."""
         shaped = {self.rename.get(name, name): value for name, value in body.items()}
         for name, value in self.request.items():
             if value is None:
@@ -186,7 +185,6 @@ def advice(failure: ProviderFailure, body: Mapping[str, Any], engine: str) -> st
 
 @cache
 def provider_rules() -> tuple[ProviderRule, ...]:
-    """All rules, in their order."""
     text = Path(__file__).with_name("providers.yaml").read_text(encoding="utf-8")
     return tuple(ProviderRule.model_validate(rule) for rule in yaml.safe_load(text))
 

@@ -40,7 +40,6 @@ async def ask_small(engines: "Engines", name: str, sampling: Sampling) -> SmallA
 
 
 def small_key(engines: "Engines", name: str, sampling: Sampling) -> str:
-    """The journal's key of that request."""
     body, sample = _request(engines, name, sampling)
     return request_key(engines.connected(name).endpoint, body, sample)
 

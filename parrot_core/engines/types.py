@@ -69,14 +69,10 @@ class ChatModel(Protocol):
     """An engine, however it is reached."""
 
     @property
-    def name(self) -> str:
-        """Its name in the recipe."""
-        ...
+    def name(self) -> str: ...
 
     @property
-    def model(self) -> str:
-        """The model it runs, for provenance."""
-        ...
+    def model(self) -> str: ...
 
     async def complete(
         self, messages: Sequence[Message], sampling: Sampling, *, sample: str
@@ -84,8 +80,6 @@ class ChatModel(Protocol):
         """Complete a conversation.
 
         Args:
-            messages: the whole conversation so far, oldest first.
-            sampling: how to sample.
             sample: which completion this is, e.g. ``"<row id>/t3/answer"``. It is part of the
                 journal's key and seeds the sampling: two rows that send the same messages get
                 two completions, and a resumed row gets the one it had.

@@ -3,8 +3,7 @@
 import logging
 import traceback
 import uuid
-from collections.abc import Mapping
-from typing import Any
+from datetime import UTC, datetime
 
 from parrot_core.engines.connection import Engines
 from parrot_core.engines.types import RunError
@@ -12,16 +11,19 @@ from parrot_core.errors import (
     LeaseLost,
     RunStopped,
     ShardQuarantined,
+    StorageError,
     UserError,
 )
 from parrot_core.execution.shard_work import LakeShardWork
-from parrot_core.lake.holder import this_process
+from parrot_core.lake.attempts import AttemptFailure
+from parrot_core.lake.holder import Holder, this_process
 from parrot_core.lake.leases import DEFAULT_TIMES, Lease, LeaseTimes, Watched, take
 from parrot_core.lake.manifest import Receipt
 from parrot_core.lake.run import Run
 from parrot_core.lake.run_records import utc_now
 from parrot_core.lake.shard_records import ShardRecords
-from parrot_core.stages.base import ShardPlan, Stage
+from parrot_core.lake.stage_plan import ShardPlan
+from parrot_core.stages.base import Stage
 from parrot_core.telemetry.execution_context import in_context
 from parrot_core.telemetry.tracing import span
 
@@ -47,12 +49,7 @@ def run_shard(
     A failure is recorded in the lake with its traceback, then raised.
 
     Args:
-        run: the run that the shard belongs to.
-        stage: what is done to it.
-        shard: its plan.
-        engines: those that the stage asked for.
         worker: who works, for people; this process when left out.
-        times: of the lease.
         watched: what is known of its present holder, if somebody has watched it.
         wait: find out whether a holder who seems to be at it still is; else it is passed over.
 
@@ -69,8 +66,8 @@ def run_shard(
             return done
         _refuse(records)
         attempt, holder = uuid.uuid4().hex[:12], this_process(worker)
-        taken = take(records.claims, attempt, holder, times, watched, wait=wait)
         try:
+            taken = _taken(run, records, attempt, holder, times, watched, wait)
             done = (
                 taken
                 if isinstance(taken, Receipt)
@@ -83,6 +80,24 @@ def run_shard(
             done = top.receipt  # the work of whoever took over stands
         records.file_receipt(done)
         return done
+
+
+def _taken(
+    run: Run,
+    records: ShardRecords,
+    attempt: str,
+    holder: Holder,
+    times: LeaseTimes,
+    watched: Watched | None,
+    wait: bool,
+) -> Lease | Receipt:
+    """The shard's lease, or its receipt; storage that gives neither is a failed attempt."""
+    try:
+        return take(records.claims, attempt, holder, times, watched, wait=wait)
+    except StorageError as error:
+        failed = StorageError(f"{records.place}: its lease can't be taken: {error}")
+        _keep(run, records, failure_of(failed, holder.worker, counts=False))
+        raise failed from error
 
 
 def _traced(attempt: "_Attempt", engines: Engines | None) -> Receipt:
@@ -114,7 +129,6 @@ class _Attempt:
         self.lease = lease
 
     def work(self, engines: Engines | None) -> Receipt:
-        """Do the shard and commit it."""
         started = utc_now()
         try:
             self._record_lost()
@@ -142,13 +156,9 @@ class _Attempt:
         One that stops the whole run (no money, a key refused) or that the user must mend first
         doesn't count against the shard.
         """
-        self._keep(
-            {
-                **failure_of(error, self.lease.worker),
-                "started_at": started,
-                "counts": not isinstance(error, RunError | UserError),
-            }
-        )
+        found = failure_of(error, self.lease.worker, not isinstance(error, RunError | UserError))
+        found = found.model_copy(update={"started_at": datetime.fromisoformat(started)})
+        _keep(self.run, self.records, found)
 
     def _record_lost(self) -> None:
         """If the attempt before this one ended without a word, record that: a shard may be what
@@ -161,44 +171,44 @@ class _Attempt:
         before = self.records.claims.read(epoch - 1) if epoch > 1 else None
         if before is None or before.state != "held":
             return
-        progress = progress_mark(self.records.progress())
-        known = max((each.get("progress", 0) for each in self.records.failures()), default=0)
-        self._keep(
-            {
-                "state": "failed",
-                "error_type": "WorkerLost",
-                "message": f"its worker {before.holder.worker} was killed, or silent for too long",
-                "traceback": "",
-                "worker": before.holder.worker,
-                "ended_at": utc_now(),
-                "progress": progress,
-                "counts": progress <= known,
-            }
+        progress = self.records.progress()
+        mark = progress.mark if progress is not None else 0
+        known = max((each.progress for each in self.records.failures()), default=0)
+        _keep(
+            self.run,
+            self.records,
+            AttemptFailure(
+                error_type="WorkerLost",
+                message=f"its worker {before.holder.worker} was killed, or silent for too long",
+                worker=before.holder.worker,
+                ended_at=datetime.now(UTC),
+                progress=mark,
+                counts=mark <= known,
+            ),
         )
         _refuse(self.records)
 
-    def _keep(self, failure: dict[str, Any]) -> None:
-        self.records.record_failure(failure)
-        if failure["counts"]:
-            self.records.judge(self.run.recipe.max_attempts, utc_now())
+
+def _keep(run: Run, records: ShardRecords, failure: AttemptFailure) -> None:
+    """Record a failed attempt. A lake that can't be written to must not hide why it failed."""
+    try:
+        records.record_failure(failure)
+        if failure.counts:
+            records.judge(run.recipe.max_attempts, utc_now())
+    except StorageError as error:
+        logger.warning("%s: its failure can't be recorded: %s", records.place, error)
 
 
-def failure_of(error: BaseException, worker: str) -> dict[str, Any]:
+def failure_of(error: BaseException, worker: str, counts: bool = True) -> AttemptFailure:
     """An error as the lake keeps it, with its traceback."""
-    return {
-        "state": "failed",
-        "error_type": type(error).__name__,
-        "message": str(error) or type(error).__name__,
-        "traceback": "".join(traceback.format_exception(error)),
-        "worker": worker,
-        "ended_at": utc_now(),
-    }
-
-
-def progress_mark(progress: Mapping[str, Any]) -> int:
-    """How far a shard's progress record says it is: units done and answers bought."""
-    bought = sum(int(used.get("requests", 0)) for used in progress.get("usage", {}).values())
-    return int(progress.get("done") or 0) + bought
+    return AttemptFailure(
+        error_type=type(error).__name__,
+        message=str(error) or type(error).__name__,
+        traceback="".join(traceback.format_exception(error)),
+        worker=worker,
+        ended_at=datetime.now(UTC),
+        counts=counts,
+    )
 
 
 def _refuse(records: ShardRecords) -> None:

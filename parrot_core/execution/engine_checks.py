@@ -116,7 +116,6 @@ class EngineCheck:
     exit_code: int = 0
 
     def to_json(self) -> dict[str, Any]:
-        """All of it in JSON's types."""
         names = self.__dataclass_fields__
         return {name: getattr(self, name) for name in names}
 

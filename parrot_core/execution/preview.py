@@ -15,13 +15,14 @@ from parrot_core.engines.types import ChatModel, Completion, Message
 from parrot_core.errors import UserError
 from parrot_core.execution.runs import budget_of
 from parrot_core.execution.selection import check_selection
-from parrot_core.execution.shard_work import journal_delay, rows_of
+from parrot_core.execution.shard_work import journal_spacing, rows_of
 from parrot_core.lake.checkpoints import Checkpoints
 from parrot_core.lake.journal import Journal, preview_folder, usage_of
 from parrot_core.lake.manifest import Usage
 from parrot_core.lake.run import Run
+from parrot_core.lake.stage_plan import ShardPlan
 from parrot_core.recipe import Sampling
-from parrot_core.stages.base import Row, ShardPlan
+from parrot_core.stages.base import Row
 from parrot_core.stages.registry import stage_named
 
 PREVIEWED = ("synthesize", "select", "capo", "evaluate")
@@ -38,21 +39,13 @@ ONE_A_SHARD = {
 class Viewer(Protocol):
     """Whoever shows a preview as it is written."""
 
-    def begins(self, row: Row) -> None:
-        """A row is taken up."""
-        ...
+    def begins(self, row: Row) -> None: ...
 
-    def said(self, sample: str, engine: str, completion: Completion) -> None:
-        """An engine has answered."""
-        ...
+    def said(self, sample: str, engine: str, completion: Completion) -> None: ...
 
-    def made(self, row: Row) -> None:
-        """A row came out."""
-        ...
+    def made(self, row: Row) -> None: ...
 
-    def refused(self, reject: Row) -> None:
-        """A row was rejected."""
-        ...
+    def refused(self, reject: Row) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +67,6 @@ def preview(
     Args:
         run: as it would be; it needn't have begun.
         stage: one of ``PREVIEWED``.
-        number: most rows.
-        viewer: shows them.
         openings: first queries to begin dialogues with, instead of the seeds.
 
     Raises:
@@ -96,7 +87,7 @@ def preview(
     plans = shards or [ShardPlan(index) for index in range(len(rows))]
     storage = run.lake.storage
     journal = Journal(
-        storage, preview_folder(run.recipe.name, stage), journal_delay(storage), lease=None
+        storage, preview_folder(run.recipe.name, stage), journal_spacing(storage), lease=None
     )
     before = {entry.key for entry in journal.entries()}
     found = Previewed(stage)
@@ -112,7 +103,6 @@ def preview(
 
 
 def opening_row(query: str) -> Row:
-    """A seed that was given by hand."""
     name = f"preview-{hashlib.sha256(query.encode('utf-8', 'replace')).hexdigest()[:12]}"
     return {"id": name, "source_ids": [name], "language": None, "query": query}
 

@@ -1,12 +1,11 @@
 """Publish a stage whose shards are all done: the manifest, and nothing it does not name."""
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from parrot_core.errors import PartiallyFailed, StorageError, VersionConflict
-from parrot_core.execution.plans import StagePlan
 from parrot_core.execution.rejects import refuse_nothing
 from parrot_core.lake.journal import checks_folder, read_entries, usage_of
 from parrot_core.lake.lake import version_folder
@@ -14,13 +13,18 @@ from parrot_core.lake.manifest import Accounting, Fingerprint, Manifest, Receipt
 from parrot_core.lake.run import Run
 from parrot_core.lake.run_records import StageRecords, utc_now
 from parrot_core.lake.shard_writer import attempt_of
+from parrot_core.lake.stage_plan import StagePlan
 from parrot_core.schemas import DATASETS
 from parrot_core.stages.base import Stage
 from parrot_core.version import __version__
 
 
-def publish_stage(run: Run, stage: Stage, plan: StagePlan) -> Manifest:
+def publish_stage(
+    run: Run, stage: Stage, plan: StagePlan, errors: Mapping[int, str] | None = None
+) -> Manifest:
     """Publish the version once every shard has a receipt.
+
+    ``errors`` are what ended shards here: of a full disk the lake holds no record.
 
     Raises:
         PartiallyFailed: some shards have none; the others are kept.
@@ -35,7 +39,9 @@ def publish_stage(run: Run, stage: Stage, plan: StagePlan) -> Manifest:
     missing = [shard.index for shard in plan.shards if shard.index not in found]
     if missing:
         held = state.quarantine.held()
-        failures = {n: str(held[n]) if n in held else _last_error(state, n) for n in missing}
+        failures = {
+            n: str(held[n]) if n in held else _last_error(state, n, errors or {}) for n in missing
+        }
         raise PartiallyFailed(run.name, stage.name, failures, len(plan.shards), held.keys())
     manifest = _manifest(run, stage, plan, list(found.values()))
     refuse_nothing(run, manifest)
@@ -70,13 +76,13 @@ def _tidy(run: Run, state: StageRecords, manifest: Manifest) -> None:
     storage.delete(state.spent_files())
 
 
-def _last_error(state: StageRecords, shard: int) -> str:
+def _last_error(state: StageRecords, shard: int, errors: Mapping[int, str]) -> str:
     records = state.shard(shard)
     top = records.claims.top()
     if top is not None and top.state == "held" and not top.over:
         return f"in work at {top.holder.worker}"
     failures = records.failures()
-    return str(failures[-1]["message"]) if failures else "not run"
+    return failures[-1].message if failures else errors.get(shard, "not run")
 
 
 def _manifest(run: Run, stage: Stage, plan: StagePlan, receipts: list[Receipt]) -> Manifest:
@@ -85,6 +91,8 @@ def _manifest(run: Run, stage: Stage, plan: StagePlan, receipts: list[Receipt]) 
         accounting = accounting.plus(receipt.accounting)
     schema = DATASETS.get(stage.output)
     metrics = receipts[0].metrics if len(receipts) == 1 else _merged_metrics(receipts)
+    warnings = [*stage.warnings(run, receipts)]
+    warnings += [warning for receipt in receipts for warning in receipt.warnings]
     return Manifest(
         kind=stage.kind,
         name=stage.output,
@@ -102,11 +110,8 @@ def _manifest(run: Run, stage: Stage, plan: StagePlan, receipts: list[Receipt]) 
         accounting=accounting,
         usage=add_usage([*(receipt.usage for receipt in receipts), _checks_usage(run, stage)]),
         seconds=_seconds(plan.created_at, max(r.ended_at for r in receipts)) if receipts else 0.0,
-        metrics=stage.summarise(run, receipts) or metrics,
-        warnings=(
-            *stage.warnings(run, receipts),
-            *(warning for receipt in receipts for warning in receipt.warnings),
-        ),
+        metrics=stage.metrics.model_validate(stage.summarise(run, receipts) or metrics).to_json(),
+        warnings=tuple(dict.fromkeys(warnings)),
     )
 
 
@@ -135,4 +140,6 @@ def _sum(values: list[Any]) -> Any:
 
 
 def _seconds(start: str, end: str) -> float:
-    return (datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds()
+    """Never negative: the two may come from clocks of two machines, or of one that was set."""
+    passed = datetime.fromisoformat(end) - datetime.fromisoformat(start)
+    return max(0.0, passed.total_seconds())

@@ -2,7 +2,7 @@
 
 import io
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import pyarrow.parquet as pq
 
@@ -33,10 +33,16 @@ class TooManyRejects(RunError):
 
 
 def check_stage_names(recipe: Recipe) -> None:
-    """Raise UserError if a limit on rejects names a stage that doesn't exist."""
+    """Raise UserError if a setting names a stage that doesn't exist."""
     stages = [stage.name for stage in STAGES]
-    for setting in ("allow_empty", "max_reject_share"):
-        for name in getattr(recipe, setting):
+    settings: dict[str, Iterable[str]] = {
+        "allow_empty": recipe.allow_empty,
+        "max_reject_share": recipe.max_reject_share,
+        "workers": recipe.workers if isinstance(recipe.workers, dict) else (),
+        "cluster.resources": recipe.cluster.resources if recipe.cluster else (),
+    }
+    for setting, names in settings.items():
+        for name in names:
             if name not in stages:
                 raise UserError(f"{setting}: no stage '{name}'; there are: {', '.join(stages)}")
 
@@ -76,9 +82,10 @@ class RejectWatch:
         if self._share is None:
             return
         records = StageRecords(run.lake.storage, run.name, stage.name)
-        shards = (records.read_plan() or {}).get("shards", ())
-        self._planned = sum(piece["rows"] for shard in shards for piece in shard["inputs"])
-        for receipt in records.receipts([shard["index"] for shard in shards]).values():
+        plan = records.plan()
+        shards = plan.shards if plan is not None else ()
+        self._planned = sum(shard.rows for shard in shards)
+        for receipt in records.receipts([shard.index for shard in shards]).values():
             self._before = self._before.plus(receipt.accounting)
 
     def check(self, rows_in: int, rows_out: int, rejected: Mapping[str, int]) -> None:

@@ -4,9 +4,8 @@ import hashlib
 import os
 import re
 import uuid
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 from parrot_core.engines.limits.budget import Budget
 from parrot_core.errors import MissingRun, RecipeChanged, UserError
@@ -14,10 +13,10 @@ from parrot_core.execution.rejects import check_stage_names
 from parrot_core.lake.lake import Lake
 from parrot_core.lake.pins import is_unneeded
 from parrot_core.lake.recipe_in_force import RecipeInForce
+from parrot_core.lake.records import read_record
 from parrot_core.lake.requested_stages import RequestedStages
 from parrot_core.lake.run import Run
-from parrot_core.lake.run_records import StageRecords, run_file, utc_now
-from parrot_core.lake.storage import to_json
+from parrot_core.lake.run_records import RunRecord, StageRecords, run_file, utc_now
 from parrot_core.recipe import SLUG, Recipe, differences, parse_recipe
 from parrot_core.stages.base import Stage
 from parrot_core.version import __version__
@@ -47,31 +46,30 @@ def begin_run(
     check_stage_names(recipe)
     lake = Lake(lake_url or recipe.lake)
     run_name = checked_name(name or recipe.name)
-    record: dict[str, Any] = {
-        "name": run_name,
-        "id": uuid.uuid4().hex,  # no two writers write the same, so that only one has begun it
-        "recipe": recipe.model_dump(mode="json"),
-        "fingerprint": recipe.fingerprint(),
-        "created_at": utc_now(),
-        "code_version": __version__,
-    }
-    if stages is not None:
-        record["stages"] = list(stages)
+    record = RunRecord(
+        name=run_name,
+        id=uuid.uuid4().hex,
+        recipe=recipe.model_dump(mode="json"),
+        fingerprint=recipe.fingerprint(),
+        created_at=utc_now(),
+        code_version=__version__,
+        stages=None if stages is None else tuple(stages),
+    )
     asked = RequestedStages(lake.storage, run_name)
-    if lake.storage.put_if_absent(run_file(run_name), to_json(record)):
+    if lake.storage.put_if_absent(run_file(run_name), record.to_bytes()):
         if alone is not None:
             asked.put((alone,))
     else:
-        record = lake.storage.read_json(run_file(run_name))
-        before = parse_recipe(record["recipe"])
+        record = _record_of(lake, run_name)
+        before = parse_recipe(record.recipe)
         if before.fingerprint() != recipe.fingerprint():
             changed = list(differences(before.canonical(), recipe.canonical()))
             raise RecipeChanged(run_name, changed)
         in_force = RecipeInForce(lake.storage, run_name)
-        in_force.note(recipe.model_dump(mode="json"), record["recipe"])
+        in_force.note(recipe.model_dump(mode="json"), record.recipe)
         if alone is not None:
             asked.extend(alone)
-    return Run(run_name, recipe, lake, work_folder(lake, run_name), _stages_in(record))
+    return Run(run_name, recipe, lake, work_folder(lake, run_name), record.stages)
 
 
 def ask_for(run: Run, stages: Sequence[Stage] | None) -> None:
@@ -95,23 +93,21 @@ def checked_name(name: str) -> str:
 
 
 def open_run(lake: Lake, name: str) -> Run:
-    """A run that was begun before, with the recipe it was begun with.
+    """A run that was begun before, with the recipe in force: later overrides hold.
 
     Raises:
         MissingRun: no run of this name is in the lake.
     """
-    try:
-        record = lake.storage.read_json(run_file(checked_name(name)))
-    except FileNotFoundError:
-        runs = [path.split("/")[1] for path in lake.storage.list("runs")]
-        raise MissingRun(name, sorted(set(runs))) from None
-    recipe = parse_recipe(record["recipe"])
-    return Run(name, recipe, lake, work_folder(lake, name), _stages_in(record))
+    record = _record_of(lake, checked_name(name))
+    recipe = parse_recipe(RecipeInForce(lake.storage, name).read() or record.recipe)
+    return Run(name, recipe, lake, work_folder(lake, name), record.stages)
 
 
-def _stages_in(record: Mapping[str, Any]) -> tuple[str, ...] | None:
-    stages = record.get("stages")
-    return None if stages is None else tuple(stages)
+def _record_of(lake: Lake, name: str) -> RunRecord:
+    record = read_record(lake.storage, run_file(name), RunRecord)
+    if record is None:
+        raise MissingRun(name, sorted(lake.storage.folders("runs")))
+    return record
 
 
 def work_folder(lake: Lake, run: str) -> Path:

@@ -9,11 +9,10 @@ import time
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 
-from parrot_core.execution.plans import StagePlan
 from parrot_core.lake.leases import Watched
 from parrot_core.lake.run import Run
 from parrot_core.lake.run_records import StageRecords
-from parrot_core.stages.base import ShardPlan
+from parrot_core.lake.stage_plan import ShardPlan, StagePlan
 
 LOOK_EVERY_S = 1.0
 """How often a worker without a free shard looks for one; one listing a look."""

@@ -9,18 +9,20 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from contextvars import copy_context
-from dataclasses import asdict
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from parrot_core.engines.connection import Engines
+from parrot_core.engines.context_watch import cut_words
 from parrot_core.engines.journaled import JournaledModel
 from parrot_core.errors import LeaseLost, StorageError
 from parrot_core.execution.rejects import RejectWatch
+from parrot_core.lake.attempts import ShardProgress
 from parrot_core.lake.checkpoints import Checkpoints
-from parrot_core.lake.journal import Journal, preview_folder, usage_of
+from parrot_core.lake.journal import Journal, preview_folder
 from parrot_core.lake.lake import Lake, version_folder
 from parrot_core.lake.leases import Lease
 from parrot_core.lake.live_tail import LiveTail
@@ -29,20 +31,21 @@ from parrot_core.lake.run import Run
 from parrot_core.lake.run_records import utc_now
 from parrot_core.lake.shard_records import ShardRecords
 from parrot_core.lake.shard_writer import ParquetFiles, upload_verified
+from parrot_core.lake.stage_plan import ShardPlan, Slice
 from parrot_core.lake.storage import Storage
 from parrot_core.schemas import DATASETS, REJECTS
-from parrot_core.stages.base import Row, ShardPlan, Slice, Stage
+from parrot_core.stages.base import Row, Stage
 from parrot_core.stages.reasons import REASONS
 from parrot_core.telemetry.stop_request import stop_request
 from parrot_core.telemetry.timeline import FigureCurve, Point, Timeline
-from parrot_core.telemetry.traffic import Traffic, landed, sum_traffic, traffic_in
+from parrot_core.telemetry.traffic import Traffic, landed, sum_traffic
 
 logger = logging.getLogger(__name__)
 
 PROGRESS_EVERY_S = 2.0
 HEARTBEAT_EVERY_S = 5.0
-LOCAL_JOURNAL_DELAY_S = 0.05
-REMOTE_JOURNAL_DELAY_S = 1.0
+LOCAL_JOURNAL_SPACING_S = 0.05
+REMOTE_JOURNAL_SPACING_S = 0.2
 
 
 class LakeShardWork:
@@ -72,7 +75,7 @@ class LakeShardWork:
         self.journal = Journal(
             storage,
             records.journal_folder,
-            journal_delay(storage),
+            journal_spacing(storage),
             lease,
             preview_folder(run.recipe.name, stage.name),
         )
@@ -121,11 +124,9 @@ class LakeShardWork:
             yield row
 
     def expect(self, units: int) -> None:
-        """Count units of work taken in."""
         self._rows_in += units
 
     def emit(self, row: Row) -> None:
-        """Add a row to the output."""
         self._may_go_on()
         self._out.append(row)
         self._tail.row(row)
@@ -149,18 +150,15 @@ class LakeShardWork:
         self._reject_watch.check(self._rows_in, self._out.rows, self._rejected)
 
     def engine(self, name: str) -> JournaledModel:
-        """An engine of the recipe, journaled."""
         if self._engines is None:
             raise RuntimeError(f"stage '{self._stage.name}' didn't ask for engine '{name}'")
         return self._engines.journaled(name, self.journal, self.plan.index, self._traffic[name])
 
     def progress(self, done: int, total: int | None = None, **figures: float) -> None:
-        """Say how far the shard is."""
         self._may_go_on()
         self._progress.update(done, total, figures)
 
     def metric(self, name: str, value: object) -> None:
-        """Put a figure into the manifest."""
         self._metrics[name] = value
 
     def warn(self, text: str) -> None:
@@ -198,10 +196,10 @@ class LakeShardWork:
             ),
             files=files,
             reject_files=self._rejects.finish(),
-            usage=usage_of(self.journal.entries()),
+            usage=self.journal.usage(),
             traffic=self._traffic_so_far(),
             metrics=self._metrics,
-            warnings=tuple(self._warnings),
+            warnings=self._all_warnings(),
             worker=self._lease.worker,
             started_at=started_at,
             ended_at=utc_now(),
@@ -225,7 +223,7 @@ class LakeShardWork:
         )
 
     def _write_progress(self, snapshot: dict[str, Any]) -> None:
-        used = usage_of(self.journal.entries())
+        used = self.journal.usage()
         counted = list(self._traffic.copy().values())
         self._timeline.add(
             Point(
@@ -242,22 +240,26 @@ class LakeShardWork:
         )
         self._lease.check()
         self._records.write_progress(
-            {
-                "state": "running",
-                "worker": self._lease.worker,
-                "attempt": self._lease.attempt,
-                "epoch": self._lease.epoch,
+            ShardProgress(
+                worker=self._lease.worker,
+                attempt=self._lease.attempt,
+                epoch=self._lease.epoch,
+                rejected=dict(self._rejected),
+                usage=used,
+                traffic=self._traffic_so_far(),
+                timeline=self._timeline.to_json(),
+                warnings=self._all_warnings(),
+                waiting=self._engines.waiting() if self._engines else {},
+                paused=self._engines.paused() if self._engines else {},
                 **snapshot,
-                "rejected": dict(self._rejected),
-                "usage": {name: each.model_dump() for name, each in used.items()},
-                "traffic": {name: asdict(each) for name, each in self._traffic_so_far().items()},
-                "timeline": self._timeline.to_json(),
-                "warnings": self._warnings,
-                "waiting": self._engines.waiting() if self._engines else {},
-                "paused": self._engines.paused() if self._engines else {},
-            },
+            )
         )
         self._tail.write()
+
+    def _all_warnings(self) -> tuple[str, ...]:
+        """What the stage reports, and what its engines' counters show."""
+        cut = [name for name, each in self._traffic_so_far().items() if each.cut_contexts]
+        return (*self._warnings, *map(cut_words, sorted(cut)))
 
     def _traffic_so_far(self) -> dict[str, Traffic]:
         return sum_traffic([self._before, self._traffic.copy()])
@@ -269,12 +271,13 @@ class LakeShardWork:
 
 def _traffic_before(records: ShardRecords) -> dict[str, Traffic]:
     """What earlier attempts counted, so that a shard's counters never fall."""
-    return landed(traffic_in(records.progress().get("traffic")))
+    progress = records.progress()
+    return landed(progress.traffic) if progress is not None else {}
 
 
-def journal_delay(storage: Storage) -> float:
-    """Seconds that completions wait for others, to share a write."""
-    return LOCAL_JOURNAL_DELAY_S if storage.local_root is not None else REMOTE_JOURNAL_DELAY_S
+def journal_spacing(storage: Storage) -> float:
+    """Least seconds between two writes of a journal: each costs requests on an object store."""
+    return LOCAL_JOURNAL_SPACING_S if storage.local_root is not None else REMOTE_JOURNAL_SPACING_S
 
 
 def rows_of(
@@ -302,7 +305,7 @@ class _Progress:
         self._news = news
         self._lease = lease
         self._tick_s = min(PROGRESS_EVERY_S, lease.renew_s)
-        self._state: dict[str, Any] = {"started_at": utc_now(), "done": 0, "total": None}
+        self._state: dict[str, Any] = {"started_at": datetime.now(UTC), "done": 0, "total": None}
         self._lock = threading.Lock()
         self._curve = curve
         self._changed = True
@@ -328,7 +331,7 @@ class _Progress:
             if figures and self._curve is not None:
                 self._curve.add(done, figures)
             if done > self._state["done"]:
-                news["advanced_at"] = utc_now()
+                news["advanced_at"] = datetime.now(UTC)
             self._state = {**self._state, **news}
             self._changed = True
 
@@ -336,7 +339,7 @@ class _Progress:
         with self._lock:
             self._changed = False
             curve = {} if self._curve is None else {"curve": self._curve.to_json()}
-            return {**self._state, **curve, "updated_at": utc_now()}
+            return {**self._state, **curve, "updated_at": datetime.now(UTC)}
 
     def _loop(self) -> None:
         written = renewed = time.monotonic()

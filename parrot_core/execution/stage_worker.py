@@ -15,10 +15,10 @@ from typing import Protocol
 from parrot_core.engines.connection import Engines, open_engines
 from parrot_core.engines.limits.budget import Budget
 from parrot_core.engines.types import EngineDied, RunError
-from parrot_core.errors import LeaseLost, RunStopped, ShardHeld
+from parrot_core.errors import LeaseLost, RunStopped, ShardHeld, StorageError
 from parrot_core.execution.attempt import failure_of, run_shard
 from parrot_core.execution.engine_checks import ask_before_paying
-from parrot_core.execution.plans import StagePlan, plan_stage, unfinished
+from parrot_core.execution.plans import plan_stage, unfinished
 from parrot_core.execution.publication import publish_stage
 from parrot_core.execution.shard_queue import LOOK_EVERY_S, Pulled, ShardQueue
 from parrot_core.lake.holder import this_process
@@ -29,7 +29,8 @@ from parrot_core.lake.presence import WORKING, Presence
 from parrot_core.lake.requests import counted
 from parrot_core.lake.run import Run
 from parrot_core.lake.run_records import StageRecords
-from parrot_core.stages.base import Joining, ShardPlan, Stage
+from parrot_core.lake.stage_plan import ShardPlan, StagePlan
+from parrot_core.stages.base import Joining, Stage
 from parrot_core.telemetry.stop_request import GRACE_S, stop_request
 
 logger = logging.getLogger(__name__)
@@ -48,9 +49,7 @@ class Handle(Protocol):
 class Log(Protocol):
     """Where a warning goes: Python's logging, or Prefect's run logger."""
 
-    def warning(self, msg: str, /, *args: object) -> None:
-        """Say it."""
-        ...
+    def warning(self, msg: str, /, *args: object) -> None: ...
 
 
 class OpenStage:
@@ -71,6 +70,7 @@ class OpenStage:
         self._times = times
         self._stopped: RunError | None = None
         self._held: set[int] = set()  # shards at which another worker was faster
+        self._errors: dict[int, str] = {}  # what failed here, also where the lake can't keep it
 
     @property
     def stopped(self) -> bool:
@@ -105,6 +105,9 @@ class OpenStage:
             raise
         except (ShardHeld, LeaseLost):
             self._held.add(shard.index)
+            raise
+        except Exception as error:
+            self._errors[shard.index] = str(error) or type(error).__name__
             raise
 
     def work_through(
@@ -185,7 +188,7 @@ class OpenStage:
         """
         if self._stopped is not None:
             raise self._stopped
-        return publish_stage(self.run, self.stage, self.plan)
+        return publish_stage(self.run, self.stage, self.plan, self._errors)
 
 
 def _noting(
@@ -199,7 +202,6 @@ def _noting(
 
 
 def _drain(at_work: dict[int, Pulled], ended: "queue.SimpleQueue[int]") -> None:
-    """Wait a little for what is in flight."""
     until = time.monotonic() + GRACE_S
     while at_work and (left := until - time.monotonic()) > 0:
         try:
@@ -237,10 +239,18 @@ def complete_stage(
             raise
         except Exception as error:
             if not isinstance(error, EngineDied) or not starts_left:
-                records.record_failure(failure_of(error, this_process().worker))
+                _record(records, error, log)
                 raise
             starts_left -= 1
             log.warning("%s; starting the engines again", error)
+
+
+def _record(records: StageRecords, error: Exception, log: Log) -> None:
+    """Keep what ended a stage. A lake that can't be written to must not hide it."""
+    try:
+        records.record_failure(failure_of(error, this_process().worker))
+    except StorageError as problem:
+        log.warning("the stage's failure can't be recorded: %s", problem)
 
 
 @contextmanager

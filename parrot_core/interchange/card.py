@@ -33,15 +33,7 @@ def card(
     languages: Sequence[str],
     statistics: Statistics | None,
 ) -> str:
-    """Write the card.
-
-    Args:
-        manifest: of the version.
-        files: of rows, as they lie in the folder.
-        lineage: what it was made from.
-        languages: ISO codes of the rows, most frequent first.
-        statistics: of its sessions, if it has any.
-    """
+    """Write the card."""
     maker = maker_of(manifest.name)
     splits: dict[str, int] = {}
     for file in files:

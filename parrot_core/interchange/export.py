@@ -38,7 +38,6 @@ class Exported:
         return sum(file.rows for file in self.files)
 
     def to_json(self) -> dict[str, Any]:
-        """For scripts."""
         files = [{"path": f.path, "split": f.split, "rows": f.rows} for f in self.files]
         return {
             "version": self.version,
@@ -64,14 +63,12 @@ def export(
     """Write a version to a folder, a URL or the hub; it appears there whole or not at all.
 
     Args:
-        lake: where the version and its ancestors are.
         version: what to write; its files are verified as they are read.
         to: a local path, an fsspec URL outside the lake, or ``hf://datasets/ORG/NAME``.
         format: one of ``FORMATS``.
         force: replace what an earlier export wrote there; on the hub also what others wrote.
         public: whether a repository of the hub may be read by everybody.
         progress: told the rows written.
-        reporter: hears of the statistics that a card needs.
 
     Raises:
         UserError: no such format, one that can't hold these rows, or a place that isn't free.

@@ -73,11 +73,8 @@ class HubRepository:
         """Nothing is asked of the hub yet.
 
         Args:
-            name: ORG/NAME.
             public: whether everybody may read it; a repository that exists keeps what it is.
-            force: replace files that no export wrote.
             api: the client; by default that of ``HF_ENDPOINT`` and ``HF_TOKEN``.
-            sleep: waits the seconds between attempts.
 
         Raises:
             UserError: the hub's client isn't installed.
@@ -96,7 +93,6 @@ class HubRepository:
 
     @property
     def url(self) -> str:
-        """Where people look at it."""
         return f"{self._api.endpoint}/datasets/{self._name}"
 
     def prepare(self) -> None:
@@ -127,7 +123,6 @@ class HubRepository:
 
         Args:
             folder: holds the export, ``MARKER`` included.
-            message: of the commit.
 
         Raises:
             UserError, StorageError: as :meth:`prepare`; the revision before is untouched.

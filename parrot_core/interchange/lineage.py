@@ -29,7 +29,6 @@ class Lineage:
 
     @property
     def models(self) -> tuple[str, ...]:
-        """Models that wrote or judged any of it."""
         used = [u.model for m in self.manifests for u in m.usage.values() if u.requests]
         return tuple(dict.fromkeys(used))
 

@@ -51,12 +51,8 @@ async def ask_until_read(
     """The judge's last reply and what it means; None if no attempt could be read.
 
     Args:
-        judge: whom to ask.
-        asked: the conversation to complete.
-        sampling: of the first attempt.
         read: the meaning of a reply, None for none.
         sample: names the completion; ``/0``, ``/1`` … is put behind it.
-        attempts: most replies to ask for.
 
     Raises:
         EngineError: see :meth:`ChatModel.complete`.

@@ -53,12 +53,8 @@ async def score_answer(
     """Score the last answer of a conversation; a reply without a score is asked for twice more.
 
     Args:
-        answer_id: names the request.
         conversation: messages from the first query to the answer, which is the last.
         references: a reference answer of each turn so far, None where there is none.
-        judge: whom to ask.
-        sampling: of the judge.
-        prompt: in whose words.
 
     Raises:
         EngineError: see :meth:`ChatModel.complete`.

@@ -32,7 +32,6 @@ class JudgePrompt(Protocol):
 
         Args:
             conversation: messages from the first query to the answer to grade, which is the last.
-            references: of each turn.
         """
         ...
 
@@ -151,9 +150,7 @@ def fastchat_prompts(
     """The prompts of a file.
 
     Args:
-        url: of the file, for errors.
         data: its bytes; their hash names the prompts.
-        records: its lines.
 
     Raises:
         SourceError: a line is wrong, or one of the four prompts is missing.

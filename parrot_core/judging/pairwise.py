@@ -73,8 +73,6 @@ def pair_messages(
 
     Args:
         shown_a: messages from the first query to the answer to judge, which is the last.
-        shown_b: the other conversation, with the same queries.
-        reference: an answer to compare with, if there is one.
     """
     same = 0
     while same < min(len(shown_a), len(shown_b)) - 1 and shown_a[same] == shown_b[same]:

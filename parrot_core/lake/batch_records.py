@@ -34,7 +34,6 @@ class Intent:
 
     @property
     def requests(self) -> int:
-        """How many requests it holds."""
         return sum(len(keys) for keys in self.orders.values())
 
 
@@ -42,7 +41,6 @@ class BatchRecords:
     """The rounds of one stage of one run, of all its engines and workers."""
 
     def __init__(self, storage: Storage, run: str, stage: str) -> None:
-        """Nothing is read yet."""
         self.run = run
         self.stage = stage
         self._storage = storage

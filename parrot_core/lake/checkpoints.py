@@ -41,7 +41,6 @@ class Checkpoints:
         """Nothing is read or written yet.
 
         Args:
-            storage: the lake's.
             folder: the shard's checkpoints, relative to the lake's root.
             attempt: under whose name new ones are written.
             check: asked before each write; raises when the shard is no longer this attempt's.
@@ -55,10 +54,8 @@ class Checkpoints:
         """Upload a checkpoint, then forget all older ones.
 
         Args:
-            local: its folder on this machine.
             names: its files, relative to ``local``.
             step: the optimiser step after which it was taken.
-            identity: the training it belongs to.
 
         Raises:
             FileNotFoundError: it was removed meanwhile, for a newer one is there.

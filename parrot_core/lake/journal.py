@@ -1,12 +1,14 @@
 """The journal of a shard: every completion is durable before anything depends on it.
 
-Completions that arrive within ``delay`` seconds share one small Parquet file, so that the cost
-in writes is bounded however many sessions are in flight. The journal is removed when the shard's
-receipt, which holds the same completions inside its rows, is written.
+A completion is written at once, unless a write is under way or began less than ``spacing`` seconds
+ago: all that arrive until the next one share its small Parquet file. So nobody waits for company,
+and the cost in writes is bounded however many sessions are in flight. The journal is removed when
+the shard's receipt, which holds the same completions inside its rows, is written.
 """
 
 import asyncio
 import io
+import math
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -111,20 +113,23 @@ def read_entries(storage: Storage, folder: str) -> Iterator[Entry]:
 
 
 def usage_of(entries: Iterable[Entry]) -> Usage:
-    """What completions took, by engine."""
     total: Usage = {}
     for entry in entries:
-        if entry.refused is not None and not entry.usd:
-            continue
-        used = EngineUsage(
-            model=entry.model,
-            requests=1,
-            prompt_tokens=entry.prompt_tokens,
-            completion_tokens=entry.completion_tokens,
-            usd=entry.usd,
-        )
-        total[entry.engine] = total[entry.engine].plus(used) if entry.engine in total else used
+        _count(total, entry)
     return total
+
+
+def _count(total: Usage, entry: Entry) -> None:
+    if entry.refused is not None and not entry.usd:
+        return
+    used = EngineUsage(
+        model=entry.model,
+        requests=1,
+        prompt_tokens=entry.prompt_tokens,
+        completion_tokens=entry.completion_tokens,
+        usd=entry.usd,
+    )
+    total[entry.engine] = total.get(entry.engine, EngineUsage()) + used
 
 
 class Journal:
@@ -134,7 +139,7 @@ class Journal:
         self,
         storage: Storage,
         folder: str,
-        delay: float,
+        spacing: float,
         lease: Lease | None = None,
         previews: str | None = None,
     ) -> None:
@@ -145,16 +150,16 @@ class Journal:
         its successor had loaded the journal, and the successor went on from an answer of its own.
 
         Args:
-            storage: the lake's storage.
-            folder: where this shard's journal lives.
-            delay: seconds to wait for more completions before a write.
+            spacing: least seconds from the beginning of one write to that of the next.
             lease: asked before each write, so that a worker that was superseded writes nothing.
             previews: folder of completions that were bought before the run.
         """
         self._storage = storage
         self._folder = folder
-        self._delay = delay
+        self._spacing = spacing
+        self._next_write = -math.inf  # of the event loop's clock
         self._entries = {entry.key: entry for entry in read_entries(storage, folder)}
+        self._usage = usage_of(self._entries.values())
         self._previewed = {
             entry.key: entry for entry in (read_entries(storage, previews) if previews else ())
         }
@@ -167,7 +172,11 @@ class Journal:
 
     def entries(self) -> Iterator[Entry]:
         """All completions so far, those of earlier attempts included."""
-        return iter(list(self._entries.values()))  # a copy: progress reads it from another thread
+        return iter(list(self._entries.values()))  # a copy: others may read it in another thread
+
+    def usage(self) -> Usage:
+        """What all completions so far took, by engine; costs nothing, however many they are."""
+        return dict(self._usage)  # likewise
 
     def get(self, key: str) -> Entry | None:
         """A completion bought earlier, if there is one.
@@ -178,7 +187,7 @@ class Journal:
         if self._lease is not None:
             self._lease.still_ours()
         if key in self._previewed and key not in self._entries:
-            self._entries[key] = self._previewed[key]  # the shard uses it, and so it is counted
+            self._keep(self._previewed[key])  # the shard uses it, and so it is counted
         return self._entries.get(key)
 
     async def record(self, entry: Entry) -> None:
@@ -194,7 +203,15 @@ class Journal:
         if self._flusher is None or self._flusher.done():
             self._flusher = asyncio.create_task(self._flush())
         await done
+        self._keep(entry)
+
+    def _keep(self, entry: Entry) -> None:
+        again = entry.key in self._entries
         self._entries[entry.key] = entry
+        if again:
+            self._usage = usage_of(self._entries.values())
+        else:
+            _count(self._usage, entry)
 
     def close(self) -> None:
         """Write what still waits after the event loop ended early, or could not be written.
@@ -207,8 +224,10 @@ class Journal:
             self._write(unwritten)
 
     async def _flush(self) -> None:
+        clock = asyncio.get_running_loop().time
         while self._waiting:
-            await asyncio.sleep(self._delay)
+            await asyncio.sleep(max(0.0, self._next_write - clock()))
+            self._next_write = clock() + self._spacing
             batch = list(self._waiting)  # stays in line until written: see close
             try:
                 bad = await asyncio.to_thread(self._write, [entry for entry, _ in batch])

@@ -22,12 +22,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pydantic import ValidationError
 
 from parrot_core.errors import CorruptFile, MissingVersion, StorageError, VersionConflict
 from parrot_core.lake.manifest import FileEntry, Manifest
+from parrot_core.lake.records import read_record
 from parrot_core.lake.row_ranges import fetched_rows, local_rows
-from parrot_core.lake.storage import Storage, to_json
+from parrot_core.lake.storage import Storage
 
 if TYPE_CHECKING:
     import polars as pl
@@ -57,15 +57,13 @@ class Lake:
             MissingVersion: there is none; the error lists those there are.
         """
         path = f"{version_folder(kind, name, version)}/manifest.json"
-        try:
-            data = self.storage.read_json(path)
-        except FileNotFoundError:
+        found = read_record(self.storage, path, Manifest)
+        if found is None:
             published = [m.version for m in self.versions() if (m.kind, m.name) == (kind, name)]
-            raise MissingVersion(name, version, published) from None
-        return self._parse(path, data)
+            raise MissingVersion(name, version, published)
+        return found
 
     def published(self, kind: Kind, name: str, version: str) -> bool:
-        """Whether a version is whole."""
         return self.storage.exists(f"{version_folder(kind, name, version)}/manifest.json")
 
     def dataset(self, name: str, version: str) -> "DatasetVersion":
@@ -108,19 +106,9 @@ class Lake:
         place = f"{manifest.name}@{manifest.version}"
         manifest.accounting.close(place)
         folder = version_folder(manifest.kind, manifest.name, manifest.version)
-        data = to_json(manifest.model_dump(mode="json"))
+        data = manifest.to_bytes()
         if not self.storage.put_if_absent(f"{folder}/manifest.json", data):
             raise VersionConflict(f"{place} was published by another writer; its content stands")
-
-    def _parse(self, path: str, data: dict[str, Any]) -> Manifest:
-        try:
-            return Manifest.model_validate(data)
-        except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(str(part) for part in first["loc"])
-            raise StorageError(
-                f"{self.storage.show(path)}: not a manifest we know: {where}: {first['msg']}"
-            ) from None
 
 
 class _Version:
@@ -180,11 +168,9 @@ class DatasetVersion(_Version):
                 yield from fetched_rows(file, start, start + rows, columns)
 
     def table(self, columns: Sequence[str] | None = None) -> pa.Table:
-        """All rows as one Arrow table."""
         return self._concat(self.manifest.files, columns)
 
     def frame(self, columns: Sequence[str] | None = None) -> "pl.DataFrame":
-        """All rows as a polars frame."""
         import polars as pl
 
         frame = pl.from_arrow(self.table(columns))

@@ -11,12 +11,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
-
 from parrot_core.errors import LeaseLost, ShardHeld, StorageError
 from parrot_core.lake.holder import Holder
 from parrot_core.lake.manifest import Receipt
-from parrot_core.lake.storage import Storage, to_json
+from parrot_core.lake.records import Record, as_record, read_record
+from parrot_core.lake.storage import Storage
 
 logger = logging.getLogger(__name__)
 
@@ -41,10 +40,8 @@ class LeaseTimes:
 DEFAULT_TIMES = LeaseTimes()
 
 
-class Claim(BaseModel):
+class Claim(Record):
     """One numbered claim on a shard."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     number: int
     state: Literal["held", "released", "committed"]
@@ -72,7 +69,7 @@ class Claims:
     def top(self) -> Claim | None:
         """The claim that counts: the one with the highest number."""
         paths = self._storage.list(self._folder)
-        return self.since(self._read_path(paths[-1])) if paths else None
+        return self.since(read_claim(self._storage, paths[-1])) if paths else None
 
     def since(self, known: Claim) -> Claim:
         """The claim that counts now, given one that did a moment ago: no listing is needed."""
@@ -83,33 +80,23 @@ class Claims:
 
     def read(self, number: int) -> Claim | None:
         """One claim, or None when nobody has made it."""
-        try:
-            return self._read_path(self._path(number))
-        except FileNotFoundError:
-            return None
+        return read_record(self._storage, self._path(number), Claim)
 
     def put(self, claim: Claim) -> bool:
         """Make a claim; False when somebody else has made the one of this number."""
-        return self._storage.put_if_absent(self._path(claim.number), _json(claim))
+        return self._storage.put_if_absent(self._path(claim.number), claim.to_bytes())
 
     def replace(self, claim: Claim) -> None:
         """Renew or release a lease: only its own holder may."""
-        self._storage.write_bytes(self._path(claim.number), _json(claim))
+        self._storage.write_bytes(self._path(claim.number), claim.to_bytes())
 
     def _path(self, number: int) -> str:
         return f"{self._folder}/{number:06d}.json"
 
-    def _read_path(self, path: str) -> Claim:
-        return read_claim(self._storage, path)
-
 
 def read_claim(storage: Storage, path: str) -> Claim:
-    """A claim, given its file; StorageError if it isn't one."""
-    try:
-        return Claim.model_validate(storage.read_json(path))
-    except ValidationError as error:
-        what = error.errors()[0]["msg"]
-        raise StorageError(f"{storage.show(path)}: not a claim we know: {what}") from None
+    """A claim, given its file."""
+    return as_record(Claim, storage.read_json(path), storage.show(path))
 
 
 class Lease:
@@ -129,12 +116,10 @@ class Lease:
 
     @property
     def attempt(self) -> str:
-        """The attempt that holds the shard."""
         return self._claim.attempt
 
     @property
     def worker(self) -> str:
-        """Who works on it, for people."""
         return self._claim.holder.worker
 
     def check(self) -> None:
@@ -242,7 +227,3 @@ def take(
         elif top != watched or not wait:
             raise ShardHeld(claims.place, top.holder.worker)
         sleep(times.poll_s)
-
-
-def _json(claim: Claim) -> bytes:
-    return to_json(claim.model_dump(mode="json"))

@@ -51,12 +51,10 @@ class LiveTail:
         self._next = 0.0
 
     def row(self, row: Row) -> None:
-        """Note a row that was made."""
         self._rows.append(row)
         self._changed = True
 
     def reject(self, row: Row) -> None:
-        """Note a row that was put aside."""
         self._rejects.append(row)
         self._changed = True
 

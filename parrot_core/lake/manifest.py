@@ -1,18 +1,16 @@
 """The manifest: what a version is made of, where it came from and that its accounts close."""
 
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from parrot_core.errors import AccountingError
+from parrot_core.lake.records import Record
 from parrot_core.telemetry.traffic import Traffic
 
 
-class _Record(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class FileEntry(_Record):
+class FileEntry(Record):
     """One immutable file of a version; ``path`` is relative to the version's folder."""
 
     path: str
@@ -21,19 +19,23 @@ class FileEntry(_Record):
     sha256: str
 
 
-class EngineUsage(_Record):
+class EngineUsage(Record):
     """What one engine was asked for, and what it cost. Replayed completions count once."""
 
-    model: str
+    model: str = ""
     requests: int = 0
     prompt_tokens: int = 0
     completion_tokens: int = 0
     usd: float = 0.0
 
-    def plus(self, other: "EngineUsage") -> "EngineUsage":
+    @property
+    def tokens(self) -> int:
+        return self.prompt_tokens + self.completion_tokens
+
+    def __add__(self, other: "EngineUsage") -> "EngineUsage":
         """The sum, under this one's model."""
         return EngineUsage(
-            model=self.model,
+            model=self.model or other.model,
             requests=self.requests + other.requests,
             prompt_tokens=self.prompt_tokens + other.prompt_tokens,
             completion_tokens=self.completion_tokens + other.completion_tokens,
@@ -44,16 +46,15 @@ class EngineUsage(_Record):
 Usage = dict[str, EngineUsage]
 
 
-def add_usage(parts: list[Usage]) -> Usage:
-    """Sum usage by engine."""
+def add_usage(parts: Iterable[Mapping[str, EngineUsage]]) -> Usage:
     total: Usage = {}
     for part in parts:
         for engine, used in part.items():
-            total[engine] = total[engine].plus(used) if engine in total else used
+            total[engine] = total.get(engine, EngineUsage()) + used
     return total
 
 
-class Accounting(_Record):
+class Accounting(Record):
     """Units taken in and where each ended; ``source_rows`` are the input rows they came from."""
 
     unit: str
@@ -64,7 +65,6 @@ class Accounting(_Record):
 
     @property
     def rows_rejected(self) -> int:
-        """Rejects of every reason."""
         return sum(self.rejected.values())
 
     def close(self, place: str) -> None:
@@ -73,7 +73,6 @@ class Accounting(_Record):
             raise AccountingError(place, self.rows_in, self.rows_out, self.rows_rejected)
 
     def plus(self, other: "Accounting") -> "Accounting":
-        """The sum of two shards' accounts."""
         reasons = self.rejected.keys() | other.rejected.keys()
         return Accounting(
             unit=self.unit,
@@ -86,7 +85,7 @@ class Accounting(_Record):
         )
 
 
-class Receipt(_Record):
+class Receipt(Record):
     """What one shard produced; written once, by the worker whose lease was the current one."""
 
     shard: int
@@ -104,14 +103,14 @@ class Receipt(_Record):
     ended_at: str
 
 
-class Fingerprint(_Record):
+class Fingerprint(Record):
     """What decided the content: SHA-256 of the canonical recipe, and the code's version."""
 
     recipe: str
     code: str
 
 
-class Manifest(_Record):
+class Manifest(Record):
     """A version of a dataset or a model. Written last: a version is whole or invisible."""
 
     format: Literal[1] = 1

@@ -2,16 +2,13 @@
 
 from datetime import datetime
 
-from pydantic import BaseModel, ConfigDict
-
 from parrot_core.errors import RunPaused
-from parrot_core.lake.storage import Storage, to_json
+from parrot_core.lake.records import Record, read_record
+from parrot_core.lake.storage import Storage
 
 
-class PauseRecord(BaseModel):
+class PauseRecord(Record):
     """Who paused a run, when, and why."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     by: str
     since: str  # ISO 8601, UTC
@@ -29,20 +26,17 @@ class Pauses:
         """Nothing is read or written yet."""
         self._storage = storage
         self._run = run
-        self._path = pause_file(run)
+        self._path = f"runs/{run}/pause.json"
 
     def read(self) -> PauseRecord | None:
         """The pause, or None while the run may work."""
-        try:
-            return PauseRecord.model_validate(self._storage.read_json(self._path))
-        except FileNotFoundError:
-            return None
+        return read_record(self._storage, self._path, PauseRecord)
 
     def pause(self, by: str, now: datetime, reason: str = "") -> PauseRecord:
         """Pause the run; a pause that stands already is kept and returned."""
         since = now.isoformat(timespec="milliseconds")
         wanted = PauseRecord(by=by, since=since, reason=reason)
-        self._storage.put_if_absent(self._path, to_json(wanted.model_dump()))
+        self._storage.put_if_absent(self._path, wanted.to_bytes())
         return self.read() or wanted
 
     def resume(self) -> bool:
@@ -55,8 +49,3 @@ class Pauses:
         """Raise RunPaused if the run is paused: nothing must be begun then."""
         if (record := self.read()) is not None:
             raise RunPaused(self._run, str(record))
-
-
-def pause_file(run: str) -> str:
-    """Path of a run's pause."""
-    return f"runs/{run}/pause.json"

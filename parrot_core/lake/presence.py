@@ -10,10 +10,9 @@ import uuid
 from datetime import datetime
 from types import TracebackType
 
-from pydantic import BaseModel, ConfigDict
-
 from parrot_core.errors import StorageError
 from parrot_core.lake.holder import Holder, this_process
+from parrot_core.lake.records import Record
 from parrot_core.lake.run_records import utc_now
 from parrot_core.lake.storage import Storage, to_json
 
@@ -26,10 +25,8 @@ WORKING = "working"
 logger = logging.getLogger(__name__)
 
 
-class PresenceRecord(BaseModel):
+class PresenceRecord(Record):
     """One worker at one stage."""
-
-    model_config = ConfigDict(extra="ignore", frozen=True)
 
     holder: Holder
     doing: str  # for people, such as "starting engines"; WORKING once shards can begin

@@ -1,19 +1,17 @@
 """Shards that failed so often that runs leave them alone until a person says otherwise."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from collections.abc import Sequence
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
-
-from parrot_core.lake.storage import Storage, to_json
+from parrot_core.lake.attempts import AttemptFailure
+from parrot_core.lake.records import Record, as_record, read_record
+from parrot_core.lake.storage import Storage
 
 FILE = "quarantine.json"
 
 
-class QuarantineRecord(BaseModel):
+class QuarantineRecord(Record):
     """Why a shard is left alone, or that it was pardoned; beside its attempts in the lake."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     state: Literal["quarantined", "pardoned"]
     attempts: int  # failures that count, over the shard's whole life
@@ -39,30 +37,27 @@ class Quarantine:
         paths = [path for path in listed if path.endswith(f"/{FILE}")]
         found = zip(paths, self._storage.read_jsons(paths), strict=True)
         records = {
-            int(path.split("/")[-2]): QuarantineRecord.model_validate(data)
+            int(path.split("/")[-2]): as_record(QuarantineRecord, data, path)
             for path, data in found
             if data is not None
         }
         return {index: each for index, each in records.items() if each.state == "quarantined"}
 
     def of(self, shard: int) -> QuarantineRecord | None:
-        """The shard's record if it is in quarantine."""
         record = self._read(shard)
         return record if record is not None and record.state == "quarantined" else None
 
     def judge(
-        self, shard: int, failures: Sequence[Mapping[str, Any]], max_attempts: int, now: str
+        self, shard: int, failures: Sequence[AttemptFailure], max_attempts: int, now: str
     ) -> QuarantineRecord | None:
         """Put a shard into quarantine if it has failed too often since it was last pardoned.
 
         Args:
-            shard: its number.
             failures: records of its failed attempts, oldest first; one with ``counts`` false,
                 such as a reached budget, is not the shard's fault.
-            max_attempts: how many may fail.
             now: the time, ISO 8601 in UTC.
         """
-        counting = [failure for failure in failures if failure.get("counts", True)]
+        counting = [failure for failure in failures if failure.counts]
         before = self._read(shard)
         forgiven = before.attempts if before is not None and before.state == "pardoned" else 0
         if len(counting) - forgiven < max_attempts:
@@ -72,8 +67,8 @@ class Quarantine:
             attempts=len(counting),
             max_attempts=max_attempts,
             since=now,
-            error_type=str(counting[-1]["error_type"]),
-            error=str(counting[-1]["message"]),
+            error_type=counting[-1].error_type,
+            error=counting[-1].message,
         )
         self._write(shard, record)
         return record
@@ -85,13 +80,10 @@ class Quarantine:
             self._write(shard, record.model_copy(update={"state": "pardoned"}))
 
     def _read(self, shard: int) -> QuarantineRecord | None:
-        try:
-            return QuarantineRecord.model_validate(self._storage.read_json(self._path(shard)))
-        except FileNotFoundError:
-            return None
+        return read_record(self._storage, self._path(shard), QuarantineRecord)
 
     def _write(self, shard: int, record: QuarantineRecord) -> None:
-        self._storage.write_bytes(self._path(shard), to_json(record.model_dump()))
+        self._storage.write_bytes(self._path(shard), record.to_bytes())
 
     def _path(self, shard: int) -> str:
         return f"{self._folder}/{shard:05d}/{FILE}"

@@ -16,7 +16,7 @@ class RecipeInForce:
     def __init__(self, storage: Storage, run: str) -> None:
         """Read or write nothing yet."""
         self._storage = storage
-        self._path = recipe_in_force_file(run)
+        self._path = f"runs/{run}/in-force.json"
 
     def read(self) -> dict[str, Any] | None:
         """The recipe; None while it is the one that the run was begun with."""
@@ -30,8 +30,3 @@ class RecipeInForce:
         known = self.read()
         if dict(recipe) != (begun_with if known is None else known):
             self._storage.write_json(self._path, {"recipe": dict(recipe)})
-
-
-def recipe_in_force_file(run: str) -> str:
-    """Path of the record."""
-    return f"runs/{run}/in-force.json"

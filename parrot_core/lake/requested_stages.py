@@ -15,7 +15,7 @@ class RequestedStages:
     def __init__(self, storage: Storage, run: str) -> None:
         """Nothing is read or written yet."""
         self._storage = storage
-        self._path = asked_file(run)
+        self._path = f"runs/{run}/asked.json"
 
     def read(self) -> tuple[str, ...] | None:
         """Names of the stages; None for all."""
@@ -32,12 +32,6 @@ class RequestedStages:
             self._storage.write_json(self._path, {"stages": list(stages)})
 
     def extend(self, stage: str) -> None:
-        """Ask for one more."""
         stages = self.read()
         if stages is not None and stage not in stages:
             self.put((*stages, stage))
-
-
-def asked_file(run: str) -> str:
-    """Path of the record."""
-    return f"runs/{run}/asked.json"

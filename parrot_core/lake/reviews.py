@@ -50,7 +50,6 @@ class Reviews:
     """The marks on one version of a dataset."""
 
     def __init__(self, storage: Storage, dataset: str, version: str) -> None:
-        """Nothing is read yet."""
         self._storage = storage
         self._dataset = dataset
         self._version = version
@@ -130,7 +129,6 @@ class Reviews:
 
 
 def by_row(marks: Iterable[Mark]) -> dict[str, list[Mark]]:
-    """The marks on each row."""
     found: dict[str, list[Mark]] = {}
     for mark in marks:
         found.setdefault(mark.id, []).append(mark)
@@ -157,7 +155,6 @@ def flagged_ids(marks: Iterable[Mark]) -> list[str]:
 
 
 def verdicts_by(marks: Iterable[Mark]) -> Mapping[str, Mapping[str, Verdict]]:
-    """Of each reviewer the verdict on each row."""
     found: dict[str, dict[str, Verdict]] = {}
     for mark in marks:
         found.setdefault(mark.by, {})[mark.id] = mark.verdict
@@ -196,7 +193,6 @@ def read_flagged(storage: Storage, name: str) -> FlaggedRows:
 
 
 def exports(storage: Storage) -> Sequence[str]:
-    """Names of all exports."""
     found = storage.list("reviews/exports")
     return [path.removeprefix("reviews/exports/").removesuffix(".json") for path in found]
 

@@ -26,7 +26,6 @@ class RowLookup:
     """Rows of a version by their position: files in the manifest's order."""
 
     def __init__(self, storage: Storage, manifest: Manifest, part: Part = "rows") -> None:
-        """Nothing is read yet."""
         self.manifest = manifest
         self.part = part
         self._storage = storage
@@ -68,7 +67,6 @@ class RowLookup:
         return [found[position] for position in positions]
 
     def file_table(self, number: int, columns: Sequence[str]) -> pa.Table:
-        """Some columns of one file, whole."""
         with self._opened(number) as file:
             return file.read(columns=list(columns))
 

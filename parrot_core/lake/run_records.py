@@ -4,17 +4,32 @@ Everything here is JSON under ``runs/<run>/``, so that the command line, the das
 worker on another machine see the same state without asking each other or Prefect.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from parrot_core.lake.attempts import AttemptFailure
 from parrot_core.lake.manifest import Receipt
 from parrot_core.lake.quarantine import Quarantine
+from parrot_core.lake.records import Record, as_record, read_record
 from parrot_core.lake.shard_records import ShardRecords
-from parrot_core.lake.storage import Storage, to_json
+from parrot_core.lake.stage_plan import StagePlan
+from parrot_core.lake.storage import Storage
 
 SPENT = ("journal", "checkpoints")
 """Folders of a shard that nobody needs once it is committed."""
+
+
+class RunRecord(Record):
+    """What a run was begun with: ``run.json``, written once."""
+
+    name: str
+    id: str  # no two writers write the same, so that only one has begun it
+    recipe: dict[str, Any]
+    fingerprint: str
+    created_at: str  # ISO 8601, UTC
+    code_version: str
+    stages: tuple[str, ...] | None = None  # all that it was begun to make; None: everything
 
 
 def utc_now() -> str:
@@ -36,7 +51,6 @@ def newest_runs(storage: Storage) -> list[str]:
 
 
 def report_file(run: str) -> str:
-    """Path of a run's HTML report."""
     return f"runs/{run}/report.html"
 
 
@@ -49,29 +63,27 @@ class StageRecords:
         self.quarantine = Quarantine(storage, run, stage)
         self.folder = f"runs/{run}/{stage}"
 
-    def read_plan(self) -> dict[str, Any] | None:
-        """The plan, if the stage has one."""
-        try:
-            return self._storage.read_json(f"{self.folder}/plan.json")
-        except FileNotFoundError:
-            return None
+    def plan(self) -> StagePlan | None:
+        return read_record(self._storage, f"{self.folder}/plan.json", StagePlan)
 
-    def put_plan(self, plan: dict[str, Any]) -> None:
-        """Keep a plan unless there is one: the first planner decides."""
-        self._storage.put_if_absent(f"{self.folder}/plan.json", to_json(plan))
+    def put_plan(self, plan: StagePlan) -> StagePlan:
+        """Keep a plan unless there is one; the one that stands: the first planner decides."""
+        put = self._storage.put_if_absent(f"{self.folder}/plan.json", plan.to_bytes())
+        return plan if put else self.plan() or plan
 
     def shard(self, index: int) -> ShardRecords:
-        """The records of one shard."""
         return ShardRecords(self._storage, self._run, self._stage, index)
 
     def receipts(self, shards: Sequence[int]) -> dict[int, Receipt]:
-        """The receipts of those of the shards that have one."""
         paths = [f"{self.shard(shard).folder}/receipt.json" for shard in shards]
         found = zip(shards, self._storage.read_jsons(paths), strict=True)
-        return {shard: Receipt.model_validate(data) for shard, data in found if data is not None}
+        return {
+            shard: as_record(Receipt, data, self.shard(shard).folder)
+            for shard, data in found
+            if data is not None
+        }
 
     def shard_files(self) -> Sequence[str]:
-        """Files of all shards, from one listing."""
         return self._storage.list(f"{self.folder}/shards")
 
     def spent_files(self) -> Sequence[str]:
@@ -83,9 +95,9 @@ class StageRecords:
         found = self.shard_files()
         return {int(path.split("/")[-2]) for path in found if path.endswith("/receipt.json")}
 
-    def record_failure(self, failure: Mapping[str, Any]) -> None:
+    def record_failure(self, failure: AttemptFailure) -> None:
         """Keep what ended the stage, where no shard's record can tell of it."""
-        self._storage.write_json(f"{self.folder}/failure.json", dict(failure))
+        self._storage.write_bytes(f"{self.folder}/failure.json", failure.to_bytes())
 
     def clear_failure(self) -> None:
         """The stage is begun anew: what ended it before is history."""

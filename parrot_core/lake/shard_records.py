@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Any
 
+from parrot_core.lake.attempts import AttemptFailure, ShardProgress
 from parrot_core.lake.leases import Claims
 from parrot_core.lake.manifest import Receipt
 from parrot_core.lake.quarantine import Quarantine, QuarantineRecord
-from parrot_core.lake.storage import Storage, to_json
+from parrot_core.lake.records import as_record, read_record
+from parrot_core.lake.storage import Storage
 
 
 class ShardRecords:
@@ -22,12 +23,10 @@ class ShardRecords:
 
     @property
     def journal_folder(self) -> str:
-        """Folder of the journal of completions."""
         return f"{self.folder}/journal"
 
     @property
     def checkpoint_folder(self) -> str:
-        """Folder of the checkpoints of a shard that trains."""
         return f"{self.folder}/checkpoints"
 
     @cached_property
@@ -36,46 +35,37 @@ class ShardRecords:
         return Claims(self._storage, f"{self.folder}/claims", self.place)
 
     def receipt(self) -> Receipt | None:
-        """The receipt, if an attempt was committed."""
-        try:
-            data = self._storage.read_json(f"{self.folder}/receipt.json")
-        except FileNotFoundError:
-            return None
-        return Receipt.model_validate(data)
+        return read_record(self._storage, f"{self.folder}/receipt.json", Receipt)
 
     def file_receipt(self, receipt: Receipt) -> None:
         """Keep a committed receipt where one listing finds all of them; then the journal can go.
 
         The commit is the claim; this copy may be missing after a kill, and is written again.
         """
-        self._storage.put_if_absent(
-            f"{self.folder}/receipt.json", to_json(receipt.model_dump(mode="json"))
-        )
+        self._storage.put_if_absent(f"{self.folder}/receipt.json", receipt.to_bytes())
         self._storage.delete(self._storage.list(self.journal_folder))
 
-    def write_progress(self, progress: dict[str, Any]) -> None:
-        """Say how far the shard is."""
-        self._storage.write_json(f"{self.folder}/progress.json", progress)
+    def write_progress(self, progress: ShardProgress) -> None:
+        self._storage.write_bytes(f"{self.folder}/progress.json", progress.to_bytes())
 
-    def progress(self) -> dict[str, Any]:
-        """How far the last attempt was when it last said so; empty before the first."""
-        try:
-            return self._storage.read_json(f"{self.folder}/progress.json")
-        except FileNotFoundError:
-            return {}
+    def progress(self) -> ShardProgress | None:
+        """How far the last attempt was when it last said so; None before the first."""
+        return read_record(self._storage, f"{self.folder}/progress.json", ShardProgress)
 
-    def record_failure(self, failure: dict[str, Any]) -> None:
+    def record_failure(self, failure: AttemptFailure) -> None:
         """Keep the error of an attempt beside the earlier ones."""
         number = len(self._attempts()) + 1
         while True:
             path = f"{self.folder}/attempt-{number}.json"
-            if self._storage.put_if_absent(path, to_json({"attempt": number, **failure})):
+            numbered = failure.model_copy(update={"attempt": number})
+            if self._storage.put_if_absent(path, numbered.to_bytes()):
                 return
             number += 1
 
-    def failures(self) -> list[dict[str, Any]]:
+    def failures(self) -> list[AttemptFailure]:
         """Errors of earlier attempts, oldest first."""
-        return [self._storage.read_json(path) for path in self._attempts()]
+        read = self._storage.read_json
+        return [as_record(AttemptFailure, read(path), path) for path in self._attempts()]
 
     def quarantine(self) -> QuarantineRecord | None:
         """Why runs leave the shard alone; None if they don't."""

@@ -26,11 +26,7 @@ _OF_ATTEMPT = re.compile(
 
 
 def attempt_of(path: str) -> str | None:
-    """The attempt that wrote a file of a version, or None for a file that no attempt wrote.
-
-    Args:
-        path: relative to the version's folder.
-    """
+    """The attempt that wrote a file of a version, or None for a file that no attempt wrote."""
     found = _OF_ATTEMPT.fullmatch(path)
     return (found["rows"] or found["model"]) if found else None
 
@@ -79,7 +75,6 @@ class ParquetFiles:
         self._scratch.cleanup()
 
     def append(self, row: dict[str, Any]) -> None:
-        """Add a row of the schema."""
         self._rows.append(row)
         self.rows += 1
         self._chars += _chars(row)

@@ -1,10 +1,12 @@
 """What a run has spent: manifests, receipts and journals, read so that nothing is missed."""
 
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 from parrot_core.lake.journal import checks_folder, read_entries
+from parrot_core.lake.manifest import Manifest
+from parrot_core.lake.records import read_record
 from parrot_core.lake.run_records import StageRecords
+from parrot_core.lake.stage_plan import StagePlan
 from parrot_core.lake.storage import Storage
 
 READERS = 16
@@ -14,10 +16,9 @@ class Spending:
     """Sums a run's cost again and again; what can't change any more is read once."""
 
     def __init__(self, storage: Storage, run: str) -> None:
-        """Nothing is read yet."""
         self._storage = storage
         self._run = run
-        self._plans: dict[str, dict[str, Any]] = {}
+        self._plans: dict[str, StagePlan] = {}
         self._stages: dict[str, float] = {}  # published
         self._shards: dict[tuple[str, int], float] = {}  # with a receipt
 
@@ -46,18 +47,13 @@ class Spending:
         return self._stages[stage]
 
     def _published(self, stage: str) -> float | None:
-        if stage not in self._plans:
-            plan = StageRecords(self._storage, self._run, stage).read_plan()
-            if plan is None:
-                return None
-            self._plans[stage] = plan
-        plan = self._plans[stage]
-        path = f"{plan['kind']}s/{plan['output']}/{self._run}/manifest.json"
-        try:
-            manifest = self._storage.read_json(path)
-        except FileNotFoundError:
+        plan = self._plans.get(stage) or StageRecords(self._storage, self._run, stage).plan()
+        if plan is None:
             return None
-        return sum(float(used["usd"]) for used in manifest["usage"].values())
+        self._plans[stage] = plan
+        path = f"{plan.kind}s/{plan.output}/{self._run}/manifest.json"
+        manifest = read_record(self._storage, path, Manifest)
+        return None if manifest is None else manifest.usd
 
     def _shard(self, stage: str, shard: int) -> float:
         """A journal goes only after the receipt has come: so it is read first."""

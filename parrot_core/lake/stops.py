@@ -18,7 +18,6 @@ class Stops:
         self._storage.write_json(self.path, {"reason": reason, "at": now})
 
     def clear(self) -> None:
-        """The run goes on."""
         self._storage.delete([self.path])
 
     def read(self) -> tuple[str, datetime] | None:

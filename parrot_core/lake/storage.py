@@ -17,6 +17,7 @@ import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
 from parrot_core.errors import DamagedRecord, StorageError, UserError
+from parrot_core.lake.conditional_put import created
 from parrot_core.lake.request_counter import RequestCounter, counter_of
 
 T = TypeVar("T")
@@ -97,11 +98,9 @@ class Storage:
         return f"{self._root}/{path}" if path else self._root
 
     def show(self, path: str) -> str:
-        """The path as a person would write it."""
         return self.full(path) if self._local else f"{self.url.rstrip('/')}/{path}"
 
     def read_bytes(self, path: str) -> bytes:
-        """Whole content of a file."""
         with self._told(path, "read"):
             return cast(bytes, self._fs.cat_file(self.full(path)))
 
@@ -124,11 +123,11 @@ class Storage:
 
     def read_many(self, paths: Sequence[str]) -> Iterator[bytes | None]:
         """Whole contents of many small files, in order; None for one that is gone."""
-        return self._each(self._read_or_none, paths)
+        return self.each(self._read_or_none, paths)
 
     def read_jsons(self, paths: Sequence[str]) -> Iterator[dict[str, Any] | None]:
         """Contents of many JSON object files, in order; None for one that is gone."""
-        return self._each(self._json_or_none, paths)
+        return self.each(self._json_or_none, paths)
 
     def open(self, path: str) -> IO[bytes]:
         """Open for random-access reading; what is read is fetched, nothing ahead of it."""
@@ -145,7 +144,6 @@ class Storage:
             return digest.hexdigest()
 
     def exists(self, path: str) -> bool:
-        """Whether a file is there."""
         with self._told(path, "look up"):
             return bool(self._fs.isfile(self.full(path)))
 
@@ -208,7 +206,6 @@ class Storage:
                 self._fs.pipe_file(self.full(path), data)
 
     def write_json(self, path: str, value: dict[str, Any]) -> None:
-        """Write or replace a JSON file."""
         self.write_bytes(path, to_json(value))
 
     def put_if_absent(self, path: str, data: bytes) -> bool:
@@ -220,10 +217,10 @@ class Storage:
         """
         with self._told(path, "write"):
             if self._local:
-                created = self._link_if_absent(path, data)
+                done = self._link_if_absent(path, data)
             else:
-                created = self._create_remote(path, data)
-        return created or self.read_bytes(path) == data
+                done = created(self._fs, self.full(path), data)
+        return done or self.read_bytes(path) == data
 
     def upload(self, local: Path, path: str) -> None:
         """Copy a local file in, in parts when large; atomic like ``write_bytes``."""
@@ -251,7 +248,7 @@ class Storage:
 
     def delete(self, paths: Sequence[str]) -> None:
         """Remove files; ones that are gone already are no error."""
-        for _ in self._each(self._delete_one, paths):
+        for _ in self.each(self._delete_one, paths):
             pass
 
     def _delete_one(self, path: str) -> None:
@@ -270,7 +267,7 @@ class Storage:
         except FileNotFoundError:
             return None
 
-    def _each(self, work: Callable[[str], T], paths: Sequence[str]) -> Iterator[T]:
+    def each(self, work: Callable[[str], T], paths: Sequence[str]) -> Iterator[T]:
         """Do something to many files: several at once where each costs a round trip."""
         if self._local or len(paths) < 2:
             yield from map(work, paths)
@@ -328,17 +325,6 @@ class Storage:
             temporary.unlink(missing_ok=True)
         return True
 
-    def _create_remote(self, path: str, data: bytes) -> bool:
-        try:
-            self._fs.pipe_file(self.full(path), data, mode="create")
-        except FileExistsError:
-            return False
-        except OSError as error:
-            if _precondition_failed(error):
-                return False
-            raise
-        return True
-
     @contextmanager
     def _told(self, path: str, verb: str) -> Iterator[None]:
         try:
@@ -390,11 +376,3 @@ def _sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _precondition_failed(error: OSError) -> bool:
-    """Whether S3 said 412 or 409; some servers reach us as EINVAL with the answer as cause."""
-    response = getattr(error.__cause__, "response", None)
-    if not isinstance(response, dict):
-        return False
-    return response.get("ResponseMetadata", {}).get("HTTPStatusCode") in (409, 412)

@@ -34,8 +34,6 @@ def verify_version(
     left that did not win is removed by ``collect``.
 
     Args:
-        lake: where the version is.
-        manifest: what it should be.
         progress: told the bytes of each file when it has been read.
     """
     storage = lake.storage

@@ -27,7 +27,6 @@ def whole_folder(url: str, *, force: bool) -> Iterator[Path]:
     When the block raises, nothing appears and what was there before stays.
 
     Args:
-        url: a local path or an fsspec URL.
         force: replace what an earlier export wrote there; never anything else.
 
     Raises:

@@ -50,7 +50,6 @@ class Workers:
     def __init__(
         self, storage: Storage, run: str, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        """Nothing is written yet."""
         self._storage = storage
         self._folder = f"runs/{run}/workers"
         self._clock = clock
@@ -58,7 +57,6 @@ class Workers:
         self.me = WorkerRecord(id=uuid.uuid4().hex[:12], holder=this_process())
 
     def say(self, record: WorkerRecord) -> None:
-        """Write this worker's record."""
         update = {"beat": self.me.beat + 1, "updated_at": utc_now()}
         self.me = record.model_copy(update=update)
         path = f"{self._folder}/{self.me.id}.json"

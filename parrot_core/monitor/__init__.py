@@ -1,7 +1,7 @@
 """What a run looks like from outside, read from the lake alone."""
 
-from parrot_core.monitor.reader import LakeState, ReadableStorage, RunReader, list_runs, read_run
-from parrot_core.monitor.shard_state import EngineTotals, ShardFailure, ShardState, StageWorker
+from parrot_core.monitor.reader import RunReader, list_runs, read_run
+from parrot_core.monitor.shard_state import ShardState, StageWorker
 from parrot_core.monitor.state import (
     RunHeader,
     RunState,
@@ -10,13 +10,9 @@ from parrot_core.monitor.state import (
 )
 
 __all__ = [
-    "EngineTotals",
-    "LakeState",
-    "ReadableStorage",
     "RunHeader",
     "RunReader",
     "RunState",
-    "ShardFailure",
     "ShardState",
     "StageSpec",
     "StageState",

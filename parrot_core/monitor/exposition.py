@@ -19,7 +19,8 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
-from parrot_core.monitor.reader import LakeState, RunReader, list_runs
+from parrot_core.lake.lake import Lake
+from parrot_core.monitor.reader import RunReader, list_runs
 from parrot_core.monitor.shard_state import ShardStatus
 from parrot_core.monitor.state import RunState, RunStatus, StageSpec, StageState
 from parrot_core.telemetry.traffic import FAILURE_KINDS, LATENCY_BOUNDS_S, Traffic
@@ -36,7 +37,7 @@ class RunCollector(Collector):
 
     def __init__(
         self,
-        lake: LakeState,
+        lake: Lake,
         stages: Sequence[StageSpec],
         now: Callable[[], datetime],
         recent: timedelta = timedelta(days=2),
@@ -119,7 +120,7 @@ def _run_families(runs: Sequence[RunState]) -> Iterator[Family]:
         if (cap := run.header.budget_usd) is not None:
             budget.add_metric([run.name], cap)
         if run.updated_at and run.status != "done":
-            silent.add_metric([run.name], (run.read_at - run.updated_at).total_seconds())
+            silent.add_metric([run.name], run.since(run.updated_at))
         if (late := seconds_behind(run)) is not None:
             behind.add_metric([run.name], late)
     yield from (state, spent, budget, silent, behind)
@@ -159,7 +160,7 @@ def _stage_families(runs: Sequence[RunState]) -> Iterator[Family]:
             done.add_metric(names, float(stage.done))
             failures.add_metric(names, float(sum(len(s.failures) for s in stage.shards)))
             if stage.advanced_at is not None:
-                idle.add_metric(names, (run.read_at - stage.advanced_at).total_seconds())
+                idle.add_metric(names, run.since(stage.advanced_at))
             for family, value in ((total, stage.total), (rate, stage.rate), (eta, stage.eta_s)):
                 if value is not None:
                     family.add_metric(names, float(value))

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from parrot_core.monitor.shard_state import ShardFailure, ShardState
+from parrot_core.lake.attempts import AttemptFailure
+from parrot_core.monitor.shard_state import ShardState
 from parrot_core.monitor.state import StageState
 
 _VARIES = re.compile(r"\b[0-9a-f]{8,}\b|\d+", re.IGNORECASE)
@@ -29,21 +30,23 @@ class FailureGroup:
 
     @property
     def text(self) -> str:
-        """Type and message."""
         return f"{self.error_type}: {self.message}"
+
+    @property
+    def cause(self) -> tuple[str, str, str]:
+        """What makes it this group, whatever number a message holds."""
+        return (self.stage, self.error_type, _alike(self.message))
 
 
 def failure_groups(stages: Iterable[StageState]) -> tuple[FailureGroup, ...]:
-    """All failed shards of the stages, in groups."""
     found: list[FailureGroup] = []
     for stage in stages:
-        alike: defaultdict[tuple[str, str], list[tuple[ShardState, ShardFailure]]] = defaultdict(
+        alike: defaultdict[tuple[str, str], list[tuple[ShardState, AttemptFailure]]] = defaultdict(
             list
         )
         for shard in stage.having("failed"):
             if (error := shard.last_error) is not None:
-                key = (error.error_type, _VARIES.sub("#", error.message[:2000]))
-                alike[key].append((shard, error))
+                alike[error.error_type, _alike(error.message)].append((shard, error))
         if stage.failure is not None and not stage.failed:
             end = stage.failure
             found.append(
@@ -53,7 +56,11 @@ def failure_groups(stages: Iterable[StageState]) -> tuple[FailureGroup, ...]:
     return tuple(sorted(found, key=lambda group: -len(group.shards)))
 
 
-def _group(stage: str, members: list[tuple[ShardState, ShardFailure]]) -> FailureGroup:
+def _alike(message: str) -> str:
+    return _VARIES.sub("#", message[:2000])
+
+
+def _group(stage: str, members: list[tuple[ShardState, AttemptFailure]]) -> FailureGroup:
     oldest = datetime.min.replace(tzinfo=UTC)
     _, latest = max(members, key=lambda member: member[1].ended_at or oldest)
     return FailureGroup(

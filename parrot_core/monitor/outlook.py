@@ -55,7 +55,6 @@ class Pace:
 
 
 def outlook(state: RunState, expected: Mapping[str, Projection]) -> Outlook:
-    """Sum up what is left."""
     seconds, usd = 0.0, 0.0
     unknown: list[str] = []
     unpriced: list[str] = []
@@ -99,7 +98,6 @@ def usd_of_shards(stage: StageState, shards: Collection[int] = ()) -> float | No
     """What finishing some shards of a stage may cost, at what its units cost so far.
 
     Args:
-        stage: theirs.
         shards: their numbers; empty for all that are not done.
 
     Returns:

@@ -1,20 +1,13 @@
 """One shard as its own records show it: receipt, progress and failed attempts."""
 
+from array import array
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
 
-from parrot_core.monitor.fields import (
-    counts_in,
-    figures_in,
-    seconds_between,
-    texts_in,
-    time_in,
-    timeline_in,
-    usage_in,
-    words_in,
-)
-from parrot_core.monitor.shard_state import ShardFailure, ShardState, ShardStatus
-from parrot_core.telemetry.traffic import landed, traffic_in
+from parrot_core.lake.attempts import AttemptFailure, ShardProgress
+from parrot_core.lake.manifest import Receipt
+from parrot_core.monitor.shard_state import ShardState, ShardStatus
+from parrot_core.telemetry.traffic import landed
 
 STALLED_AFTER_S = 20.0
 """A shard that has not written its progress for so long is called stalled."""
@@ -22,82 +15,86 @@ STALLED_AFTER_S = 20.0
 PAUSES = ("BudgetReached", "LeftOpen")
 """Errors that end a shard without fault: no money left, or a batch that goes on without us."""
 
-Json = dict[str, Any]
-
 
 def done_shard(
-    index: int, receipt: Json, progress: Json | None, failures: tuple[ShardFailure, ...]
+    index: int,
+    receipt: Receipt,
+    progress: ShardProgress | None,
+    failures: tuple[AttemptFailure, ...],
 ) -> ShardState:
-    """A shard with a receipt."""
-    accounting = receipt.get("accounting") or {}
-    rows_in = int(accounting.get("rows_in") or 0)
-    reported = (progress or {}).get("total")  # its last ``done`` may be a moment old
-    units = int(reported or rows_in)
-    started, ended = time_in(receipt.get("started_at")), time_in(receipt.get("ended_at"))
+    accounts = receipt.accounting
+    reported = progress.total if progress is not None else None  # its ``done`` may be older
+    units = reported or accounts.rows_in
+    started, ended = map(datetime.fromisoformat, (receipt.started_at, receipt.ended_at))
     return ShardState(
         index,
         "done",
         done=units,
         total=units,
-        seconds=seconds_between(started, ended),
+        seconds=max(0.0, (ended - started).total_seconds()),
         attempts=len(failures) + 1,
-        worker=str(receipt.get("worker") or ""),
+        worker=receipt.worker,
         started_at=started,
         updated_at=ended,
         advanced_at=ended,
-        rows_in=rows_in,
-        rows_out=int(accounting.get("rows_out") or 0),
-        rejected=counts_in(accounting.get("rejected")),
-        usage=usage_in(receipt.get("usage")),
-        traffic=landed(traffic_in(receipt.get("traffic"))),
-        figures=figures_in((progress or {}).get("figures")),
-        warnings=tuple(map(str, receipt.get("warnings") or ())),
+        rows_in=accounts.rows_in,
+        rows_out=accounts.rows_out,
+        rejected=accounts.rejected,
+        usage=receipt.usage,
+        traffic=landed(receipt.traffic),
+        figures=progress.figures if progress is not None else {},
+        warnings=receipt.warnings,
         failures=failures,
-        timeline=timeline_in((progress or {}).get("timeline")),
-        curve=(progress or {}).get("curve") or {},
+        timeline=_packed(progress.timeline) if progress is not None else {},
+        curve=progress.curve if progress is not None else {},
     )
 
 
 def open_shard(
-    index: int, rows: int, progress: Json, failures: tuple[ShardFailure, ...], now: datetime
+    index: int,
+    rows: int,
+    progress: ShardProgress,
+    failures: tuple[AttemptFailure, ...],
+    now: datetime,
 ) -> ShardState:
     """A shard that was begun and is not committed; ``rows`` are those that it reads."""
-    started, updated = time_in(progress.get("started_at")), time_in(progress.get("updated_at"))
-    traffic = traffic_in(progress.get("traffic"))
     failed_at = failures[-1].ended_at if failures else None
-    over = failed_at is not None and (started is None or failed_at >= started)
-    status: ShardStatus
+    over = failed_at is not None and failed_at >= progress.started_at
+    updated = failed_at if over and failed_at is not None else progress.updated_at
+    status: ShardStatus = "running"
     if over:
         status = ended(failures)
-        updated = failed_at
-    elif updated is None or (now - updated).total_seconds() > STALLED_AFTER_S:
+    elif (now - updated).total_seconds() > STALLED_AFTER_S:
         status = "stalled"
-    else:
-        status = "running"
     return ShardState(
         index,
         status,
-        done=int(progress.get("done") or 0),
-        total=int(progress.get("total") or rows) or None,
-        seconds=seconds_between(started, updated),
+        done=progress.done,
+        total=progress.total or rows or None,
+        seconds=max(0.0, (updated - progress.started_at).total_seconds()),
         attempts=len(failures) + (not over),
-        worker=str(progress.get("worker") or ""),
-        started_at=started,
+        worker=progress.worker,
+        started_at=progress.started_at,
         updated_at=updated,
-        advanced_at=time_in(progress.get("advanced_at")),
-        rejected={} if over else counts_in(progress.get("rejected")),  # tried again: judged again
-        usage=usage_in(progress.get("usage")),
-        traffic=traffic if status == "running" else landed(traffic),
-        figures=figures_in(progress.get("figures")),
-        warnings=texts_in(progress.get("warnings")),
-        waiting=words_in(progress.get("waiting")),
-        paused=words_in(progress.get("paused")),
+        advanced_at=progress.advanced_at,
+        rejected={} if over else progress.rejected,  # tried again: judged again
+        usage=progress.usage,
+        traffic=progress.traffic if status == "running" else landed(progress.traffic),
+        figures=progress.figures,
+        warnings=progress.warnings,
+        waiting=progress.waiting,
+        paused=progress.paused,
         failures=failures,
-        timeline=timeline_in(progress.get("timeline")),
-        curve=progress.get("curve") or {},
+        timeline=_packed(progress.timeline),
+        curve=progress.curve,
     )
 
 
-def ended(failures: tuple[ShardFailure, ...]) -> ShardStatus:
+def ended(failures: tuple[AttemptFailure, ...]) -> ShardStatus:
     """What an attempt that ended early leaves: a shard that waits for the next run, or failed."""
     return "paused" if failures[-1].error_type in PAUSES else "failed"
+
+
+def _packed(timeline: Mapping[str, Sequence[float]]) -> dict[str, Sequence[float]]:
+    """Counters over time, packed: thousands of shards are looked at together."""
+    return {name: array("d", line) for name, line in timeline.items()}

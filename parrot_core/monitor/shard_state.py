@@ -5,51 +5,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
+from parrot_core.lake.attempts import AttemptFailure
+from parrot_core.lake.manifest import EngineUsage
 from parrot_core.telemetry.traffic import Traffic
 
 ShardStatus = Literal["waiting", "running", "stalled", "paused", "failed", "done"]
 
 BUDGET_ERROR = "BudgetReached"
 """The error that ends a shard when no money is left."""
-
-
-@dataclass(frozen=True, slots=True)
-class EngineTotals:
-    """Tokens, requests and dollars that one engine took."""
-
-    model: str = ""
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    requests: int = 0
-    usd: float = 0.0
-
-    @property
-    def tokens(self) -> int:
-        """Prompt and completion tokens together."""
-        return self.prompt_tokens + self.completion_tokens
-
-    def __add__(self, other: "EngineTotals") -> "EngineTotals":
-        """The sum, under this one's model."""
-        return EngineTotals(
-            self.model or other.model,
-            self.prompt_tokens + other.prompt_tokens,
-            self.completion_tokens + other.completion_tokens,
-            self.requests + other.requests,
-            self.usd + other.usd,
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class ShardFailure:
-    """One failed attempt at a shard."""
-
-    attempt: int
-    error_type: str
-    message: str
-    traceback: str = ""
-    worker: str = ""
-    started_at: datetime | None = None
-    ended_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,13 +36,13 @@ class ShardState:
     rows_in: int = 0
     rows_out: int = 0
     rejected: Mapping[str, int] = field(default_factory=dict)
-    usage: Mapping[str, EngineTotals] = field(default_factory=dict)
+    usage: Mapping[str, EngineUsage] = field(default_factory=dict)
     traffic: Mapping[str, Traffic] = field(default_factory=dict)  # of all attempts, by engine
     figures: Mapping[str, float] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     waiting: Mapping[str, str] = field(default_factory=dict)  # engine → what it waits for
     paused: Mapping[str, str] = field(default_factory=dict)  # engine → why it stands still
-    failures: tuple[ShardFailure, ...] = ()
+    failures: tuple[AttemptFailure, ...] = ()
     quarantined: bool = False  # failed too often: runs leave it alone
     timeline: Mapping[str, Sequence[float]] = field(default_factory=dict)
     """Counters of the latest attempt since ``started_at``, as ``timeline.Timeline`` keeps them."""
@@ -87,7 +50,7 @@ class ShardState:
     """Figures by step of a training, as ``timeline.Curve`` keeps them."""
 
     @property
-    def last_error(self) -> ShardFailure | None:
+    def last_error(self) -> AttemptFailure | None:
         """The latest failed attempt, also of a shard that has recovered since."""
         return self.failures[-1] if self.failures else None
 

@@ -1,14 +1,15 @@
-"""What the metrics of a stage say, typed by the kind of stage: trainings, cleaning rules.
-
-Metrics are JSON that a stage wrote, perhaps an older one: nothing is taken for granted of them.
-"""
+"""What the metrics of a stage say of trainings and of cleaning rules."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from parrot_core.lake.metrics import (
+    CleaningMetrics,
+    RuleExample,
+    TrainingExamples,
+    TrainingMetrics,
+)
 from parrot_core.monitor.state import StageState
-
-Number = int | float
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,7 @@ class TrainingFacts:
     after: Mapping[str, float] = field(default_factory=dict)
     curves: tuple[TrainingCurve, ...] = ()
     figures: Mapping[str, float] = field(default_factory=dict)  # every other number, by path
+    examples: TrainingExamples | None = None
 
     @property
     def pairs(self) -> tuple[tuple[str, float | None, float | None], ...]:
@@ -38,66 +40,55 @@ class TrainingFacts:
 
 @dataclass(frozen=True, slots=True)
 class RuleFacts:
-    """What one cleaning rule did in a stage; examples are (id, before, after)."""
+    """What one cleaning rule did in a stage."""
 
     stage: str
     rule: str
     count: int
-    examples: tuple[tuple[str, str, str], ...] = ()
+    examples: tuple[RuleExample, ...] = ()
 
 
 def rule_facts(stage: StageState) -> Iterable[RuleFacts]:
-    """Yield what a stage's metrics say of cleaning rules: ``rules`` and ``examples`` by rule."""
-    rules, examples = stage.metrics.get("rules"), stage.metrics.get("examples")
-    if not isinstance(rules, dict) or not isinstance(examples, dict):
-        return
-    for rule, count in rules.items():
-        shown = [one for one in examples.get(rule) or () if isinstance(one, dict)]
-        texts = (tuple(str(one.get(k, "")) for k in ("id", "before", "after")) for one in shown)
-        yield RuleFacts(stage.name, rule, count, tuple((t[0], t[1], t[2]) for t in texts))
+    """Yield what a stage's metrics say of cleaning rules."""
+    if stage.kind == "dataset":
+        found = CleaningMetrics.read(stage.metrics)
+        for rule, count in found.rules.items():
+            yield RuleFacts(stage.name, rule, count, found.examples.get(rule, ()))
 
 
 def training_facts(stage: StageState) -> TrainingFacts:
-    """Read a training's metrics: ``heldout.before``/``after``, ``curve``, and other numbers."""
-    heldout = stage.metrics.get("heldout")
-    heldout = heldout if isinstance(heldout, dict) else {}
-    figures: dict[str, float] = {}
-    for key, value in stage.metrics.items():
-        if key != "curve":
-            figures |= _numbers(value, key)
+    """Read a training's metrics; nothing of a stage that makes no model."""
+    if stage.kind != "model":
+        return TrainingFacts(stage)
+    found = TrainingMetrics.read(stage.metrics)
+    rest = {k: v for k, v in stage.metrics.items() if k not in ("curve", "heldout")}
     return TrainingFacts(
         stage=stage,
-        before=_numbers(heldout.get("before"), "loss", top=True),
-        after=_numbers(heldout.get("after"), "loss", top=True),
-        curves=_curves(stage.metrics.get("curve")),
-        figures={k: v for k, v in figures.items() if not k.startswith("heldout.")},
+        before=found.heldout.before or {},
+        after=found.heldout.after or {},
+        curves=_curves(found.curve),
+        figures=_numbers(rest),
+        examples=found.examples,
     )
 
 
-def _numbers(value: object, key: str, *, top: bool = False) -> dict[str, float]:
-    """The numbers in a JSON value by dotted path; a bare number goes by ``key``."""
-    if isinstance(value, bool):
-        return {}
-    if isinstance(value, Number):
+def _numbers(value: object, key: str = "") -> dict[str, float]:
+    """The numbers in a JSON value by dotted path."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
         return {key: float(value)}
-    if not isinstance(value, dict):
-        return {}
     found: dict[str, float] = {}
-    for name, item in value.items():
-        found |= _numbers(item, str(name) if top else f"{key}.{name}")
+    if isinstance(value, dict):
+        for name, item in value.items():
+            found |= _numbers(item, f"{key}.{name}" if key else name)
     return found
 
 
-def _curves(value: object) -> tuple[TrainingCurve, ...]:
-    """One curve a figure, from ``[{"step": …, "loss": …, …}]``."""
-    if not isinstance(value, list):
-        return ()
+def _curves(points: Iterable[Mapping[str, float]]) -> tuple[TrainingCurve, ...]:
+    """One curve a figure."""
     series: dict[str, list[tuple[float, float]]] = {}
-    for position, item in enumerate(value, start=1):
-        if not isinstance(item, dict):
-            continue
-        step = float(item.get("step") or position)
-        for name, figure in item.items():
-            if name not in ("step", "epoch") and isinstance(figure, Number):
-                series.setdefault(str(name), []).append((step, float(figure)))
+    for position, point in enumerate(points, start=1):
+        step = point.get("step") or position
+        for name, figure in point.items():
+            if name not in ("step", "epoch"):
+                series.setdefault(name, []).append((step, figure))
     return tuple(TrainingCurve(name, tuple(points)) for name, points in series.items())

@@ -5,13 +5,12 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any, Literal, NamedTuple
 
-from parrot_core.monitor.shard_state import (
-    EngineTotals,
-    ShardFailure,
-    ShardState,
-    ShardStatus,
-    StageWorker,
-)
+from pydantic_core import to_jsonable_python
+
+from parrot_core.lake.attempts import AttemptFailure
+from parrot_core.lake.manifest import EngineUsage
+from parrot_core.lake.metrics import TrainingMetrics, TruncationMetrics
+from parrot_core.monitor.shard_state import ShardState, ShardStatus, StageWorker
 from parrot_core.telemetry.traffic import Traffic, sum_traffic
 
 RunStatus = Literal[
@@ -64,14 +63,14 @@ class StageState:
     rows_in: int = 0
     rows_out: int = 0
     rejected: Mapping[str, int] = field(default_factory=dict)
-    usage: Mapping[str, EngineTotals] = field(default_factory=dict)
+    usage: Mapping[str, EngineUsage] = field(default_factory=dict)
     figures: Mapping[str, float] = field(default_factory=dict)
     metrics: Mapping[str, Any] = field(default_factory=dict)
     inputs: Mapping[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     shards: tuple[ShardState, ...] = ()
     workers: tuple[StageWorker, ...] = ()
-    failure: ShardFailure | None = None  # what ended the stage as a whole, before a plan even
+    failure: AttemptFailure | None = None  # what ended the stage as a whole, before a plan even
     planned_at: datetime | None = None  # until published; its engines may still be starting
     updated_at: datetime | None = None
     published: bool = False
@@ -102,15 +101,14 @@ class StageState:
 
     @property
     def usd(self) -> float:
-        """Dollars spent on engines."""
         return sum(item.usd for item in self.usage.values())
 
     @property
     def tokens(self) -> int:
         """Tokens of all engines, or the tokens that a training saw."""
         used = sum(item.tokens for item in self.usage.values())
-        trained = self.metrics.get("tokens")
-        return used or (int(trained) if isinstance(trained, int | float) else 0)
+        trained = TrainingMetrics.read(self.metrics).tokens if self.kind == "model" else 0
+        return used or trained
 
     @property
     def rejects(self) -> int:
@@ -121,11 +119,9 @@ class StageState:
     def truncated_share(self) -> float | None:
         """Share of the units with a text that was cut at the limit of tokens, where it is known."""
         if self.published:
-            counts = self.metrics.get("truncated")
-            if not isinstance(counts, Mapping) or not self.rows_in:
+            if "truncated" not in self.metrics or not self.rows_in:
                 return None
-            numbers = [count for count in counts.values() if isinstance(count, int)]
-            return sum(numbers) / self.rows_in
+            return sum(TruncationMetrics.read(self.metrics).truncated.values()) / self.rows_in
         seen = [shard for shard in self.shards if "truncated" in shard.figures and shard.done]
         cut = sum(shard.figures["truncated"] for shard in seen)
         return cut / sum(shard.done for shard in seen) if seen else None
@@ -160,7 +156,6 @@ class StageState:
 
     @property
     def attended(self) -> bool:
-        """Whether a worker is at it now."""
         if self.workers:
             return any(each.alive for each in self.workers)
         return bool(self.having("running"))
@@ -235,7 +230,6 @@ class RunState:
 
     @property
     def name(self) -> str:
-        """The run's name."""
         return self.header.name
 
     @property
@@ -245,12 +239,10 @@ class RunState:
 
     @property
     def usd(self) -> float:
-        """Dollars that this run spent."""
         return sum(stage.usd for stage in self.own_stages)
 
     @property
     def tokens(self) -> int:
-        """Engine and training tokens of this run."""
         return sum(stage.tokens for stage in self.own_stages)
 
     @property
@@ -300,6 +292,10 @@ class RunState:
         """The stages that this run makes: neither pinned to an earlier run nor left out."""
         return tuple(stage for stage in self.stages if stage.status not in ("pinned", "skipped"))
 
+    def since(self, moment: datetime) -> float:
+        """Seconds from a moment to this look; 0 for one that a clock ahead of ours has told."""
+        return max(0.0, (self.read_at - moment).total_seconds())
+
     def stage(self, name: str) -> StageState | None:
         """The stage called ``name``, if this pipeline has it."""
         return next((stage for stage in self.stages if stage.name == name), None)
@@ -310,8 +306,7 @@ class RunState:
 
     def to_json(self) -> dict[str, Any]:
         """The whole state in JSON's types, with the derived figures, for ``--json``."""
-        plain = _plain(asdict(self))
-        assert isinstance(plain, dict)
+        plain = asdict(self)
         plain |= {"name": self.name, "status_text": self.status_text, "until": self.until or None}
         plain |= {"seconds": self.seconds}
         plain |= {"usd": self.usd, "tokens": self.tokens, "budget_usd": self.header.budget_usd}
@@ -319,14 +314,4 @@ class RunState:
             for shard in data["shards"]:
                 del shard["timeline"], shard["curve"]  # to be drawn, not to be read
             data |= {"percent": stage.percent, "usd": stage.usd, "tokens": stage.tokens}
-        return plain
-
-
-def _plain(value: object) -> object:
-    if isinstance(value, datetime):
-        return value.isoformat()
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    return value
+        return dict(to_jsonable_python(plain))

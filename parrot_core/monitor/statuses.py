@@ -8,13 +8,9 @@ minutes isn't taken for one.
 from collections.abc import Sequence
 from datetime import datetime
 
+from parrot_core.lake.attempts import AttemptFailure
 from parrot_core.lake.presence import WORKING
-from parrot_core.monitor.shard_state import (
-    BUDGET_ERROR,
-    ShardFailure,
-    ShardState,
-    StageWorker,
-)
+from parrot_core.monitor.shard_state import BUDGET_ERROR, ShardState, StageWorker
 from parrot_core.monitor.state import (
     RunHeader,
     RunStatus,
@@ -41,7 +37,7 @@ PRECEDENCE: tuple[RunStatus, ...] = (
 def stage_status(
     shards: Sequence[ShardState],
     workers: Sequence[StageWorker],
-    failure: ShardFailure | None,
+    failure: AttemptFailure | None,
     now: datetime,
 ) -> StageStatus:
     """The status of a stage that is not published yet."""
@@ -60,7 +56,7 @@ def stage_status(
 
 
 def _unattended(
-    shards: Sequence[ShardState], failure: ShardFailure | None, now: datetime
+    shards: Sequence[ShardState], failure: AttemptFailure | None, now: datetime
 ) -> StageStatus:
     """Of a stage that nobody is at, and that nobody left by being killed."""
     having = {shard.status for shard in shards}
@@ -82,7 +78,6 @@ def _unattended(
 def run_status(
     header: RunHeader, stages: Sequence[StageState], updated: datetime | None, now: datetime
 ) -> RunStatus:
-    """The status of a run, from its stages'."""
     having = {stage.status for stage in stages}
     if having <= {"done", "pinned", "skipped"}:
         return "done"

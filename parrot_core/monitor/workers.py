@@ -4,10 +4,10 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
-from pydantic import ValidationError
-
+from parrot_core.errors import DamagedRecord
 from parrot_core.lake.presence import PresenceRecord, presence_folder
-from parrot_core.monitor.fields import time_in
+from parrot_core.lake.records import as_record
+from parrot_core.lake.storage import Storage
 from parrot_core.monitor.shard_records import STALLED_AFTER_S
 from parrot_core.monitor.shard_state import StageWorker
 
@@ -15,8 +15,7 @@ from parrot_core.monitor.shard_state import StageWorker
 class WorkersSeen:
     """Reads presence again and again; a record that changed before our eyes needs no clock."""
 
-    def __init__(self, storage: Any) -> None:
-        """Read nothing yet."""
+    def __init__(self, storage: Storage) -> None:
         self._storage = storage
         self._seen: dict[str, tuple[str, datetime, bool]] = {}  # written, seen first, changed
 
@@ -31,18 +30,18 @@ class WorkersSeen:
         read = zip(paths, self._storage.read_jsons(paths), strict=True)
         return tuple(self._worker(path, data, now) for path, data in read if data is not None)
 
-    def _worker(self, path: str, data: object, now: datetime) -> StageWorker:
+    def _worker(self, path: str, data: dict[str, Any], now: datetime) -> StageWorker:
         try:
-            record = PresenceRecord.model_validate(data)
-        except ValidationError:
+            record = as_record(PresenceRecord, data, path)
+        except DamagedRecord:
             return StageWorker("unknown", "", alive=False)
-        written = time_in(record.updated_at)
+        written = datetime.fromisoformat(record.updated_at)
         before = self._seen.get(path)
         if before is None or before[0] != record.updated_at:
             before = (record.updated_at, now, before is not None)
             self._seen[path] = before
         watched_s = (now - before[1]).total_seconds()
-        by_clock_s = (now - written).total_seconds() if written else watched_s
+        by_clock_s = (now - written).total_seconds()
         silent_s = watched_s if before[2] else max(watched_s, by_clock_s)
         alive = silent_s <= STALLED_AFTER_S and not record.holder.is_gone()
         return StageWorker(record.holder.worker, record.doing, alive, written)

@@ -233,6 +233,13 @@ class Seeds(Model):
     )
     min_chars: int = Field(12, ge=1, description="Shortest query.")
     max_chars: int = Field(2000, ge=1, description="Longest query.")
+    stand_alone: bool = Field(
+        True,
+        description=(
+            "Refuse an opening that leans on something unseen, as 'How would this make scaling "
+            "easier?' does; long ones bring what they are about. The paper says nothing of it."
+        ),
+    )
 
 
 class Synthesize(Model):
@@ -254,6 +261,22 @@ class Synthesize(Model):
     max_turns: int = Field(10, ge=1, le=100, description="Turns a session (the paper: 10).")
     min_turns: int = Field(
         2, ge=1, le=100, description="A session that ends earlier is rejected with its reason."
+    )
+    turns_band: tuple[int, int] | None = Field(
+        None,
+        description=(
+            "Fewest and most turns of a band: each session is complete after a number of its own "
+            "from it, all alike likely. Unset, after max_turns, as in the paper."
+        ),
+    )
+    end_from: int = Field(
+        1,
+        ge=1,
+        le=100,
+        description=(
+            "Turns after which the asker may end a session by its mark (train_ask.end_mark). An "
+            "earlier mark is asked about once more; a second one ends the session all the same."
+        ),
     )
     guards: tuple[Guard, ...] = Field(
         (),
@@ -310,6 +333,13 @@ class Synthesize(Model):
     def _turns_in_order(self) -> "Synthesize":
         if self.min_turns > self.max_turns:
             raise ValueError(f"min_turns {self.min_turns} is above max_turns {self.max_turns}")
+        if self.turns_band is not None:
+            low, high = self.turns_band
+            if not self.min_turns <= low <= high <= self.max_turns:
+                raise ValueError(
+                    f"turns_band [{low}, {high}]; expected fewest before most, within min_turns "
+                    f"{self.min_turns} and max_turns {self.max_turns}"
+                )
         fewest, most = self.query_words
         if not 0 <= fewest <= most:
             raise ValueError(f"query_words [{fewest}, {most}]; expected fewest before most")

@@ -1,6 +1,6 @@
 """Settings of the evaluation."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -24,8 +24,9 @@ class Evaluate(Model):
 
     questions: str = Field(
         "package://parrot_core/benchmarks/parrot_bench_8/question.jsonl",
-        description="Questions in FastChat's JSONL layout (question_id, category, turns); the "
-        "default is Parrot-Bench-8, eight turns a session. MT-Bench's own file works as well.",
+        description="Questions as JSONL in FastChat's layout (question_id, category, turns); the "
+        "default is Parrot-Bench-8, eight turns a session. The files of MT-Bench, MT-Bench-101 "
+        "and MT-Eval work as they are.",
     )
     references: str | None = Field(
         None,
@@ -61,6 +62,30 @@ class Evaluate(Model):
             "compares nothing."
         ),
     )
+    history: Literal["own", "given"] = Field(
+        "own",
+        description=(
+            "Whose answers stand before a later turn. own: the subject's. given: the benchmark's, "
+            "where it has them, as MT-Bench-101 does and MT-Eval for its gold context."
+        ),
+    )
+    single_turn: str | None = Field(
+        None,
+        min_length=1,
+        description=(
+            "Ask every turn as a single message too, as a control: concat lists all queries so "
+            "far (Laban et al. 2025); or a file of single-turn equivalents, such as MT-Eval's."
+        ),
+    )
+    repeats: int = Field(
+        1,
+        ge=1,
+        le=100,
+        description=(
+            "Hold every session so many times, and report the mean, the best and the worst of "
+            "them. At temperature 0 they are alike: see `temperatures`."
+        ),
+    )
     limit: int | None = Field(
         None,
         ge=1,
@@ -86,7 +111,6 @@ class Evaluate(Model):
     )
 
     def sampling_of(self, category: str) -> Sampling:
-        """How an answer of a category is sampled."""
         temperature = self.temperatures.get(category, self.answer.temperature)
         return self.answer.model_copy(update={"temperature": temperature})
 

@@ -132,7 +132,6 @@ def _described(item: Any) -> tuple[_Place, str]:
 
 
 def _settings_at(place: _Place) -> set[str]:
-    """Names of the settings that may stand there."""
     models: set[type[BaseModel]] = {Recipe}
     for part in place:
         fields = [m.model_fields[part] for m in models if part in m.model_fields]

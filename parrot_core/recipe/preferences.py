@@ -9,6 +9,7 @@ from parrot_core.recipe.base import (
     OPERATIONAL,
     STRATEGIES,
     Model,
+    ModelRef,
     Sampling,
     Strategy,
 )
@@ -51,6 +52,46 @@ class Select(Model):
     )
 
 
+class HistoryGain(Model):
+    """What the history adds to answers and preferences, by a local model's likelihoods."""
+
+    model: ModelRef = Field("lake:parrot-sft", description="The model that is asked.")
+    min: float = Field(
+        0.05,
+        ge=-10,
+        le=10,
+        description=(
+            "Least gain, in nats a token: log p(chosen answer | history) less log p(chosen answer "
+            "| query alone). A query below it makes no pairs."
+        ),
+    )
+    share: float = Field(
+        1.0, gt=0, le=1, description="Of the queries that gain enough, the share that gain most."
+    )
+    min_margin: float = Field(
+        0.0,
+        ge=-10,
+        le=10,
+        description=(
+            "Least that the history adds to the margin of the chosen answer over a negative, in "
+            "nats a token; a pair below it is preferred for its style, and refused."
+        ),
+    )
+    max_length: int = Field(
+        2048, ge=64, le=1_000_000, description="Tokens of prompt and answers; older turns go first."
+    )
+
+
+class OnPolicy(Model):
+    """Who writes and who judges the negatives of the strategy on_policy."""
+
+    engine: str = Field("parrot-sft", description="Engine that serves the model to be trained.")
+    judge: str = Field(
+        "judge",
+        description="Engine that says whether an answer is about what its query means, yes or no.",
+    )
+
+
 class CaPO(Model):
     """Context-aware preference optimisation: negatives for a chosen answer (paper §3.3)."""
 
@@ -71,6 +112,16 @@ class CaPO(Model):
             "the answer to the completed query. The paper doesn't."
         ),
     )
+    on_policy: OnPolicy = Field(
+        OnPolicy(), description="Engines of the strategy on_policy; read where it is wanted."
+    )
+    history_gain: HistoryGain | None = Field(
+        None,
+        description=(
+            "Ask a local model what the history adds, and drop the queries and pairs to which it "
+            "adds too little. null asks none, as in the paper."
+        ),
+    )
     sampling: Sampling = Field(Sampling(max_tokens=1024), description="Sampling of negatives.")
     keep_truncated: bool = Field(
         False, description="Make pairs of negatives that were cut at max_tokens, too."
@@ -84,6 +135,14 @@ class CaPO(Model):
     )
     verdict: Sampling = Field(
         Sampling(temperature=0, max_tokens=16), description="Sampling of that judge."
+    )
+    placebo: bool = Field(
+        False,
+        description=(
+            "Have `synthesize.answerer` answer each query a second time, as in the dialogue. "
+            "Nobody trains on it: a model that prefers the first answer to it in much more than "
+            "half of the cases prefers what it has seen (`parrot accuracy`). The paper doesn't."
+        ),
     )
     queries_per_shard: int = Field(256, ge=1, le=100_000, description="Queries a shard.")
     queries_in_flight: int = Field(

@@ -23,7 +23,6 @@ _BOUNDS = {Ge: ("≥", "ge"), Gt: (">", "gt"), Le: ("≤", "le"), Lt: ("<", "lt"
 
 
 def recipe_reference() -> str:
-    """The whole reference."""
     return HEADER + "".join(_section(model) for model in _models(Recipe, set()))
 
 

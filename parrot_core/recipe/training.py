@@ -138,6 +138,14 @@ class TrainAsk(Supervised):
     """Parrot-Ask: loss on the user's tokens only (paper §3.1)."""
 
     base: ModelRef | None = Field(None, description=f"{MODEL_REF} The stage train-ask needs it.")
+    max_steps: int | None = Field(
+        None,
+        ge=0,
+        description=(
+            "Stop after so many optimiser steps. 0 trains nothing: the base is published with the "
+            "asker's template, and writes bare user turns."
+        ),
+    )
     learn_first_query: bool = Field(
         True, description="Whether the opening query counts towards the loss."
     )
@@ -195,7 +203,8 @@ class TrainDpo(Training):
     epochs: float = Field(1, gt=0, le=100, description="Passes over the pairs.")
     beta: float = Field(0.1, gt=0, le=10, description="β of the DPO loss (Rafailov et al. 2023).")
     strategies: tuple[Strategy, ...] = Field(
-        STRATEGIES, description="Negatives to train on (Table 6)."
+        STRATEGIES,
+        description="Negatives to train on (Table 6); those beyond the paper's must be named, too.",
     )
     share_prefix: bool = Field(
         True,

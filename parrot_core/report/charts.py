@@ -47,8 +47,6 @@ def line_chart(
 
     Args:
         series: the lines; points that aren't finite are left out.
-        title: what a screen reader says.
-        x_label: name of the horizontal axis.
         y_range: fixed bounds of the vertical axis; else the data's, with some air.
         whole_steps: mark every whole x (turns) rather than four round ones (steps).
 

@@ -16,6 +16,7 @@ from parrot_core.analysis.comparison.side_by_side import (
 from parrot_core.analysis.results.cost import by_engine
 from parrot_core.lake.lake import Lake
 from parrot_core.monitor import StageSpec
+from parrot_core.monitor.costs import cost_of
 from parrot_core.monitor.state import StageState
 from parrot_core.report.charts import Series, line_chart
 from parrot_core.report.evaluation_page import outcome_bar, signed_interval, tone
@@ -49,9 +50,7 @@ def build_comparison(
     """Read several runs from the lake and render their comparison.
 
     Args:
-        lake: where the runs live.
         names: the runs; the others are compared with the first.
-        stages: the pipeline, in order.
         now: the time the page bears; the present unless given.
 
     Raises:
@@ -224,8 +223,11 @@ def _stage_costs(found: RunComparison) -> list[tuple[str, list[StageState]]]:
     return rows
 
 
-def _engine_costs(found: RunComparison) -> list[tuple[str, list[float | None]]]:
-    """By engine, the dollars of each run; None where a run didn't use it."""
-    used = [by_engine(run.state) for run in found.runs]
-    names = dict.fromkeys(name for each in used for name in each)
-    return [(name, [e[name].usd if name in e else None for e in used]) for name in names]
+def _engine_costs(found: RunComparison) -> list[tuple[str, list[str]]]:
+    """By engine, the cost of each run; a dash where a run didn't use it."""
+    used = [(by_engine(run.state), run.state.header.recipe) for run in found.runs]
+    names = dict.fromkeys(name for each, _ in used for name in each)
+    return [
+        (name, [cost_of([(name, e[name])], recipe) if name in e else "-" for e, recipe in used])
+        for name in names
+    ]

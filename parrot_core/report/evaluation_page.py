@@ -27,7 +27,6 @@ class EvaluationPage:
 
 
 def evaluation_page(scores: Scores | None, state: RunState) -> EvaluationPage:
-    """Draw what a run's evaluation found."""
     rates = win_rates(state.making("comparisons"))
     names = [s.subject for s in (*(scores.subjects if scores else ()), *(rates or _NONE).subjects)]
     tones = {name: tone(place) for place, name in enumerate(dict.fromkeys(names))}

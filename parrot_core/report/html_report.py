@@ -20,9 +20,11 @@ from parrot_core.analysis.results.scores import Scores, short_model
 from parrot_core.analysis.statistics.values import Statistics
 from parrot_core.lake.lake import Lake
 from parrot_core.monitor import StageSpec
+from parrot_core.monitor.costs import cost_of, cost_of_run
 from parrot_core.monitor.stage_facts import TrainingFacts
 from parrot_core.report.charts import Series, line_chart
 from parrot_core.report.evaluation_page import evaluation_page, interval, outcome_bar
+from parrot_core.report.pairs_table import NOTE, pairs_grid
 from parrot_core.report.pipeline_picture import pipeline_picture
 from parrot_core.report.statistics_page import (
     agreement_words,
@@ -54,6 +56,16 @@ STRATEGY_WORDS = {
         "The writer took an irrelevant passage of the history for what the query is about.",
         "The passage misread",
     ),
+    "wrong_referent": (
+        "Wrong referent",
+        "The query was completed with another entity of the history in the right one's place.",
+        "Instead of what was meant",
+    ),
+    "on_policy": (
+        "On-policy",
+        "The model's own answer to the whole history, about another thing by a judge's word.",
+        "What was meant",
+    ),
 }
 
 FIGURE_WORDS = {
@@ -84,9 +96,6 @@ def build_report(
     """Read a run from the lake and render its report.
 
     Args:
-        lake: where the run lives.
-        run: its name.
-        stages: the pipeline as (name, output, kind), in order.
         now: the time the page bears; the present unless given.
 
     Raises:
@@ -116,9 +125,10 @@ def render_report(findings: Findings) -> str:
         statistics=_statistics(findings.statistics),
         rejects=_grouped(findings.rejects),
         lineage=_lineage(findings.lineage),
+        pairs=pairs_grid(state.making("preferences")),
+        pairs_note=NOTE,
         evaluation=evaluation_page(findings.scores, state),
         engines=by_engine(state),
-        priced=any((e or {}).get("price") for e in (recipe.get("engines") or {}).values()),
         recipe=sanitise(yaml.safe_dump(dict(recipe), sort_keys=False, allow_unicode=True), 40_000)
         if recipe
         else "",
@@ -159,7 +169,6 @@ def _environment() -> Environment:
         "count": wording.count,
         "short_count": wording.short_count,
         "duration": wording.duration,
-        "dollars": wording.dollars,
         "figure": wording.figure,
         "plural": wording.plural,
         "model": short_model,
@@ -172,6 +181,8 @@ def _environment() -> Environment:
         "FIGURE_WORDS": FIGURE_WORDS,
         "TRAINING_WORDS": TRAINING_WORDS,
         "REASONS": REASONS,
+        "cost_of": cost_of,
+        "cost_of_run": cost_of_run,
     }
     return environment
 
@@ -264,6 +275,5 @@ def render_page(template: str, **values: object) -> str:
 
     Args:
         template: a file of ``templates/``.
-        values: what the template takes.
     """
     return _environment().get_template(template).render(**values)

@@ -13,12 +13,16 @@ from parrot_core.analysis.results.findings import Findings, gather
 from parrot_core.analysis.results.scores import short_model
 from parrot_core.analysis.results.win_rates import win_rates
 from parrot_core.lake.lake import Lake
+from parrot_core.lake.metrics import ScoreMetrics
 from parrot_core.monitor import StageSpec
-from parrot_core.report.evaluation_page import interval
+from parrot_core.monitor.costs import cost_of, cost_of_run
+from parrot_core.report.evaluation_page import interval, signed_interval
 from parrot_core.report.html_report import FIGURE_WORDS, TRAINING_WORDS
+from parrot_core.report.pairs_table import NOTE, pairs_grid
+from parrot_core.stages.evaluation.sessions import SessionFigures
 from parrot_core.stages.reasons import REASONS
 from parrot_core.text.sanitise import one_line
-from parrot_core.text.wording import count, dollars, duration, figure
+from parrot_core.text.wording import count, duration, figure
 
 LISTED = 50
 """Most failures or warnings that are listed; the HTML report has all."""
@@ -45,7 +49,7 @@ def render_markdown(found: Findings) -> str:
         f"Status **{state.status_text}**",
         f"{duration(state.seconds)} of work",
         f"{count(state.tokens)} tokens",
-        dollars(state.usd),
+        cost_of_run(state),
         f"seed {state.header.seed}",
         f"recipe `{state.header.fingerprint[:12] or 'unknown'}`",
     ]
@@ -53,7 +57,18 @@ def render_markdown(found: Findings) -> str:
     if state.header.description:
         parts.append(plain(state.header.description, 300))
     parts.append(" · ".join(facts))
-    sections = (_failures, _accounts, _trainings, _scores, _win_rates, _cost, _rejects, _warnings)
+    sections = (
+        _failures,
+        _accounts,
+        _trainings,
+        _scores,
+        _sessions,
+        _win_rates,
+        _pairs,
+        _cost,
+        _rejects,
+        _warnings,
+    )
     for section in sections:
         parts += section(found)
     return "\n\n".join(parts) + "\n"
@@ -143,6 +158,37 @@ def _scores(found: Findings) -> Iterator[str]:
     )
 
 
+def _sessions(found: Findings) -> Iterator[str]:
+    stage = found.state.making("judgments")
+    kept = ScoreMetrics.read(stage.metrics if stage else {}).sessions
+    figures = [SessionFigures.from_json(each) for each in kept.values()]
+    if not any(each.repeats > 1 or each.single_turn for each in figures):
+        return
+    yield "## Sessions"
+    yield (
+        "Each session as often as it was held: its mean, its best and its worst; its weakest turn; "
+        "and how much an answer in conversation scores above the same question in one message."
+    )
+    header = ("Subject", "Held", "Mean", "Best", "Worst", "Best less worst", "95 %")
+    more = ("Weakest turn", "Single turn", "In conversation less single turn", "95 %")
+    yield table(
+        (*header, *more),
+        (
+            (
+                plain(each.subject, 60),
+                count(each.repeats),
+                *(f"{e.mean:.2f}" for e in (each.mean, each.best, each.worst, each.gap)),
+                interval(each.gap),
+                f"{each.lowest_turn.mean:.2f}",
+                f"{each.single_turn.mean:.2f}" if each.single_turn else "-",
+                f"{each.difference.mean:+.2f}" if each.difference else "-",
+                signed_interval(each.difference) if each.difference else "-",
+            )
+            for each in figures
+        ),
+    )
+
+
 def _win_rates(found: Findings) -> Iterator[str]:
     rates = win_rates(found.state.making("comparisons"))
     if rates is None:
@@ -157,6 +203,15 @@ def _win_rates(found: Findings) -> Iterator[str]:
     yield table(("Subject", "Win rate", "95 %", "Won", "Tied", "Lost"), rows)
 
 
+def _pairs(found: Findings) -> Iterator[str]:
+    grid = pairs_grid(found.state.making("preferences"))
+    if grid is None:
+        return
+    yield f"## {grid.title}"
+    yield NOTE
+    yield table(grid.header, ((plain(row[0], 40), *row[1:]) for row in grid.rows))
+
+
 def _cost(found: Findings) -> Iterator[str]:
     state = found.state
     rows = [
@@ -165,7 +220,7 @@ def _cost(found: Findings) -> Iterator[str]:
             count(used.requests),
             count(used.prompt_tokens),
             count(used.completion_tokens),
-            dollars(used.usd),
+            cost_of([(engine, used)], state.header.recipe),
         )
         for stage in state.own_stages
         for engine, used in stage.usage.items()
@@ -178,7 +233,7 @@ def _cost(found: Findings) -> Iterator[str]:
             count(used.requests),
             count(used.prompt_tokens),
             count(used.completion_tokens),
-            dollars(used.usd),
+            cost_of([(engine, used)], state.header.recipe),
         )
         for engine, used in by_engine(state).items()
     ]

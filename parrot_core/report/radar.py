@@ -33,9 +33,7 @@ def radar_chart(
     """Draw every line over the axes, the first axis pointing up, the others clockwise.
 
     Args:
-        axes: names, one an axis.
         lines: the subjects; values that aren't finite are left out.
-        title: what a screen reader says.
         value_range: the values at the centre and at the rim.
 
     Returns:

@@ -5,8 +5,8 @@ retrying, progress, accounting and publication are written once, in ``execution`
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Protocol
 
@@ -14,41 +14,14 @@ from parrot_core.engines.types import ChatModel
 from parrot_core.lake.checkpoints import Checkpoints
 from parrot_core.lake.leases import Claim
 from parrot_core.lake.manifest import Receipt
+from parrot_core.lake.metrics import Metrics
 from parrot_core.lake.run import Run
+from parrot_core.lake.stage_plan import ShardPlan
 from parrot_core.recipe import Recipe, Sampling, VllmEngine
 from parrot_core.stages.forecasting import Examples, Requests, Sizes
 
 Row = dict[str, Any]
 """One row of a dataset, as ``schemas`` lays it out."""
-
-
-@dataclass(frozen=True, slots=True)
-class Slice:
-    """Rows ``start`` to ``start + rows`` of one Parquet file of a published version."""
-
-    dataset: str
-    version: str
-    file: int  # position in the manifest's list of files
-    start: int
-    rows: int
-
-    def __post_init__(self) -> None:
-        if self.file < 0 or self.start < 0 or self.rows < 0:
-            raise ValueError(f"a slice counts from zero: {self}")
-
-
-@dataclass(frozen=True, slots=True)
-class ShardPlan:
-    """What one shard will read; decided once, before anything runs, and kept in the lake."""
-
-    index: int
-    inputs: tuple[Slice, ...] = ()
-    params: Mapping[str, Any] = field(default_factory=dict)  # JSON, the stage's own
-
-    @property
-    def rows(self) -> int:
-        """Input rows of this shard."""
-        return sum(piece.rows for piece in self.inputs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,14 +50,10 @@ class ShardWork(Protocol):
     """What a stage may do while it works on one shard."""
 
     @property
-    def run(self) -> Run:
-        """The run that the shard belongs to."""
-        ...
+    def run(self) -> Run: ...
 
     @property
-    def plan(self) -> ShardPlan:
-        """What this shard reads."""
-        ...
+    def plan(self) -> ShardPlan: ...
 
     def rows(self, columns: Sequence[str] | None = None) -> Iterator[Row]:
         """The input rows of the plan's slices, in order, files verified against checksums.
@@ -97,9 +66,7 @@ class ShardWork(Protocol):
         """Count units of work taken in. Each must end in one ``emit`` or one ``reject``."""
         ...
 
-    def emit(self, row: Row) -> None:
-        """Add a row to the shard's output."""
-        ...
+    def emit(self, row: Row) -> None: ...
 
     def reject(
         self, id: str, source_ids: Sequence[str], reason: str, original: object, detail: str = ""
@@ -150,6 +117,8 @@ class Stage(ABC):
     """What it does, in a sentence: for deployments, forms and docs."""
     output_summary: ClassVar[str] = ""
     """What its output is, in a sentence: for the card of an exported dataset."""
+    metrics: ClassVar[type[Metrics]] = Metrics
+    """What the metrics of its version are: publication refuses any other."""
 
     def lacks(self, recipe: Recipe) -> str:
         """The setting without which it can't run and which a recipe leaves out; mostly empty."""

@@ -36,7 +36,6 @@ def fit_text(
     """The text of a completion as it may be kept and sent back; its thinking is no part of it.
 
     Args:
-        completion: what an engine wrote.
         keep_truncated: use one that was cut, as far as it came.
         control_tokens: ``defuse`` them, or refuse the text that holds one.
         empty: reason for refusing one without a text.
@@ -63,8 +62,6 @@ def truncation_warnings(
 
     Args:
         truncated: units with a cut completion, by the setting that samples it.
-        sampling: these settings.
-        total: units.
         unit: what they are called.
     """
     return [

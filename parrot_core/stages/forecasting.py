@@ -55,7 +55,6 @@ class Basis:
     )
 
     def figures(self) -> Iterator[tuple[str, SourcedFigure]]:
-        """Yield each figure with its name."""
         for name in self.__dataclass_fields__:
             yield name, getattr(self, name)
 
@@ -70,7 +69,6 @@ class Load:
     completion_tokens: float
 
     def plus(self, other: "Load") -> "Load":
-        """Both together."""
         return Load(
             self.engine,
             self.requests + other.requests,
@@ -108,12 +106,10 @@ class Sizes:
 
     @property
     def recipe(self) -> Recipe:
-        """The run's recipe."""
         return self.run.recipe
 
     @property
     def seeds(self) -> int:
-        """Sessions to synthesize."""
         return round(self.rows("seeds", self.recipe.seeds.limit))
 
     @property
@@ -124,7 +120,6 @@ class Sizes:
 
     @property
     def turn_tokens(self) -> float:
-        """Tokens of a query with its response."""
         return self.basis.follow_up.value + self.basis.answer.value + 2 * MESSAGE_TOKENS
 
     @property
@@ -133,7 +128,6 @@ class Sizes:
         return self.seeds * self.basis.kept.value * (self.turns - 1) * self.basis.cues.value
 
     def answer(self, max_tokens: int) -> float:
-        """Tokens of an answer under a limit."""
         return min(self.basis.answer.value, max_tokens)
 
     def rows(self, dataset: str, otherwise: float) -> float:

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from parrot_core.lake.run import Run
+from parrot_core.lake.stage_plan import ShardPlan, Slice
 from parrot_core.recipe import VllmEngine
-from parrot_core.stages.base import ShardPlan, Slice
 
 
 def own_models(run: Run, engines: Sequence[str]) -> tuple[str, ...]:

@@ -16,7 +16,6 @@ class ExecutionContext:
     session: str = ""  # id of the row that is worked on
 
     def fields(self) -> dict[str, str | int]:
-        """What is known, by name."""
         names = ("run", "stage", "shard", "session")
         known = {name: getattr(self, name) for name in names}
         return {name: value for name, value in known.items() if value not in ("", None)}

@@ -44,7 +44,6 @@ class JsonLines(JsonFormatter):
         return {**log_data, **current_context().fields()}
 
     def jsonify_log_record(self, log_data: dict[str, Any]) -> str:
-        """One line, without secrets."""
         line = super().jsonify_log_record(log_data)
         for secret in self._secrets:
             line = without_key(line, secret)

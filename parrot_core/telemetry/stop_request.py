@@ -24,7 +24,6 @@ class StopRequest:
 
     @property
     def asked(self) -> bool:
-        """Whether the process is to stop."""
         return self._asked.is_set()
 
     def ask(self, error: RunStopped) -> None:
@@ -58,7 +57,6 @@ class StopRequest:
             listener()
 
     def unlisten(self, listener: Callable[[], None]) -> None:
-        """Call it no more."""
         with self._lock:
             self._listeners.remove(listener)
 
@@ -71,5 +69,4 @@ _PROCESS = StopRequest()
 
 
 def stop_request() -> StopRequest:
-    """The request of this process."""
     return _PROCESS

@@ -98,8 +98,6 @@ def request_span(system: str, engine: str, model: str, share: float) -> Iterator
 
     Args:
         system: what speaks: ``openai`` or ``vllm``.
-        engine: its name in the recipe.
-        model: the model it runs.
         share: of sessions that are chosen.
     """
     if not (chosen(current_context().session, share) and tracing()):

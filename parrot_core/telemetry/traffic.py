@@ -22,9 +22,9 @@ class Traffic:
     """Tries that failed and were worth another one, by ``FAILURE_KINDS``."""
     latency_s: float = 0.0  # sum over the answers, without the wait for a limit
     latencies: list[int] = field(default_factory=lambda: [0] * (len(LATENCY_BOUNDS_S) + 1))
+    cut_contexts: int = 0  # answers to a conversation of which the server had dropped a part
 
     def answered(self, latency_s: float) -> None:
-        """Count an answer."""
         self.answers += 1
         self.latency_s += latency_s
         self.latencies[bisect_left(LATENCY_BOUNDS_S, latency_s)] += 1
@@ -43,7 +43,6 @@ class Traffic:
         return sum(self.failures.get(kind, 0) for kind in kinds)
 
     def __add__(self, other: "Traffic") -> "Traffic":
-        """Both together."""
         kinds = dict.fromkeys((*self.failures, *other.failures))
         return Traffic(
             self.answers + other.answers,
@@ -52,11 +51,11 @@ class Traffic:
             {kind: self.failures.get(kind, 0) + other.failures.get(kind, 0) for kind in kinds},
             self.latency_s + other.latency_s,
             [a + b for a, b in zip(self.latencies, other.latencies, strict=True)],
+            self.cut_contexts + other.cut_contexts,
         )
 
 
 def sum_traffic(parts: Iterable[Mapping[str, Traffic]]) -> dict[str, Traffic]:
-    """Sum counters by engine."""
     total: dict[str, Traffic] = {}
     for part in parts:
         for engine, traffic in part.items():
@@ -67,24 +66,3 @@ def sum_traffic(parts: Iterable[Mapping[str, Traffic]]) -> dict[str, Traffic]:
 def landed(traffic: Mapping[str, Traffic]) -> dict[str, Traffic]:
     """The counters of an attempt that is over: whatever it had in flight is gone with it."""
     return {engine: replace(each, in_flight=0) for engine, each in traffic.items()}
-
-
-def traffic_in(value: object) -> dict[str, Traffic]:
-    """Counters by engine out of a record; empty where it has none."""
-    if not isinstance(value, dict):
-        return {}
-    return {str(engine): _read(item) for engine, item in value.items()}
-
-
-def _read(item: Mapping[str, object]) -> Traffic:
-    failures, latencies = item.get("failures"), item.get("latencies")
-    read = Traffic(
-        int(str(item.get("answers") or 0)),
-        int(str(item.get("truncated") or 0)),
-        int(str(item.get("in_flight") or 0)),
-        {str(k): int(v) for k, v in failures.items()} if isinstance(failures, dict) else {},
-        float(str(item.get("latency_s") or 0.0)),
-    )
-    if isinstance(latencies, list) and len(latencies) == len(read.latencies):
-        read.latencies = [int(count) for count in latencies]
-    return read

@@ -38,7 +38,6 @@ _OPENERS = ("<", "[", "]~")
 
 
 def find_control_token(text: str) -> str | None:
-    """The first control token in a text."""
     match = _TOKEN.search(text) if _may_hold_one(text) else None
     return match[0] if match else None
 

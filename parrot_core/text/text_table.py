@@ -12,7 +12,6 @@ class Grid:
     rows: tuple[tuple[str, ...], ...]
 
     def markdown(self) -> str:
-        """As a Markdown table under its title."""
         lines = [self.header, tuple("---" for _ in self.header), *self.rows]
         table = "\n".join("| " + " | ".join(line) + " |" for line in lines)
         return f"**{self.title}**\n\n{table}\n"

@@ -40,7 +40,7 @@ def api(endpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
 
 def drive(lake: str, kill_at_write: int = 0) -> Drive:
     environment = {name: os.environ[name] for name in KEYS}
-    return Drive(lake, kill_at_write, journal_delay_s=0.1, environment=environment)
+    return Drive(lake, kill_at_write, journal_spacing_s=0.1, environment=environment)
 
 
 def test_killed_at_many_random_points_nothing_is_lost_and_nothing_bought_twice(

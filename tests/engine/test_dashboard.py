@@ -143,6 +143,20 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
         subprocess.run(stop, env=environment, check=False, capture_output=True)
 
 
+@pytest.fixture
+def finished(scene: Scene) -> Scene:
+    """The scene once its version is published: by the tests before, or, for one alone, here."""
+    if not scene.lake.published("dataset", "dialogues", scene.run.name):
+        if scene.worker.ident is None:
+            scene.worker.start()
+        scene.worker.join(timeout=60)
+        words = ["retry", "test", "--shard", "synthesize:1", "--quarantined"]
+        parrot = scene.served.command[: scene.served.command.index("dashboard")]
+        retry = [*parrot, *words, "--lake", scene.lake.url]
+        subprocess.run(retry, env=scene.served.environment, check=True, capture_output=True)
+    return scene
+
+
 def test_a_run_in_progress_is_listed_and_its_numbers_move_without_a_reload(scene: Scene) -> None:
     page = scene.browser.page
     page.get_by_role("link", name=re.compile("^test")).click()
@@ -249,9 +263,9 @@ def test_the_retried_shard_is_done_and_the_version_published(scene: Scene) -> No
     assert scene.lake.published("dataset", "dialogues", scene.run.name)
 
 
-def test_dialogues_are_filtered_searched_read_and_followed_to_their_source(scene: Scene) -> None:
-    page = scene.browser.page
-    page.get_by_role("link", name="Data", exact=True).first.click()
+def test_dialogues_are_filtered_searched_read_and_followed_to_their_source(finished: Scene) -> None:
+    page = finished.browser.page
+    finished.browser.go("/data")
     page.locator("section", has_text="dialogues").get_by_role("link", name="test").first.click()
     expect(page.get_by_text("12 rows")).to_be_visible(timeout=10_000)
     page.get_by_label("Search all texts").fill("Q7?")
@@ -277,24 +291,33 @@ def test_conversations_are_filtered_by_what_a_check_found_in_them(scene: Scene) 
     expect(page.locator("a.datum").first).to_contain_text("code_only")
 
 
-def test_marks_of_a_review_are_saved_and_exported_by_name(scene: Scene) -> None:
-    page = scene.browser.page
-    scene.browser.go(f"/review/dialogues/{scene.run.name}")
+def test_marks_of_a_review_are_saved_and_exported_by_name(finished: Scene) -> None:
+    page = finished.browser.page
+    finished.browser.go(f"/review/dialogues/{finished.run.name}")
     expect(page.get_by_text("1 of 12")).to_be_visible(timeout=10_000)
     page.get_by_label("your name").fill("Ada")
     page.get_by_role("heading", name="Review").click()
     page.keyboard.press("f")  # goes on to the next row by itself
     expect(page.get_by_text("2 of 12 · 1 marked, 1 flagged")).to_be_visible()
     expect(page.get_by_text("Ada: 1 of 12 (0 keep, 1 flag, 0 unsure)")).to_be_visible()
-    page.get_by_role("button", name="Export").click()
-    expect(page.get_by_text("filter.flagged: test-flagged")).to_be_visible()
-    reviews = Reviews(scene.lake.storage, "dialogues", scene.run.name)
+    export = page.get_by_role("button", name="Export")
+    export.hover()
+    page.mouse.down()
+    reviews = Reviews(finished.lake.storage, "dialogues", finished.run.name)
     (mark,) = reviews.marks()
-    assert (mark.by, read_flagged(scene.lake.storage, "test-flagged").ids) == ("Ada", (mark.id,))
+    reviews.mark(mark.id, "unsure", datetime.now(UTC), "Cy")  # the page grows under the click
+    expect(page.get_by_text("Cy: 1 of 12 (0 keep, 0 flag, 1 unsure)")).to_be_visible(timeout=10_000)
+    page.mouse.up()
+    expect(page.get_by_text("filter.flagged: test-flagged")).to_be_visible()
+    assert (mark.by, read_flagged(finished.lake.storage, "test-flagged").ids) == ("Ada", (mark.id,))
     reviews.mark(mark.id, "keep", datetime.now(UTC), "Bob")  # seen live, beside her own
     expect(page.get_by_text("Ada and Bob agree on 0% of 1 row")).to_be_visible(timeout=10_000)
-    assert {each.by: each.verdict for each in reviews.marks()} == {"Ada": "flag", "Bob": "keep"}
-    scene.browser.go(f"/review/dialogues/{scene.run.name}")  # where Ada stopped
+    assert {each.by: each.verdict for each in reviews.marks()} == {
+        "Ada": "flag",
+        "Bob": "keep",
+        "Cy": "unsure",
+    }
+    finished.browser.go(f"/review/dialogues/{finished.run.name}")  # where Ada stopped
     expect(page.get_by_text("2 of 12 · 1 marked")).to_be_visible(timeout=10_000)
 
 
@@ -313,6 +336,23 @@ def test_next_walks_through_what_was_found_and_a_bar_filters(scene: Scene) -> No
     expect(page.get_by_text("5 rows", exact=True)).to_be_visible(timeout=10_000)
 
 
+def test_the_way_back_leads_to_where_one_was(scene: Scene) -> None:
+    page = scene.browser.page
+    page.set_viewport_size({"width": 900, "height": 400})
+    scene.browser.go("/data/conversations/old")
+    last = page.locator("a.datum").nth(11)
+    last.scroll_into_view_if_needed(timeout=10_000)
+    page.wait_for_timeout(300)
+    was = page.evaluate("scrollY")
+    assert was > 100
+    last.click()
+    expect(page.get_by_role("heading", name="Row 12 of 12")).to_be_visible(timeout=10_000)
+    assert page.evaluate("scrollY") < was
+    page.go_back()
+    page.wait_for_function(f"Math.abs(scrollY - {was}) < 2", timeout=10_000)
+    page.set_viewport_size({"width": 1280, "height": 860})
+
+
 def test_a_text_is_rendered_safely_and_the_choice_is_remembered(scene: Scene) -> None:
     page = scene.browser.page
     scene.browser.go("/data/dialogues/hostile/0")
@@ -326,9 +366,9 @@ def test_a_text_is_rendered_safely_and_the_choice_is_remembered(scene: Scene) ->
     assert page.evaluate("window.owned") is None
 
 
-def test_two_versions_stand_side_by_side(scene: Scene) -> None:
-    page = scene.browser.page
-    scene.browser.go(f"/data/dialogues/{scene.run.name}/0?beside=conversations@old")
+def test_two_versions_stand_side_by_side(finished: Scene) -> None:
+    page = finished.browser.page
+    finished.browser.go(f"/data/dialogues/{finished.run.name}/0?beside=conversations@old")
     expect(page.locator(".side")).to_have_count(2, timeout=10_000)
     expect(page.locator(".side").nth(1)).to_contain_text("conversations old")
     expect(page.locator(".side .bubble.user").first).to_be_visible()

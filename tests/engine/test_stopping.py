@@ -149,7 +149,10 @@ def test_a_signal_amid_ingest_and_amid_a_training_ends_them_in_time_and_both_go_
     small = sharegpt_file(tmp_path / "few.json", 60)
     settings = ("--set", f"ingest.sources=['{small}']", "--name", "few", "--until", "train-ask")
     records = StageRecords(storage, "few", "train-ask").shard(0)
-    ended_in_time(cli.start("run", path, *settings), lambda: records.progress().get("done", 0) > 5)
+    ended_in_time(
+        cli.start("run", path, *settings),
+        lambda: (told := records.progress()) is not None and told.done > 5,
+    )
     assert records.failures() == []
     top = records.claims.top()
     assert top is not None

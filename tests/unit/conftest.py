@@ -17,7 +17,7 @@ from parrot_core.execution import shard_work
 @pytest.fixture(autouse=True)
 def _journals_wait_for_no_company(monkeypatch: pytest.MonkeyPatch) -> None:
     """A journal writes an answer at once, instead of waiting for others to write with it."""
-    monkeypatch.setattr(shard_work, "LOCAL_JOURNAL_DELAY_S", 0.001)
+    monkeypatch.setattr(shard_work, "LOCAL_JOURNAL_SPACING_S", 0.001)
 
 
 class Outcome:

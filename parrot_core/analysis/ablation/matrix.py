@@ -1,7 +1,7 @@
 """An ablation as a file: a base recipe and named cells, each with settings of its own."""
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import yaml
 from pydantic import Field, ValidationError
@@ -35,7 +35,21 @@ class Matrix(Model):
     accuracy: bool = Field(
         False, description="Measure preference accuracy of the cells' models at the end, too."
     )
+    answers: bool = Field(
+        False,
+        description=(
+            "Measure how likely the cells' models find real answers at the end, too: of held-out "
+            "sessions of the first cell's conversations."
+        ),
+    )
     set: dict[str, Any] = Field({}, description="Settings of all cells, by their path.")
+    seeds: tuple[Annotated[int, Field(ge=0, lt=2**31)], ...] = Field(
+        (),
+        description=(
+            "Every cell once with each of these seeds, so that the tables show how far replicates "
+            "lie apart; what is pinned under `inputs` is the same for all. Empty: the recipe's."
+        ),
+    )
     cells: dict[str, Cell] = Field(min_length=1, description="Cells by name, in order.")
 
 
@@ -72,8 +86,15 @@ def check_matrix(matrix: Matrix, source: str) -> None:
 
 
 def _problems(matrix: Matrix) -> list[str]:
-    if not (matrix.judged or matrix.accuracy):
-        return ["judged and accuracy are both false: nothing would be measured"]
+    if not (matrix.judged or matrix.accuracy or matrix.answers):
+        return ["judged, accuracy and answers are all false: nothing would be measured"]
+    if len(set(matrix.seeds)) < len(matrix.seeds):
+        return [f"seeds: {list(matrix.seeds)}; expected each once"]
+    if matrix.seeds and any(
+        "seed" in settings
+        for settings in (matrix.set, *(each.set for each in matrix.cells.values()))
+    ):
+        return ["seeds and a setting 'seed' contradict each other; leave one out"]
     tables = paper_tables().tables
     if matrix.table is not None and matrix.table not in tables:
         return [f"table: '{matrix.table}' is none of {', '.join(tables)}"]

@@ -27,9 +27,11 @@ from parrot_core.stages.training.stages import TrainStage
 
 @dataclass(frozen=True, slots=True)
 class CellPlan:
-    """What one cell runs."""
+    """What one cell runs, with one seed."""
 
     name: str
+    cell: str
+    seed: int | None  # where the matrix has seeds
     label: str
     paper: str | None
     run: str
@@ -100,12 +102,6 @@ def plan_ablation(
 ) -> list[CellPlan]:
     """Decide what each cell makes and what it takes from another one.
 
-    Args:
-        matrix: the cells.
-        base: the recipe that they vary.
-        lake: where the cells' runs will be.
-        earlier: runs whose published versions may be shared too.
-
     Raises:
         RecipeError: a cell's settings don't make a recipe; names the cell.
     """
@@ -116,13 +112,26 @@ def plan_ablation(
             version = run.version_of(stage.output)
             if lake.published(stage.kind, stage.output, version):
                 owners.setdefault(lineage.key(stage.output), version)
-    return [_plan(name, matrix, base, lake, owners) for name in matrix.cells]
+    return [
+        _plan(cell, seed, matrix, base, lake, owners)
+        for seed in matrix.seeds or (None,)
+        for cell in matrix.cells
+    ]
 
 
-def _plan(name: str, matrix: Matrix, base: Recipe, lake: Lake, owners: dict[str, str]) -> CellPlan:
-    cell, run_name = matrix.cells[name], f"{matrix.name}-{name}"
-    label = label_of(matrix, name)
-    recipe = _recipe(matrix, name, cell, base, label)
+def _plan(
+    cell_name: str,
+    seed: int | None,
+    matrix: Matrix,
+    base: Recipe,
+    lake: Lake,
+    owners: dict[str, str],
+) -> CellPlan:
+    cell = matrix.cells[cell_name]
+    name = cell_name if seed is None else f"{cell_name}-seed{seed}"
+    run_name = f"{matrix.name}-{name}"
+    label = label_of(matrix, cell_name)
+    recipe = _recipe(matrix, name, cell, base, label, seed)
     lineage = CellLineage(Run(run_name, recipe, lake, Path()))
     pins: dict[str, str] = {}
     makes: list[str] = []
@@ -143,13 +152,11 @@ def _plan(name: str, matrix: Matrix, base: Recipe, lake: Lake, owners: dict[str,
         visit(output)
     order = [stage.name for stage in STAGES]
     pinned = recipe.model_copy(update={"inputs": {**recipe.inputs, **pins}})
-    return CellPlan(
-        name, label, cell.paper, run_name, pinned, tuple(sorted(makes, key=order.index)), pins
-    )
+    made = tuple(sorted(makes, key=order.index))
+    return CellPlan(name, cell_name, seed, label, cell.paper, run_name, pinned, made, pins)
 
 
 def _wanted(matrix: Matrix, cell: Cell, recipe: Recipe) -> list[str]:
-    """The outputs that a cell is run for."""
     if matrix.judged:
         return ["judgments", *(["comparisons"] if recipe.evaluate.baseline is not None else [])]
     model = recipe.engines[cell.subject].model
@@ -166,8 +173,11 @@ def label_of(matrix: Matrix, name: str) -> str:
     return name
 
 
-def _recipe(matrix: Matrix, name: str, cell: Cell, base: Recipe, label: str) -> Recipe:
+def _recipe(
+    matrix: Matrix, name: str, cell: Cell, base: Recipe, label: str, seed: int | None
+) -> Recipe:
     values = {
+        **({} if seed is None else {"seed": seed}),
         "name": f"{matrix.name}-{name}",
         "description": f"Cell '{name}' of the ablation '{matrix.name}'.",
         "evaluate.baseline": None,

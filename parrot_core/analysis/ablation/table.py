@@ -6,6 +6,7 @@ from typing import Any
 from parrot_core.analysis.ablation.matrix import Matrix
 from parrot_core.analysis.ablation.paper_tables import PaperTable, paper_tables
 from parrot_core.analysis.ablation.plan import CellPlan
+from parrot_core.analysis.ablation.replicates import NOTE, replicates, shown_spread
 from parrot_core.analysis.results.scores import judge_note
 from parrot_core.lake.lake import Lake
 from parrot_core.stages.evaluation.summary import Judged, summarise
@@ -25,31 +26,26 @@ def ablation_folder(name: str) -> str:
 def ablation_result(
     matrix: Matrix, plans: Sequence[CellPlan], failures: Mapping[str, str], lake: Lake
 ) -> dict[str, Any]:
-    """Everything an ablation has found, as JSON.
-
-    Args:
-        matrix: the cells.
-        plans: what they ran.
-        failures: why a cell failed, by its name.
-        lake: holds the judgments.
-    """
+    """Everything an ablation has found, as JSON."""
     published = paper_tables()
     table = published.tables[matrix.table] if matrix.table else None
     judges: set[str] = set()
+    judged: dict[str, list[Judged]] = {}
     cells = []
     for plan in plans:
-        scored = matrix.judged and plan.name not in failures
-        found = _scores(plan, lake, judges) if scored else {}
+        if matrix.judged and plan.name not in failures:
+            judged[plan.name] = _judged(plan, lake, judges)
         cells.append(
             {
-                "cell": plan.name,
+                "cell": plan.cell,
+                "seed": plan.seed,
                 "label": plan.label,
                 "run": plan.run,
                 "made": list(plan.makes),
                 "shared": dict(plan.pins),
                 "failure": failures.get(plan.name),
                 "paper": _paper(table, plan.paper, published.columns),
-                "scores": found,
+                "scores": _scores(judged.get(plan.name, []), plan),
             }
         )
     judge = ", ".join(sorted(judges))
@@ -62,6 +58,7 @@ def ablation_result(
         "judge_note": judge_note(judge),
         "questions": plans[0].recipe.evaluate.questions,
         "cells": cells,
+        "replicates": _replicated(plans, cells, judged) if matrix.seeds else [],
     }
 
 
@@ -73,35 +70,82 @@ def _paper(
     return dict(zip(columns, table.rows[row].scores, strict=True))
 
 
-def _scores(plan: CellPlan, lake: Lake, judges: set[str]) -> dict[str, Any]:
-    """Mean scores with 95 % intervals over sessions: of the first two turns and of all."""
+def _replicated(
+    plans: Sequence[CellPlan],
+    runs: Sequence[Mapping[str, Any]],
+    judged: Mapping[str, Sequence[Judged]],
+) -> list[dict[str, Any]]:
+    """Each cell over all its seeds: the scores of all answers, and how far the seeds lie apart."""
+    cells: dict[str, list[Mapping[str, Any]]] = {}
+    for run in runs:
+        cells.setdefault(run["cell"], []).append(run)
+    spread = {
+        column: replicates(
+            {
+                cell: [r["scores"][column]["overall"]["mean"] for r in of if column in r["scores"]]
+                for cell, of in cells.items()
+            }
+        )
+        for column in COLUMNS
+    }
+    lines = []
+    for cell, of in cells.items():
+        made = [plan for plan in plans if plan.cell == cell]
+        answers = [each for plan in made for each in judged.get(plan.name, ())]
+        failed = [f"seed {run['seed']}: {run['failure']}" for run in of if run["failure"]]
+        lines.append(
+            {
+                **{name: of[0][name] for name in ("cell", "label", "paper")},
+                "failure": "; ".join(failed) or None,
+                "scores": _scores(answers, made[0]),
+                "spread": {column: spread[column].get(cell) for column in COLUMNS},
+            }
+        )
+    return lines
+
+
+def _judged(plan: CellPlan, lake: Lake, judges: set[str]) -> list[Judged]:
     version = plan.recipe.inputs.get("judgments", plan.run)
     read = lake.dataset("judgments", version).rows(_READ)
     rows = [row for row in read if row["score"] is not None]
     judges.update(str(row["judge_model"]) for row in rows if row["judge_model"])
-    judged = [Judged.from_row(row) for row in rows]
+    return [Judged.from_row(row) for row in rows if row["subject"] == plan.label]
+
+
+def _scores(judged: Sequence[Judged], plan: CellPlan) -> dict[str, Any]:
+    """Mean scores with 95 % intervals over sessions: of the first two turns and of all.
+
+    A session that was answered under several seeds is one session.
+    """
     parts = ([each for each in judged if each.turn <= FIRST_TURNS], judged)
-    found: dict[str, Any] = {}
-    for column, answers in zip(COLUMNS, parts, strict=True):
-        for summary in summarise(answers, plan.recipe.seed):
-            if summary.subject == plan.label:
-                found[column] = summary.to_json()
-    return found
+    return {
+        column: summary.to_json()
+        for column, answers in zip(COLUMNS, parts, strict=True)
+        for summary in summarise(answers, plan.recipe.seed)
+    }
 
 
 def ablation_grid(result: Mapping[str, Any]) -> Grid:
-    """One line a cell: the paper's scores, then ours with their intervals."""
+    """One line a cell: the paper's scores, then ours with their intervals.
+
+    Of replicates the mean over all seeds, and how far they lie apart (see ``replicates``).
+    """
     papers = [cell["paper"] for cell in result["cells"] if cell["paper"]]
     columns = list(papers[0]) if papers else []
     rows = []
-    for cell in result["cells"]:
+    for cell in result["replicates"] or result["cells"]:
         published = [f"{cell['paper'][name]:.2f}" if cell["paper"] else "–" for name in columns]
-        if cell["failure"]:
-            ours = (f"failed: {cell['failure']}", "", "")
+        if cell["failure"] and not cell["scores"]:
+            ours: tuple[str, ...] = (f"failed: {cell['failure']}", "", "")
         else:
+            spread = cell.get("spread", {})
             estimates = [cell["scores"].get(name, {}).get("overall") for name in COLUMNS]
             n = estimates[1]["n"] if estimates[1] else 0
-            ours = (_shown(estimates[0]), _shown(estimates[1]), str(n))
+            shown = (
+                _shown(estimate) + shown_spread(spread.get(column))
+                for column, estimate in zip(COLUMNS, estimates, strict=True)
+            )
+            ours = (*shown, str(n))
         rows.append((cell["label"], *published, *ours))
     header = (
         "cell",
@@ -126,6 +170,8 @@ def notes(result: Mapping[str, Any]) -> str:
     if result["source"]:
         said.append(f"The paper's: {result['source']}, judged by {result['paper_judge']}; without")
         said.append("intervals. Only differences within a column can be compared.")
+    if result["replicates"]:
+        said.append(NOTE)
     return " ".join([*said, result["judge_note"]]).strip()
 
 

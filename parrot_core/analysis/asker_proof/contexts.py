@@ -1,13 +1,14 @@
 """Real conversations cut before a human's follow-up: what the proof of an asker asks about."""
 
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from parrot_core.analysis.statistics.sampling import Draw, lot
 from parrot_core.analysis.statistics.session import Session
 from parrot_core.context.detect import detector_language
 from parrot_core.engines.types import Message
+from parrot_core.stages.base import Row
 from parrot_core.text.control_tokens import find_control_token
 
 
@@ -47,10 +48,7 @@ def draw_contexts(
     """Draw one follow-up of each held-out session, so that contexts are independent.
 
     Args:
-        sessions: held-out human sessions.
         learned: ids of sessions that a model under test has learned from; they are left out.
-        bounds: how many, and how long.
-        seed: of the draws.
 
     Returns:
         Accounts close: every session gives a context or is in ``left_out``: ``learned``,
@@ -84,6 +82,39 @@ def draw_contexts(
     drawn = tuple(draw.items())
     left_out["over_limit"] += len(by_session) - len(drawn)
     return Drawn(drawn, count, {reason: n for reason, n in sorted(left_out.items()) if n})
+
+
+@dataclass(frozen=True, slots=True)
+class SessionEdges:
+    """How a context's session begins and ends, where that is known and fits."""
+
+    opening: str = ""  # its first query
+    ending: tuple[Message, ...] = ()  # the conversation up to the last answer, after which it ended
+    turns: int = 0
+
+
+def edges_of(
+    rows: Iterable[Row], contexts: Sequence[HeldOutContext], bounds: Bounds
+) -> dict[str, SessionEdges]:
+    """The edges of contexts' sessions by the context's id, read from rows of ``conversations``."""
+    ids = {context.id.rpartition("/t")[0]: context.id for context in contexts}
+    found = {}
+    for row in rows:
+        if row["id"] not in ids:
+            continue
+        messages: tuple[Message, ...] = tuple(
+            message for message in row["messages"] if message["role"] != "system"
+        )
+        opening = messages[0]["content"].strip() if row["opens_session"] and messages else ""
+        if len(opening) > bounds.query_chars or find_control_token(opening):
+            opening = ""
+        ended = row["ends_session"] and messages and messages[-1]["role"] == "assistant"
+        ending = _within(messages, bounds.history_chars) if ended else ()
+        if any(find_control_token(message["content"]) for message in ending):
+            ending = ()
+        turns = sum(message["role"] == "user" for message in messages)
+        found[ids[row["id"]]] = SessionEdges(opening, ending, turns)
+    return found
 
 
 def _one_of(session: Session, bounds: Bounds, seed: int) -> HeldOutContext | None:

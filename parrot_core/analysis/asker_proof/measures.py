@@ -4,8 +4,12 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
+
 from parrot_core.analysis.asker_proof.contexts import HeldOutContext
 from parrot_core.analysis.statistics.human import FollowUps, human_likeness
+from parrot_core.analysis.statistics.intervals import IntervalEstimate, Places, resampled
 from parrot_core.analysis.statistics.sampling import ratio, ratio_difference
 from parrot_core.analysis.statistics.session import Session
 from parrot_core.analysis.statistics.values import Figure
@@ -15,6 +19,9 @@ from parrot_core.stages.filters import RULES, first_failure
 from parrot_core.stages.filters.rule import Turn
 from parrot_core.text.similarity import tokens
 
+Parts = npt.NDArray[np.float64]
+SaidIn = tuple[str, str]
+"""A session's name, and what was said in it."""
 EMPTY = "empty_query"
 AS_ASSISTANT = ("role_confusion", "answers", "refusal")
 """Rules of ``filters`` that see a query whose writer speaks as the assistant."""
@@ -84,15 +91,6 @@ def look_at(context: HeldOutContext, text: str, settings: Filter) -> Look:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class IntervalEstimate:
-    """A figure with its 95 % bootstrap interval over sessions, where it has one."""
-
-    value: float | None
-    low: float | None
-    high: float | None
-
-
 def estimates(looks: Sequence[Look], seed: int) -> dict[str, IntervalEstimate]:
     """Every measure of one writer; each context is from a session of its own."""
     return {name: IntervalEstimate(*ratio(*_parts(looks, name), seed)) for name in SHARES}
@@ -120,17 +118,44 @@ def refusals(looks: Sequence[Look]) -> dict[str, int]:
     return dict(Counter(look.refused for look in looks if look.refused).most_common())
 
 
+def nearer(
+    looks: Sequence[Look], others: Sequence[Look], human: Sequence[Look], seed: int
+) -> dict[str, IntervalEstimate]:
+    """Distance from the human's, one writer's less the other's, by measure: below 0 is nearer."""
+    found = {}
+    for name in SHARES:
+        one, other, people = (np.array(_parts(each, name)) for each in (looks, others, human))
+
+        def apart(
+            places: Places, one: Parts = one, other: Parts = other, people: Parts = people
+        ) -> float:
+            a, b, h = (_share_at(parts, places) for parts in (one, other, people))
+            return abs(a - h) - abs(b - h)
+
+        found[name] = resampled(apart, len(human), seed)
+    return found
+
+
+def _share_at(parts: Parts, places: Places) -> float:
+    above, below = parts[:, places].sum(axis=1)
+    return float(above / below) if below else float("nan")
+
+
 def told_apart(
-    contexts: Sequence[HeldOutContext], texts: Sequence[str], seed: int
+    ours: Sequence[SaidIn], theirs: Sequence[SaidIn], seed: int
 ) -> tuple[Figure, tuple[str, ...]]:
-    """The AUC of a classifier that tells a writer's queries from the humans' in the same places.
+    """The AUC of a classifier that tells one side's queries from the other's, length-matched.
+
+    Args:
+        ours, theirs: texts with their sessions; those of one session are in one fold.
+        seed: of the samples, folds and intervals.
 
     Raises:
         UserError: scikit-learn isn't installed.
     """
-    sides = [FollowUps(seed), FollowUps(seed)]
-    for context, text in zip(contexts, texts, strict=True):
-        for side, query in zip(sides, (text, context.query), strict=True):
-            side.add(Session(context.session, context.language, ("", query), ("", "")))
+    sides = (FollowUps(seed), FollowUps(seed))
+    for side, said in zip(sides, (ours, theirs), strict=True):
+        for session, text in said:
+            side.add(Session(session, None, ("", text), ("", "")))
     found = human_likeness(sides[0], sides[1], seed)
     return found.figures[0], found.notes

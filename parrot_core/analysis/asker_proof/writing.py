@@ -1,82 +1,104 @@
-"""Let a trained asker and a model that is told to play the user write the next query."""
+"""Let the writers of a proof go on from the same conversations, one writer after the other."""
 
 import asyncio
-from collections.abc import Sequence
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
-from parrot_core.analysis.asker_proof.contexts import HeldOutContext
-from parrot_core.engines.connection import open_engines
+from parrot_core.engines.connection import model_identity, open_engines
 from parrot_core.engines.in_flight import in_flight
 from parrot_core.engines.limits.budget import Budget
-from parrot_core.engines.types import ChatModel, RowError
+from parrot_core.engines.types import ChatModel, Message, RowError
 from parrot_core.lake.journal import Journal
 from parrot_core.lake.run import Run
 from parrot_core.lake.shard_records import ShardRecords
-from parrot_core.recipe import Sampling
+from parrot_core.recipe import Engine, Sampling
 from parrot_core.stages.synthesis.role_play import role_play
 from parrot_core.telemetry.progress import SILENT, ProgressReporter
 
 STAGE = "prove"
 """Where the journal lies in the run's records, so that the run's budget counts what it cost."""
-_JOURNAL_DELAY_S = 0.2
-_AT_ONCE = 16
+_JOURNAL_SPACING_S = 0.2
+_AT_ONCE = 32
+
+Histories = Mapping[str, Sequence[Message]]
+"""What is gone on from, by the name of the sample."""
 
 
-def write_queries(
+@dataclass(frozen=True, slots=True)
+class Writer:
+    """Who writes. One that ``plays`` is told to; the others' own templates open a user turn."""
+
+    name: str
+    engine: Engine
+    plays: bool = False
+
+    def prompt(self, history: Sequence[Message]) -> list[Message]:
+        return role_play(history) if self.plays else list(history)
+
+
+def write(
     run: Run,
-    contexts: Sequence[HeldOutContext],
-    asker: str,
-    instruct: str,
+    writer: Writer,
+    histories: Histories,
     sampling: Sampling,
+    folder: Path,
     reporter: ProgressReporter = SILENT,
-) -> tuple[list[str], list[str]]:
-    """Have both engines of the run's recipe write the next query of every context.
+) -> dict[str, str]:
+    """Have a writer go on from every history; a text is empty where its engine gave one up.
 
-    What they write is journaled under the run's records: it is never asked for twice.
-
-    Returns:
-        The asker's and the instruct model's queries, in the order of the contexts; an empty text
-        where an engine gave a context up.
+    What it writes is journaled under the run's records, so that it is never asked for twice; once
+    all is there it is kept in ``folder``, and no engine is started for it again.
 
     Raises:
-        EngineError: an engine can't be reached, or the budget is reached.
+        EngineError: the engine can't be reached, or the budget is reached.
     """
-    with open_engines(run, [asker, instruct], Budget(run.recipe.budget_usd), STAGE) as engines:
-        folder = ShardRecords(run.lake.storage, run.name, STAGE, 0).journal_folder
-        journal = Journal(run.lake.storage, folder, _JOURNAL_DELAY_S)
-        models = [engines.journaled(name, journal, 0) for name in (asker, instruct)]
+    identity = model_identity(run, writer.engine)
+    asked = json.dumps([identity, sampling.model_dump(mode="json"), writer.plays, dict(histories)])
+    kept = folder / f"{writer.name}-{hashlib.sha256(asked.encode()).hexdigest()[:12]}.json"
+    if kept.exists():
+        found: dict[str, str] = json.loads(kept.read_text(encoding="utf-8"))
+        return found
+    name = f"{STAGE}-{writer.name}"
+    engines = {**run.recipe.engines, name: writer.engine}
+    widened = Run(
+        run.name, run.recipe.model_copy(update={"engines": engines}), run.lake, run.work_dir
+    )
+    with open_engines(widened, [name], Budget(run.recipe.budget_usd), STAGE) as opened:
+        place = ShardRecords(run.lake.storage, run.name, STAGE, 0).journal_folder
+        journal = Journal(run.lake.storage, place, _JOURNAL_SPACING_S)
         try:
-            return asyncio.run(ask_both(contexts, models[0], models[1], sampling, reporter))
+            model = opened.journaled(name, journal, 0)
+            written = asyncio.run(write_all(writer, model, histories, sampling, reporter))
         finally:
             journal.close()
+    kept.write_text(json.dumps(written), encoding="utf-8")
+    return written
 
 
-async def ask_both(
-    contexts: Sequence[HeldOutContext],
-    asker: ChatModel,
-    instruct: ChatModel,
+async def write_all(
+    writer: Writer,
+    model: ChatModel,
+    histories: Histories,
     sampling: Sampling,
     reporter: ProgressReporter = SILENT,
-) -> tuple[list[str], list[str]]:
-    """See :func:`write_queries`; the asker gets the history itself, its template does the rest."""
-    written: dict[tuple[str, str], str] = {}
+) -> dict[str, str]:
+    """See :func:`write`."""
+    written: dict[str, str] = dict.fromkeys(histories, "")
 
-    async def one(job: tuple[str, ChatModel, HeldOutContext]) -> None:
-        who, model, context = job
-        messages = role_play(context.history) if who == "instruct" else list(context.history)
+    async def one(sample: str) -> None:
         try:
-            sample = f"{context.id}/{STAGE}/{who}"
-            completion = await model.complete(messages, sampling, sample=sample)
+            completion = await model.complete(
+                writer.prompt(histories[sample]), sampling, sample=f"{sample}/{writer.name}"
+            )
         except RowError:
             return  # counted as an empty query
         finally:
             reporter.progress(1)
-        written[who, context.id] = completion.text.strip()
+        written[sample] = completion.text.strip()
 
-    reporter.step("follow-ups: writing", 2 * len(contexts))
-    writers = (("asker", asker), ("instruct", instruct))
-    jobs = [(who, model, context) for context in contexts for who, model in writers]
-    await in_flight(jobs, 2 * _AT_ONCE, one)
-    asked, played = (
-        [written.get((who, context.id), "") for context in contexts] for who, _ in writers
-    )
-    return asked, played
+    reporter.step(f"{writer.name}: writing", len(histories))
+    await in_flight(list(histories), _AT_ONCE, one)
+    return written

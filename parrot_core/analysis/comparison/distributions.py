@@ -118,7 +118,6 @@ class NumberShift:
 
     @property
     def word(self) -> str:
-        """How large the shift is called."""
         if self.shift is None:
             return ""
         size = abs(self.shift)
@@ -141,7 +140,6 @@ class ShareShift:
 
     @property
     def values(self) -> tuple[str, ...]:
-        """All values, the most frequent first."""
         total = Counter(self.a) + Counter(self.b)
         return tuple(sorted(total, key=lambda value: (-total[value], value)))
 

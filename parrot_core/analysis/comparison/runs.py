@@ -5,7 +5,7 @@ can't be read.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -18,19 +18,16 @@ from parrot_core.analysis.comparison.distributions import (
     share_shifts,
 )
 from parrot_core.analysis.comparison.rows import RowsDifference, compare_rows
-from parrot_core.analysis.comparison.settings import SettingChange, setting_changes
-from parrot_core.analysis.results.paired import (
-    PairedScores,
-    judges_of,
-    paired_scores,
-    scored_answers,
-)
-from parrot_core.analysis.results.win_rates import win_rates
+from parrot_core.analysis.comparison.settings import SettingChange
+from parrot_core.analysis.comparison.side_by_side import RunComparison, compare_states
+from parrot_core.analysis.results.paired import PairedScores
 from parrot_core.errors import ParrotError
 from parrot_core.lake.lake import Lake
 from parrot_core.lake.manifest import FileEntry
 from parrot_core.monitor import RunState, StageSpec, StageState, read_run
+from parrot_core.monitor.costs import unpriced
 from parrot_core.monitor.stage_facts import training_facts
+from parrot_core.text.wording import spent
 
 CLOCKED = ("seconds", "tokens_per_s", "phase_seconds", "processes")
 """Figures of a training that say how it ran, not what it made; they differ every time."""
@@ -49,10 +46,10 @@ class StageSide:
     requests: int
     tokens: int
     turns: int | None = None
+    unpriced: tuple[str, ...] = ()  # engines that took something whose price isn't known
 
     @classmethod
-    def of(cls, stage: StageState) -> "StageSide":
-        """Read it off the stage's state."""
+    def of(cls, run: RunState, stage: StageState) -> "StageSide":
         return cls(
             version=stage.version,
             pinned=stage.status == "pinned",
@@ -62,7 +59,13 @@ class StageSide:
             usd=stage.usd,
             requests=sum(used.requests for used in stage.usage.values()),
             tokens=stage.tokens,
+            unpriced=unpriced(stage.usage.items(), run.header.recipe),
         )
+
+    @property
+    def cost(self) -> str:
+        """Dollars, and of which engines the price isn't known."""
+        return spent(self.usd, self.unpriced)
 
     @property
     def counts(self) -> dict[str, int]:
@@ -70,6 +73,9 @@ class StageSide:
         turns = {} if self.turns is None else {"turns": self.turns}
         rejects = {f"rejected, {why}": n for why, n in self.rejected.items() if n}
         return {"in": self.rows_in, "out": self.rows_out, **turns, **rejects}
+
+
+Sides = tuple[StageSide, StageSide]
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +106,6 @@ class StageDifference:
 
     @property
     def counts(self) -> dict[str, tuple[int, int]]:
-        """Every count in A and in B."""
         a, b = self.a.counts, self.b.counts
         return {name: (a.get(name, 0), b.get(name, 0)) for name in dict.fromkeys([*a, *b])}
 
@@ -113,7 +118,7 @@ class StageDifference:
             and (self.rows is None or self.rows.empty)
             and not self.files
             and not self.figures
-            and self.a.usd == self.b.usd
+            and self.a.cost == self.b.cost
         )
 
 
@@ -121,23 +126,49 @@ class StageDifference:
 class RunDifference:
     """Run A against run B; everything is read as "from A to B"."""
 
-    a: RunState
-    b: RunState
-    settings: tuple[SettingChange, ...] = ()
-    stages: tuple[StageDifference, ...] = ()
-    scores: Mapping[str, PairedScores] = field(default_factory=dict)
-    win_rates: tuple[FigureChange, ...] = ()
-    judges: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
-    missing: tuple[str, ...] = ()
+    compared: RunComparison  # the two of them
+    stages: tuple[StageDifference, ...]
+    missing: tuple[str, ...]
+
+    @property
+    def a(self) -> RunState:
+        return self.compared.runs[0].state
+
+    @property
+    def b(self) -> RunState:
+        return self.compared.runs[1].state
+
+    @property
+    def settings(self) -> tuple[SettingChange, ...]:
+        return self.compared.settings
+
+    @property
+    def scores(self) -> Mapping[str, PairedScores]:
+        return self.compared.paired[0]
+
+    @property
+    def judges(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """The models that scored; none where only one of the runs was scored."""
+        one, other = (run.judges for run in self.compared.runs)
+        return (one, other) if one and other else ((), ())
+
+    @property
+    def win_rates(self) -> tuple[FigureChange, ...]:
+        one, other = (
+            {s.subject: s.overall.mean for s in run.rates.subjects} if run.rates else {}
+            for run in self.compared.runs
+        )
+        names = dict.fromkeys([*one, *other])
+        return tuple(FigureChange(name, one.get(name), other.get(name)) for name in names)
 
     @property
     def empty(self) -> bool:
         """Whether nothing changed; that a run is partial counts as a change if the other isn't."""
-        unlike = [s for s, t in zip(self.a.stages, self.b.stages, strict=True) if _unlike(s, t)]
+        pairs = zip(self.a.stages, self.b.stages, strict=True)
+        unlike = any(one.published != other.published for one, other in pairs)
         return not (self.settings or unlike or any(not stage.empty for stage in self.stages))
 
     def to_json(self) -> dict[str, Any]:
-        """As a JSON object."""
         return {
             "a": self.a.name,
             "b": self.b.name,
@@ -160,11 +191,7 @@ def difference(
     """Read both runs and say what changed from ``a`` to ``b``.
 
     Args:
-        lake: where both runs live.
         a: name of the run that is compared with, such as yesterday's.
-        b: name of the run that is looked at.
-        stages: the pipeline, in order.
-        now: the present.
 
     Raises:
         MissingRun: the lake holds no run of one of the names.
@@ -176,22 +203,11 @@ def difference(
     for left, right in zip(of_a.stages, of_b.stages, strict=True):
         missing += _unpublished(of_a, left, right) + _unpublished(of_b, right, left)
         if left.published and right.published:
-            found.append(_stage(lake, left, right, missing))
-    scores, judges = _scores(lake, of_a, of_b, missing)
-    return RunDifference(
-        of_a,
-        of_b,
-        settings=setting_changes([of_a.header.recipe, of_b.header.recipe]),
-        stages=tuple(found),
-        scores=scores,
-        win_rates=_win_rates(of_a, of_b),
-        judges=judges,
-        missing=tuple(dict.fromkeys(missing)),
-    )
-
-
-def _unlike(a: StageState, b: StageState) -> bool:
-    return a.published != b.published
+            sides = StageSide.of(of_a, left), StageSide.of(of_b, right)
+            found.append(_stage(lake, left, right, sides, missing))
+    compared = compare_states(lake, (of_a, of_b), measured=())
+    unread = (*missing, *compared.unreadable)
+    return RunDifference(compared, tuple(found), tuple(dict.fromkeys(unread)))
 
 
 def _unpublished(state: RunState, stage: StageState, other: StageState) -> list[str]:
@@ -204,28 +220,29 @@ def _unpublished(state: RunState, stage: StageState, other: StageState) -> list[
     return [f"run '{state.name}' has no '{stage.output}': {why}"]
 
 
-def _stage(lake: Lake, a: StageState, b: StageState, missing: list[str]) -> StageDifference:
-    left, right = StageSide.of(a), StageSide.of(b)
+def _stage(
+    lake: Lake, a: StageState, b: StageState, sides: Sides, missing: list[str]
+) -> StageDifference:
     if a.version == b.version:
-        return StageDifference(a.name, a.output, a.kind, left, right, same=True)
+        return StageDifference(a.name, a.output, a.kind, *sides, same=True)
     try:
         if a.kind == "model":
-            return _model(lake, a, b)
-        return _dataset(lake, a, b)
+            return _model(lake, a, b, sides)
+        return _dataset(lake, a, b, sides)
     except ParrotError as error:
         missing.append(str(error))
-        return StageDifference(a.name, a.output, a.kind, left, right, same=False, read=False)
+        return StageDifference(a.name, a.output, a.kind, *sides, same=False, read=False)
 
 
-def _dataset(lake: Lake, a: StageState, b: StageState) -> StageDifference:
+def _dataset(lake: Lake, a: StageState, b: StageState, sides: Sides) -> StageDifference:
     left, right = lake.dataset(a.output, a.version), lake.dataset(b.output, b.version)
     rows = compare_rows(left, right)
     counts = distributions(left)
     moved = counts if rows.empty else distributions(right)
     return StageDifference(
         *(a.name, a.output, a.kind),
-        _with_turns(StageSide.of(a), counts),
-        _with_turns(StageSide.of(b), moved),
+        _with_turns(sides[0], counts),
+        _with_turns(sides[1], moved),
         same=rows.empty,
         rows=rows,
         numbers=number_shifts(counts, moved),
@@ -238,7 +255,7 @@ def _with_turns(side: StageSide, counts: Distributions) -> StageSide:
     return side if total is None else replace(side, turns=int(total))
 
 
-def _model(lake: Lake, a: StageState, b: StageState) -> StageDifference:
+def _model(lake: Lake, a: StageState, b: StageState, sides: Sides) -> StageDifference:
     left, right = (lake.model(s.output, s.version).manifest.files for s in (a, b))
     sums = [_checksums(files) for files in (left, right)]
     files = tuple(
@@ -250,7 +267,7 @@ def _model(lake: Lake, a: StageState, b: StageState) -> StageDifference:
         for name in dict.fromkeys([*figures[0], *figures[1]])
     )
     return StageDifference(
-        *(a.name, a.output, a.kind, StageSide.of(a), StageSide.of(b)),
+        *(a.name, a.output, a.kind, *sides),
         same=not files,
         figures=tuple(change for change in changes if change.a != change.b),
         files=files,
@@ -272,33 +289,6 @@ def _figures(stage: StageState) -> dict[str, float]:
     }
     curves = {n: v for n, v in last.items() if n.removeprefix("last ") not in CLOCKED}
     return {**before, **after, **curves, **rest}
-
-
-def _scores(
-    lake: Lake, a: RunState, b: RunState, missing: list[str]
-) -> tuple[Mapping[str, PairedScores], tuple[tuple[str, ...], tuple[str, ...]]]:
-    nothing: tuple[str, ...] = ()
-    stages = [state.making("judgments") for state in (a, b)]
-    if not all(stage is not None and stage.published for stage in stages):
-        return {}, (nothing, nothing)
-    try:
-        left, right = (
-            scored_answers(lake.dataset("judgments", s.version)) for s in stages if s is not None
-        )
-    except ParrotError as error:
-        missing.append(str(error))
-        return {}, (nothing, nothing)
-    judges = (judges_of(left.values()), judges_of(right.values()))
-    return paired_scores(left, right, a.header.seed), judges
-
-
-def _win_rates(a: RunState, b: RunState) -> tuple[FigureChange, ...]:
-    sides = []
-    for state in (a, b):
-        rates = win_rates(state.making("comparisons"))
-        sides.append({s.subject: s.overall.mean for s in rates.subjects} if rates else {})
-    names = dict.fromkeys([*sides[0], *sides[1]])
-    return tuple(FigureChange(name, sides[0].get(name), sides[1].get(name)) for name in names)
 
 
 def _stage_json(stage: StageDifference) -> dict[str, Any]:

@@ -47,7 +47,6 @@ class RunFacts:
 
     @property
     def judges(self) -> tuple[str, ...]:
-        """The models that scored its answers."""
         return judges_of(self.answers.values())
 
 
@@ -90,10 +89,7 @@ def compare_runs(
     """Read several runs of one lake.
 
     Args:
-        lake: where the runs live.
         names: the runs; the others are compared with the first.
-        stages: the pipeline, in order.
-        now: the present.
 
     Raises:
         MissingRun: the lake holds no run of one of the names.
@@ -102,21 +98,27 @@ def compare_runs(
     if len(names) < 2 or len(set(names)) < len(names):
         raise UserError(f"expected two or more different runs, found: {', '.join(names)}")
     specs = tuple(stages)
+    return compare_states(lake, [read_run(lake, name, specs, now) for name in names])
+
+
+def compare_states(
+    lake: Lake, states: Sequence[RunState], measured: Sequence[str] = MEASURED
+) -> RunComparison:
+    """Compare runs that were read; distributions are those of the datasets ``measured``."""
     problems: list[str] = []
-    states = [read_run(lake, name, specs, now) for name in names]
-    runs = tuple(_facts(lake, state, problems) for state in states)
-    seed = runs[0].state.header.seed
+    runs = tuple(_facts(lake, state, measured, problems) for state in states)
+    seed = states[0].header.seed
     return RunComparison(
         runs=runs,
-        settings=setting_changes([run.state.header.recipe for run in runs]),
+        settings=setting_changes([state.header.recipe for state in states]),
         paired=tuple(paired_scores(runs[0].answers, run.answers, seed) for run in runs[1:]),
         unreadable=tuple(dict.fromkeys(problems)),
     )
 
 
-def _facts(lake: Lake, state: RunState, problems: list[str]) -> RunFacts:
+def _facts(lake: Lake, state: RunState, measured: Sequence[str], problems: list[str]) -> RunFacts:
     data = {}
-    for name in MEASURED:
+    for name in measured:
         stage = state.making(name)
         if stage is not None and stage.published:
             try:

@@ -7,6 +7,7 @@ from typing import Any
 
 from parrot_core.lake.lake import Lake
 from parrot_core.lake.manifest import Manifest
+from parrot_core.lake.metrics import TruncationMetrics
 from parrot_core.lake.run import Run
 from parrot_core.stages.forecasting import Basis, SourcedFigure
 
@@ -18,7 +19,6 @@ def measured(run: Run, rows: int) -> Basis:
 
     Args:
         run: whose lake is read; versions of any run serve.
-        rows: most rows to read of each.
     """
     basis = Basis()
     newest: dict[str, Manifest] = {}
@@ -66,10 +66,9 @@ def _from_messages(
         follow_up=_mean(asked, manifest, basis.follow_up),
         answer=_mean(answered, manifest, basis.answer),
     )
-    cut, sessions = (manifest.metrics.get("truncated") or {}), manifest.accounting.rows_in
-    if turns and sessions and isinstance(cut, dict):
-        share = sum(int(count) for count in cut.values()) / sessions
-        basis = replace(basis, truncated=_measured(share, manifest))
+    if turns and (sessions := manifest.accounting.rows_in):
+        cut = TruncationMetrics.read(manifest.metrics).truncated
+        basis = replace(basis, truncated=_measured(sum(cut.values()) / sessions, manifest))
     if turns and went_on + ended:
         basis = replace(basis, goes_on=_measured(went_on / (went_on + ended), manifest))
     return basis

@@ -61,7 +61,6 @@ class Forecast:
 
     @property
     def loads(self) -> tuple[Expected, ...]:
-        """All loads of all stages."""
         return tuple(load for stage in self.stages for load in stage.loads)
 
     @property
@@ -75,7 +74,6 @@ class Forecast:
         return tuple(dict.fromkeys(load.engine for load in self.loads if load.usd is None))
 
     def to_json(self) -> dict[str, Any]:
-        """All figures in JSON's types."""
         plain = asdict(self)
         totals = {
             "requests": sum(load.requests for load in self.loads),
@@ -165,7 +163,6 @@ def _hours(run: Run, basis: Basis, load: Load) -> tuple[float, str]:
 
 
 def _seconds(run: Run, basis: Basis, load: Load) -> float:
-    """What one request takes."""
     api = isinstance(run.recipe.engines[load.engine], OpenAIEngine)
     speed = (basis.api_speed if api else basis.own_speed).value
     return OVERHEAD_S + load.completion_tokens / max(1.0, load.requests) / speed

@@ -9,6 +9,7 @@ from parrot_core.engines.types import Message
 from parrot_core.errors import UserError
 from parrot_core.lake.lake import Lake
 from parrot_core.lake.manifest import Manifest
+from parrot_core.lake.metrics import TrainingMetrics
 from parrot_core.lake.run import Run
 from parrot_core.recipe import parse_recipe
 from parrot_core.stages.base import Row
@@ -45,6 +46,12 @@ class QueryPairs:
     chosen: Sequence[Message]
     seen: Seen = "nothing"
     rejected: dict[str, Sequence[Message]] = field(default_factory=dict)
+    placebo: Sequence[Message] | None = None  # a second answer after the same history
+
+    @property
+    def answers(self) -> list[Sequence[Message]]:
+        """What is scored: the chosen answer, the negatives, and last the placebo if it has one."""
+        return [self.chosen, *self.rejected.values(), *([self.placebo] if self.placebo else ())]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +98,7 @@ def _ancestors(manifest: Manifest) -> list[ModelName]:
     """Models of the lake that a training started from: among its inputs, or the recipe's base."""
     models = {stage.output for stage in STAGES}
     found = [ModelName(name, v) for name, v in manifest.inputs.items() if name in models]
-    base = str(manifest.metrics.get("base", ""))
+    base = TrainingMetrics.read(manifest.metrics).base or ""
     if base.startswith("lake:") and base.removeprefix("lake:") not in manifest.inputs:
         name, _, version = base.removeprefix("lake:").partition("@")
         found.append(ModelName(name, version or manifest.run))
@@ -123,6 +130,8 @@ def by_query(rows: Iterable[Row], learned: Sequence[Learned]) -> list[QueryPairs
                 (each.of(name) for each in learned), key=order.index, default="nothing"
             )
             found[name] = QueryPairs(name, row["turn"], row["prompt"], row["chosen"], seen)
+            if (second := row.get("placebo")) is not None:
+                found[name].placebo = [{"role": "assistant", "content": second}]
         found[name].rejected[row["strategy"]] = row["rejected"]
     return list(found.values())
 
@@ -133,9 +142,7 @@ def measured(
     """The queries to measure on: what no DPO was trained on, and at most ``limit`` of each kind.
 
     Args:
-        queries: all of them.
         limit: most queries of a kind; those with the lowest hashes of id and seed stay.
-        seed: of the hash.
         trained: whether to measure on what was trained on too.
     """
     chosen: list[QueryPairs] = []

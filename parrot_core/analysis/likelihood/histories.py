@@ -9,9 +9,9 @@ from dataclasses import replace
 from typing import Literal
 
 from parrot_core.analysis.likelihood.held_out_pairs import QueryPairs
-from parrot_core.analysis.likelihood.likelihoods import Scores
 from parrot_core.engines.types import Message
 from parrot_core.stages.evaluation.summary import Judged
+from parrot_core.stages.likelihoods import Scores
 
 History = Literal["own", "none", "other"]
 HISTORIES: dict[History, str] = {
@@ -25,7 +25,6 @@ def with_history(queries: Sequence[QueryPairs], history: History) -> list[QueryP
     """The same pairs after another prompt; a system message stays with its query.
 
     Args:
-        queries: pairs with their own history.
         history: ``other`` takes that of the next query of another session, going round.
     """
     if history == "own":
@@ -35,7 +34,7 @@ def with_history(queries: Sequence[QueryPairs], history: History) -> list[QueryP
         own = query.prompt
         system = [message for message in own[:1] if message["role"] == "system"]
         before = [] if history == "none" else _turns(_other(queries, place).prompt[:-1])
-        changed.append(replace(query, prompt=[*system, *before, own[-1]]))
+        changed.append(replace(query, prompt=[*system, *before, own[-1]], placebo=None))
     return changed
 
 

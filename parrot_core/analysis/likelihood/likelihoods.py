@@ -1,124 +1,54 @@
-"""Have a model score given answers in a process of its own, so that its memory goes with it."""
+"""How likely models find the same queries, compared."""
 
-import hashlib
-import json
-import subprocess
-import sys
-import tempfile
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
 
-from parrot_core.engines.types import Message
-from parrot_core.errors import ParrotError
-from parrot_core.models.references import child_environment
-from parrot_core.telemetry.progress import SILENT, ProgressReporter
-
-Scores = dict[str, list[tuple[float, int]] | None]
-"""By id: the sum of log p (nats) and the tokens of each answer; None where they don't fit."""
+from parrot_core.analysis.statistics.intervals import IntervalEstimate
+from parrot_core.analysis.statistics.sampling import ratio, ratio_difference
+from parrot_core.stages.likelihoods import Scores
 
 
-@dataclass(frozen=True, slots=True)
-class LikelihoodRequest:
-    """Answers to be scored after one prompt."""
-
-    id: str
-    prompt: Sequence[Message]
-    answers: Sequence[Sequence[Message]]
-
-
-@dataclass(frozen=True, slots=True)
-class Scorer:
-    """A model to score with; ``tokenizer`` is a folder whose tokenizer replaces the model's own."""
-
-    label: str  # as a person names it; also of its files
-    model: Path | str
-    tokenizer: Path | None = None
-
-
-def scores_of(
-    scorer: Scorer,
-    asked: Iterable[LikelihoodRequest],
-    max_length: int,
-    folder: Path,
-    reporter: ProgressReporter = SILENT,
-) -> Scores:
-    """Score every answer; what the same model was asked before in this folder is read there.
+def compare_likelihoods(
+    found: Mapping[str, Scores], ids: Sequence[str], seed: int
+) -> dict[str, Any]:
+    """Compare how likely models find the same queries.
 
     Args:
-        scorer: the model.
-        asked: what to score; ids are unique.
-        max_length: tokens of prompt and answer; older turns of a prompt go first.
-        folder: keeps the scores, each as soon as it is there.
-        reporter: is told of each prompt.
+        found: the scores of each model; that of the first answer counts.
+        ids: the queries.
+        seed: of the intervals.
 
-    Raises:
-        ParrotError: the model couldn't be loaded or run.
+    Returns:
+        ``models``: for each the mean negative log-likelihood in nats a token, the end of the turn
+        included, with its 95 % bootstrap interval over sessions; ``less``: for each but the
+        first, how much higher it is than the first's, paired, and in how many of the queries;
+        ``queries`` and ``too_long``, what didn't fit a model.
     """
-    lines = {
-        each.id: json.dumps({"id": each.id, "prompt": each.prompt, "answers": each.answers})
-        for each in asked
+    fitting = [id for id in ids if all(scores[id] for scores in found.values())]
+    parts = {name: _surprise(scores, fitting) for name, scores in found.items()}
+    first, *others = parts
+    less = {}
+    for name in others:
+        above, below = parts[name], parts[first]
+        higher = [a / n > b / m for a, n, b, m in zip(*above, *below, strict=True)]
+        less[name] = {
+            **asdict(IntervalEstimate(*ratio_difference(above, below, seed))),
+            "higher_in": sum(higher),
+        }
+    return {
+        "models": {
+            name: {**asdict(IntervalEstimate(*ratio(*part, seed))), "tokens": int(sum(part[1]))}
+            for name, part in parts.items()
+        },
+        "less": less,
+        "queries": len(fitting),
+        "too_long": len(ids) - len(fitting),
     }
-    kept = folder / f"{scorer.label}-{_digest(scorer, max_length, lines.values())}.jsonl"
-    found = _whole_lines(kept)
-    reporter.step(f"{scorer.label}: scoring", len(lines))
-    reporter.progress(len(found))
-    if missing := [line for id, line in lines.items() if id not in found]:
-        queries = kept.with_suffix(".queries.jsonl")
-        queries.write_text("".join(f"{line}\n" for line in missing), encoding="utf-8")
-        _score(scorer, queries, kept, max_length, reporter)
-        found = _whole_lines(kept)
-    return {id: found[id] for id in lines}
 
 
-def _score(
-    scorer: Scorer, queries: Path, scores: Path, max_length: int, reporter: ProgressReporter
-) -> None:
-    module = "parrot_core.analysis.likelihood.answer_likelihood"
-    places = [str(scorer.model), str(queries), str(scores)]
-    more = [str(scorer.tokenizer)] if scorer.tokenizer else []
-    command = [sys.executable, "-m", module, *places, str(max_length), *more]
-    with (
-        tempfile.TemporaryFile("w+") as said,
-        subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=said, text=True, env=child_environment()
-        ) as process,
-    ):
-        assert process.stdout is not None
-        try:
-            for _ in process.stdout:  # a line a prompt
-                reporter.progress(1)
-            status = process.wait()
-        except BaseException:
-            process.kill()
-            raise
-        if status != 0:
-            said.seek(0)
-            heard = [line for line in said.read().splitlines() if line.strip()]
-            why = f"its process ended with status {status}"
-            if heard and status > 0:  # one that was killed has said nothing of it
-                why = heard[-1]
-            raise ParrotError(f"{scorer.label}: its answers can't be scored: {why}")
-
-
-def _whole_lines(scores: Path) -> Scores:
-    """What has been scored; a last line that a killed process left half-written is cut off."""
-    if not scores.exists():
-        return {}
-    text = scores.read_bytes()
-    whole = text[: text.rfind(b"\n") + 1]
-    if whole != text:
-        scores.write_bytes(whole)
-    return {line["id"]: line["scores"] for line in map(json.loads, whole.splitlines())}
-
-
-def _digest(scorer: Scorer, max_length: int, lines: Iterable[str]) -> str:
-    """Changes with the model's files, with the questions and with how they are cut."""
-    digest = hashlib.sha256(f"{scorer.model} {scorer.tokenizer} {max_length}".encode())
-    for place in (scorer.model, scorer.tokenizer):
-        for file in sorted(Path(place).glob("*")) if place else ():
-            found = file.stat()
-            digest.update(f"{file.name} {found.st_size} {found.st_mtime_ns}".encode())
-    for line in lines:
-        digest.update(line.encode())
-    return digest.hexdigest()[:12]
+def _surprise(scores: Scores, ids: Sequence[str]) -> tuple[list[float], list[float]]:
+    """Sum of negative log-likelihoods and tokens of each query."""
+    whole = [scores[id] for id in ids]
+    first = [each[0] for each in whole if each]
+    return [-total for total, _ in first], [float(count) for _, count in first]

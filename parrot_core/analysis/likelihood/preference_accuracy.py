@@ -24,12 +24,12 @@ from parrot_core.analysis.likelihood.histories import (
     history_gains,
     with_history,
 )
-from parrot_core.analysis.likelihood.likelihoods import LikelihoodRequest, Scorer, Scores, scores_of
 from parrot_core.errors import UserError
 from parrot_core.execution.runs import work_folder
 from parrot_core.lake.lake import Lake
 from parrot_core.models.references import model_cache
 from parrot_core.stages.evaluation.summary import Judged, summarise
+from parrot_core.stages.likelihoods import LikelihoodRequest, Scorer, Scores, scores_of
 from parrot_core.telemetry.progress import SILENT, ProgressReporter
 from parrot_core.text.text_table import Grid
 
@@ -39,6 +39,10 @@ MEASURES: dict[Measure, str] = {
     "sum": "% of pairs in which the whole chosen answer is likelier",
     "margin": "log-likelihood a token of the chosen answer above the rejected one's, in nats",
 }
+
+
+PLACEBO = "a second answer after the same history"
+"""How tables name the placebo; of its pairs 50 % are expected."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +71,7 @@ def measure_accuracy(
     """Compare models on the pairs of one version of ``preferences``.
 
     Args:
-        lake: holds models and pairs.
         models: the first one is what the others are set against.
-        preferences: the version of the pairs.
-        settings: what to measure on.
         reporter: is told of each query that a model has scored.
 
     Returns:
@@ -78,7 +79,8 @@ def measure_accuracy(
         reason, and ``parts``: for each kind of held-out query that there is, its ``queries``,
         ``pairs`` and for every model and measure the estimates (mean, n, 95 % bootstrap interval
         over queries) ``overall``, ``by_turn``, ``by_strategy`` and ``by_strategy_turn``, with
-        ``gain`` holding the same for the difference to the first model, pair by pair. With
+        ``gain`` holding the same for the difference to the first model, pair by pair, and
+        ``placebo`` the estimate against second answers (None where there are none). With
         ``settings.histories`` also ``histories``: for every model and prompt the accuracy and the
         margin, and ``history_gain``, what its history adds to log p of a chosen answer, a token.
 
@@ -166,14 +168,20 @@ def _by_history(
         "history_gain": summarise(gains, seed)[0].to_json()["overall"],
         "prompts": {
             history: {
-                measure: summarise(points_of(fitting, found, history, measure), seed)[0].to_json()[
-                    "overall"
-                ]
+                measure: _overall(points_of(fitting, found, history, measure), seed)
                 for measure in ("mean", "margin")
             }
             for history, found in scores.items()
         },
+        "placebo": {
+            measure: _overall(points_of(fitting, own, "placebo", measure, placebo=True), seed)
+            for measure in ("mean", "margin")
+        },
     }
+
+
+def _overall(points: Sequence[Judged], seed: int) -> dict[str, Any] | None:
+    return summarise(points, seed)[0].to_json()["overall"] if points else None
 
 
 def _left_out(
@@ -199,7 +207,7 @@ def _scores(
 ) -> Scores:
     """Have a process score every answer of every query."""
     place = lake.model(model.name, model.version).local_copy(model_cache() / "lake")
-    asked = (LikelihoodRequest(q.id, q.prompt, [q.chosen, *q.rejected.values()]) for q in queries)
+    asked = (LikelihoodRequest(q.id, q.prompt, q.answers) for q in queries)
     return scores_of(Scorer(str(model), place), asked, settings.max_length, folder, reporter)
 
 
@@ -218,6 +226,9 @@ def _part(queries: Sequence[QueryPairs], scores: Mapping[str, Scores], seed: int
                 measure: {
                     **_estimates(points[model, measure], seed),
                     "gain": _estimates(_less(points[model, measure], points[first, measure]), seed),
+                    "placebo": _overall(
+                        points_of(queries, scores[model], model, measure, placebo=True), seed
+                    ),
                 }
                 for measure in MEASURES
             }
@@ -227,15 +238,27 @@ def _part(queries: Sequence[QueryPairs], scores: Mapping[str, Scores], seed: int
 
 
 def points_of(
-    queries: Sequence[QueryPairs], scores: Scores, model: str, measure: Measure
+    queries: Sequence[QueryPairs],
+    scores: Scores,
+    model: str,
+    measure: Measure,
+    *,
+    placebo: bool = False,
 ) -> list[Judged]:
-    """One figure a pair: 1 where the chosen answer is likelier, else 0; or its margin."""
+    """One figure a pair: 1 where the chosen answer is likelier, else 0; or its margin.
+
+    With ``placebo`` the second answers after the same histories stand in for the negatives.
+    """
     points: list[Judged] = []
     for query in queries:
         found = scores[query.id]
         assert found is not None
-        chosen, *rejected = found
-        for strategy, negative in zip(query.rejected, rejected, strict=True):
+        chosen, *others = found
+        if placebo:
+            compared = {"placebo": others[-1]} if query.placebo else {}
+        else:
+            compared = dict(zip(query.rejected, others, strict=False))  # the placebo is left over
+        for strategy, negative in compared.items():
             above = _mean(chosen) - _mean(negative)
             if measure == "sum":
                 above = chosen[0] - negative[0]
@@ -286,6 +309,9 @@ def _history_grid(histories: Mapping[str, Any]) -> Iterator[Grid]:
         (words, *(_shown(each["prompts"][history]["mean"], "mean") for each in found.values()))
         for history, words in HISTORIES.items()
     ]
+    if all(each["placebo"]["mean"] for each in found.values()):
+        placebos = (_shown(each["placebo"]["mean"], "mean") for each in found.values())
+        rows.append((PLACEBO, *placebos))
     gains = (_shown(each["history_gain"], "margin") for each in found.values())
     rows.append(("what the history adds to the chosen answer, nats a token", *gains))
     yield Grid(MEASURES["mean"].capitalize() + ", by prompt", ("prompt", *found), tuple(rows))
@@ -298,6 +324,8 @@ def _grid(result: Mapping[str, Any], seen: Seen, measure: Measure) -> Grid:
     slices: list[tuple[str, tuple[str, ...]]] = [("all", ("overall",))]
     slices += [(name, ("by_strategy", name)) for name in first["by_strategy"]]
     slices += [(f"turn {turn}", ("by_turn", turn)) for turn in first["by_turn"]]
+    if first["placebo"]:
+        slices.append((PLACEBO, ("placebo",)))
     slices.append((f"gain over {next(iter(models))}", ("gain", "overall")))
     rows = [
         (

@@ -65,9 +65,6 @@ def gather(
     """Read the run's state, then everything that a reader of the run wants to see.
 
     Args:
-        lake: where the run lives.
-        run: its name.
-        stages: the pipeline, in order.
         now: the present, to tell a running shard from a stalled one.
         dialogues: sample dialogues to draw, at random under the recipe's seed.
 

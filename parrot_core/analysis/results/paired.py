@@ -4,9 +4,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from parrot_core.lake.lake import DatasetVersion
-from parrot_core.stages.evaluation.summary import Judged, SubjectSummary, summarise
+from parrot_core.stages.evaluation.summary import (
+    Judged,
+    SubjectSummary,
+    first_holding,
+    summarise,
+)
 
-_COLUMNS = ("subject", "source_ids", "category", "turn", "query", "score", "judge_model")
+_COLUMNS = ("subject", "source_ids", "category", "turn", "repeat", "query", "score", "judge_model")
 
 Answers = Mapping[tuple[str, str, int], "ScoredAnswer"]
 """Scored answers by subject, question and turn."""
@@ -35,13 +40,13 @@ class PairedScores:
 
 
 def scored_answers(version: DatasetVersion) -> Answers:
-    """Every scored answer of a version of ``judgments``."""
+    """Every scored answer of a version of ``judgments``; of repeated sessions the first's."""
     return {
         (row["subject"], row["source_ids"][0], row["turn"]): ScoredAnswer(
             row["category"], row["query"], row["score"], str(row["judge_model"] or "")
         )
         for row in version.rows(_COLUMNS)
-        if row["score"] is not None
+        if row["score"] is not None and first_holding(row)
     }
 
 
@@ -68,7 +73,6 @@ def paired_scores(a: Answers, b: Answers, seed: int) -> dict[str, PairedScores]:
 
 
 def judges_of(answers: Iterable[ScoredAnswer]) -> tuple[str, ...]:
-    """The models that gave these scores."""
     return tuple(sorted({answer.judge for answer in answers}))
 
 

@@ -28,12 +28,10 @@ class Scores:
 
     @property
     def turns(self) -> tuple[int, ...]:
-        """Turns that any subject was judged on."""
         return tuple(sorted({turn for subject in self.subjects for turn in subject.by_turn}))
 
     @property
     def categories(self) -> tuple[str, ...]:
-        """Categories that any subject was judged on."""
         return tuple(sorted({name for subject in self.subjects for name in subject.by_category}))
 
 
@@ -63,7 +61,6 @@ def judge_note(judge: str, judges_itself: tuple[str, ...] = ()) -> str:
     """One honest line on the judge, from the size in its name; empty when nothing is to be said.
 
     Args:
-        judge: the model that scored, as the judgments name it.
         judges_itself: subjects that run on the judge's own model.
     """
     said = []

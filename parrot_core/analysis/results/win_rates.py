@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from parrot_core.lake.metrics import ComparisonMetrics
 from parrot_core.monitor.state import StageState
 from parrot_core.stages.evaluation.summary import SubjectSummary
 
@@ -31,28 +32,26 @@ class WinRates:
 
     @property
     def turns(self) -> tuple[int, ...]:
-        """Turns that any subject was compared on."""
         return tuple(sorted({turn for subject in self.subjects for turn in subject.by_turn}))
 
     @property
     def categories(self) -> tuple[str, ...]:
-        """Categories that any subject was compared on."""
         return tuple(sorted({name for subject in self.subjects for name in subject.by_category}))
 
 
 def win_rates(stage: StageState | None) -> WinRates | None:
     """Read the metrics of the stage ``compare``; None when nothing was compared."""
-    if stage is None or not stage.metrics.get("win_rates"):
+    found = ComparisonMetrics.read(stage.metrics if stage is not None else {})
+    if not found.win_rates:
         return None
-    winners = stage.metrics.get("winners") or {}
     outcomes = {
-        name: Outcomes(*(int(counts.get(side, 0)) for side in ("subject", "tie", "baseline")))
-        for name, counts in winners.items()
+        name: Outcomes(*(counts.get(side, 0) for side in ("subject", "tie", "baseline")))
+        for name, counts in found.winners.items()
     }
-    subjects = tuple(map(SubjectSummary.from_json, stage.metrics["win_rates"].values()))
+    subjects = tuple(map(SubjectSummary.from_json, found.win_rates.values()))
     nothing = Outcomes(0, 0, 0)
     return WinRates(
-        str(stage.metrics.get("baseline") or ""),
+        found.baseline or "",
         subjects,
         {each.subject: outcomes.get(each.subject, nothing) for each in subjects},
     )

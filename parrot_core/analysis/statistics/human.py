@@ -58,7 +58,6 @@ class FollowUps:
             self._drawn.offer(session.id, (session.whole, texts))
 
     def queries(self) -> list[QueryInContext]:
-        """All queries of the sample."""
         return [QueryInContext(id, text) for id, texts in self._drawn.items() for text in texts]
 
 
@@ -71,7 +70,7 @@ def human_likeness(ours: FollowUps, human: FollowUps, seed: int) -> Found:
     _need_sklearn()
     pairs = _matched(ours.queries(), human.queries(), seed)
     texts = [query.text for side in pairs for query in side]
-    groups = [f"{place}/{query.session}" for place, side in enumerate(pairs) for query in side]
+    groups = [query.session for side in pairs for query in side]
     labels = np.repeat(np.array([1, 0]), [len(side) for side in pairs])
     n = len(pairs[0])
     fewest = min(len({query.session for query in side}) for side in pairs)
@@ -84,7 +83,7 @@ def human_likeness(ours: FollowUps, human: FollowUps, seed: int) -> Found:
             ),
         )
     folds = _scored(texts, labels, groups, seed)
-    value = _mean_auc(folds)
+    value = _meanarea_under_curve(folds)
     low, high = _interval(folds, seed)
     return Found(figures=(_figure(value, low, high, n),))
 
@@ -181,7 +180,7 @@ def _classifier() -> "Pipeline":
     return make_pipeline(make_union(words, chars), LogisticRegression(C=1.0, max_iter=1000))
 
 
-def _auc(labels: Labels, scores: Scores) -> float:
+def area_under_curve(labels: Labels, scores: Scores) -> float:
     """Chance that a positive scores above a negative, ties counted half (Mann-Whitney)."""
     _, inverse, counts = np.unique(scores, return_inverse=True, return_counts=True)
     below = np.cumsum(counts) - counts
@@ -193,9 +192,9 @@ def _auc(labels: Labels, scores: Scores) -> float:
     return float((ranks[positive].sum() - n * (n + 1) / 2) / (n * m))
 
 
-def _mean_auc(folds: Sequence[_Fold]) -> float:
+def _meanarea_under_curve(folds: Sequence[_Fold]) -> float:
     """Mean over folds: scores of different classifiers aren't compared with each other."""
-    return float(np.nanmean([_auc(fold.labels, fold.scores) for fold in folds]))
+    return float(np.nanmean([area_under_curve(fold.labels, fold.scores) for fold in folds]))
 
 
 def _interval(folds: Sequence[_Fold], seed: int) -> tuple[float, float]:
@@ -210,7 +209,7 @@ def _interval(folds: Sequence[_Fold], seed: int) -> tuple[float, float]:
         for fold, sessions in zip(folds, members, strict=True):
             taken = rng.integers(0, len(sessions), len(sessions))
             rows = np.concatenate([sessions[place] for place in taken])
-            drawn.append(_auc(fold.labels[rows], fold.scores[rows]))
+            drawn.append(area_under_curve(fold.labels[rows], fold.scores[rows]))
         if not np.all(np.isnan(drawn)):
             means.append(float(np.nanmean(drawn)))
     low, high = np.percentile(means, [2.5, 97.5])

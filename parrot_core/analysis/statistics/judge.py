@@ -23,7 +23,7 @@ from parrot_core.recipe import Sampling
 
 STAGE = "statistics"
 """Where the journal lies in the run's records, so that the run's budget counts what it cost."""
-_JOURNAL_DELAY_S = 0.2
+_JOURNAL_SPACING_S = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ def judged(run: Run, engine: str, sessions: SessionSet, limit: int, seed: int) -
     select = run.recipe.select
     with open_engines(run, [engine], Budget(run.recipe.budget_usd), STAGE) as engines:
         folder = ShardRecords(run.lake.storage, run.name, STAGE, 0).journal_folder
-        journal = Journal(run.lake.storage, folder, _JOURNAL_DELAY_S)
+        journal = Journal(run.lake.storage, folder, _JOURNAL_SPACING_S)
         try:
             model = engines.journaled(engine, journal, 0)
             verdicts = asyncio.run(

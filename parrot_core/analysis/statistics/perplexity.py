@@ -44,12 +44,8 @@ def asker_likeness(
     """Score both sides under the asker.
 
     Args:
-        folder: the asker, a Hugging Face folder.
         name: what it is called, for the notes.
-        ours: the set that is measured.
         human: held-out human sessions; None scores ours alone.
-        seed: of the samples and intervals.
-        queries: follow-up queries of each side, drawn at random.
         reporter: is told of each query that was scored; one takes seconds on a CPU.
 
     Raises:

@@ -30,9 +30,7 @@ class SessionSet(Protocol):
     """A set of sessions that can be read again and again."""
 
     @property
-    def label(self) -> str:
-        """As a person names it."""
-        ...
+    def label(self) -> str: ...
 
     @property
     def total(self) -> int | None:
@@ -128,7 +126,6 @@ class SourceSessions:
         self.total = _bytes_of(self._urls)
 
     def sessions(self, progress: Progress) -> Iterator[Session]:
-        """All sessions that cleaning leaves."""
         self._last = _Pass(Counter(), [])
         detector = FastTextDetector()
         for url in self._urls:
@@ -165,7 +162,6 @@ class SourceSessions:
         return dict(self._last.left_out.most_common())
 
     def warnings(self) -> tuple[str, ...]:
-        """What the sources had to say."""
         return tuple(self._last.warnings)
 
 
@@ -250,5 +246,4 @@ def _origin(lake: Lake, manifest: Manifest) -> Manifest | None:
 
 
 def digest(*parts: object) -> str:
-    """SHA-256 of values as JSON."""
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

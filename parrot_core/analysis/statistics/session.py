@@ -23,7 +23,6 @@ class Session:
 
     @property
     def turns(self) -> int:
-        """Queries, answered or not."""
         return len(self.queries)
 
     def history(self, turn: int) -> tuple[Message, ...]:

@@ -15,13 +15,9 @@ class Counter(Protocol):
     """Counts tokens; ``name`` is shown with every figure that rests on it."""
 
     @property
-    def name(self) -> str:
-        """The tokenizer, for people."""
-        ...
+    def name(self) -> str: ...
 
-    def counts(self, texts: Sequence[str]) -> list[int]:
-        """Tokens of each text."""
-        ...
+    def counts(self, texts: Sequence[str]) -> list[int]: ...
 
 
 class Words:
@@ -33,7 +29,6 @@ class Words:
     name = WORDS
 
     def counts(self, texts: Sequence[str]) -> list[int]:
-        """Words of each text."""
         return [len(tokens(text)) for text in texts]
 
 
@@ -59,7 +54,6 @@ class ModelTokens:
             raise SourceError(f"{name}: no tokenizer.json can be read there ({why})") from None
 
     def counts(self, texts: Sequence[str]) -> list[int]:
-        """Tokens of each text."""
         clean = [text.encode(errors="replace").decode() for text in texts]
         found = self._tokenizer.encode_batch_fast(clean, add_special_tokens=False)
         return [len(each.ids) for each in found]

@@ -85,9 +85,7 @@ class Statistics(_Value):
     agreement: Agreement | None = None
 
     def figure(self, name: str) -> Figure | None:
-        """The figure of this name, if it was measured."""
         return next((figure for figure in self.figures if figure.name == name), None)
 
     def curve(self, name: str) -> Curve | None:
-        """The curve of this name, if it was measured."""
         return next((curve for curve in self.curves if curve.name == name), None)

@@ -34,6 +34,7 @@ def statistics_of(
     options: Options = Options(),  # noqa: B008 - frozen
     human_set: str | None = None,
     reporter: ProgressReporter = SILENT,
+    processes: int = 1,
 ) -> Statistics:
     """Statistics of ``NAME[@VERSION][:SPLIT]``, or of a file, folder or URL.
 
@@ -42,12 +43,10 @@ def statistics_of(
 
     Args:
         lake: where versions are, and where their statistics are kept.
-        what: what to measure.
-        options: seed, sample, tokenizer.
         human_set: what its queries are told from, named like ``what``. Without it, the held-out
             conversations that a version's lineage leads to, and no human-likeness for a file.
             An empty text leaves human-likeness out.
-        reporter: hears of the progress.
+        processes: see :func:`~parrot_core.analysis.statistics.compute.compute`.
 
     Raises:
         UserError: nothing of that name, or one without sessions.
@@ -63,9 +62,8 @@ def statistics_of(
         kept = _kept(lake, sessions, key)
         if kept is not None:
             return kept
-    found = compute(
-        sessions, options, reference, reporter, compared if compared is not sessions else None
-    )
+    told_from = compared if compared is not sessions else None
+    found = compute(sessions, options, reference, reporter, told_from, processes)
     if left_out:
         found = found.model_copy(update={"notes": (*found.notes, NO_SKLEARN)})
     if key is not None and isinstance(sessions, VersionSessions):
@@ -126,14 +124,7 @@ def with_asker(
     """Add how surprised an asker is by the queries of a set, and by human ones.
 
     Args:
-        lake: where versions are.
-        what: the set, named as for :func:`statistics_of`.
-        found: its statistics.
         asker: ``NAME[@VERSION]`` of a model in the lake, or a folder.
-        human_set: see :func:`statistics_of`.
-        cache: folder for copies of models of a remote lake.
-        queries: follow-up queries of each side, drawn at random.
-        reporter: see :func:`statistics_of`.
 
     Raises:
         UserError: no such model, or what it needs isn't installed.
@@ -168,11 +159,7 @@ def with_judge(
 
     Args:
         lake: where versions are, and where the judge's answers are journaled.
-        what: the set, named as for :func:`statistics_of`.
-        found: its statistics.
-        engine: name of an engine of the recipe.
         recipe: where the engine is; None takes the recipe of the version's run.
-        limit: queries to judge, drawn at random.
 
     Raises:
         UserError: no recipe, or no such engine in it.

@@ -16,6 +16,7 @@ from parrot_core.engines.decisions import decide, what_happened
 from parrot_core.engines.failures import CLIENT_ERRORS, ProviderFailure, failure_of
 from parrot_core.engines.limits.limits import Sleep
 from parrot_core.engines.types import EngineError, RowError, RunError, ShardError
+from parrot_core.errors import PicklableError
 from parrot_core.lake.batch_records import BatchRecords, Intent
 from parrot_core.recipe import BatchSettings, Limits
 from parrot_core.text.redaction import without_key
@@ -28,7 +29,7 @@ OVER = ("completed", "failed", "expired", "cancelled")
 LONGEST_BACKOFF_S = 60.0
 
 
-class NotOrdered(Exception):
+class NotOrdered(PicklableError):
     """A round was given up before it was ordered, because of ``error`` or by another worker."""
 
     def __init__(self, error: EngineError | None = None) -> None:
@@ -110,7 +111,7 @@ class BatchOrders:
         batch_id, decided = await asyncio.to_thread(self._records.batch_id, intent.round)
         if not decided:
             intended = datetime.fromisoformat(intent.created_at)
-            age = (datetime.now(UTC) - intended).total_seconds()
+            age = max(0.0, (datetime.now(UTC) - intended).total_seconds())  # clocks may differ
             found = await self.find(intent, max(0.0, self._settings.grace_s - age))
             batch_id = await asyncio.to_thread(self._records.decide, intent.round, found)
         if batch_id is None:

@@ -52,7 +52,6 @@ class Round:
 
     @property
     def title(self) -> str:
-        """What people call it."""
         return f"batch {self.batch.id}" if self.batch else f"round {self.name}"
 
 
@@ -69,7 +68,6 @@ class Rounds:
         records: BatchRecords,
         sleep: Sleep = asyncio.sleep,
     ) -> None:
-        """No round is known yet."""
         self.name = name
         self.most = settings.max_requests  # fewer while the provider has no room for so many
         self._orders = orders
@@ -226,7 +224,6 @@ class Rounds:
             raise error.with_traceback(None) from None
 
     async def _buy(self, batch: Round, orders: Orders, data: bytes) -> None:
-        """Order a round and follow it."""
         try:
             worst = sum(batch.worst.values())
             while not self._budget.try_reserve(worst):

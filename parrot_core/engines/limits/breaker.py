@@ -28,7 +28,6 @@ Clock = Callable[[], float]
 
 
 def wall_clock() -> datetime:
-    """The time of day, for people."""
     return datetime.now(UTC)
 
 

@@ -48,7 +48,6 @@ class Budget:
 
     @property
     def free_usd(self) -> float:
-        """What may still be reserved."""
         return max(0.0, self._ceiling - self._committed)
 
     def reserve(self, worst_usd: float) -> None:
@@ -133,7 +132,6 @@ class Budget:
             self._committed += worst_usd
 
     def pay(self, owed_usd: float, actual_usd: float) -> None:
-        """Replace what was owed by what was charged."""
         with self._lock:
             self._committed += actual_usd - owed_usd
             self._answered += actual_usd
@@ -145,7 +143,6 @@ class Budget:
 
 
 def cost_usd(price: Price | None, prompt_tokens: int, completion_tokens: int) -> float:
-    """Dollars for so many tokens."""
     if price is None:
         return 0.0
     return (

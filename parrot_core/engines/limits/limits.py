@@ -33,7 +33,6 @@ class TokenBucket:
     """So many units a minute, evenly, with at most one second's worth at once."""
 
     def __init__(self, per_minute: float, clock: Clock = time.monotonic) -> None:
-        """Start full."""
         self._clock = clock
         self._rate = 0.0
         self._level = math.inf
@@ -89,7 +88,6 @@ class Share:
 
     @classmethod
     def whole(cls, limits: Limits) -> "Share":
-        """All of it."""
         return cls(limits.concurrency, limits.requests_per_minute, limits.tokens_per_minute)
 
     @classmethod
@@ -161,7 +159,6 @@ class Limiter:
         """Hold one request's place, after waiting for all limits.
 
         Args:
-            tokens: expected tokens of prompt and completion.
             again: it was refused before, so it has waited in the line already: it goes to the
                 front, or its session would fall behind all others by a whole line.
 

@@ -56,14 +56,10 @@ class Sharing:
         """Nothing is claimed yet.
 
         Args:
-            workers: this worker's record and those of the others.
             limiters: the limits to share, by model at a provider; the same names in all workers.
             budget: the run's money, as far as this worker may spend it.
-            spending: reads what all workers have spent.
             give: gives a limiter its share until a time, on the limiter's own thread; returns
                 the requests in flight.
-            paused: why engines stand still, for the record.
-            clock: seconds, the limiters' own.
         """
         self._workers = workers
         self._limiters = limiters
@@ -97,7 +93,6 @@ class Sharing:
         self._thread.start()
 
     def stop(self) -> None:
-        """Give everything back."""
         self._stop.set()
         self._budget.wanting.set()
         if self._thread.is_alive():

@@ -16,7 +16,6 @@ from parrot_core.recipe import VllmEngine
 
 
 def all_of(servers: Mapping[str, Sequence[VllmServer]]) -> Iterator[VllmServer]:
-    """All processes."""
     return (server for replicas in servers.values() for server in replicas)
 
 
@@ -29,7 +28,6 @@ def start_servers(
     """Start the processes of these engines; they are in ``servers`` as soon as they run.
 
     Args:
-        run: whose logs and models these are.
         local: the engines by name. Those of the same model and settings share their processes.
         models: what journal and provenance call each engine's model.
         servers: filled, by :func:`server_key`, so that the caller can end what was started.

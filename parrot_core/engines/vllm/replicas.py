@@ -42,7 +42,6 @@ class Replicas(Generic[C]):
 
     @property
     def addresses(self) -> tuple[str, ...]:
-        """Addresses of all replicas."""
         return tuple(address for address, _ in self._clients)
 
     def pick(self, session: str) -> tuple[str, C]:

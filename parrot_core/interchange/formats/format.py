@@ -34,9 +34,7 @@ class Format(Protocol):
     """Writes the rows of a version to a local folder."""
 
     @property
-    def description(self) -> str:
-        """What it is, for people."""
-        ...
+    def description(self) -> str: ...
 
     def takes(self, dataset: str) -> bool:
         """Whether it can hold the rows of this dataset."""
@@ -86,7 +84,6 @@ class TextFiles:
         self._stack.close()
 
     def splits(self) -> Iterable[tuple[str, IO[str]]]:
-        """The files so far."""
         return self._files.items()
 
     def write(self, split: str, value: object, *, first: str, between: str) -> None:
@@ -100,5 +97,4 @@ class TextFiles:
         self._rows[split] += 1
 
     def written(self) -> list[Written]:
-        """What was written, a file a split."""
         return [Written(f"{split}{self._suffix}", split, n) for split, n in self._rows.items()]

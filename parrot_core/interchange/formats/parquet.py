@@ -26,7 +26,6 @@ class Parquet:
         self._file_bytes = file_bytes
 
     def takes(self, dataset: str) -> bool:
-        """Every dataset."""
         return True
 
     def write(self, version: DatasetVersion, folder: Path, progress: Progress) -> list[Written]:

@@ -22,7 +22,6 @@ class ShareGPT:
     description = "ShareGPT JSON"
 
     def takes(self, dataset: str) -> bool:
-        """Datasets of sessions."""
         return has_messages(dataset)
 
     def write(self, version: DatasetVersion, folder: Path, progress: Progress) -> list[Written]:
@@ -38,6 +37,5 @@ class ShareGPT:
 
 
 def record(row: Row) -> Row:
-    """A session as a ShareGPT record."""
     turns = [{"from": SPEAKERS[m["role"]], "value": m["content"]} for m in row["messages"]]
     return {"id": row["id"], "conversations": turns}

@@ -50,11 +50,8 @@ def import_files(
     """Publish the records of some files as a version of a dataset.
 
     Args:
-        lake: where to.
         files: paths, folders, patterns or URLs, as ``ingest.sources`` takes them.
         dataset: one of ``READERS``.
-        version: its name.
-        reporter: hears of each record.
 
     Raises:
         UserError: no such dataset, or the version is there.
@@ -193,7 +190,6 @@ class _ImportIntake:
     _detector: FastTextDetector = field(default_factory=FastTextDetector)
 
     def take(self, file: SourceFile) -> None:
-        """Read one file in one pass."""
         _, layout, _ = READERS[self.dataset]
         start = self.records
         for document in open_documents(file.url, file.layout or layout):
@@ -246,7 +242,6 @@ class _ImportIntake:
         )
 
     def accounting(self) -> Accounting:
-        """Each record is a row or a reject."""
         return Accounting(
             unit=READERS[self.dataset][2],
             source_rows=self.records,
@@ -256,7 +251,6 @@ class _ImportIntake:
         )
 
     def metrics(self) -> dict[str, Any]:
-        """For the manifest."""
         return {"records": self.records, "layouts": dict(self.layouts), "files": self.files}
 
 

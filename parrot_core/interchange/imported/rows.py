@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import Any
 
 from parrot_core.engines.types import Message
-from parrot_core.recipe import STRATEGIES, Ingest
+from parrot_core.recipe import ALL_STRATEGIES, Ingest
 from parrot_core.stages.base import Row
 from parrot_core.stages.ingest.clean import CleanSession, Rejection, clean, clean_texts
 from parrot_core.stages.ingest.language import LanguageDetector, session_language
@@ -50,7 +50,6 @@ Reader = Callable[[object, Origin, LanguageDetector], Row | Rejection]
 def _session(
     record: object, origin: Origin, detector: LanguageDetector
 ) -> tuple[CleanSession, Row] | Rejection:
-    """The session of a record, and what all rows of sessions have."""
     read = origin.layout.read(record)
     if isinstance(read, Misfit):
         return Rejection("malformed_record", read.why)
@@ -79,6 +78,7 @@ def conversation(record: object, origin: Origin, detector: LanguageDetector) -> 
     return {
         **row,
         "split": split,
+        "system": session.system,
         "source": origin.source,
         "record_index": origin.index,
         "opens_session": opens,
@@ -100,11 +100,13 @@ def dialogue(record: object, origin: Origin, detector: LanguageDetector) -> Row 
 def seed(record: object, origin: Origin, detector: LanguageDetector) -> Row | Rejection:
     """An opening query: a text, or the first query of a session."""
     query = _query(record)
+    system = record.get("system") if isinstance(record, dict) else None
     if query is None:
         read = origin.layout.read(record)
         if isinstance(read, Misfit):
             return Rejection("malformed_record", read.why)
         query = next((m["content"] for m in read if m["role"] == "user"), "")
+        system = next((m["content"] for m in read[:1] if m["role"] == "system"), None)
     # As a session of one turn, so that the same is mended as everywhere.
     turn: list[Message] = [
         {"role": "user", "content": query},
@@ -119,6 +121,7 @@ def seed(record: object, origin: Origin, detector: LanguageDetector) -> Row | Re
         "source_ids": [origin.source_id],
         "language": guess.code if guess else None,
         "query": cleaned.messages[0]["content"],
+        "system": system if isinstance(system, str) and system else None,
         "topic": None,
     }
 
@@ -143,7 +146,7 @@ def preference(record: object, origin: Origin, detector: LanguageDetector) -> Ro
         "id": origin.id,
         "source_ids": [origin.source_id],
         "language": guess.code if guess else None,
-        "strategy": strategy if strategy in STRATEGIES else IMPORTED,
+        "strategy": strategy if strategy in ALL_STRATEGIES else IMPORTED,
         "turn": sum(message["role"] == "user" for message in prompt),
         "prompt": prompt,
         "chosen": chosen,

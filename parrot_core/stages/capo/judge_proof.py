@@ -32,7 +32,6 @@ class JudgeProof:
         return (agreed - chance) / (1 - chance)
 
     def as_json(self) -> dict[str, float]:
-        """The figures for the manifest."""
         return {
             "asked": self.asked,
             "kappa": round(self.kappa, 3),

@@ -12,8 +12,10 @@ from parrot_core.engines.in_flight import in_flight
 from parrot_core.engines.types import Message, RowError, RunError
 from parrot_core.judging.depends import DependenceVerdict, judge_dependence
 from parrot_core.lake.manifest import Receipt
+from parrot_core.lake.metrics import SelectMetrics
 from parrot_core.lake.run import Run
-from parrot_core.stages.base import EngineUse, Row, ShardPlan, ShardWork, Stage
+from parrot_core.lake.stage_plan import ShardPlan
+from parrot_core.stages.base import EngineUse, Row, ShardWork, Stage
 from parrot_core.stages.capo.judge_proof import prove_judge
 from parrot_core.stages.forecasting import Load, Requests, Sizes
 from parrot_core.stages.planning import shards_of
@@ -42,6 +44,7 @@ class SelectStage(Stage):
 
     name: ClassVar[str] = "select"
     output: ClassVar[str] = "context-queries"
+    metrics = SelectMetrics
     inputs: ClassVar[tuple[str, ...]] = ("parrot",)
     settings_read = ("select",)
     summary = "Queries that depend on their context, by rules and a judge."
@@ -69,7 +72,6 @@ class SelectStage(Stage):
         ]
 
     def uses(self, run: Run) -> Sequence[EngineUse]:
-        """The judge, if there is one."""
         settings = run.recipe.select
         if settings.judge is None:
             return ()

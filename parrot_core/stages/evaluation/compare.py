@@ -7,14 +7,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from parrot_core.benchmarks.benchmark import selected_benchmark
+from parrot_core.benchmarks.benchmark import Question, selected_benchmark
 from parrot_core.engines.in_flight import in_flight
 from parrot_core.engines.types import Message, RowError
 from parrot_core.judging.pairwise import PAIR_PROMPT, PAIR_TOKENS, Comparison, compare
 from parrot_core.lake.manifest import Receipt
+from parrot_core.lake.metrics import ComparisonMetrics
 from parrot_core.lake.run import Run
-from parrot_core.stages.base import EngineUse, Row, ShardPlan, ShardWork, Stage
-from parrot_core.stages.evaluation.summary import Judged, summarise
+from parrot_core.lake.stage_plan import ShardPlan
+from parrot_core.stages.base import EngineUse, Row, ShardWork, Stage
+from parrot_core.stages.evaluation.summary import Judged, first_holding, summarise
 from parrot_core.stages.forecasting import MESSAGE_TOKENS, Load, Requests, Sizes
 
 POINTS = {"subject": 1.0, "tie": 0.5, "baseline": 0.0}
@@ -34,6 +36,7 @@ class CompareStage(Stage):
 
     name: ClassVar[str] = "compare"
     output: ClassVar[str] = "comparisons"
+    metrics = ComparisonMetrics
     inputs: ClassVar[tuple[str, ...]] = ("judgments",)
     settings_read = ("evaluate",)
     summary = "A judge compares each subject with a baseline."
@@ -49,7 +52,6 @@ class CompareStage(Stage):
         return [ShardPlan(index, params={"subject": name}) for index, name in enumerate(others)]
 
     def uses(self, run: Run) -> Sequence[EngineUse]:
-        """The judge."""
         settings = run.recipe.evaluate
         if not settings.baseline:
             return ()
@@ -70,7 +72,6 @@ class CompareStage(Stage):
         return Requests(tuple(loads), settings.sessions_in_flight)
 
     def process(self, work: ShardWork) -> None:
-        """Compare one subject with the baseline."""
         pairs = _pairs(work.run, str(work.plan.params["subject"]))
         work.expect(len(pairs))
         judging = _Judging(work, len(pairs))
@@ -82,7 +83,6 @@ class CompareStage(Stage):
         work.metric("winners", {str(work.plan.params["subject"]): dict(judging.winners)})
 
     def summarise(self, run: Run, receipts: Sequence[Receipt]) -> dict[str, Any] | None:
-        """Win rates of all subjects."""
         judged = [Judged(*point) for receipt in receipts for point in receipt.metrics["points"]]
         rates = summarise(judged, run.recipe.seed)
         winners: dict[str, Any] = {}
@@ -119,11 +119,12 @@ def _pairs(run: Run, subject: str) -> list[_AnswerPair]:
         other = answers.get((str(settings.baseline), question, turn))
         if name != subject or other is None:
             continue
-        shown = (
-            _shown(answers, subject, question, turn),
-            _shown(answers, str(settings.baseline), question, turn),
-        )
         known = questions.get(question)
+        given = known if settings.history == "given" else None
+        shown = (
+            _shown(answers, subject, question, turn, known, given),
+            _shown(answers, str(settings.baseline), question, turn, known, given),
+        )
         reference = known.reference_of(turn) if known else None
         pairs.append(_AnswerPair(row, other, shown, reference))
     return pairs
@@ -132,26 +133,40 @@ def _pairs(run: Run, subject: str) -> list[_AnswerPair]:
 def _answers(run: Run, subjects: Sequence[str]) -> dict[tuple[str, str, int], Row]:
     """Every answered turn of these subjects, scored or not, by subject, question and turn.
 
+    Of a session that was held several times the first is compared.
+
     A turn whose score could not be read is among the rejects, with its answer.
     """
     version = run.lake.dataset("judgments", run.version_of("judgments"))
-    rows = [row for row in version.rows() if row["subject"] in subjects]
+    rows = [row for row in version.rows() if row["subject"] in subjects and first_holding(row)]
     for reject in version.rejects():
         row = json.loads(reject["original"])
-        if row.get("subject") in subjects and row.get("answer"):
+        if row.get("subject") in subjects and row.get("answer") and first_holding(row):
             rows.append(row)
     rows.sort(key=lambda row: (row["subject"], row["source_ids"][0], row["turn"]))
     return {(row["subject"], row["source_ids"][0], row["turn"]): row for row in rows}
 
 
 def _shown(
-    answers: Mapping[tuple[str, str, int], Row], subject: str, question: str, turn: int
+    answers: Mapping[tuple[str, str, int], Row],
+    subject: str,
+    question: str,
+    turn: int,
+    known: Question | None,
+    given: Question | None,
 ) -> tuple[Message, ...]:
+    """The conversation up to an answer; ``given`` has answers that stand for earlier own ones."""
     shown: list[Message] = []
     for number in range(1, turn + 1):
-        row = answers[subject, question, number]
-        shown.append({"role": "user", "content": row["query"]})
-        shown.append({"role": "assistant", "content": row["answer"]})
+        row = answers.get((subject, question, number))
+        stands = given.given_to(number) if given and number < turn else None
+        if row is None and known is not None:  # it was not asked: the benchmark answers it
+            query, own = known.turns[number - 1], known.given_to(number) or ""
+        else:
+            assert row is not None
+            query, own = row["query"], row["answer"]
+        shown.append({"role": "user", "content": query})
+        shown.append({"role": "assistant", "content": stands or own})
     return tuple(shown)
 
 
@@ -178,7 +193,6 @@ class _Judging:
         self._work.progress(len(self._outcomes), self._total)
 
     def report(self, pair: _AnswerPair) -> None:
-        """Emit or reject one comparison."""
         outcome = self._outcomes[pair.id]
         comparison = outcome if isinstance(outcome, Comparison) else None
         row = self._row(pair, comparison)

@@ -50,7 +50,6 @@ class SubjectSummary:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "SubjectSummary":
-        """Read what :meth:`to_json` gave."""
         return cls(
             subject=data["subject"],
             overall=Estimate(**data["overall"]),
@@ -78,11 +77,17 @@ class Judged:
     category: str
     turn: int
     score: float
+    repeat: int = 1
 
     @classmethod
     def from_row(cls, row: Row) -> "Judged":
         """Read a row of ``judgments``."""
         return cls(row["subject"], row["source_ids"][0], row["category"], row["turn"], row["score"])
+
+
+def first_holding(row: Row) -> bool:
+    """Whether a row of ``judgments`` is of the first time that its session was held."""
+    return row.get("repeat") in (None, 1)
 
 
 def summarise(
@@ -105,7 +110,7 @@ def summarise(
     return [
         SubjectSummary(
             subject=name,
-            overall=_estimate(answers, seed, name),
+            overall=estimate(answers, seed, name),
             by_turn=_grouped(answers, lambda answer: answer.turn, seed, name),
             by_category=_grouped(answers, lambda answer: answer.category, seed, name),
             missing=len(missing.get(name, ())),
@@ -128,10 +133,11 @@ def _grouped(
     groups: dict[K, list[Judged]] = {}
     for answer in answers:
         groups.setdefault(key(answer), []).append(answer)
-    return {group: _estimate(groups[group], seed, f"{name}/{group}") for group in sorted(groups)}
+    return {group: estimate(groups[group], seed, f"{name}/{group}") for group in sorted(groups)}
 
 
-def _estimate(answers: Sequence[Judged], seed: int, name: str) -> Estimate:
+def estimate(answers: Sequence[Judged], seed: int, name: str) -> Estimate:
+    """A mean with its interval; ``name`` keeps the draws of two groups apart."""
     sums: dict[str, float] = {}
     counts: dict[str, int] = {}
     for answer in sorted(answers, key=lambda answer: (answer.session, answer.turn)):

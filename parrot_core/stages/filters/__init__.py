@@ -14,7 +14,6 @@ def first_failing(turn: Turn, settings: Filter) -> tuple[str, str] | None:
     """The first of the recipe's rules that a turn fails.
 
     Args:
-        turn: the turn, with what came before it.
         settings: the recipe's ``filter`` part; its ``rules`` are applied in their order.
 
     Returns:

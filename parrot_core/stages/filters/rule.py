@@ -1,11 +1,24 @@
 """What a filter rule is, and the turn that it looks at."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from parrot_core.engines.types import Message
 from parrot_core.recipe import Filter
+
+
+@dataclass(slots=True)
+class Heard:
+    """What was worked out of a session's turns so far, so that no text is taken apart again.
+
+    Attributes:
+        words: the words with content of all of them.
+        newness: of each turn, the share of its own words that no turn before it had.
+    """
+
+    words: set[str] = field(default_factory=set)
+    newness: list[float] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,12 +30,14 @@ class Turn:
         earlier: the conversation before it, oldest message first; empty for an opening query.
         response: the answer to it; None where there is none yet, as for a seed.
         copies: in how many sessions before this one almost the same query was asked.
+        heard: shared by all turns of a session that are checked in order.
     """
 
     query: str
     earlier: Sequence[Message] = ()
     response: str | None = None
     copies: int = 0
+    heard: Heard = field(default_factory=Heard)
 
 
 class FilterRule(Protocol):
@@ -42,7 +57,6 @@ class FilterRule(Protocol):
         """What is wrong with a turn, in a few words; None when it passes.
 
         Args:
-            turn: the turn, with what came before it.
             settings: the recipe's ``filter`` part.
         """
         ...

@@ -5,13 +5,15 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from parrot_core.engines.types import Message
 from parrot_core.lake.lake import DatasetVersion
+from parrot_core.lake.metrics import FilterMetrics
 from parrot_core.lake.reviews import read_flagged
 from parrot_core.lake.run import Run
+from parrot_core.lake.stage_plan import ShardPlan, Slice
 from parrot_core.recipe import Filter
-from parrot_core.stages.base import Row, ShardPlan, ShardWork, Slice, Stage
+from parrot_core.stages.base import Row, ShardWork, Stage
 from parrot_core.stages.filters import first_failing
 from parrot_core.stages.filters.copies import QueryCopies
-from parrot_core.stages.filters.rule import Turn
+from parrot_core.stages.filters.rule import Heard, Turn
 
 Copies = Mapping[int, int]
 """By turn, from 0: in how many sessions before almost the same query was asked."""
@@ -30,6 +32,7 @@ class FilterStage(Stage):
 
     name = "filter"
     output = "parrot"
+    metrics = FilterMetrics
     inputs = ("dialogues",)
     settings_read = ("filter",)
     summary = "Rules over the synthesized dialogues."
@@ -60,7 +63,6 @@ class FilterStage(Stage):
         return shards
 
     def process(self, work: ShardWork) -> None:
-        """Filter one file."""
         settings = work.run.recipe.filter
         copies: dict[int, dict[int, int]] = {}
         for row_place, turn, count in work.plan.params.get("copied", ()):
@@ -96,13 +98,14 @@ def _flagged(run: Run) -> frozenset[str]:
 
 def turns_of(messages: Sequence[Message], copies: Copies) -> Iterator[Turn]:
     """The turns of a session as the rules see them, in order; a system prompt is none of them."""
-    said = messages[leading(messages) :]
+    said, heard = messages[leading(messages) :], Heard()
     for start in range(0, len(said) - 1, 2):
         yield Turn(
             query=said[start]["content"],
             earlier=said[:start],
             response=said[start + 1]["content"],
             copies=copies.get(start // 2, 0),
+            heard=heard,
         )
 
 

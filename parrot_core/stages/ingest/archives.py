@@ -39,7 +39,6 @@ class ChunkStream(io.RawIOBase):
         self._read = 0
 
     def readable(self) -> bool:
-        """It is."""
         return True
 
     def readinto(self, buffer: object) -> int:
@@ -54,12 +53,10 @@ class ChunkStream(io.RawIOBase):
         return size
 
     def tell(self) -> int:
-        """Bytes read so far."""
         return self._read
 
 
 def as_stream(chunks: Iterator[bytes]) -> IO[bytes]:
-    """Chunks as a buffered file."""
     return io.BufferedReader(ChunkStream(chunks), 1 << 20)
 
 

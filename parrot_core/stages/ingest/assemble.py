@@ -5,15 +5,16 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from typing import ClassVar
 
+from parrot_core.lake.metrics import ConversationMetrics
 from parrot_core.lake.run import Run
-from parrot_core.stages.base import Row, ShardPlan, ShardWork, Slice, Stage
+from parrot_core.lake.stage_plan import ShardPlan, Slice
+from parrot_core.stages.base import Row, ShardWork, Stage
 from parrot_core.stages.ingest.clean import Rejection
 from parrot_core.stages.ingest.distinct import ComparedSession, Distinct
 from parrot_core.stages.ingest.examine import Examined, Examiner
 from parrot_core.stages.ingest.language import FastTextDetector, Guess, LanguageDetector
 from parrot_core.stages.ingest.parts import Joined, SessionParts
 from parrot_core.stages.ingest.rule_log import RuleLog
-from parrot_core.stages.ingest.rules import mask_of
 from parrot_core.stages.ingest.rules.rule import Messages
 from parrot_core.stages.ingest.shingles import Shingler
 from parrot_core.stages.ingest.splits import split_of
@@ -40,6 +41,7 @@ class AssembleStage(Stage):
 
     name = "assemble"
     output = "conversations"
+    metrics = ConversationMetrics
     settings_read = ("ingest", "evaluate.questions")
     summary = "Parts joined to sessions, near-duplicates dropped, splits drawn."
     output_summary = "Conversations that people had with chat models, cleaned and divided."
@@ -51,14 +53,12 @@ class AssembleStage(Stage):
         self._detector = detector
 
     def plan(self, run: Run) -> Sequence[ShardPlan]:
-        """One shard over all files."""
         version = run.version_of("records")
         files = run.lake.dataset("records", version).manifest.files
         slices = [Slice("records", version, i, 0, entry.rows) for i, entry in enumerate(files)]
         return [ShardPlan(0, tuple(slices))]
 
     def rows_per_file(self, run: Run) -> int:
-        """As the recipe says."""
         return run.recipe.ingest.rows_per_file
 
     def process(self, work: ShardWork) -> None:
@@ -84,7 +84,6 @@ _LOSE_THE_END = frozenset(
 
 
 def _batches(sessions: Iterator[Joined]) -> Iterator[list[Joined]]:
-    """Yield sessions by the batch."""
     batch: list[Joined] = []
     chars = 0
     for session in sessions:
@@ -103,7 +102,7 @@ class _Assembly:
     def __init__(self, work: ShardWork, stack: ExitStack) -> None:
         self._work = work
         self._recipe = work.run.recipe
-        self._log = RuleLog(mask_of(self._recipe.ingest))
+        self._log = RuleLog()
         self._languages: Counter[str] = Counter()
         self._records = 0
         folder = work.run.work_dir / AssembleStage.name
@@ -134,6 +133,7 @@ class _Assembly:
             record_index=head.record_index,
             order=head.order,
             language=guess.code if guess else None,
+            system=found.system,
             flags=found.flags,
             opens=joined.opens and "drop_leading_assistant" not in found.mended,
             ends=joined.ends and _LOSE_THE_END.isdisjoint(found.mended),
@@ -181,6 +181,7 @@ def _row(session: ComparedSession, messages: Messages) -> Row:
         "language": session.language,
         "source": session.source,
         "record_index": session.record_index,
+        "system": session.system,
         "messages": messages,
         "n_turns": session.turns,
         "opens_session": session.opens,

@@ -31,8 +31,6 @@ class Columns(ScratchFile):
         """Make the file in ``folder``, which need not exist.
 
         Args:
-            folder: a local one.
-            width: numbers in a row.
             at_once: about so many numbers are sorted at once; those that are equal are never apart.
             rows_a_block: so many rows wait in memory until they are written.
         """
@@ -55,7 +53,6 @@ class Columns(ScratchFile):
             self._waiting = []
 
     def at(self, column: int, place: int) -> int:
-        """One number."""
         block, row = divmod(place, self._rows_a_block)
         if place >= self._written:
             value = self._waiting[row][column * _BYTES : (column + 1) * _BYTES]

@@ -62,9 +62,7 @@ class Container(Protocol):
         """What the reader of the manifest should know, beside damage."""
         ...
 
-    def close(self) -> None:
-        """Let go of it."""
-        ...
+    def close(self) -> None: ...
 
 
 class JsonFile:
@@ -91,7 +89,6 @@ class JsonFile:
 
     @property
     def bytes_read(self) -> int:
-        """How far into the stored file the reading is."""
         return self._place()
 
     def records(self) -> Iterator[object | BadRecord]:

@@ -40,7 +40,6 @@ class BenchmarkQuestions:
         """Which question a query of the session holds, in a few words.
 
         Args:
-            messages: the session.
             session: its shingles, which tell at once that most sessions hold none.
         """
         if not self._texts or self._known[session >> _TABLE_SHIFT].sum() < self._fewest:

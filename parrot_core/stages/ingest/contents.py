@@ -56,7 +56,6 @@ def content_of(url: str, raw: IO[bytes], size: int | None) -> Container | Archiv
     """Tell what a file holds; its name counts for tables alone.
 
     Args:
-        url: names it in errors.
         raw: it, from its beginning; what can't be sought in is copied to the local disk if need be.
         size: its bytes in storage; None of what is in an archive.
 

@@ -32,6 +32,7 @@ class Examined:
 
     messages: bytes  # as JSON: they go to a file as they are
     turns: int
+    system: str | None
     mended: tuple[str, ...]  # session rules that changed something
     flags: tuple[str, ...]
     digest: bytes  # of the messages
@@ -53,13 +54,7 @@ class Examiner:
     """What ``assemble`` does with each batch of sessions."""
 
     def __init__(self, settings: Ingest, questions: str, detector: LanguageDetector) -> None:
-        """Load the benchmark if the recipe keeps it out.
-
-        Args:
-            settings: rules, checks, languages.
-            questions: where the benchmark's questions are.
-            detector: tells languages.
-        """
+        """Load the benchmark if the recipe keeps it out."""
         self._settings = settings
         self._detector = detector
         self._shingler = Shingler()
@@ -99,6 +94,7 @@ class Examiner:
         examined = Examined(
             messages=orjson.dumps(session.messages),
             turns=session.turns,
+            system=session.system,
             mended=session.mended,
             flags=tuple(findings),
             digest=_content_digest(session.messages),

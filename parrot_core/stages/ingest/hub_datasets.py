@@ -27,7 +27,6 @@ class DatasetAddress:
 
     @property
     def split(self) -> str:
-        """The split to read."""
         return self.options.get("split", "train")
 
     @property
@@ -72,11 +71,9 @@ class DatasetRows:
         self._rows, self.total_records = _load(url, parse_address(url))
 
     def records(self) -> Iterator[object | BadRecord]:
-        """Yield the rows."""
         yield from self._rows
 
     def remarks(self) -> list[str]:
-        """Nothing."""
         return []
 
     def close(self) -> None:

@@ -108,7 +108,6 @@ class _Values:
         return True
 
     def _value(self) -> object | BadRecord:
-        """The value that begins here."""
         found = self._next_beginning()
         if found is None and len(self._data) - self._at < _FIRST_WINDOW and self._grow():
             found = self._next_beginning()

@@ -27,9 +27,7 @@ class Guess:
 class LanguageDetector(Protocol):
     """Whatever tells the language of a text of one line."""
 
-    def detect(self, text: str) -> Guess:
-        """The most likely language."""
-        ...
+    def detect(self, text: str) -> Guess: ...
 
 
 class FastTextDetector:
@@ -42,7 +40,6 @@ class FastTextDetector:
         self._detector = LangDetector(LangDetectConfig(max_input_length=None, model="lite"))
 
     def detect(self, text: str) -> Guess:
-        """The most likely language."""
         best = self._detector.detect(text, model="lite", k=1)[0]
         return Guess(str(best["lang"]), float(best["score"]))
 

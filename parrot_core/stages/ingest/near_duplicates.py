@@ -57,8 +57,6 @@ def similar_pairs(
 
     Args:
         alike: positions that share a band, the first in rank first; some come several times.
-        shingles_of: the shingles of the text at a position.
-        least: the Jaccard similarity asked for.
         ranks: of the text at each position; what comes first is preferred.
     """
     shingles_of = lru_cache(2 * _MOST_COMPARED)(shingles_of)
@@ -88,7 +86,6 @@ class Groups:
         self._above = array("I", range(len(ranks)))
 
     def root(self, position: int) -> int:
-        """The first of the set."""
         above = self._above
         while above[position] != position:
             above[position] = above[above[position]]

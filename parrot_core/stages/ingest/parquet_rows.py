@@ -73,7 +73,6 @@ class ParquetRows:
         self._bytes_read = self.total_bytes or self._bytes_read
 
     def remarks(self) -> list[str]:
-        """Which row groups are damaged."""
         if not self._lost:
             return []
         groups = ", ".join(map(str, self._lost))
@@ -84,7 +83,6 @@ class ParquetRows:
         ]
 
     def close(self) -> None:
-        """Close the file."""
         self._file.close()
         self._raw.close()
 

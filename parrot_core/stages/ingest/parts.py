@@ -69,7 +69,6 @@ class SessionParts:
         self._number_examples: dict[str, list[str]] = defaultdict(list)
 
     def sessions(self) -> Iterator[Joined]:
-        """Yield all sessions."""
         with ExitStack() as stack:
             waiting = stack.enter_context(Spool(self._folder))
             known = stack.enter_context(Columns(self._folder, 2))

@@ -38,7 +38,6 @@ class ScratchFile:
         return place
 
     def read(self, start: int, length: int) -> bytes:
-        """Bytes that stand somewhere."""
         if start + length > self._flushed:
             self._file.flush()
             self._flushed = self._end

@@ -6,14 +6,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
+from parrot_core.context import Cue, detect
+from parrot_core.lake.metrics import SeedMetrics
 from parrot_core.lake.run import Run
+from parrot_core.lake.stage_plan import ShardPlan, Slice
 from parrot_core.recipe import Recipe, Seeds
-from parrot_core.stages.base import Row, ShardPlan, ShardWork, Slice, Stage
+from parrot_core.stages.base import Row, ShardWork, Stage
 from parrot_core.stages.filters import first_failure
 from parrot_core.stages.ingest.rules.rule import Rejection
 from parrot_core.stages.ingest.splits import unit_hash
 from parrot_core.stages.ingest.topics import names_of, spread, topics_of
 
+LEANING_CHARS = 200
+"""A longer opening brings what it is about: most that are found to lean are found wrongly."""
 TOPIC_CHARS = (300, 600)
 """Characters of the opening query and of its response: a query alone has too few words."""
 
@@ -25,13 +30,15 @@ class SeedsStage(Stage):
     their opening query) that begin at their real beginning (not a later
     part of a split session). They are looked at in the order of a hash of seed and id, or spread
     over topics and languages, until the recipe's number of usable ones is found. Taken in, and so
-    counted, is what was looked at. A query that ``filter`` would throw out, or that is like one
-    taken already, is rejected here, before answers to it are bought. Metrics: ``candidates``,
-    ``sources`` and ``languages`` (seeds taken), ``topics`` (their number among the seeds).
+    counted, is what was looked at. A query that ``filter`` would throw out, that is like one taken
+    already or that leans on something unseen is rejected here, before answers to it are bought.
+    Metrics: ``candidates``, ``sources`` and ``languages`` (seeds taken), ``topics`` (their number
+    among the seeds).
     """
 
     name = "seeds"
     output = "seeds"
+    metrics = SeedMetrics
     inputs = ("conversations",)
     settings_read = ("seeds", "filter")
     summary = "Opening queries of sessions that no training saw."
@@ -69,6 +76,7 @@ class SeedsStage(Stage):
                 "source_ids": [candidate.id],
                 "language": candidate.language,
                 "query": candidate.query,
+                "system": candidate.system,
                 "topic": topic,
             }
             if failure:
@@ -144,6 +152,7 @@ class _SeedCandidate:
     language: str
     group: str
     query: str
+    system: str | None
     about: str  # what its topic is told by
 
 
@@ -158,6 +167,7 @@ def _candidates(rows: Iterator[Row], recipe: Recipe) -> Iterator[_SeedCandidate]
                 language=row["language"] or "unknown",
                 group=row.get("group") or row["id"],  # versions before groups have none
                 query=row["messages"][0]["content"],
+                system=row.get("system"),
                 about=" ".join(
                     message["content"][:most]
                     for message, most in zip(row["messages"], TOPIC_CHARS, strict=False)
@@ -192,7 +202,17 @@ def _unusable(
         return Rejection("near_duplicate", f"in one group with {like}")
     if failure := first_failure(query, (), recipe.filter):
         return Rejection(*failure)
+    if settings.stand_alone and (cue := leaning_cue(query, candidate.language)):
+        start, end = cue.span
+        return Rejection("leans_on_unseen", f"{cue.kind}: '{query[start:end]}'")
     return None
+
+
+def leaning_cue(query: str, language: str) -> Cue | None:
+    """The sign that an opening leans on something that isn't in it; None if it stands alone."""
+    if len(query) > LEANING_CHARS:
+        return None
+    return next(iter(detect(query, (), language).cues), None)
 
 
 def _digest(query: str) -> bytes:

@@ -33,7 +33,6 @@ class Shingler:
         return self._triples(tokens(text))
 
     def of_query(self, text: str) -> Hashes:
-        """Triples of the beginning of a query."""
         return self.of_text(text[:QUERY_CHARS])
 
     def of_session(self, messages: Sequence[Message]) -> Hashes:
@@ -81,7 +80,6 @@ class Shingler:
 
 
 def _beginnings(messages: Sequence[Message]) -> list[str]:
-    """What is read of each message."""
     return [
         message["content"][: QUERY_CHARS if message["role"] == "user" else RESPONSE_CHARS]
         for message in messages
@@ -95,7 +93,6 @@ def _mixed(hashed: Hashes) -> Hashes:
 
 
 def distinct(hashes: Hashes) -> Hashes:
-    """Each hash once, in ascending order."""
     ascending = np.sort(hashes)
     new = np.ones(ascending.size, dtype=np.bool_)
     np.not_equal(ascending[1:], ascending[:-1], out=new[1:])

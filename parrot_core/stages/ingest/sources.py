@@ -82,19 +82,15 @@ class OpenSource:
         return max(self.records, round(self.records * self.total_bytes / self.bytes_read))
 
     def __enter__(self) -> Self:
-        """Keep it open for the block."""
         return self
 
     def __exit__(self, *exc: object) -> None:
-        """Close it."""
         self.close()
 
     def close(self) -> None:
-        """Let go of the file."""
         self._container.close()
 
     def __iter__(self) -> Iterator[SourceRecord]:
-        """Yield what it holds, in one pass."""
         unfold = self.layout.unfold
         for index, record in enumerate(self._stream):
             self.records = index + 1
@@ -211,7 +207,6 @@ def open_documents(
             file that an installed Python package ships, or ``datasets://NAME``. What kind of file
             it is, and how it is compressed, is told from its content.
         layout: how its records are laid out; recognised from the first ones when not given.
-        reading: how the recipe wants records read.
         passed: counts an archive's files that are no data, by what they are.
 
     Raises:

@@ -18,7 +18,6 @@ def split_of(
     """The split of a session.
 
     Args:
-        seed: the recipe's seed.
         base_session_id: the id that all parts of a session share, so that no part of a held-out
             session is ever trained on.
         heldout_fraction: share of sessions for measuring only.

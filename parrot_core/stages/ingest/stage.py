@@ -9,9 +9,11 @@ from typing import Any, ClassVar, TypeAlias
 
 from parrot_core.errors import SourceError
 from parrot_core.lake.manifest import Receipt
+from parrot_core.lake.metrics import RecordsMetrics
 from parrot_core.lake.run import Run
+from parrot_core.lake.stage_plan import ShardPlan
 from parrot_core.recipe import Ingest, Recipe
-from parrot_core.stages.base import ShardPlan, ShardWork, Stage
+from parrot_core.stages.base import ShardWork, Stage
 from parrot_core.stages.ingest.clean import Messages, clean_texts
 from parrot_core.stages.ingest.containers import EmptySource
 from parrot_core.stages.ingest.hash_set import HashSet
@@ -20,7 +22,6 @@ from parrot_core.stages.ingest.layouts.layout import SessionId
 from parrot_core.stages.ingest.locating import SourceFile, source_files
 from parrot_core.stages.ingest.names import check_names
 from parrot_core.stages.ingest.rule_log import RuleLog, merged_examples
-from parrot_core.stages.ingest.rules import mask_of
 from parrot_core.stages.ingest.sources import (
     OpenSource,
     SourceRecord,
@@ -50,6 +51,7 @@ class IngestStage(Stage):
 
     name = "ingest"
     output = "records"
+    metrics = RecordsMetrics
     settings_read = ("ingest",)
     summary = "Source records, their texts cleaned and masked."
     unit: ClassVar[str] = "record"
@@ -58,7 +60,6 @@ class IngestStage(Stage):
         self,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        """Take another clock, for tests."""
         self._clock = clock
 
     def plan(self, run: Run) -> Sequence[ShardPlan]:
@@ -78,11 +79,9 @@ class IngestStage(Stage):
         return [ShardPlan(index, params=asdict(file)) for index, file in enumerate(files)]
 
     def lacks(self, recipe: Recipe) -> str:
-        """Sources."""
         return "" if recipe.ingest.sources else "ingest.sources"
 
     def rows_per_file(self, run: Run) -> int:
-        """As the recipe says."""
         return run.recipe.ingest.rows_per_file
 
     def process(self, work: ShardWork) -> None:
@@ -166,7 +165,7 @@ class _Intake:
 
     def __init__(self, work: ShardWork, file: SourceFile) -> None:
         self.records = 0
-        self.log = RuleLog(mask_of(work.run.recipe.ingest))
+        self.log = RuleLog()
         self._work = work
         self._file = file
         self._ids = HashSet()
@@ -203,7 +202,6 @@ class _Intake:
     def _take(
         self, source: OpenSource, record: SourceRecord
     ) -> tuple[_IngestRecord, Messages] | None:
-        """Read one record, or reject it."""
         self.records += 1
         self._work.expect(1)
         row_id, session = self._named(source, record)

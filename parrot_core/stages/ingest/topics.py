@@ -38,8 +38,6 @@ def topics_of(texts: Sequence[str], number: int, seed: int) -> list[int]:
 
     Args:
         texts: the first 10,000 decide what the topics are, so their order should be random.
-        number: most topics.
-        seed: of the projection and the first centres.
     """
     weights = _weights(texts[:SAMPLE])
     if not weights:
@@ -62,7 +60,6 @@ def names_of(texts: Sequence[str], topics: Sequence[int]) -> dict[int, str]:
 
     Args:
         texts: what the topics were told by.
-        topics: the topic of each text.
     """
     overall: Counter[str] = Counter()
     within: dict[int, Counter[str]] = {topic: Counter() for topic in sorted(set(topics))}

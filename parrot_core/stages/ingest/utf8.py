@@ -31,7 +31,6 @@ class Utf8Mender:
     """Passes chunks of bytes through, mended; counts what it replaced."""
 
     def __init__(self) -> None:
-        """Begin with nothing replaced."""
         self.bad_bytes = 0
         """Places that weren't UTF-8."""
         self.lone_surrogates = 0

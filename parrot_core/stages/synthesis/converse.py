@@ -42,7 +42,6 @@ class Dialogue:
 
     @property
     def n_turns(self) -> int:
-        """Queries with their responses."""
         return len(self.messages) // 2
 
 
@@ -56,6 +55,7 @@ async def converse(
     control_tokens: ControlTokens = "defuse",
     guard: Guard | None = None,
     ask_again: Speak | None = None,
+    end_from: int = 1,
 ) -> Dialogue:
     """Let asker and answerer talk until ``max_turns``, or until one of them can't go on.
 
@@ -73,12 +73,18 @@ async def converse(
             an asker that writes one has lost the thread.
         guard: looks at each query; one that it objects to is asked for once more.
         ask_again: writes that second query.
+        end_from: turns before which the asker's end mark is asked about once more, as by a guard
+            ``end``; a second mark ends the session.
     """
     messages: list[Message] = []
     completions: list[Completion | None] = []
     query, asked = defuse_control_tokens(opening), None
     asked_before: set[str] = set()
     guarded: list[str] = []
+
+    def dialogue(end_reason: str, detail: str = "", ended_by: Speaker | None = None) -> Dialogue:
+        return Dialogue(messages, completions, end_reason, detail, ended_by, tuple(guarded))
+
     for turn in range(1, max_turns + 1):
         asked_before.add(_normalised(query))
         conversation: list[Message] = [*messages, {"role": "user", "content": query}]
@@ -86,44 +92,36 @@ async def converse(
             response = await answer(conversation, turn)
             text = fit_text(response, keep_truncated=keep_truncated, control_tokens=control_tokens)
         except RowError as error:
-            detail = f"the answer of turn {turn}: {error}"
-            return Dialogue(
-                messages, completions, error.reason, detail, "answer", guarded=tuple(guarded)
-            )
+            return dialogue(error.reason, f"the answer of turn {turn}: {error}", "answer")
         messages = [*conversation, {"role": "assistant", "content": text}]
         completions += [asked, response]
         if turn == max_turns:
             break
         try:
             asked = await ask(list(messages), turn + 1)
-            if asked.text.strip() == END_OF_SESSION:
-                return Dialogue(messages, completions, "asker_ended", guarded=tuple(guarded))
-            problem = guard(asked.text, messages) if guard else ""
-            if problem and ask_again is not None:
-                guarded.append(problem)
+            ended = asked.text.strip() == END_OF_SESSION
+            problem = guard(asked.text, messages) if guard and not ended else ""
+            early = "end" if ended and turn < end_from else ""
+            if (problem or early) and ask_again is not None:
+                guarded.append(problem or early)
                 asked = await ask_again(list(messages), turn + 1)
-                if asked.text.strip() == END_OF_SESSION:
-                    return Dialogue(messages, completions, "asker_ended", guarded=tuple(guarded))
-                problem = guard(asked.text, messages) if guard else ""
+                ended = asked.text.strip() == END_OF_SESSION
+                problem = guard(asked.text, messages) if guard and not ended else ""
+            if ended:
+                return dialogue("asker_ended")
             query = fit_text(
                 asked, keep_truncated=keep_truncated, control_tokens="end", empty="empty_query"
             )
         except RowError as error:
-            detail = f"the query of turn {turn + 1}: {error}"
-            return Dialogue(
-                messages, completions, error.reason, detail, "ask", guarded=tuple(guarded)
-            )
+            return dialogue(error.reason, f"the query of turn {turn + 1}: {error}", "ask")
         if problem:
             detail = f"the query of turn {turn + 1}, asked for twice: {query[:200]}"
-            return Dialogue(
-                messages, completions, f"guard_{problem}", detail, "ask", guarded=tuple(guarded)
-            )
+            return dialogue(f"guard_{problem}", detail, "ask")
         if _normalised(query) in asked_before:
-            detail = f"the query of turn {turn + 1} was asked before"
-            return Dialogue(
-                messages, completions, "repeated_query", detail, "ask", guarded=tuple(guarded)
+            return dialogue(
+                "repeated_query", f"the query of turn {turn + 1} was asked before", "ask"
             )
-    return Dialogue(messages, completions, "max_turns", guarded=tuple(guarded))
+    return dialogue("max_turns")
 
 
 def _normalised(query: str) -> str:

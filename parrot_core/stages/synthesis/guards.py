@@ -31,9 +31,7 @@ def query_problem(query: str, conversation: Sequence[Message], settings: Synthes
     begins as only an assistant does. ``length``: outside ``query_words``.
 
     Args:
-        query: the text that the asker wrote.
         conversation: what came before; it ends with an answer.
-        settings: which guards are on.
     """
     words = tokens(query)
     checks = {

@@ -16,9 +16,21 @@ You are playing the role of a user who talks with an AI assistant. The conversat
 
 Write the next message that the user sends to the assistant. Write only that message, in the \
 user's own words and language, with no introduction and no answer to it."""
+NOT_BEGUN = "(It has not begun: this is the user's first message.)"
+MAY_END = "If the user would have nothing more to say, write only: {mark}"
+END = "[END]"
+"""What a model that plays the user writes to go, where it is told that it may."""
 
 
-def role_play(history: Sequence[Message]) -> list[Message]:
-    """The conversation as an instruct model sees it that is told to play the user."""
-    said = (f"{_SPEAKERS[message['role']]}: {message['content']}" for message in history)
-    return [{"role": "user", "content": ROLE_PLAY.format(transcript="\n\n".join(said))}]
+def role_play(history: Sequence[Message], *, may_end: bool = False) -> list[Message]:
+    """The conversation as an instruct model sees it that is told to play the user.
+
+    Args:
+        history: the messages so far; without any it is told to begin.
+        may_end: whether it is told that the user may go, by :data:`END`.
+    """
+    said = [f"{_SPEAKERS[message['role']]}: {message['content']}" for message in history]
+    told = ROLE_PLAY.format(transcript="\n\n".join(said or [NOT_BEGUN]))
+    if may_end:
+        told += f" {MAY_END.format(mark=END)}"
+    return [{"role": "user", "content": told}]

@@ -10,16 +10,19 @@ from parrot_core.engines.types import ChatModel, Completion, Message
 from parrot_core.errors import UserError
 from parrot_core.judging.asking import WARM
 from parrot_core.lake.manifest import Receipt
+from parrot_core.lake.metrics import DialogueMetrics
 from parrot_core.lake.run import Run
+from parrot_core.lake.stage_plan import ShardPlan
 from parrot_core.recipe import Synthesize
 from parrot_core.schemas import REASONS
-from parrot_core.stages.base import EngineUse, Row, ShardPlan, ShardWork, Stage
+from parrot_core.stages.base import EngineUse, Row, ShardWork, Stage
 from parrot_core.stages.fitness import is_truncated, truncation_warnings
 from parrot_core.stages.forecasting import MESSAGE_TOKENS, Load, Requests, Sizes
 from parrot_core.stages.planning import own_models, shards_of
 from parrot_core.stages.synthesis.converse import Dialogue, Speaker, converse
 from parrot_core.stages.synthesis.guards import query_problem
 from parrot_core.stages.synthesis.role_play import role_play
+from parrot_core.text.text_hash import text_hash
 
 
 class SynthesizeStage(Stage):
@@ -27,11 +30,13 @@ class SynthesizeStage(Stage):
 
     Metrics: ``turns``, ``end_reasons`` (sessions by why they ended), ``truncated`` (sessions in
     which an ``answer`` or a query, ``ask``, was cut at the limit of tokens), ``guarded`` (queries
-    that a guard had asked for once more; those that failed again are end reasons ``guard_…``).
+    that a guard had asked for once more; those that failed again are end reasons ``guard_…``; and
+    ``end``, marks before ``end_from``).
     """
 
     name: ClassVar[str] = "synthesize"
     output: ClassVar[str] = "dialogues"
+    metrics = DialogueMetrics
     inputs: ClassVar[tuple[str, ...]] = ("seeds", "parrot-ask")
     settings_read = ("synthesize",)
     summary = "Dialogues between Parrot-Ask and the answering model."
@@ -57,7 +62,6 @@ class SynthesizeStage(Stage):
         return ("seeds", *own_models(run, self.engines(run)))
 
     def uses(self, run: Run) -> Sequence[EngineUse]:
-        """Asker and answerer."""
         settings = run.recipe.synthesize
         return (
             EngineUse(settings.asker, "synthesize.ask", settings.ask),
@@ -78,6 +82,7 @@ class SynthesizeStage(Stage):
             answers = answers.plus(Load("", alive, alive * history, alive * answer))
             history += answer + MESSAGE_TOKENS
             if turn < settings.max_turns:
+                alive *= _go_on(settings, turn)
                 questions = questions.plus(Load("", alive, alive * history, alive * ask))
                 alive *= basis.goes_on.value
         return Requests((answers, questions), settings.sessions_in_flight, settings.max_turns)
@@ -119,7 +124,7 @@ class _Sessions:
         self._work.metric("turns", self._turns)
         self._work.metric("end_reasons", dict(self._end_reasons.most_common()))
         self._work.metric("truncated", dict(self._truncated))
-        if self._settings.guards:
+        if self._settings.guards or self._settings.end_from > 1:
             self._work.metric("guarded", dict(self._guarded))
 
     async def _one(self, seed: Row) -> None:
@@ -156,11 +161,12 @@ class _Sessions:
             seed["query"],
             ask,
             answer,
-            settings.max_turns,
+            session_turns(settings, session, self._work.run.recipe.seed),
             keep_truncated=settings.keep_truncated,
             control_tokens=settings.control_tokens,
             guard=guard if settings.guards else None,
             ask_again=ask_again,
+            end_from=settings.end_from,
         )
         self._keep(seed, dialogue, prompt if settings.keep_system else None)
 
@@ -190,6 +196,24 @@ class _Sessions:
 
     def _limit_of(self, speaker: Speaker) -> int:
         return (self._settings.ask if speaker == "ask" else self._settings.answer).max_tokens
+
+
+def session_turns(settings: Synthesize, session: str, seed: int) -> int:
+    """After how many turns a session is complete: the same for it in every run of this seed."""
+    if settings.turns_band is None:
+        return settings.max_turns
+    fewest, most = settings.turns_band
+    return fewest + text_hash(f"{seed}/turns/{session}") % (most - fewest + 1)
+
+
+def _go_on(settings: Synthesize, turn: int) -> float:
+    """Of sessions that have come to a turn, the share that is to have another."""
+    fewest, most = settings.turns_band or (settings.max_turns, settings.max_turns)
+
+    def reach(number: int) -> float:
+        return min(max(most - number + 1, 0) / (most - fewest + 1), 1.0)
+
+    return reach(turn + 1) / reach(turn) if reach(turn) else 0.0
 
 
 def system_prompt(settings: Synthesize, seed: Row) -> str | None:

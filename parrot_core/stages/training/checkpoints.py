@@ -73,7 +73,6 @@ def identity_of(job: TrainingJob, base: str) -> str:
 
     Args:
         job: the training; where its model lies on this machine doesn't count.
-        base: the model it starts from, as the recipe names it.
     """
     text = json.dumps({**job.identity(), "model": base}, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()

@@ -60,10 +60,7 @@ def choose(
     Only a few dozen bytes a row are held in memory.
 
     Args:
-        rows: the candidates, read once.
-        files: where each part goes.
         limits: how many each part may have; the lowest hashes of id and seed stay.
-        seed: the recipe's.
     """
     choice = Choice()
     spool = files["train"].with_suffix(".spool")

@@ -85,10 +85,7 @@ def launcher(
     """The command that starts the job's processes on this machine.
 
     Args:
-        job: its folder gets the rendered configuration.
-        gpus: how many this machine has.
         bf16: whether to compute in bf16.
-        worker: what each process runs.
         node: which of several machines this one is.
 
     Raises:

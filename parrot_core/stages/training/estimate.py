@@ -42,7 +42,6 @@ class Shape:
 
     @property
     def layer_parameters(self) -> int:
-        """Of one layer, with its two norms."""
         return sum(rows * columns for rows, columns in self.linears) + 2 * self.hidden
 
     @property
@@ -52,7 +51,6 @@ class Shape:
 
     @property
     def parameters(self) -> int:
-        """Of the whole model."""
         return self.embedding_parameters + self.layers * self.layer_parameters + self.hidden
 
     def adapter_parameters(self, rank: int) -> int:
@@ -73,7 +71,6 @@ class Memory:
 
     @property
     def total(self) -> float:
-        """All of it."""
         states = self.parameters + self.gradients + self.optimiser
         return states + self.working_copies + self.activations + self.reserve
 
@@ -87,7 +84,6 @@ def memory_of(
 
     Args:
         settings: batch, length, strategy, LoRA, gradient checkpointing.
-        shape: the model.
         reserve: bytes for the context, communication buffers and fragmentation.
         answer: tokens of the longest answer of a pair; ``max_length`` where nothing bounds it.
     """
@@ -171,8 +167,6 @@ def tokens_of_pair(settings: TrainDpo, sequence: float, answer: float) -> float:
     Args:
         settings: whether a query's pairs share their prefix, how many they are and how many a
             device takes at once.
-        sequence: tokens of history, query and answer.
-        answer: tokens of the answer.
     """
     if not settings.share_prefix:
         return 2 * sequence
@@ -190,8 +184,6 @@ def flops_of(settings: Training, shape: Shape, tokens: float) -> float:
     own products, a few per cent at these lengths, are left out.
 
     Args:
-        settings: which training it is.
-        shape: the model.
         tokens: computed over all epochs, see :func:`tokens_of_pair` for DPO.
     """
     each = 4 if settings.lora else 6

@@ -35,7 +35,6 @@ class Tally:
     dropped: Counter[str] = field(default_factory=Counter)  # by reason
 
     def as_json(self) -> dict[str, Any]:
-        """The tally as JSON values."""
         return {
             "used": self.used,
             "sequences": self.sequences,
@@ -64,12 +63,7 @@ def fit_session(
     them, then begins as early as fits. A system message stays in front.
 
     Args:
-        messages: a session.
-        learned: the role that carries the loss.
-        length: counts tokens.
-        max_length: the most tokens a sequence may have.
         skip_first: whether the first message of that role carries no loss.
-        windows: without them only the first sequence is made.
 
     Returns:
         The sequences (messages with ``learn: false`` carry no loss), and how many turns to be

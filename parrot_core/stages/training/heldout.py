@@ -52,7 +52,6 @@ def bootstrap(values: torch.Tensor, groups: torch.Tensor, seed: int) -> tuple[fl
     Args:
         values: (n), double.
         groups: (n), the group of each value, numbered from 0.
-        seed: of the draws.
     """
     number = int(groups.max()) + 1
     sums = torch.zeros(number, dtype=values.dtype).index_add_(0, groups, values)

@@ -40,7 +40,6 @@ class TrainingJob(BaseModel):
 
     @property
     def file(self) -> Path:
-        """This job, as JSON."""
         return self.folder / "job.json"
 
     @property
@@ -55,7 +54,6 @@ class TrainingJob(BaseModel):
 
     @property
     def checkpoints(self) -> Path:
-        """Checkpoints to resume from."""
         return self.folder / "checkpoints"
 
     @property
@@ -88,7 +86,6 @@ class TrainingJob(BaseModel):
 
     @property
     def log_file(self) -> Path:
-        """All that the process printed."""
         return self.folder / "training.log"
 
     def identity(self) -> dict[str, object]:
@@ -127,7 +124,6 @@ def load_job(path: Path) -> TrainingJob:
 
 
 def write_json(path: Path, value: object) -> None:
-    """Write a JSON file whole or not at all."""
     scratch = path.with_suffix(f".{os.getpid()}.tmp")
     scratch.write_text(json.dumps(value, indent=1), encoding="utf-8")
     scratch.replace(path)

@@ -46,7 +46,6 @@ def run_training(
         job: what to train; its folder holds the examples.
         on_progress: called with each new line of progress.
         worker: the process's arguments after the interpreter (and ``accelerate launch``).
-        sleep: waits between two looks at the progress file.
 
     Returns:
         The contents of ``metrics.json``.
@@ -198,7 +197,6 @@ def _phase(job: TrainingJob) -> str | None:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """End the process and all that it started."""
     for number, patience in ((signal.SIGTERM, GRACE_S), (signal.SIGKILL, GRACE_S)):
         try:
             os.killpg(process.pid, number)

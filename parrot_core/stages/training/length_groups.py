@@ -25,10 +25,7 @@ class LengthGroups(Sampler[int]):
         """Order the examples.
 
         Args:
-            lengths: tokens of each example.
-            batch: examples of an optimiser step, over all processes.
             seed: with the epoch it decides the order, on all processes and after a resume alike.
-            epoch: asked when an epoch begins.
         """
         self._lengths, self._batch = list(lengths), batch
         self._seed, self._epoch = seed, epoch

@@ -23,17 +23,11 @@ class Tokenizer(Protocol):
         """Ids and the tokens that were added to the vocabulary, such as those of a template."""
         ...
 
-    def get_vocab(self) -> dict[str, int]:
-        """Tokens and their ids."""
-        ...
+    def get_vocab(self) -> dict[str, int]: ...
 
-    def apply_chat_template(self, *arguments: Any, **options: Any) -> Any:
-        """Render a conversation."""
-        ...
+    def apply_chat_template(self, *arguments: Any, **options: Any) -> Any: ...
 
-    def __call__(self, *arguments: Any, **options: Any) -> Any:
-        """Tokenize a text."""
-        ...
+    def __call__(self, *arguments: Any, **options: Any) -> Any: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +101,6 @@ def markup_of(tokenizer: Tokenizer, learned: LearnedRole, template: str = "auto"
     """Find how turns are spelled for a training.
 
     Args:
-        tokenizer: the base model's.
         learned: whose turns carry the loss.
         template: ``auto`` takes the tokenizer's own chat template, where it can be proved; else a
             name in :data:`SPELLINGS`, or the path of a Jinja file, which is proved likewise.

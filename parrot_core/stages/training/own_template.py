@@ -43,12 +43,6 @@ class _Unprovable(Exception):
 def markup_from(template: str, tokenizer: Tokenizer, learned: LearnedRole, family: str) -> Markup:
     """How a chat template spells turns, for the training of one role.
 
-    Args:
-        template: Jinja.
-        tokenizer: whose tokens it writes.
-        learned: whose turns carry the loss.
-        family: what the figures shall call it.
-
     Raises:
         UserError: it can't be proved; the message says why, and what to set.
     """

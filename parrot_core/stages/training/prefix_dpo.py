@@ -26,9 +26,7 @@ class QueriesTogether(Sampler[int]):
         """Order the pairs.
 
         Args:
-            groups: for each pair, the number of its prompt.
             seed: with the epoch it decides the order, on all processes and after a resume alike.
-            epoch: asked when an epoch begins.
         """
         self._members: dict[int, list[int]] = defaultdict(list)
         for pair, group in enumerate(groups):
@@ -70,7 +68,6 @@ class PrefixSharingDPOTrainer(StopsAtLastStep, DPOTrainer):
             train_dataset: pairs, as TRL takes them; those of a prompt need not be neighbours.
             processing_class: the tokenizer, with a padding token.
             share_prefix: without it the same batches are computed as pairs.
-            options: what else DPOTrainer takes.
 
         Raises:
             TrainingFailed: the model can't be trained on trees.

@@ -42,7 +42,6 @@ class Reporter(TrainerCallback):
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
-        """Start the clock."""
         self._seen = (time.monotonic(), 0.0)
         self._write({"step": state.global_step, "total_steps": state.max_steps})
 
@@ -54,7 +53,6 @@ class Reporter(TrainerCallback):
         logs: dict[str, float] | None = None,
         **_: Any,
     ) -> None:
-        """Report one optimiser step."""
         if not logs or "loss" not in logs:
             return
         now, tokens = time.monotonic(), logs.get("num_tokens", 0.0)

@@ -22,8 +22,6 @@ class Schedule:
 
         Args:
             settings: ``batch_size`` counts sequences a step over all devices.
-            examples: training examples.
-            processes: devices that share a batch.
 
         Raises:
             TrainingFailed: the batch can't be shared out equally.

@@ -8,10 +8,12 @@ from fnmatch import fnmatchcase
 from typing import Any, ClassVar, Literal
 
 from parrot_core.errors import TrainingFailed
+from parrot_core.lake.metrics import TrainingMetrics
 from parrot_core.lake.run import Run
+from parrot_core.lake.stage_plan import ShardPlan, Slice
 from parrot_core.models.references import resolve_model
-from parrot_core.recipe import STRATEGIES, Recipe, TrainAsk, TrainDpo, TrainSft
-from parrot_core.stages.base import Row, ShardPlan, ShardWork, Slice, Stage
+from parrot_core.recipe import ALL_STRATEGIES, Recipe, TrainAsk, TrainDpo, TrainSft
+from parrot_core.stages.base import Row, ShardWork, Stage
 from parrot_core.stages.forecasting import MESSAGE_TOKENS, Examples, Sizes
 from parrot_core.stages.training.checkpoints import carried_to_lake, identity_of, resume_from_lake
 from parrot_core.stages.training.choice import (
@@ -40,6 +42,7 @@ class TrainStage(Stage):
     """What the trainings share: choose examples, run the process, publish the model."""
 
     kind: ClassVar[Literal["dataset", "model"]] = "model"
+    metrics = TrainingMetrics
     job_kind: ClassVar[Kind]
 
     def __init__(self, launch: Launch = run_training) -> None:
@@ -197,7 +200,6 @@ class TrainAskStage(SupervisedStage):
     job_kind = "ask"
 
     def forecast(self, sizes: Sizes) -> Examples:
-        """Whole sessions."""
         settings = self.settings(sizes.run)
         return Examples(
             settings,
@@ -246,7 +248,6 @@ class TrainSftStage(SupervisedStage):
     job_kind = "sft"
 
     def forecast(self, sizes: Sizes) -> Examples:
-        """Sessions as the filter leaves them."""
         settings = self.settings(sizes.run)
         expected = sizes.recipe.seeds.limit * sizes.basis.kept.value
         turns = min(sizes.turns, settings.max_turns or sizes.turns)
@@ -262,11 +263,9 @@ class TrainSftStage(SupervisedStage):
         return run.recipe.train_sft
 
     def heldout_fraction(self, run: Run) -> float:
-        """As the recipe says."""
         return run.recipe.train_sft.heldout_fraction
 
     def reads(self, run: Run) -> Sequence[str]:
-        """The dataset that the recipe trains on."""
         return (run.recipe.train_sft.data,)
 
     def candidate(self, row: Row, run: Run) -> Candidate:
@@ -315,13 +314,12 @@ class TrainDpoStage(TrainStage):
         return "lake:parrot-sft"
 
     def heldout_fraction(self, run: Run) -> float:
-        """As the recipe says."""
         return run.recipe.train_dpo.heldout_fraction
 
     def candidate(self, row: Row, run: Run) -> Candidate:
         """A pair, if its strategy is trained on; the pairs of a query stay together."""
         strategies = run.recipe.train_dpo.strategies
-        if row["strategy"] in STRATEGIES and row["strategy"] not in strategies:  # else imported
+        if row["strategy"] in ALL_STRATEGIES and row["strategy"] not in strategies:  # else imported
             return Candidate(row["id"], left_out=f"strategy_{row['strategy']}")
         example = {
             "prompt": row["prompt"],

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from parrot_core.lake.manifest import Manifest
+from parrot_core.lake.metrics import TrainingMetrics
 
 CURVE_POINTS = 200
 SHOWN_POINTS = 20
@@ -28,19 +29,14 @@ def downsampled(
 
 
 def training_summary(manifest: Manifest) -> str:
-    """A model version's training as Markdown: held-out figures, then the curve.
-
-    Args:
-        manifest: of a model; one without metrics gives a heading alone.
-    """
-    metrics = manifest.metrics
+    """A model version's training as Markdown: held-out figures, then the curve."""
+    metrics = TrainingMetrics.read(manifest.metrics)
     parts = [f"### {manifest.name}@{manifest.version}"]
-    heldout = metrics.get("heldout") or {}
-    before, after = heldout.get("before") or {}, heldout.get("after") or {}
+    before, after = metrics.heldout.before, metrics.heldout.after
     if before and after:
         rows = [[name, _shown(before[name]), _shown(after.get(name))] for name in before]
         parts.append(_table(["held out", "before", "after"], rows))
-    curve = downsampled(metrics.get("curve") or [], SHOWN_POINTS)
+    curve = downsampled(metrics.curve, SHOWN_POINTS)
     names = [name for name in COLUMNS if any(name in point for point in curve)]
     if curve:
         rows = [[_shown(point.get(name)) for name in names] for point in curve]

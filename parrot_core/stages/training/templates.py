@@ -22,12 +22,7 @@ _PUBLISHED = re.compile(r"\{#- parrot (\{.*\}) -#\}")
 
 
 def chat_template(markup: Markup, learned: LearnedRole) -> str:
-    """Write the Jinja template that marks and generates the turns of one role.
-
-    Args:
-        markup: how turns are spelled.
-        learned: the role whose content and end carry the loss.
-    """
+    """Write the Jinja template that marks and generates the turns of one role."""
     text = "{{- lead + message['content'] | trim -}}"
     end = "{{- turn.end -}}"
     return "\n".join(
@@ -107,6 +102,5 @@ def _after_system(markup: Markup) -> str:
 
 
 def _quote(text: str) -> str:
-    """Write a Jinja string literal."""
     escaped = text.replace("\\", "\\\\").replace("'", "\\'").replace("\n", "\\n")
     return f"'{escaped}'"

@@ -71,7 +71,6 @@ def sft_config(job: TrainingJob, schedule: Schedule) -> SFTConfig:
 
 
 def dpo_config(job: TrainingJob, settings: TrainDpo, schedule: Schedule) -> DPOConfig:
-    """TRL's arguments for DPO."""
     return DPOConfig(
         **_shared(job, schedule),
         beta=settings.beta,

@@ -77,13 +77,15 @@ def train(job: TrainingJob) -> None:
     stop = StopsWhenAsked(job, trainer.accelerator)
     trainer.add_callback(stop)
     measuring = MeasureBefore(job, trainer, reporter)
-    if heldout and (is_sharded(trainer) or state.num_processes > 1):
+    untrained = job.settings.max_steps == 0
+    if heldout and not untrained and (is_sharded(trainer) or state.num_processes > 1):
         trainer.add_callback(measuring)
     elif heldout:
         measuring.measure()
     reporter.phase("training")
     started = time.monotonic()
-    trainer.train(resume_from_checkpoint=_last_checkpoint(job, state))
+    if not untrained:
+        trainer.train(resume_from_checkpoint=_last_checkpoint(job, state))
     if stop.stopped:
         return
     trained_s = time.monotonic() - started - measuring.seconds_of_training
@@ -163,7 +165,6 @@ class MeasureBefore(TrainerCallback):
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
-        """Measure before the first step."""
         began = time.monotonic()
         self.measure()
         self.seconds_of_training = time.monotonic() - began

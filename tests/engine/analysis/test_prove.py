@@ -43,6 +43,7 @@ def conversation(number: int, split: str) -> dict[str, object]:
         "messages": messages,
         "n_turns": 2,
         "opens_session": True,
+        "ends_session": True,
         "group": None,
         "flags": [],
     }
@@ -81,25 +82,30 @@ def test_a_run_is_proved_against_its_base_a_role_player_and_the_humans(tmp_path,
         run = begin_run(recipe)
         drive(run, Given("assemble", "conversations", rows))
         drive(run, TrainAskStage(untrained))
-        command = ["prove", "tiny", "--lake", lake, "--json"]
+        command = ["prove", "tiny", "--lake", lake, "--json", "--contexts", str(HELD_OUT // 2)]
         result = CliRunner().invoke(app, command)
         asked = len(api.requests)
-        [kept] = (tmp_path / "work").glob("*/prove/after-*[!s].jsonl")
+        [kept] = (tmp_path / "work").glob("*/prove/asker-*[!s].jsonl")
         whole = kept.read_bytes()
         kept.write_bytes(whole[: len(whole) // 2])  # as a process that is killed leaves it
         again = CliRunner().invoke(app, command)
     assert result.exit_code == 0, result.output
     found = json.loads(result.stdout)
     assert json.loads(again.stdout) == found == run.lake.storage.read_json(proof_file("tiny"))
-    assert asked == len(api.requests) == 2 * HELD_OUT  # nothing is asked for twice
+    taken = HELD_OUT // 2  # the others are people to hold people against
+    assert asked == len(api.requests) == 2 * (3 + 1) * taken  # nothing is asked for twice
     assert sorted(kept.read_bytes().splitlines()) == sorted(whole.splitlines())
-    assert found["contexts"] == {"taken": HELD_OUT, "sessions": HELD_OUT, "left_out": {}}
-    likelihood = found["likelihood"]
-    assert likelihood["models"]["before"] == likelihood["models"]["after"]  # it learned nothing
-    (gain,) = likelihood["gains"].values()
-    assert (gain["value"], gain["low"], gain["high"]) == (0, 0, 0)
-    depends = {who: each["depends"]["value"] for who, each in found["follow_ups"].items()}
-    assert depends == {"human": 0.5, "asker": 1, "instruct": 0}
-    assert found["differences"]["instruct"]["depends"]["low"] == 1
-    assert found["told_apart"]["asker"]["n"] > 0 or found["notes"]
+    domain = found["domains"]["held out"]
+    assert domain["contexts"] == {"taken": taken, "sessions": HELD_OUT, "left_out": {}}
+    likelihood = domain["likelihood"]["follow-ups"]
+    assert likelihood["models"]["base"] == likelihood["models"]["asker"]  # it learned nothing
+    less = likelihood["less"]["base"]
+    assert (less["value"], less["low"], less["high"]) == (0, 0, 0)
+    assert domain["likelihood"]["opening queries"]["queries"] == taken
+    depends = {who: each["depends"]["value"] for who, each in domain["follow_ups"].items()}
+    assert (depends["asker"], depends["role_play"]) == (1, 0)
+    assert domain["differences"]["role_play"]["depends"]["low"] == 1
+    assert found["diversity"]["distinct_1"]["asker"]["value"] == pytest.approx(1 / 3)
+    assert found["ending"]["asker"]["places"] == 2 * taken
+    assert found["notes"]
     assert found["preferences"] == {"left_out": "the run's chat models are not published"}

@@ -68,6 +68,21 @@ def test_the_published_asker_writes_the_users_next_turn_and_stops(trained):
     assert written[0, -1] == tokenizer.convert_tokens_to_ids("<|im_end|>")
 
 
+def test_no_steps_publish_the_base_with_a_template_that_opens_a_users_turn(tmp_path, model):
+    from safetensors.torch import load_file
+    from transformers import AutoTokenizer
+
+    job = ask_job(tmp_path / "job", model, max_steps=0)
+    figures = run_training(job, lambda line: None)
+    assert (figures["steps"], figures["curve"]) == (0, [])
+    assert figures["heldout"]["before"] == figures["heldout"]["after"]
+    base = load_file(model / "model.safetensors")
+    assert all((weights(job)[name] == tensor).all() for name, tensor in base.items())
+    tokenizer = AutoTokenizer.from_pretrained(job.model_folder)
+    shown = tokenizer.apply_chat_template(SESSION[:2], tokenize=False, add_generation_prompt=True)
+    assert shown.endswith("<|im_start|>user\n")
+
+
 def test_a_killed_training_goes_on_to_the_same_weights(trained, tmp_path, model):
     import torch
 

@@ -39,7 +39,7 @@ class Drive:
     kill_at_write: int = 0  # die right before the k-th step of writing; 0: never
     backwards: bool = False
     times: LeaseTimes = field(default_factory=lambda: LeaseTimes(3.0, 0.5, 0.05))
-    journal_delay_s: float = 0.02
+    journal_spacing_s: float = 0.02
     environment: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -65,8 +65,8 @@ def finish(drive: Drive) -> int:
 def work(drive: Drive) -> None:
     """What the flow does with the synthesis stage, without Prefect."""
     os.environ.update(drive.environment)
-    shard_work.LOCAL_JOURNAL_DELAY_S = drive.journal_delay_s
-    shard_work.REMOTE_JOURNAL_DELAY_S = drive.journal_delay_s
+    shard_work.LOCAL_JOURNAL_SPACING_S = drive.journal_spacing_s
+    shard_work.REMOTE_JOURNAL_SPACING_S = drive.journal_spacing_s
     if drive.kill_at_write:
         _die_at(drive.kill_at_write, local="://" not in drive.lake)
     run = open_run(Lake(drive.lake), "test")

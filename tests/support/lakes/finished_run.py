@@ -1,7 +1,5 @@
 """Builds the lake state of a small run on disk, for tests of what looks at runs from outside."""
 
-import hashlib
-import io
 import json
 import uuid
 from collections.abc import Mapping, Sequence
@@ -10,14 +8,26 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
+from parrot_core.lake.attempts import AttemptFailure, ShardProgress
 from parrot_core.lake.lake import Lake, version_folder
-from parrot_core.lake.manifest import Accounting, EngineUsage, FileEntry, Fingerprint, Manifest
+from parrot_core.lake.manifest import (
+    Accounting,
+    EngineUsage,
+    FileEntry,
+    Fingerprint,
+    Manifest,
+    Receipt,
+)
+from parrot_core.lake.run_records import RunRecord, StageRecords, run_file
+from parrot_core.lake.shard_records import ShardRecords
+from parrot_core.lake.shard_writer import ParquetFiles
+from parrot_core.lake.stage_plan import ShardPlan, Slice, StagePlan
 from parrot_core.monitor import StageSpec
 from parrot_core.schemas import DATASETS, REJECTS
 from parrot_core.stages.evaluation.summary import Judged, summarise
 from parrot_core.stages.registry import STAGE_SPECS
+from parrot_core.stages.registry import STAGES as ALL_STAGES
 
 Row = dict[str, Any]
 
@@ -42,6 +52,8 @@ STAGES = tuple(
     )
 )
 
+METRICS = {stage.name: stage.metrics for stage in ALL_STAGES}
+
 RECIPE: dict[str, Any] = {
     "name": "demo",
     "description": "A small run on real ShareGPT sessions.",
@@ -61,45 +73,72 @@ def ago(seconds: float) -> str:
     return (NOW - timedelta(seconds=seconds)).isoformat(timespec="milliseconds")
 
 
-def begin(lake: Lake, run: str = RUN, recipe: Mapping[str, Any] = RECIPE) -> None:
+def begin(lake: Lake, run: str = RUN, recipe: Mapping[str, Any] = RECIPE, **values: Any) -> None:
     """Write ``run.json``."""
-    head = {"name": run, "recipe": dict(recipe), "created_at": ago(900), "code_version": "0.1.0"}
-    head["fingerprint"] = {"recipe": "5f2c9a7be3d10486" * 4, "code": "0.1.0"}
-    lake.storage.write_json(f"runs/{run}/run.json", head)
+    base = {
+        "name": run,
+        "id": run,
+        "recipe": recipe,
+        "fingerprint": "5f2c9a7be3d10486" * 4,
+        "created_at": ago(900),
+        "code_version": "0.1.0",
+    }
+    record = RunRecord.model_validate(base | values)
+    lake.storage.write_bytes(run_file(run), record.to_bytes())
 
 
-def plan(lake: Lake, stage: str, rows: Sequence[int], run: str = RUN) -> None:
+def plan(
+    lake: Lake, stage: str, rows: Sequence[int], run: str = RUN, created_at: str | None = None
+) -> None:
     """Write a plan with one shard for each number of input rows."""
-    shards = [
-        {"index": i, "inputs": [{"dataset": "x", "version": run, "file": 0, "start": 0, "rows": n}]}
-        for i, n in enumerate(rows)
-    ]
-    value = {"stage": stage, "unit": "session", "inputs": {"x": run}, "shards": shards}
-    lake.storage.write_json(f"runs/{run}/{stage}/plan.json", value)
+    spec = next(item for item in (*STAGES, *STAGE_SPECS) if item.name == stage)
+    StageRecords(lake.storage, run, stage).put_plan(
+        StagePlan(
+            stage=stage,
+            output=spec.output,
+            kind=spec.kind,
+            unit="session",
+            inputs={"x": run},
+            shards=tuple(ShardPlan(i, (Slice("x", run, 0, 0, n),)) for i, n in enumerate(rows)),
+            created_at=created_at or ago(880),
+        )
+    )
 
 
 def progress(lake: Lake, stage: str, shard: int, run: str = RUN, **values: Any) -> None:
     """Write a shard's progress."""
-    path = f"runs/{run}/{stage}/shards/{shard:05d}/progress.json"
-    lake.storage.write_json(path, {"state": "running", "worker": "w1", **values})
+    given = {"worker": "w1", "attempt": "a1", "epoch": 1, "started_at": ago(600)} | values
+    found = ShardProgress.model_validate({"updated_at": given["started_at"], **given})
+    ShardRecords(lake.storage, run, stage, shard).write_progress(found)
 
 
 def failure(lake: Lake, stage: str, shard: int, attempt: int, run: str = RUN, **v: Any) -> None:
-    """Write a failed attempt."""
-    path = f"runs/{run}/{stage}/shards/{shard:05d}/attempt-{attempt}.json"
-    base = {"state": "failed", "attempt": attempt, "error_type": "EngineDied", "traceback": "…"}
-    lake.storage.write_json(path, {**base, "message": "the engine is gone", **v})
+    """Write a failed attempt, the next one of the shard."""
+    base = {"error_type": "EngineDied", "traceback": "…", "worker": "w1", "ended_at": ago(500)}
+    found = AttemptFailure.model_validate({**base, "message": "the engine is gone", **v})
+    records = ShardRecords(lake.storage, run, stage, shard)
+    records.record_failure(found)
+    assert len(records.failures()) == attempt
 
 
 def receipt(
     lake: Lake, stage: str, shard: int, rows_in: int, rejected: dict[str, int], **values: Any
 ) -> None:
-    """Write a shard's receipt; ``rows_out`` closes the accounts."""
-    accounting = {"unit": "session", "rows_in": rows_in, "rejected": rejected}
-    accounting["rows_out"] = rows_in - sum(rejected.values())
-    path = f"runs/{RUN}/{stage}/shards/{shard:05d}/receipt.json"
-    base = {"shard": shard, "attempt": "a1", "worker": "w1", "accounting": accounting}
-    lake.storage.write_json(path, {**base, **values})
+    """Write a shard's receipt; its accounts close."""
+    rows_out = rows_in - sum(rejected.values())
+    base = {
+        "shard": shard,
+        "attempt": "a1",
+        "epoch": 1,
+        "worker": "w1",
+        "accounting": Accounting(
+            unit="session", rows_in=rows_in, rows_out=rows_out, rejected=rejected
+        ),
+        "started_at": ago(600),
+        "ended_at": ago(500),
+    }
+    found = Receipt.model_validate(base | values)
+    ShardRecords(lake.storage, RUN, stage, shard).file_receipt(found)
 
 
 def publish(
@@ -120,13 +159,14 @@ def publish(
     files: tuple[FileEntry, ...] = ()
     reject_files: tuple[FileEntry, ...] = ()
     if spec.kind == "dataset":
-        files = (_file(lake, folder, "shards/00000.parquet", rows, DATASETS[spec.output].arrow),)
+        files = _written(lake, folder, "shards", rows, DATASETS[spec.output].arrow)
         if rejects:
-            reject_files = (_file(lake, folder, "rejects/00000.parquet", rejects, REJECTS),)
+            reject_files = _written(lake, folder, "rejects", rejects, REJECTS)
     reasons: dict[str, int] = {}
     for row in rejects:
         reasons[row["reason"]] = reasons.get(row["reason"], 0) + 1
     rows_in = len(rows) + len(rejects)
+    values["metrics"] = METRICS[stage].model_validate(values.get("metrics", {})).to_json()
     manifest = {
         "kind": spec.kind,
         "name": spec.output,
@@ -153,13 +193,14 @@ def publish(
     lake.publish(Manifest.model_validate(manifest | values))
 
 
-def _file(lake: Lake, folder: str, path: str, rows: Sequence[Row], schema: pa.Schema) -> FileEntry:
-    buffer = io.BytesIO()
-    pq.write_table(pa.Table.from_pylist(list(rows), schema=schema), buffer)
-    data = buffer.getvalue()
-    lake.storage.write_bytes(f"{folder}/{path}", data)
-    digest = hashlib.sha256(data).hexdigest()
-    return FileEntry(path=path, rows=len(rows), bytes=len(data), sha256=digest)
+def _written(
+    lake: Lake, folder: str, kind: str, rows: Sequence[Row], schema: pa.Schema
+) -> tuple[FileEntry, ...]:
+    stem = f"{kind}/00000-0123456789ab"
+    with ParquetFiles(lake.storage, folder, stem, schema, 50_000) as files:
+        for row in rows:
+            files.append(row)
+        return files.finish()
 
 
 def reject(id: str, reason: str, original: object, detail: str = "") -> Row:

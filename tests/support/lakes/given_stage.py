@@ -2,7 +2,8 @@
 
 from typing import ClassVar
 
-from parrot_core.stages.base import ShardPlan, Stage
+from parrot_core.lake.stage_plan import ShardPlan
+from parrot_core.stages.base import Stage
 
 
 class Given(Stage):

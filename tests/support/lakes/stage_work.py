@@ -9,8 +9,9 @@ from parrot_core.lake.checkpoints import Checkpoints
 from parrot_core.lake.lake import Lake
 from parrot_core.lake.manifest import Accounting, Receipt
 from parrot_core.lake.run import Run
+from parrot_core.lake.stage_plan import ShardPlan
 from parrot_core.recipe import Recipe, parse_recipe
-from parrot_core.stages.base import Row, ShardPlan
+from parrot_core.stages.base import Row
 from parrot_core.stages.reasons import REASONS
 
 MODEL = "stub/model"

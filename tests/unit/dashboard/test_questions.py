@@ -14,6 +14,7 @@ from dashboard.questions import (
 )
 from dashboard.words import in_words
 from parrot_core.lake.lake import Lake
+from parrot_core.lake.shard_records import ShardRecords
 from parrot_core.monitor import RunState, StageState, read_run
 from parrot_core.monitor.failures import failure_groups
 from parrot_core.monitor.outlook import Projection
@@ -46,8 +47,7 @@ def state(tmp_path: Path) -> RunState:
         receipt(lake, "synthesize", shard, 10, {}, usage=USED, **times)
     for shard in (1, 2):
         failure(lake, "synthesize", shard, 1, ended_at=ago(40))
-    path = f"runs/{RUN}/synthesize/shards/00002/quarantine.json"
-    lake.storage.write_json(path, {"state": "quarantined"})
+    ShardRecords(lake.storage, RUN, "synthesize", 2).judge(1, ago(40))
     return read_run(lake, RUN, STAGES, NOW)
 
 

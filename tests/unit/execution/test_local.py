@@ -86,4 +86,4 @@ def test_a_shard_is_tried_as_often_as_the_recipe_says_and_its_error_is_kept(
         run(recipe, until="ingest")
     assert tries == [0, 0, 0]
     failures = StageRecords(Lake(recipe.lake).storage, "here", "ingest").shard(0).failures()
-    assert [failure["error_type"] for failure in failures] == ["OSError"] * 3
+    assert [failure.error_type for failure in failures] == ["OSError"] * 3

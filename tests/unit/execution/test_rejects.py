@@ -66,7 +66,7 @@ def test_a_stage_stops_while_it_goes_once_too_large_a_share_is_rejected(tmp_path
     with pytest.raises(TooManyRejects, match=r"rejects \d+ of \d+ sessions, .* = 0\.2"):
         drive(run, stage)
     assert stage.processed == [0]  # the next shard isn't begun
-    assert StageRecords(run.lake.storage, "test", "seeds").shard(0).failures()[0]["counts"] is False
+    assert StageRecords(run.lake.storage, "test", "seeds").shard(0).failures()[0].counts is False
     assert drive(begun(tmp_path, max_reject_share={"seeds": 1}), stage).accounting.rows_out == 300
 
 
@@ -83,8 +83,16 @@ def test_a_share_that_is_kept_to_is_no_trouble(tmp_path: Path) -> None:
     assert drive(run, Refusing(bad=5)).accounting.rows_rejected == 10
 
 
-@pytest.mark.parametrize("setting", [{"allow_empty": ["sed"]}, {"max_reject_share": {"sed": 0.1}}])
-def test_a_limit_for_a_stage_that_does_not_exist_is_refused(
+@pytest.mark.parametrize(
+    "setting",
+    [
+        {"allow_empty": ["sed"]},
+        {"max_reject_share": {"sed": 0.1}},
+        {"workers": {"sed": 2}},
+        {"cluster": {"resources": {"sed": {}}}},
+    ],
+)
+def test_a_setting_for_a_stage_that_does_not_exist_is_refused(
     tmp_path: Path, setting: dict[str, Any]
 ) -> None:
     with pytest.raises(UserError, match=r"no stage 'sed'; there are: ingest"):

@@ -26,7 +26,8 @@ from parrot_core.execution.stage_worker import open_stage
 from parrot_core.lake.lake import Lake
 from parrot_core.lake.leases import Lease, LeaseTimes
 from parrot_core.lake.run_records import StageRecords
-from parrot_core.stages.base import ShardPlan, ShardWork
+from parrot_core.lake.stage_plan import ShardPlan
+from parrot_core.stages.base import ShardWork
 from parrot_core.stages.synthesis.stage import SynthesizeStage
 from tests.support.lakes.recipes import minimal_recipe
 from tests.support.lakes.toy_stages import SEEDS, SeedStage, drive, synthesis
@@ -380,3 +381,18 @@ def test_what_a_killed_attempt_left_on_the_local_disk_is_removed_by_the_next(
     (left / "part.parquet").write_bytes(b"half")
     run_shard(run, stage, stage.plan(run)[0], None)
     assert not left.parent.exists()
+
+
+def test_a_run_is_gone_on_with_by_the_recipe_in_force(tmp_path: Path) -> None:
+    begin_run(minimal_recipe(str(tmp_path), budget_usd=1.0))
+    begin_run(minimal_recipe(str(tmp_path), budget_usd=5.0))
+    assert open_run(Lake(str(tmp_path)), "test").recipe.budget_usd == 5.0
+
+
+def test_a_clock_that_was_set_back_gives_no_negative_duration(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "parrot_core.execution.plans.utc_now", lambda: "2099-01-01T00:00:00.000+00:00"
+    )
+    assert drive(begin_run(minimal_recipe(str(tmp_path))), SeedStage()).seconds == 0.0

@@ -9,17 +9,19 @@ from typing import Any
 import pytest
 
 from parrot_core.engines.limits.budget import Budget
-from parrot_core.errors import LeaseLost, RunStopped, ShardHeld
+from parrot_core.errors import LeaseLost, PartiallyFailed, RunStopped, ShardHeld, StorageError
 from parrot_core.execution.runs import begin_run
 from parrot_core.execution.shard_queue import Pulled
-from parrot_core.execution.stage_worker import OpenStage, open_stage
+from parrot_core.execution.stage_worker import OpenStage, complete_stage, open_stage
 from parrot_core.lake.leases import Claim
+from parrot_core.lake.manifest import Manifest
 from parrot_core.lake.run import Run
 from parrot_core.lake.run_records import StageRecords
+from parrot_core.lake.storage import Storage
 from parrot_core.stages.synthesis.stage import SynthesizeStage
 from parrot_core.telemetry.stop_request import stop_request
 from tests.support.lakes.recipes import minimal_recipe
-from tests.support.lakes.toy_stages import SEEDS, SeedStage, synthesis
+from tests.support.lakes.toy_stages import SEEDS, SeedStage, drive, synthesis
 from tests.support.servers.fake_api import Reply, canonical, echo_turns, serving
 
 
@@ -147,3 +149,56 @@ def test_a_shard_that_failed_here_is_not_pulled_again_and_the_others_are_done(
     with ThreadPoolExecutor(2) as pool, open_stage(run, stage, Budget(None)) as opened:
         work(opened, pool)
     assert sorted(stage.processed) == [0, 1, 2, 3]
+
+
+def full_disk(run: Run, monkeypatch: pytest.MonkeyPatch, within: str) -> None:
+    """From now on nothing can be written below a folder of the lake."""
+    write = Storage.put_if_absent
+
+    def put(storage: Storage, path: str, data: bytes) -> bool:
+        if within in path:
+            raise StorageError(f"{path}: can't write: no space left on the device")
+        return write(storage, path, data)
+
+    monkeypatch.setattr(Storage, "put_if_absent", put)
+
+
+@pytest.mark.parametrize("within", ["/shards/00001/attempt-", "/shards/00001/claims/"])
+def test_the_last_line_names_the_shard_where_the_lake_could_keep_no_record(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, within: str
+) -> None:
+    run = begin_run(minimal_recipe(str(tmp_path)))
+    stage = SeedStage()
+    stage.failing = {1}
+    full_disk(run, monkeypatch, within)
+    with pytest.raises(PartiallyFailed, match=r"'seeds' failed \(shard 1: (?!not run)"):
+        drive(run, stage)
+
+
+def test_a_lease_that_cannot_be_taken_is_a_failed_attempt_that_says_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = begin_run(minimal_recipe(str(tmp_path)))
+    full_disk(run, monkeypatch, "/shards/00001/claims/")
+    with pytest.raises(PartiallyFailed):
+        drive(run, SeedStage())
+    (kept,) = StageRecords(run.lake.storage, run.name, "seeds").shard(1).failures()
+    assert kept.message.startswith("run 'test', shard 1 of 'seeds': its lease can't be taken: ")
+    assert kept.message.endswith("no space left on the device")
+    assert not kept.counts
+
+
+def test_what_ended_a_stage_is_raised_where_the_lake_cannot_keep_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = begin_run(minimal_recipe(str(tmp_path)))
+
+    def full(*_: object) -> None:
+        raise StorageError("failure.json: can't write: no space left on the device")
+
+    def work() -> Manifest:
+        raise PartiallyFailed("test", "seeds", {1: "no space"}, 3)
+
+    monkeypatch.setattr(StageRecords, "record_failure", full)
+    with pytest.raises(PartiallyFailed, match="shard 1: no space"):
+        complete_stage(run, SeedStage(), work)

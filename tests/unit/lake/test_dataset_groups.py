@@ -19,7 +19,7 @@ ROWS = [
     }
     for n in range(5)
 ]
-FILE = "datasets/seeds/demo/shards/00000.parquet"
+FILE = "datasets/seeds/demo/shards/00000-0123456789ab-0.parquet"
 
 
 @pytest.fixture(params=["disk", "memory"])

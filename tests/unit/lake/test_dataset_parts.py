@@ -13,9 +13,9 @@ from parrot_core.lake.lake import DatasetVersion, Lake, version_folder
 from parrot_core.lake.manifest import Accounting, Fingerprint, Manifest
 from parrot_core.lake.run_records import utc_now
 from parrot_core.lake.shard_writer import ParquetFiles
+from parrot_core.lake.stage_plan import Slice
 from parrot_core.lake.storage import Storage
 from parrot_core.schemas import SEEDS
-from parrot_core.stages.base import Slice
 
 ROWS = 2500  # three row groups
 

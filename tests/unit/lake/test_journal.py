@@ -1,14 +1,18 @@
 import asyncio
+import tempfile
+import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from parrot_core.errors import LeaseLost, StorageError
 from parrot_core.lake.holder import this_process
-from parrot_core.lake.journal import Entry, Journal, UnwritableEntry, read_entries
+from parrot_core.lake.journal import Entry, Journal, UnwritableEntry, read_entries, usage_of
 from parrot_core.lake.leases import Claims, Lease, LeaseTimes, take
 from parrot_core.lake.storage import Storage
 
@@ -45,18 +49,89 @@ def test_completions_that_arrive_together_share_a_file(tmp_path: Path) -> None:
     assert pq.read_table(tmp_path / files[0]).num_rows == 100
 
 
+class SlowStorage(Storage):
+    """Writes take until they are let go."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
+        self.begun = threading.Event()
+        self.may_end = threading.Event()
+
+    def write_bytes(self, path: str, data: bytes) -> None:
+        self.begun.set()
+        assert self.may_end.wait(60)
+        super().write_bytes(path, data)
+
+
+def test_a_completion_is_written_at_once_and_those_that_come_meanwhile_share_the_next_file(
+    tmp_path: Path,
+) -> None:
+    storage = SlowStorage(str(tmp_path))
+
+    async def buy() -> None:
+        journal = Journal(storage, "journal", 0)
+        first = asyncio.create_task(journal.record(entry("a")))
+        await asyncio.to_thread(storage.begun.wait, 60)
+        others = [asyncio.create_task(journal.record(entry(str(n)))) for n in range(50)]
+        await asyncio.sleep(0)
+        assert storage.list("journal") == []
+        storage.may_end.set()
+        await asyncio.gather(first, *others)
+
+    asyncio.run(buy())
+    first, second = storage.list("journal")
+    assert pq.read_table(tmp_path / first).num_rows == 1
+    assert pq.read_table(tmp_path / second).num_rows == 50
+
+
+def test_writes_of_one_journal_keep_their_distance(tmp_path: Path) -> None:
+    storage = Storage(str(tmp_path))
+
+    async def buy() -> None:
+        journal = Journal(storage, "journal", 60)
+        await journal.record(entry("a"))
+        second = asyncio.create_task(journal.record(entry("b")))
+        await asyncio.wait([second], timeout=0.05)
+        assert not second.done()
+        assert [e.key for e in read_entries(storage, "journal")] == ["a"]
+        second.cancel()
+
+    asyncio.run(buy())
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.tuples(st.sampled_from("abcdef"), st.integers(0, 3), st.booleans())))
+def test_the_running_sum_is_that_of_all_entries(steps: list[tuple[str, int, bool]]) -> None:
+    """Answers bought twice, refusals, what was previewed, and an attempt that goes on."""
+    with tempfile.TemporaryDirectory() as folder:
+        storage = Storage(folder)
+        asyncio.run(Journal(storage, "previews", 0).record(entry("f")))
+        journal = Journal(storage, "journal", 0, previews="previews")
+        for key, tokens, resumes in steps:
+            if journal.get(key) is None or tokens:
+                refused = "request_refused" if tokens == 3 else None
+                usd = 0.0 if refused else 0.1 * tokens
+                new = replace(entry(key), completion_tokens=tokens, usd=usd, refused=refused)
+                asyncio.run(journal.record(replace(new, engine=f"engine {tokens % 2}")))
+            assert journal.usage() == usage_of(journal.entries())
+            if resumes:
+                journal = Journal(storage, "journal", 0, previews="previews")
+                assert journal.usage() == usage_of(journal.entries())
+
+
 def test_what_waits_when_the_loop_ends_is_written_by_close(tmp_path: Path) -> None:
     storage = Storage(str(tmp_path))
     journal = Journal(storage, "journal", 60)
 
     async def killed() -> None:
+        await journal.record(entry("first"))
         task = asyncio.create_task(journal.record(entry("paid")))
         await asyncio.sleep(0.01)
         task.cancel()
 
     asyncio.run(killed())
     journal.close()
-    assert [e.key for e in read_entries(storage, "journal")] == ["paid"]
+    assert [e.key for e in read_entries(storage, "journal")] == ["first", "paid"]
 
 
 def test_nothing_may_depend_on_a_completion_that_could_not_be_written(tmp_path: Path) -> None:

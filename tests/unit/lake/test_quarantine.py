@@ -11,6 +11,7 @@ from parrot_core.execution.attempt import run_shard
 from parrot_core.execution.plans import plan_stage
 from parrot_core.execution.runs import begin_run, release_quarantine
 from parrot_core.execution.stage_worker import open_stage
+from parrot_core.lake.attempts import AttemptFailure
 from parrot_core.lake.holder import this_process
 from parrot_core.lake.leases import Lease, LeaseTimes, take
 from parrot_core.lake.quarantine import Quarantine
@@ -91,7 +92,7 @@ def test_a_worker_killed_in_mid_shard_counts_as_an_attempt(tmp_path: Path) -> No
 
     killed(0)
     run_shard(run, stage, shard, None)
-    assert [each["error_type"] for each in records.shard(0).failures()] == ["WorkerLost"]
+    assert [each.error_type for each in records.shard(0).failures()] == ["WorkerLost"]
 
     killed(2)
     stage.failing, stage.processed = {2}, []
@@ -140,8 +141,16 @@ def test_a_shard_is_held_exactly_when_enough_failures_count(
     tmp_path_factory: pytest.TempPathFactory, counts: list[bool], limit: int
 ) -> None:
     quarantine = Quarantine(Storage(str(tmp_path_factory.mktemp("lake"))), "r", "s")
-    made: list[dict[str, object]] = []
+    made: list[AttemptFailure] = []
     for each in counts:
-        made.append({"counts": each, "error_type": "StorageError", "message": "m"})
+        made.append(
+            AttemptFailure(
+                error_type="StorageError",
+                message="m",
+                worker="w",
+                ended_at=datetime.fromisoformat(NOW),
+                counts=each,
+            )
+        )
         quarantine.judge(0, made, limit, NOW)
     assert (0 in quarantine.held()) == (sum(counts) >= limit)

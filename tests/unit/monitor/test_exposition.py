@@ -173,7 +173,7 @@ def test_old_runs_are_left_out(tmp_path: Path) -> None:
 def test_a_name_that_is_no_label_value_breaks_nothing(tmp_path: Path) -> None:
     lake = Lake(str(tmp_path))
     begin(lake)
-    lake.storage.write_json('runs/we"ird\\/run.json', {"recipe": {}, "created_at": ago(1)})
+    begin(lake, 'we"ird\\', created_at=ago(1))
     assert 'run="we\\"ird\\\\"' in Scrape(lake).text
 
 
@@ -182,3 +182,17 @@ def test_scraping_again_tells_the_same(tmp_path: Path, times: int) -> None:
     registry = CollectorRegistry()
     registry.register(RunCollector(full_run(tmp_path), STAGES, lambda: NOW))
     assert len({generate_latest(registry) for _ in range(times)}) == 1
+
+
+def test_a_worker_whose_clock_is_ahead_gives_no_negative_seconds(tmp_path: Path) -> None:
+    lake = Lake(str(tmp_path))
+    begin(lake)
+    plan(lake, "synthesize", [40])
+    ahead = ago(-3600)
+    progress(
+        *(lake, "synthesize", 0),
+        **{"done": 1, "started_at": ahead, "updated_at": ahead, "advanced_at": ahead},
+    )
+    scrape = Scrape(lake)
+    assert scrape("parrot_run_seconds_since_progress") == 0
+    assert scrape("parrot_stage_seconds_since_unit", stage="synthesize") == 0

@@ -1,9 +1,9 @@
 """The state of a run, read from the lake's files alone."""
 
 import json
-from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from parrot_core.errors import MissingRun
 from parrot_core.execution.runs import ask_for, begin_run, open_run
 from parrot_core.lake.lake import Lake
+from parrot_core.lake.storage import Storage
 from parrot_core.monitor import RunReader, RunState, StageState, list_runs, read_run
 from parrot_core.stages.registry import STAGES as ALL_STAGES
 from tests.support.lakes.finished_run import (
@@ -281,36 +282,24 @@ def test_a_damaged_record_hides_no_other_run(lake: Lake) -> None:
     assert "runs/torn/run.json: not valid JSON" in torn.damage
 
 
-class _Counting:
+class _Counting(Storage):
     """Storage that remembers what was read."""
 
-    def __init__(self, lake: Lake) -> None:
-        self.inner = lake.storage
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
         self.paths: list[str] = []
 
-    def read_json(self, path: str) -> dict[str, object]:
+    def read_json(self, path: str) -> dict[str, Any]:
         self.paths.append(path)
-        return self.inner.read_json(path)
-
-    def read_jsons(self, paths: Sequence[str]) -> list[dict[str, object] | None]:
-        self.paths += paths
-        return list(self.inner.read_jsons(paths))
-
-    def list(self, prefix: str) -> list[str]:
-        return self.inner.list(prefix)
-
-
-class _Watched:
-    def __init__(self, storage: _Counting) -> None:
-        self.storage = storage
+        return super().read_json(path)
 
 
 def test_what_cannot_change_any_more_is_read_once(lake: Lake) -> None:
     plan(lake, "synthesize", [10])
     progress(lake, "synthesize", 0, done=9, total=10, started_at=ago(60), updated_at=ago(41))
     receipt(lake, "synthesize", 0, 10, {}, started_at=ago(60), ended_at=ago(40))
-    storage = _Counting(lake)
-    reader = RunReader(_Watched(storage), RUN, STAGES)
+    lake.storage = storage = _Counting(lake.url)
+    reader = RunReader(lake, RUN, STAGES)
     for second in range(5):
         reader.read(NOW + timedelta(seconds=second))
     below = [path for path in storage.paths if path.startswith(f"runs/{RUN}/synthesize/")]

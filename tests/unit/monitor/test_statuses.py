@@ -1,14 +1,18 @@
 """One definition of the states: loading isn't silence, a killed run is seen, failure is loud."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from parrot_core.lake.attempts import AttemptFailure
 from parrot_core.lake.holder import Holder, this_process
 from parrot_core.lake.lake import Lake
 from parrot_core.lake.presence import WORKING, Presence, PresenceRecord
 from parrot_core.lake.recipe_in_force import RecipeInForce
+from parrot_core.lake.run_records import StageRecords
+from parrot_core.lake.shard_records import ShardRecords
+from parrot_core.lake.stops import Stops
 from parrot_core.monitor import RunReader, RunState, StageState, read_run
 from parrot_core.monitor.failures import failure_groups
 from parrot_core.monitor.outlook import Projection, outlook, usd_of_shards
@@ -104,8 +108,7 @@ def test_failures_are_counted_beside_a_run_that_goes_on(lake: Lake) -> None:
     progress(lake, "synthesize", 0, done=3, started_at=ago(50), updated_at=ago(1))
     for shard in (1, 2):
         failure(lake, "synthesize", shard, 1, started_at=ago(50), ended_at=ago(40))
-    path = f"runs/{RUN}/synthesize/shards/00002/quarantine.json"
-    lake.storage.write_json(path, {"state": "quarantined"})
+    ShardRecords(lake.storage, RUN, "synthesize", 2).judge(1, ago(40))
     found = state(lake)
     assert (found.status, found.failed, found.quarantined) == ("running", 2, 1)
 
@@ -173,8 +176,14 @@ def test_no_unit_done_means_that_nobody_knows_the_price(lake: Lake) -> None:
 
 
 def test_what_ends_a_stage_before_it_has_a_plan_is_a_failure_that_is_shown(lake: Lake) -> None:
-    ended = {"error_type": "SourceError", "message": "no such file", "ended_at": ago(5)}
-    lake.storage.write_json(f"runs/{RUN}/ingest/failure.json", ended)
+    StageRecords(lake.storage, RUN, "ingest").record_failure(
+        AttemptFailure(
+            error_type="SourceError",
+            message="no such file",
+            worker="w1",
+            ended_at=datetime.fromisoformat(ago(5)),
+        )
+    )
     found = state(lake)
     assert found.status == "failed"
     (group,) = failure_groups(found.stages)
@@ -187,7 +196,7 @@ def test_a_run_that_was_stopped_is_cancelled_not_stalled_until_somebody_is_at_it
     plan(lake, "synthesize", [10, 10])
     receipt(lake, "synthesize", 0, 10, {}, started_at=ago(900), ended_at=ago(800))
     assert state(lake).status == "stalled"
-    lake.storage.write_json(f"runs/{RUN}/stopped.json", {"reason": "SIGTERM", "at": ago(700)})
+    Stops(lake.storage, RUN).record("SIGTERM")
     assert (state(lake).status, state(lake).header.stop) == ("cancelled", "SIGTERM")
     present(lake, WORKING, 1)
     assert state(lake).status == "running"

@@ -215,10 +215,20 @@ def test_what_only_shows_loads_no_engine_no_stage_and_no_orchestrator(
     assert done.stdout.splitlines()[-1] == "[]"
 
 
+def test_every_version_of_a_finished_run_is_shown(parrot: Any, tmp_path: Path) -> None:
+    lake = full_run(tmp_path / "lake")
+    published = lake.versions()
+    assert len(published) == 10
+    for manifest in published:
+        name = f"{manifest.name}@{manifest.version}"
+        done = parrot("show", name, "--lake", str(tmp_path / "lake"))
+        assert (done.code, name in done.out) == (0, True), done.err
+
+
 def test_a_trained_model_is_shown_with_its_held_out_figures(parrot: Any, tmp_path: Path) -> None:
     full_run(tmp_path / "lake")
     metrics = {
-        "examples": {"train": 128, "heldout": 24},
+        "examples": {"rows": 152, "trained": 128, "heldout": 24, "left_out": {}},
         "heldout": {"before": {"loss": 3.3}, "after": {"loss": 3.0}},
         "curve": [{"step": 1, "loss": 3.3}],
         "tokens": 82_686,
@@ -227,7 +237,7 @@ def test_a_trained_model_is_shown_with_its_held_out_figures(parrot: Any, tmp_pat
     outcome = parrot("show", "parrot-ask@other", "--lake", str(tmp_path / "lake"))
     assert outcome.code == 0, outcome.err
     assert "3.300 → 3.000" in outcome.out
-    assert "train 128, heldout 24" in outcome.out
+    assert "trained 128, heldout 24" in outcome.out
 
 
 def test_what_nobody_knows_the_price_of_is_not_free(parrot: Any, tmp_path: Path) -> None:
@@ -240,3 +250,7 @@ def test_what_nobody_knows_the_price_of_is_not_free(parrot: Any, tmp_path: Path)
     for arguments in (("status",), ("status", "r"), ("show", "dialogues")):
         assert "price of api unknown" in parrot(*arguments, "--lake", lake.url).out
         assert "$0" not in parrot(*arguments, "--lake", lake.url).out
+    begin(lake, "free", recipe)
+    publish(lake, "synthesize", run="free", recipe=recipe)
+    for arguments in (("diff", "r", "free"), ("report", "r", "--markdown")):
+        assert "price of api unknown" in parrot(*arguments, "--lake", lake.url).out

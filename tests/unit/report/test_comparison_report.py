@@ -131,7 +131,9 @@ def test_runs_that_have_just_begun_are_compared_too(tmp_path: Path) -> None:
 def test_a_damaged_version_is_named_and_the_rest_is_shown(tmp_path: Path) -> None:
     lake = full_run(tmp_path)
     copied_run(lake, {"judgments": better})
-    lake.storage.write_bytes(f"datasets/judgments/{SECOND}/shards/00000.parquet", b"not parquet")
+    lake.storage.write_bytes(
+        f"datasets/judgments/{SECOND}/shards/00000-0123456789ab-0.parquet", b"not parquet"
+    )
     words = Page(build_comparison(lake, [RUN, SECOND], STAGES, NOW)).words
     assert "expected SHA-256" in words
     assert "answer characters" in words

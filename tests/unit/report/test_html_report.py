@@ -171,11 +171,13 @@ def test_a_version_without_rows_leaves_its_section_plain(tmp_path: Path) -> None
 
 def test_a_damaged_version_is_reported_and_the_rest_is_shown(tmp_path: Path) -> None:
     lake = full_run(tmp_path)
-    lake.storage.write_bytes(f"datasets/judgments/{RUN}/shards/00000.parquet", b"not parquet")
+    lake.storage.write_bytes(
+        f"datasets/judgments/{RUN}/shards/00000-0123456789ab-0.parquet", b"not parquet"
+    )
     words = Page(build_report(lake, RUN, STAGES, NOW)).words
     assert WINTER[0] in words
     assert "No judgments" in words
-    assert "judgments/demo/shards/00000.parquet: expected SHA-256" in words
+    assert "judgments/demo/shards/00000-0123456789ab-0.parquet: expected SHA-256" in words
 
 
 def test_an_unknown_run_is_the_users_mistake(tmp_path: Path) -> None:

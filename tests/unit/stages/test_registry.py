@@ -14,7 +14,8 @@ from tests.support.lakes.toy_stages import SeedStage
 
 TOY = """
 from parrot_core.schemas import DATASETS
-from parrot_core.stages.base import ShardPlan, Stage
+from parrot_core.lake.stage_plan import ShardPlan
+from parrot_core.stages.base import Stage
 from parrot_core.stages.forecasting import Load, Requests
 
 DATASETS["echoes"] = DATASETS["parrot"]

@@ -43,7 +43,6 @@ class Answers:
     reason = "a query that answers instead of asking"
 
     def check(self, turn: Turn, settings: Filter) -> str | None:
-        """What is wrong with the turn, if anything."""
         text = turn.query.replace("’", "'")
         for pattern in (_OPENS, _OPENS_ZH):
             if found := pattern.search(text[:300]):

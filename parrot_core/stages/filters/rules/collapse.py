@@ -1,7 +1,7 @@
 """A conversation that has run dry: turn after turn without a new word, or an answer in a loop."""
 
 from parrot_core.recipe import Filter
-from parrot_core.stages.filters.rule import Turn
+from parrot_core.stages.filters.rule import Heard, Turn
 from parrot_core.stages.filters.rules.repetitive import distinct_ngrams
 from parrot_core.text.similarity import WITHOUT_CONTENT, tokens
 
@@ -23,32 +23,37 @@ class Collapse:
     reason = "turn after turn without a new word, or an answer in a loop"
 
     def check(self, turn: Turn, settings: Filter) -> str | None:
-        """What is wrong with the turn, if anything."""
         if turn.response is not None:
             answer = tokens(turn.response[:_READ_CHARS])
             distinct = distinct_ngrams(answer)
             if len(answer) >= _LOOP_MIN_TOKENS and distinct < _LOOP_MIN_DISTINCT:
                 return f"the answer loops ({distinct:.0%} of its word triples are distinct)"
-        texts = [message["content"] for message in turn.earlier]
-        turns = [" ".join(texts[at : at + 2]) for at in range(0, len(texts), 2)]
-        turns.append(f"{turn.query} {turn.response or ''}")
-        if len(turns) <= _TURNS:
+        if len(turn.earlier) <= 2 * (_TURNS - 1):
             return None
-        newest = 0.0
-        for place in range(len(turns) - 1, len(turns) - 1 - _TURNS, -1):
-            newest = max(newest, _newness(turns, place))
-            if newest >= _LEAST_NEW:
-                return None
+        newest = max(_newness(turn))
+        if newest >= _LEAST_NEW:
+            return None
         return f"at most {newest:.0%} new words in each of the last {_TURNS} turns"
 
 
-def _newness(turns: list[str], place: int) -> float:
-    """Share of a turn's words with content that no turn before it had; 1 if it has few words."""
-    own = _content(turns[place])
-    if len(own) < _LEAST_WORDS:
-        return 1.0
-    before: set[str] = set().union(*(_content(text) for text in turns[:place]))
-    return len(own - before) / len(own)
+def _newness(turn: Turn) -> list[float]:
+    """Of this turn and the last ones before it, the share of their words with content that no turn
+    before had; 1 for one of few words.
+    """
+    heard, place = turn.heard, (len(turn.earlier) + 1) // 2
+    for start in range(2 * len(heard.newness), len(turn.earlier), 2):
+        said = [message["content"] for message in turn.earlier[start : start + 2]]
+        _hear(" ".join(said), heard)
+    if len(heard.newness) == place:
+        _hear(f"{turn.query} {turn.response or ''}", heard)
+    return heard.newness[place + 1 - _TURNS : place + 1]
+
+
+def _hear(text: str, heard: Heard) -> None:
+    own = _content(text)
+    new = own - heard.words
+    heard.newness.append(1.0 if len(own) < _LEAST_WORDS else len(new) / len(own))
+    heard.words |= new
 
 
 def _content(text: str) -> set[str]:

@@ -15,7 +15,6 @@ class Copied:
     reason = "a query that many sessions share almost word for word"
 
     def check(self, turn: Turn, settings: Filter) -> str | None:
-        """What is wrong with the turn, if anything."""
         if turn.copies <= settings.max_copies:
             return None
         return f"almost the same was asked in {turn.copies} sessions before"

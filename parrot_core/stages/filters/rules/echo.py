@@ -22,7 +22,6 @@ class Echo:
     reason = "a query that says the last answer again"
 
     def check(self, turn: Turn, settings: Filter) -> str | None:
-        """What is wrong with the turn, if anything."""
         if not turn.earlier:
             return None
         own = tokens(turn.query[:_READ_CHARS])

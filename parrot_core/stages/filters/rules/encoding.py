@@ -19,7 +19,6 @@ class Encoding:
     reason = "a query in a broken encoding: mojibake, control characters, U+FFFD"
 
     def check(self, turn: Turn, settings: Filter) -> str | None:
-        """What is wrong with the turn, if anything."""
         text = turn.query[:_READ_CHARS]
         if "\ufffd" in text:
             return "U+FFFD, the sign for a character that was lost"

@@ -21,7 +21,6 @@ class Malformed:
     reason = "a query that isn't a user's text: control tokens, role labels, no letters"
 
     def check(self, turn: Turn, settings: Filter) -> str | None:
-        """What is wrong with the turn, if anything."""
         if token := find_control_token(turn.query):
             return f"control token {token}"
         if label := _ROLE_LABEL.search(turn.query):

@@ -12,7 +12,6 @@ class Refusal:
     reason = "an answer refuses"
 
     def check(self, turn: Turn, settings: Filter) -> str | None:
-        """What is wrong with the turn, if anything."""
         if turn.response is None or not refuses(turn.response):
             return None
         return f"the answer refuses: {' '.join(turn.response.split())[:60]!r}"

@@ -31,7 +31,6 @@ class Repetitive:
     reason = "a query that repeats an earlier one, or itself"
 
     def check(self, turn: Turn, settings: Filter) -> str | None:
-        """What is wrong with the turn, if anything."""
         own = tokens(turn.query)
         distinct = distinct_ngrams(own)
         if len(own) >= _LOOP_MIN_TOKENS and distinct < _LOOP_MIN_DISTINCT:

@@ -43,7 +43,6 @@ class RoleConfusion:
     reason = "a query in which the asker speaks as the assistant"
 
     def check(self, turn: Turn, settings: Filter) -> str | None:
-        """What is wrong with the turn, if anything."""
         text = turn.query[:_READ_CHARS].replace("’", "'")
         for pattern in (_SPEAKS, _SPEAKS_ZH):
             found = pattern.search(text)

@@ -69,7 +69,6 @@ class Sensitive:
     reason = "a query on a sensitive topic"
 
     def check(self, turn: Turn, settings: Filter) -> str | None:
-        """What is wrong with the turn, if anything."""
         return next(
             (topic for topic, pattern in TOPICS.items() if pattern.search(turn.query)), None
         )

@@ -16,7 +16,6 @@ class Short:
     reason = "a query that is too short"
 
     def check(self, turn: Turn, settings: Filter) -> str | None:
-        """What is wrong with the turn, if anything."""
         text = turn.query.strip()
         length = len(text)
         if length < settings.min_query_chars:  # only then is it worth counting

@@ -88,12 +88,10 @@ class Layout:
 
 
 def misfit(record: object, expected: str) -> Misfit:
-    """The misfit of a record of another shape."""
     return Misfit(f"found {describe(record)}, expected {expected}")
 
 
 def describe(record: object) -> str:
-    """What a record is, in a few words."""
     if isinstance(record, dict):
         keys = ", ".join(repr(key)[:40] for key in list(record)[:6]) or "no keys"
         return f"an object with {keys}"

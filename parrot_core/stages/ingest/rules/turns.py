@@ -47,7 +47,6 @@ def _is_error_notice(text: str) -> bool:
 
 
 def drop_empty(messages: Messages, settings: Ingest) -> Messages | Rejection:
-    """Drop messages without text."""
     kept = [message for message in messages if message["content"]]
     return kept or Rejection("empty_turns")
 

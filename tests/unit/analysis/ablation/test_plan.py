@@ -85,6 +85,37 @@ def test_another_seed_or_another_model_behind_an_engine_is_not_shared(recipe, ch
     assert ("ingest" in found["two"].makes) == (path == "seed")
 
 
+def test_replicates_make_anew_what_their_seed_decides_and_share_what_is_pinned(recipe):
+    matrix = Matrix(
+        name="m",
+        base="x",
+        seeds=(1, 2),
+        set={"inputs.parrot": "demo"},
+        cells={"one": {"subject": "parrot-sft"}, "two": {"subject": "parrot-sft"}},
+    )
+    found = plans(recipe, matrix)
+    assert list(found) == ["one-seed1", "two-seed1", "one-seed2", "two-seed2"]
+    for seed in (1, 2):
+        one, two = (found[f"{name}-seed{seed}"] for name in ("one", "two"))
+        assert one.makes == ("train-sft", "evaluate")
+        assert two.pins == {"parrot-sft": f"m-one-seed{seed}"}
+        assert one.recipe.seed == two.recipe.seed == seed
+        assert (one.cell, one.label) == ("one", "one")
+
+
+@pytest.mark.parametrize(
+    ("seeds", "setting", "problem"),
+    [("[1, 1]", "{}", "expected each once"), ("[1, 2]", "{seed: 3}", "contradict each other")],
+)
+def test_seeds_that_make_no_replicates_are_refused(seeds, setting, problem, tmp_path):
+    path = tmp_path / "m.yaml"
+    path.write_text(
+        f"name: m\nbase: x\nseeds: {seeds}\ncells: {{a: {{subject: s, set: {setting}}}}}\n"
+    )
+    with pytest.raises(RecipeError, match=problem):
+        load_matrix(path)
+
+
 def test_versions_of_an_earlier_run_are_shared_once_published(recipe):
     lake = Lake(recipe.lake)
     earlier = Run("demo", recipe, lake, Path())
@@ -117,7 +148,10 @@ def test_every_setting_that_a_stage_reads_is_declared():
         assert read <= declared, module
 
 
-@pytest.mark.parametrize("path", sorted(MATRICES.glob("*.yaml")), ids=lambda p: p.stem)
+OWN = MATRICES / "askers.yaml"
+
+
+@pytest.mark.parametrize("path", sorted({*MATRICES.glob("*.yaml")} - {OWN}), ids=lambda p: p.stem)
 def test_the_ready_matrices_repeat_the_whole_table_of_the_paper(path, tmp_path):
     matrix = load_matrix(path)
     base = load_recipe(path.parent / matrix.base, (f"lake={tmp_path}",))
@@ -128,6 +162,21 @@ def test_the_ready_matrices_repeat_the_whole_table_of_the_paper(path, tmp_path):
     first = next(plan for plan in found if "ingest" in plan.makes)
     later = {stage for plan in found if plan != first for stage in plan.makes}
     assert {"ingest", "assemble"}.isdisjoint(later)
+
+
+def test_the_three_askers_share_seeds_of_dialogues_and_differ_in_who_asks(tmp_path):
+    matrix = load_matrix(OWN)
+    base = load_recipe(OWN.parent / matrix.base, (f"lake={tmp_path}",))
+    found = {plan.run: plan for plan in plan_ablation(matrix, base, Lake(base.lake))}
+    assert len(found) == 9
+    for seed in (1, 2, 3):
+        trained, played, bare = (
+            found[f"askers-{name}-seed{seed}"] for name in ("trained", "role-play", "bare-turn")
+        )
+        assert played.pins["seeds"] == bare.pins["seeds"] == trained.run
+        assert played.makes == ("synthesize", "filter", "train-sft")
+        assert bare.makes == ("train-ask", *played.makes)
+        assert bare.recipe.train_ask.max_steps == 0
 
 
 def test_a_wrong_matrix_is_told_in_one_line(tmp_path, recipe):

@@ -85,7 +85,7 @@ def test_a_repeated_id_is_counted_once_and_told(tmp_path: Path) -> None:
 def test_a_damaged_file_is_an_error_not_a_difference(tmp_path: Path) -> None:
     lake = Lake(str(tmp_path))
     a, b = version(lake, "a", {"s1": "x"}), version(lake, "b", {"s1": "y"})
-    lake.storage.write_bytes("datasets/seeds/b/shards/00000.parquet", b"not parquet")
+    lake.storage.write_bytes("datasets/seeds/b/shards/00000-0123456789ab-0.parquet", b"not parquet")
     with pytest.raises(CorruptFile):
         compare_rows(a, b)
 

@@ -139,7 +139,9 @@ def test_two_runs_that_have_just_begun_are_alike(tmp_path: Path) -> None:
 
 def test_a_damaged_version_is_named_and_the_rest_is_compared(lake: Lake) -> None:
     copied_run(lake, {"parrot": changed_queries})
-    lake.storage.write_bytes(f"datasets/parrot/{SECOND}/shards/00000.parquet", b"not parquet")
+    lake.storage.write_bytes(
+        f"datasets/parrot/{SECOND}/shards/00000-0123456789ab-0.parquet", b"not parquet"
+    )
     found = compared(lake)
     assert "expected SHA-256" in found.missing[0]
     assert not found.empty

@@ -1,7 +1,12 @@
 import pytest
 
 from parrot_core.analysis.likelihood.held_out_pairs import Learned, by_query, measured
-from parrot_core.analysis.likelihood.preference_accuracy import _part, accuracy_grids, points_of
+from parrot_core.analysis.likelihood.preference_accuracy import (
+    PLACEBO,
+    _part,
+    accuracy_grids,
+    points_of,
+)
 from parrot_core.text.text_table import Grid
 
 
@@ -69,6 +74,21 @@ def test_the_table_shows_each_negative_each_turn_and_the_gain_with_intervals():
     assert shown["gain over sft"] == ("12", "0.0 [0.0, 0.0]", "50.0 [50.0, 50.0]")
     assert "12 pairs of 6 queries" in grid.title
     assert {row[0]: row[3] for row in margins.rows}["all"] == "1.000 [1.000, 1.000]"
+
+
+def test_second_answers_after_the_same_histories_are_a_line_of_their_own_and_in_no_other():
+    rows = [{**row, "placebo": f"yes {n % 2}"} for n, row in enumerate(ROWS)]
+    queries = by_query(rows, [Learned(frozenset(), frozenset())])
+    assert queries[0].answers[-1] == [{"role": "assistant", "content": "yes 0"}]
+    scores = {
+        q.id: [(-2.0, 1), (-3.0, 1), (-3.0, 1), (-1.0 if n % 2 else -4.0, 1)]
+        for n, q in enumerate(queries)
+    }
+    part = _part(queries, {"m": scores}, seed=1)
+    shown = {row[0]: row[1:] for row in accuracy_grids({"parts": {"nothing": part}})[0].rows}
+    assert shown["all"] == ("12", "100.0 [100.0, 100.0]")
+    assert shown[PLACEBO][0] == "6"
+    assert shown[PLACEBO][1].startswith("50.0 [")
 
 
 def test_a_single_query_has_no_interval():

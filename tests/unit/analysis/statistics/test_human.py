@@ -5,7 +5,7 @@ import random
 import numpy as np
 import pytest
 
-from parrot_core.analysis.statistics.human import FollowUps, _auc, human_likeness
+from parrot_core.analysis.statistics.human import FollowUps, area_under_curve, human_likeness
 from parrot_core.analysis.statistics.session import Session
 from parrot_core.analysis.statistics.values import Figure, Found
 
@@ -60,6 +60,6 @@ def test_too_few_sessions_give_no_figure_but_a_note() -> None:
 
 def test_auc_counts_ties_half() -> None:
     labels = np.array([1, 1, 0, 0])
-    assert _auc(labels, np.array([3.0, 2.0, 1.0, 0.0])) == 1
-    assert _auc(labels, np.array([1.0, 1.0, 1.0, 1.0])) == 0.5
-    assert _auc(labels, np.array([0.0, 2.0, 2.0, 3.0])) == pytest.approx(0.125)
+    assert area_under_curve(labels, np.array([3.0, 2.0, 1.0, 0.0])) == 1
+    assert area_under_curve(labels, np.array([1.0, 1.0, 1.0, 1.0])) == 0.5
+    assert area_under_curve(labels, np.array([0.0, 2.0, 2.0, 3.0])) == pytest.approx(0.125)

@@ -6,8 +6,8 @@ import pytest
 
 from parrot_core.context.labelled import labelled_queries
 from parrot_core.engines.types import Message, RunError
+from parrot_core.lake.stage_plan import ShardPlan
 from parrot_core.recipe import Select
-from parrot_core.stages.base import ShardPlan
 from parrot_core.stages.capo.judge_proof import prove_judge
 from parrot_core.stages.capo.select import SelectStage
 from tests.support.lakes.scripted_model import Script, ScriptedModel

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from parrot_core.engines.types import KeyRefused, Message, ShardError
 from parrot_core.lake.lake import Lake
 from parrot_core.lake.run import Run
-from parrot_core.stages.base import Row, ShardPlan
+from parrot_core.lake.stage_plan import ShardPlan
+from parrot_core.stages.base import Row
 from parrot_core.stages.capo.select import SelectStage, follow_ups_of, share_out
 from tests.support.lakes.finished_run import publish
 from tests.support.lakes.scripted_model import Script, ScriptedModel, turning

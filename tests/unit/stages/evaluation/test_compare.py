@@ -11,8 +11,9 @@ from parrot_core.errors import RecipeError
 from parrot_core.execution.runs import begin_run
 from parrot_core.lake.manifest import Accounting, Receipt
 from parrot_core.lake.run import Run
+from parrot_core.lake.stage_plan import ShardPlan
 from parrot_core.schemas import COMPARISONS
-from parrot_core.stages.base import Row, ShardPlan, ShardWork, Stage
+from parrot_core.stages.base import Row, ShardWork, Stage
 from parrot_core.stages.evaluation.compare import CompareStage
 from tests.support.lakes.scripted_model import Script, ScriptedModel
 from tests.support.lakes.stage_work import FakeWork, small_recipe

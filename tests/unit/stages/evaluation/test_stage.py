@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from parrot_core.engines.types import ContextFull, Message, RunError, ShardError
 from parrot_core.errors import SourceError
 from parrot_core.lake.manifest import Accounting, Receipt
+from parrot_core.lake.stage_plan import ShardPlan
 from parrot_core.schemas import JUDGMENTS
-from parrot_core.stages.base import ShardPlan
 from parrot_core.stages.evaluation.stage import EvaluateStage
 from parrot_core.stages.evaluation.summary import SubjectSummary
 from tests.support.lakes.scripted_model import Script, ScriptedModel, cut, turning

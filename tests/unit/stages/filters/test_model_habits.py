@@ -1,10 +1,17 @@
 """What askers of flesh don't do is refused: answering, echoing, speaking as the assistant."""
 
+from dataclasses import replace
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from parrot_core.engines.types import Message
 from parrot_core.recipe import Filter
 from parrot_core.stages.filters import RULES, Turn
+from parrot_core.stages.filters.rule import Heard
+from parrot_core.stages.filters.stage import turns_of
+from parrot_core.text.similarity import WITHOUT_CONTENT
 
 SETTINGS = Filter()
 ANSWER = (
@@ -147,3 +154,35 @@ def test_copies_count_from_what_the_recipe_allows() -> None:
     assert rule.check(Turn("Any query", copies=3), SETTINGS) is None
     assert rule.check(Turn("Any query", copies=4), SETTINGS)
     assert rule.check(Turn("Any query", copies=1), Filter(max_copies=0))
+
+
+TALK = st.lists(
+    st.lists(st.sampled_from([*"abcdefghijklmnop", "the", "it"]), max_size=14).map(" ".join),
+    min_size=8,
+    max_size=24,
+)
+
+
+@given(TALK)
+def test_a_session_read_turn_by_turn_collapses_where_each_turn_alone_does(texts: list[str]) -> None:
+    """Each turn alone compares all of its words with all words before it."""
+    rule = RULES["collapse"]
+    for turn in turns_of(_messages(*texts), {}):
+        alone = rule.check(replace(turn, heard=Heard()), SETTINGS)
+        assert rule.check(turn, SETTINGS) == alone == _by_definition(turn)
+
+
+def _by_definition(turn: Turn) -> str | None:
+    texts = [message["content"] for message in turn.earlier] + [turn.query, turn.response or ""]
+    turns = [
+        set(" ".join(texts[at : at + 2]).split()) - WITHOUT_CONTENT
+        for at in range(0, len(texts), 2)
+    ]
+    if len(turns) <= 3:
+        return None
+    shares = [
+        len(turns[at] - set().union(*turns[:at])) / len(turns[at]) if len(turns[at]) >= 8 else 1
+        for at in range(len(turns) - 3, len(turns))
+    ]
+    newest = f"at most {max(shares):.0%} new words in each of the last 3 turns"
+    return newest if max(shares) < 0.1 else None

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from parrot_core.errors import UserError
 from parrot_core.lake.reviews import Reviews
+from parrot_core.lake.stage_plan import ShardPlan, Slice
 from parrot_core.lake.storage import Storage
 from parrot_core.schemas import PARROT
-from parrot_core.stages.base import Row, ShardPlan, Slice
+from parrot_core.stages.base import Row
 from parrot_core.stages.filters.stage import FilterStage
 from tests.support.lakes.recipes import minimal_recipe
 from tests.support.lakes.stage_work import FakeWork

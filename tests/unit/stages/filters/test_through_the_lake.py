@@ -8,7 +8,8 @@ import pytest
 
 from parrot_core.execution.runs import begin_run
 from parrot_core.lake.run import Run
-from parrot_core.stages.base import ShardPlan, ShardWork, Stage
+from parrot_core.lake.stage_plan import ShardPlan
+from parrot_core.stages.base import ShardWork, Stage
 from parrot_core.stages.filters.stage import FilterStage
 from tests.support.lakes.recipes import minimal_recipe
 from tests.support.lakes.toy_stages import drive

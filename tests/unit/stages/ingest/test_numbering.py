@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from parrot_core.stages.base import Row, ShardPlan, Slice
+from parrot_core.lake.stage_plan import ShardPlan, Slice
+from parrot_core.stages.base import Row
 from parrot_core.stages.ingest.assemble import AssembleStage
 from parrot_core.stages.ingest.language import Guess
 from parrot_core.stages.ingest.numbering import MOST_PARTS

@@ -43,6 +43,7 @@ def test_seeds_are_chosen_in_an_order_that_file_order_doesnt_change(tmp_path: Pa
         row["id"] for row in chosen
     ]
     pa.Table.from_pylist(chosen, schema=SEEDS.arrow)
+    assert {row["system"] for row in chosen} == {None}
     assert chosen[0]["source_ids"] == [chosen[0]["id"]]
 
 
@@ -67,6 +68,24 @@ def test_only_usable_opening_queries_of_the_seed_split_become_seeds(tmp_path: Pa
         "sensitive",
     ]
     assert "fewer than the 10 asked for" in work.warnings[0]
+
+
+def test_an_opening_that_leans_on_something_unseen_is_no_seed_unless_the_recipe_takes_it(
+    tmp_path: Path,
+) -> None:
+    leaning = ["How would this make scaling easier or more challenging?", "Continue writing please"]
+    alone = ["What makes scaling a database hard?", "Write a poem about a goose and its eggs"]
+    lines = "\n".join(f"line {number}: a house and a garden" for number in range(12))
+    long = f"How would this make scaling easier?\n{lines}"
+    rows = [_conversation(n, text) for n, text in enumerate([*leaning, *alone, long])]
+    work = _seeds(tmp_path, rows, 10, max_chars=2000)
+    assert {row["query"] for row in work.emitted} == {*alone, long}
+    assert _reasons(work) == ["leans_on_unseen"] * 2
+    assert {row["detail"] for row in work.rejected} == {
+        "demonstrative: 'this'",
+        "continuation: 'Continue'",
+    }
+    assert len(_seeds(tmp_path, rows, 10, max_chars=2000, stand_alone=False).emitted) == 5
 
 
 def test_by_recipe_sessions_that_train_give_their_openings_too_but_held_out_ones_never(

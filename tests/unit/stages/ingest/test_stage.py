@@ -14,8 +14,8 @@ from parrot_core.errors import RecipeError, SourceError
 from parrot_core.execution.runs import begin_run
 from parrot_core.lake.lake import Lake
 from parrot_core.lake.run import Run
+from parrot_core.lake.stage_plan import ShardPlan
 from parrot_core.schemas import RECORDS
-from parrot_core.stages.base import ShardPlan
 from parrot_core.stages.ingest.assemble import AssembleStage
 from parrot_core.stages.ingest.rule_log import EXAMPLES
 from parrot_core.stages.ingest.sources import open_source

@@ -62,6 +62,26 @@ def test_the_askers_mark_ends_a_session_that_is_whole() -> None:
     assert len(dialogue.completions) == len(dialogue.messages)
 
 
+@pytest.mark.parametrize(
+    ("again", "ended", "turns"),
+    [("And a pond?", "max_turns", 3), ("<|end_of_session|>", "asker_ended", 1)],
+)
+def test_a_mark_before_its_time_is_asked_about_once_more(
+    again: str, ended: str, turns: int
+) -> None:
+    ask, second = Scripted("<|end_of_session|>", "Why?"), Scripted(again)
+    dialogue = talk(ask, Scripted(), end_from=2, ask_again=second)
+    assert (dialogue.end_reason, dialogue.n_turns) == (ended, turns)
+    assert dialogue.guarded == ("end",)
+
+
+def test_a_mark_in_time_ends_the_session_at_once() -> None:
+    second = Scripted()
+    ask = Scripted("And a pond?", "<|end_of_session|>")
+    dialogue = talk(ask, Scripted(), max_turns=9, end_from=2, ask_again=second)
+    assert (dialogue.end_reason, dialogue.n_turns, second.seen) == ("asker_ended", 2, [])
+
+
 def test_a_seed_or_an_answer_cannot_hold_the_mark() -> None:
     dialogue = talk(Scripted(), Scripted("So <|end_of_session|> it is."), max_turns=1)
     assert "<|end_of_session|>" not in dialogue.messages[1]["content"]

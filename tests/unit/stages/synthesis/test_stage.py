@@ -10,9 +10,10 @@ from parrot_core.engines.types import Completion, Message, Usage
 from parrot_core.errors import UserError
 from parrot_core.execution.runs import begin_run
 from parrot_core.lake.manifest import Accounting
-from parrot_core.recipe import Sampling
-from parrot_core.stages.base import Row, ShardPlan, Slice
-from parrot_core.stages.synthesis.stage import SynthesizeStage
+from parrot_core.lake.stage_plan import ShardPlan, Slice
+from parrot_core.recipe import Sampling, Synthesize
+from parrot_core.stages.base import Row
+from parrot_core.stages.synthesis.stage import SynthesizeStage, _go_on
 from tests.support.lakes.recipes import minimal_recipe
 from tests.support.lakes.stage_work import FakeWork, small_recipe
 from tests.support.lakes.toy_stages import SEEDS, SeedStage, drive, synthesis
@@ -173,3 +174,32 @@ def test_what_was_thought_and_cut_is_in_the_published_version(tmp_path: Path) ->
         for row in run.lake.dataset("dialogues", "test").rows()
     }
     assert ends["s3"] == (2, "truncated")
+
+
+def test_a_band_gives_each_session_a_length_of_its_own_and_the_same_again(tmp_path: Path) -> None:
+    band = {"max_turns": 6, "turns_band": (2, 5)}
+    seeds = [seed(n) for n in range(40)]
+    lengths = [
+        {
+            row["id"]: row["n_turns"]
+            for row in work_of(folder, seeds, Said("answerer"), **band).emitted
+        }
+        for folder in (tmp_path / "once", tmp_path / "again")
+    ]
+    assert lengths[0] == lengths[1]
+    assert set(lengths[0].values()) == {2, 3, 4, 5}
+
+
+def test_a_band_outside_the_turns_of_a_session_is_refused() -> None:
+    with pytest.raises(UserError, match=r"turns_band \[1, 5\]"):
+        small_recipe(synthesize={"min_turns": 2, "turns_band": (1, 5)})
+
+
+def test_a_band_is_forecast_by_the_turns_that_sessions_reach() -> None:
+    settings = Synthesize(max_turns=6, turns_band=(2, 5))
+    alive, reached = 1.0, []
+    for turn in range(1, 6):
+        alive *= _go_on(settings, turn)
+        reached.append(alive)
+    assert reached == pytest.approx([1, 3 / 4, 2 / 4, 1 / 4, 0])
+    assert [_go_on(Synthesize(max_turns=3), turn) for turn in (1, 2, 3)] == [1, 1, 0]

@@ -7,8 +7,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from parrot_core.stages.training.end_figures import figures_of
 from parrot_core.stages.training.markup import markup_of
-from parrot_core.stages.training.session_end import figures_of, measure_end
+from parrot_core.stages.training.session_end import measure_end
 from parrot_core.stages.training.templates import chat_template
 from parrot_core.text.control_tokens import END_OF_SESSION
 from tests.support.training.tiny_model import build_tiny_tokenizer
@@ -25,7 +26,8 @@ def test_precision_recall_f1_and_auc_are_those_counted_by_hand():
     assert found["f1"] == pytest.approx(2 / 3, abs=1e-4)
     assert found["f1_always"] == 0.75
     assert found["auc"] == pytest.approx(5 / 6, abs=1e-4)
-    assert found["by_turn"]["2"] == {"places": 2, "ends": 1, "probability": 0.5}
+    assert found["by_turn"]["2"] == {"places": 2, "ends": 1, "probability": 0.5, "auc": 1}
+    assert found["by_turn"]["4"]["auc"] is None
 
 
 @given(st.lists(places, max_size=20))
@@ -84,8 +86,8 @@ def test_the_mark_is_looked_for_wherever_the_user_may_speak_but_at_the_opening()
     assert model.training
     assert (found["places"], found["f1"], found["auc"]) == (2, 1.0, 1.0)
     assert found["by_turn"] == {
-        "2": {"places": 1, "ends": 0, "probability": 0.0},
-        "3": {"places": 1, "ends": 1, "probability": 1.0},
+        "2": {"places": 1, "ends": 0, "probability": 0.0, "auc": None},
+        "3": {"places": 1, "ends": 1, "probability": 1.0, "auc": None},
     }
     learned_before = [{**m, "learn": False} for m in session[:-1]] + session[-1:]
     assert measure_end(model, tokenizer, markup, [{"messages": learned_before}])["places"] == 1

@@ -29,8 +29,6 @@ class AnswerLikelihood:
         """Load it: on a GPU in the precision it was stored in, else in 32 bits.
 
         Args:
-            model: a folder or a Hugging Face id.
-            max_length: tokens of prompt and answer.
             tokenizer: whose tokenizer and chat template to take; the model's own when not given.
 
         Raises:
@@ -60,9 +58,9 @@ class AnswerLikelihood:
             One entry an answer; None if not even the last query fits with the longest answer.
         """
         kept, _ = fit_pair(prompt, answers, self._length, self._max_length)
-        if not kept:
+        if prompt and not kept:
             return None
-        opening = self._render(kept, generation=True)
+        opening = self._render(kept, generation=True) if kept else self._beginning(answers[0])
         prompt_ids = self._ids(opening)
         answer_ids = [self._answer_ids(kept, opening, answer) for answer in answers]
         if not self._shares_prompt:
@@ -102,6 +100,11 @@ class AnswerLikelihood:
                 f"expected {opening[-40:]!r} before it"
             )
         return self._ids(whole[len(opening) :].rstrip())
+
+    def _beginning(self, answer: Sequence[Message]) -> str:
+        """What a template writes before a conversation's first message."""
+        whole = self._render(answer, generation=False)
+        return whole[: whole.rindex(answer[0]["content"].strip())]
 
     def _render(self, messages: Sequence[Message], *, generation: bool) -> str:
         turns = [{"role": m["role"], "content": m["content"]} for m in messages]
