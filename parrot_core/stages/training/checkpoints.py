@@ -11,15 +11,14 @@ import json
 import logging
 import os
 import shutil
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from contextvars import copy_context
 from pathlib import Path
 
 from parrot_core.errors import CorruptFile, LeaseLost, RunStopped, StorageError
 from parrot_core.lake.checkpoints import Checkpoints
 from parrot_core.stages.training.job import TrainingJob
+from parrot_core.telemetry.repeated_call import RepeatedCall
 
 logger = logging.getLogger(__name__)
 
@@ -103,29 +102,16 @@ def carried_to_lake(job: TrainingJob, kept: Checkpoints, identity: str) -> Itera
     ends in an error waits for the last one: the next attempt may be on another machine. One that
     is to stop waits :data:`LAST_S` for it, and no longer.
     """
-    ended, failed = threading.Event(), threading.Event()
     carrier = _Carrier(job.checkpoints, kept, identity)
-
-    def watch() -> None:
-        while not ended.wait(LOOK_EVERY_S):
-            carrier.look()
-        if failed.is_set():
-            carrier.look()
-
-    thread = threading.Thread(
-        target=copy_context().run, args=(watch,), name="parrot-checkpoints", daemon=True
-    )
-    thread.start()
-    patience: float | None = None
+    looks = RepeatedCall("parrot-checkpoints", carrier.look, LOOK_EVERY_S)
+    looks.start()
     try:
         yield
     except BaseException as error:
-        failed.set()
-        patience = LAST_S if isinstance(error, RunStopped) else None
+        looks.stop(LAST_S if isinstance(error, RunStopped) else None, once_more=True)
         raise
-    finally:
-        ended.set()
-        thread.join(patience)
+    else:
+        looks.stop()
 
 
 class _Carrier:

@@ -97,8 +97,7 @@ def train(job: TrainingJob) -> None:
     reporter.phase("saving")
     _save(job, trainer, tokenizer, markup, saved_as)
     if state.is_main_process:
-        figures = _figures(trainer, trained_s)
-        figures |= {
+        figures = _figures(trainer, trained_s) | {
             "template": markup.family,
             "template_notes": list(markup.notes),
             "precision": "bf16" if wants_bf16(job.settings.precision) else "fp32",
