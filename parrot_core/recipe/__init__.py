@@ -19,6 +19,7 @@ from parrot_core.recipe.base import (
     Strategy,
 )
 from parrot_core.recipe.data import (
+    GUARDS,
     Filter,
     Ingest,
     NearDuplicates,
@@ -51,6 +52,7 @@ from parrot_core.recipe.whole import Recipe, Traces, differences
 __all__ = [
     "ALL_FILTER_RULES",
     "ALL_STRATEGIES",
+    "GUARDS",
     "ON_POLICY",
     "OPERATIONAL",
     "SLUG",
