@@ -7,12 +7,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from parrot_core.analysis.statistics.dependence import kind_of_dependence
-<<<<<<< HEAD
-from parrot_core.analysis.statistics.measures.measure import Measure, Ratio
-=======
 from parrot_core.analysis.statistics.measures.context import LAST_TURN
-from parrot_core.analysis.statistics.measures.measure import Ratio
->>>>>>> method2
+from parrot_core.analysis.statistics.measures.measure import Measure, Ratio
 from parrot_core.analysis.statistics.sampling import Draw
 from parrot_core.analysis.statistics.session import Session
 from parrot_core.analysis.statistics.values import Curve, CurvePoint, Found
