@@ -11,7 +11,7 @@ from nicegui import PageArguments, ui
 
 from dashboard.facets import facets, show_facets
 from dashboard.preferences import prefer, preference
-from dashboard.result_set import MARKS, SAMPLED, ResultSet, VersionPart, Wanted
+from dashboard.result_set import DIFFER, MARKS, SAMPLED, ResultSet, VersionPart, Wanted
 from dashboard.row_preview import LABELS, labels, preview_column, snippet
 from dashboard.site import Site
 from dashboard.widgets import block, button, heading, in_thread, line, read, title
@@ -92,6 +92,11 @@ class _BrowsePage:
                 self._shuffle = button("Random sample", self._sampled, "outline")
                 button("Download", self._download, "outline")
             line(HELP, "soft small")
+            if self._wanted.differ:
+                with block("row wrap"):
+                    said = DIFFER[self._wanted.differ]
+                    line(f"Rows that {said}, against version {self._wanted.other}.", "title")
+                    ui.link("All rows", place.path)
             self._filters = block("row wrap")
             self._counts = ui.expansion("Distributions").classes("wide distributions")
             self._counts.on_value_change(self._count)

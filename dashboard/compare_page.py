@@ -6,7 +6,7 @@ from functools import partial
 
 from nicegui import PageArguments, ui
 
-from dashboard.result_set import VersionPart
+from dashboard.result_set import VersionPart, Wanted
 from dashboard.site import Site
 from dashboard.widgets import block, body, heading, in_thread, line, read, section, table, title
 from parrot_core.analysis.comparison.rows import RowsDifference
@@ -129,19 +129,21 @@ async def _stage(site: Site, stage: StageDifference, names: tuple[str, str]) -> 
 
 
 async def _rows(site: Site, stage: StageDifference, rows: RowsDifference) -> None:
-    """What became of the rows; those that are named lead to themselves."""
-    line(
-        f"{plural(rows.same, 'row')} the same, {count(rows.changed)} changed, "
-        f"{count(rows.added)} added, {count(rows.removed)} removed"
-    )
+    """What became of the rows; each number leads to its rows."""
     left = VersionPart(stage.output, stage.a.version)
     right = VersionPart(stage.output, stage.b.version)
-    for said, place, ids in (("added", right, rows.added_ids), ("removed", left, rows.removed_ids)):
-        if ids:
-            with block("row wrap small"):
-                line(said, "soft")
-                for row_id in ids:
-                    await _link(site, place, row_id)
+    with block("row wrap"):
+        line(f"{plural(rows.same, 'row')} the same")
+        for number, said, place, other, differ in (
+            (rows.changed, "changed", right, left, "changed"),
+            (rows.added, "added", right, left, "only"),
+            (rows.removed, "removed", left, right, "only"),
+        ):
+            target = Wanted(place, other=other.version, differ=differ).address()
+            if number:
+                ui.link(f"{count(number)} {said}", target)
+            else:
+                line(f"0 {said}")
     for example in rows.examples:
         with block("row wrap small"):
             line(f"changed in {example.column}:", "soft")

@@ -37,6 +37,19 @@ if (answer.status === 401) location.href =
 '/login?next=' + encodeURIComponent(location.pathname + location.search); } catch (e) {} }, 2000)"""
 """A page that lost its connection asks whether it is still let in; else it leads to the login."""
 
+PLACE = """history.scrollRestoration = 'manual'; (() => { let saving, held = 0;
+const key = () => 'at ' + location.pathname + location.search;
+addEventListener('scroll', () => { clearTimeout(saving); saving = setTimeout(() => {
+if (Date.now() > held) sessionStorage.setItem(key(), scrollY); }, 150); }, {passive: true});
+const back = () => { const at = Number(sessionStorage.getItem(key())); if (!at) return;
+held = Date.now() + 3000; const timer = setInterval(() => {
+if (Date.now() > held) clearInterval(timer); else if (Math.abs(scrollY - at) > 1 &&
+document.documentElement.scrollHeight >= at + innerHeight) scrollTo(0, at); }, 50); };
+for (const own of ['wheel', 'touchstart', 'mousedown', 'keydown'])
+addEventListener(own, () => { held = 0; }, {passive: true});
+addEventListener('popstate', back); back(); })()"""
+"""Back, forward and a reload lead to the place where one was, once the page is that long again."""
+
 THEMES = {"system": None, "dark": True, "light": False}
 
 Page = Callable[..., object]
@@ -57,7 +70,7 @@ PAGES: dict[str, Page] = {
 def frame(site: Site) -> None:
     """Build the page that all others are shown in."""
     ui.add_css(files("dashboard").joinpath("style.css").read_text())
-    ui.add_head_html(f"<script>{WATCH}</script>")
+    ui.add_head_html(f"<script>{WATCH};{PLACE}</script>")
     dark = ui.dark_mode(THEMES.get(preference("theme")))
     with ui.element("header").classes("top"):
         with ui.link(target="/").classes("brand row"):

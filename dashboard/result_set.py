@@ -13,6 +13,9 @@ from parrot_core.lake.row_lookup import Part
 SAMPLED = 200
 """Rows of a random sample of the hits."""
 
+DIFFER = {"only": "are only here", "changed": "were changed"}
+"""How a row can differ from another version's."""
+
 MARKS = ("any", "none", "keep", "flag", "unsure")
 
 
@@ -40,12 +43,15 @@ class Wanted:
     most: Mapping[str, int] = field(default_factory=dict)
     mark: str = ""  # one of MARKS; empty: whatever marks a row has
     seed: int | None = None  # of a random sample of them, in random order
+    other: str = ""  # a version of the dataset that the rows differ from
+    differ: str = ""  # how: one of DIFFER
 
     @classmethod
     def of(cls, place: VersionPart, query: Mapping[str, str]) -> "Wanted":
         """Read it from an address; what makes no sense there is left out."""
         seed = query.get("sample", "")
         mark = query.get("mark", "")
+        differ = query.get("differ", "") if query.get("differ") in DIFFER else ""
         return cls(
             place,
             query.get("q", "").strip(),
@@ -54,6 +60,8 @@ class Wanted:
             _bounds(query, "max."),
             mark if mark in MARKS else "",
             int(seed[:12]) if seed.isdecimal() else None,
+            query.get("vs", "") if differ else "",
+            differ if query.get("vs") else "",
         )
 
     @property
@@ -71,7 +79,7 @@ class Wanted:
 
     @property
     def everything(self) -> bool:
-        return not (self.text or self.filter or self.mark or self.seed is not None)
+        return not (self.text or self.filter or self.mark or self.differ or self.seed is not None)
 
     @property
     def key(self) -> str:
@@ -112,6 +120,8 @@ class Wanted:
         query |= {f"max.{name}": str(value) for name, value in self.most.items()}
         if self.mark:
             query["mark"] = self.mark
+        if self.differ:
+            query |= {"vs": self.other, "differ": self.differ}
         if self.seed is not None:
             query["sample"] = str(self.seed)
         query |= more

@@ -41,7 +41,8 @@ async def row_page(
     if not rows:
         return
     page = _RowPage(site, wanted, here, rows[0])
-    await page.build(query.get("beside", ""))
+    usual = f"{dataset}@{wanted.other}" if wanted.differ == "changed" else ""
+    await page.build(query.get("beside", usual))
     found = await read(lambda: site.version_cache.result_set(wanted))
     page.walk(head, found or ResultSet(range(len(lookup))))
 
@@ -147,8 +148,7 @@ async def _compare(site: Site, wanted: Wanted, here: int, beside: str) -> None:
         return
 
     def go(other: str) -> None:
-        more = {"beside": other} if other else {}
-        ui.navigate.to(wanted.address(here, **more))
+        ui.navigate.to(wanted.address(here, beside=other))
 
     with block("card", "section"):
         ui.select(

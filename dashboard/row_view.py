@@ -23,6 +23,7 @@ STRATEGIES = {
     "hallucination": "answers a guess at what was meant",
     "misunderstanding": "answers about another passage",
     "wrong_referent": "answers about something else in the conversation",
+    "on_policy": "the model's own answer, about something else than was meant",
 }
 
 
@@ -34,6 +35,7 @@ def row_view(row: Row, siblings: Sequence[Row] = (), reading: WayOfReading | Non
     elif "chosen" in row:
         _pairs(row, siblings or [row], how)
     elif "messages" in row:
+        _system(row)
         chat(row["messages"], row.get("provenance"), how)
     elif "winner" in row:
         _comparison(row)
@@ -42,7 +44,15 @@ def row_view(row: Row, siblings: Sequence[Row] = (), reading: WayOfReading | Non
     elif "history" in row:
         _context_query(row, how)
     else:
+        _system(row)
         bubble("user", str(row.get("query") or ""), "", query=how.query)
+
+
+def _system(row: Row) -> None:
+    """The system prompt that a conversation or a seed had, where it is no message."""
+    if row.get("system"):
+        with block("talk", "ol"):
+            bubble("system", str(row["system"]), "")
 
 
 def row_facts(row: Row) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 import pyarrow as pa
 
 from dashboard.result_set import ResultSet, VersionPart, Wanted
+from parrot_core.analysis.comparison.rows import compare_rows
 from parrot_core.browse.index import Index, Indexes, nothing_told
 from parrot_core.browse.lengths import CHARS, lengths
 from parrot_core.browse.lineage import Ancestor, lineage
@@ -19,6 +20,9 @@ from parrot_core.lake.row_lookup import Row, RowLookup
 
 KEPT_SETS = 24
 """Result sets that are remembered: of readers who walk through them row by row."""
+
+MOST_NAMED = 1_000_000
+"""Rows that differ from another version's, of each kind: a reader never comes to more."""
 
 FILTERED_BY: Mapping[str, str] = {"dialogues": "parrot"}
 """Datasets that a later one was filtered from: its rejects say why a row went no further."""
@@ -125,6 +129,9 @@ class VersionCache:
             if CHARS in wanted.least or CHARS in wanted.most:
                 self.with_lengths(wanted.place)
             positions = self.index(wanted.place).matching(wanted.filter)
+        if wanted.differ:
+            different = set(self._differing(wanted))
+            positions = [position for position in positions if position in different]
         if wanted.mark:
             marked = set(self._marked(wanted))
             positions = [position for position in positions if position in marked]
@@ -147,6 +154,16 @@ class VersionCache:
             marked = set(having)
             return [position for position in range(index.table.num_rows) if position not in marked]
         return index.having_ids([i for i, said in rows.items() if verdict_of(said) == wanted.mark])
+
+    def _differing(self, wanted: Wanted) -> Sequence[int]:
+        """Rows that another version has not, or not like this."""
+        place = wanted.place
+        other = self._lake.dataset(place.dataset, wanted.other)
+        found = compare_rows(
+            other, self._lake.dataset(place.dataset, place.version), named=MOST_NAMED
+        )
+        ids = found.added_ids if wanted.differ == "only" else found.changed_ids
+        return self.index(place).having_ids(list(ids))
 
     def with_lengths(self, place: VersionPart) -> Index:
         """The index with the length of each row's texts: reads them all, once."""

@@ -101,7 +101,10 @@ def run_recipe(
         )
         return Finished(run, run.lake.storage.show(report_file(run.name)))
     needed = {engine for stage in missing for engine in stage.engines(run)}
-    check_apis(recipe, sorted(needed))
+    if recipe.cluster is None:
+        check_apis(recipe, sorted(needed))
+    else:  # the nodes have the keys, and reach the addresses
+        check_prices(recipe, sorted(needed))
     _announce(console, run, missing)
     use_prefect(console)
     start_tracing(recipe.traces)  # before the flow's own span

@@ -11,7 +11,7 @@ import typer
 
 from flows.server_outage import HEARTBEAT, SILENT_S
 from parrot_cli.console import err, out
-from parrot_cli.options import AsJson, LakeUrl, Overrides, RecipePath, recipe_at
+from parrot_cli.options import AsJson, LakeUrl, Overrides, RecipePath, RunName, recipe_at
 from parrot_core.errors import UserError
 from parrot_core.text.wording import did_you_mean
 
@@ -205,7 +205,7 @@ def _asked_to_end() -> list[int]:
 
 
 def requests(
-    name: Annotated[str, typer.Argument(help="Name of a run.")],
+    name: RunName,
     lake: Annotated[
         str, typer.Option("--lake", envvar="PARROT_LAKE", help="The lake: a path or URL.")
     ] = ".parrot/lake",

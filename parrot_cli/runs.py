@@ -13,12 +13,16 @@ from parrot_cli.options import (
     FromStage,
     LakeHere,
     LakeUrl,
+    On,
     OnlyStages,
     Overrides,
     RecipePath,
     RunName,
     UntilStage,
+    placed,
     recipe_at,
+    runs_like,
+    stages_like,
 )
 from parrot_core.errors import StorageError, UserError
 
@@ -39,9 +43,13 @@ def run(
     with_run: Annotated[
         str | None,
         typer.Option(
-            "--with", metavar="RUN", help="Take what comes before the stages from this run."
+            "--with",
+            metavar="RUN",
+            help="Take what comes before the stages from this run.",
+            autocompletion=runs_like,
         ),
     ] = None,
+    on: On = None,
     as_json: AsJson = False,
 ) -> None:
     """Run the factory, or a part of it; run it again to do only what is missing."""
@@ -49,7 +57,7 @@ def run(
     from parrot_core.execution.pinning import pinned_before
     from parrot_core.execution.selection import run_to_be, selected
 
-    loaded = recipe_at(recipe, lake, overrides)
+    loaded = placed(recipe_at(recipe, lake, overrides), on)
     choice = StageChoice(tuple(only or ()), from_stage, until)
     if with_run is not None:
         if from_stage is None and not only:
@@ -67,7 +75,10 @@ def retry(
     shards: Annotated[
         list[str] | None,
         typer.Option(
-            "--shard", metavar="STAGE[:N]", help="Only this shard, or stage; may be repeated."
+            "--shard",
+            metavar="STAGE[:N]",
+            help="Only this shard, or stage; may be repeated.",
+            autocompletion=stages_like,
         ),
     ] = None,
     quarantined: Annotated[
@@ -77,6 +88,7 @@ def retry(
         bool,
         typer.Option("--rest", help="Go on with the stages nobody has asked for yet, too."),
     ] = False,
+    on: On = None,
     as_json: AsJson = False,
 ) -> None:
     """Run the failed and missing shards of a run, with the recipe it was begun with.
@@ -92,6 +104,7 @@ def retry(
 
     begun = open_run(Lake(lake), name)
     recipe = overridden(begun.recipe, (*(overrides or ()), f"lake={json.dumps(lake)}"))
+    recipe = placed(recipe, on)
     stage, indices = chosen_shards(shards or [])
     asked = RequestedStages(begun.lake.storage, name).read() or begun.stages
     choice = StageChoice(only=() if rest else tuple(asked or ()))
@@ -138,7 +151,10 @@ def plan(
 
 
 def status(
-    name: Annotated[str | None, typer.Argument(help="Name of a run. Default: all runs.")] = None,
+    name: Annotated[
+        str | None,
+        typer.Argument(help="Name of a run. Default: all runs.", autocompletion=runs_like),
+    ] = None,
     lake: LakeHere = DEFAULT_LAKE,
     shards: Annotated[bool, typer.Option("--shards", help="Each shard with its cost.")] = False,
     as_json: AsJson = False,

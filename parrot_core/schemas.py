@@ -67,11 +67,12 @@ RECORDS = _schema(
 )
 CONVERSATIONS = _schema(
     "conversations",
-    3,
+    4,
     [
         ("split", pa.string()),  # train | seed | heldout
         ("source", pa.string()),
         ("record_index", pa.int64()),
+        ("system", pa.string()),  # the system prompt it began with; it is no message
         ("messages", MESSAGES),
         ("n_turns", pa.int32()),
         ("opens_session", pa.bool_()),  # false for a later part of a split session
@@ -117,7 +118,7 @@ CONTEXT_QUERIES = _schema(
 )
 PREFERENCES = _schema(
     "preferences",
-    4,
+    5,
     [
         ("strategy", pa.string()),  # a file in stages/capo/strategies
         ("turn", pa.int32()),
@@ -132,10 +133,9 @@ PREFERENCES = _schema(
         ("model", pa.string()),
         ("request_key", pa.string()),
         ("judge_texts", pa.list_(pa.string())),  # why the chosen one is better; null if not asked
-        (
-            "placebo",
-            pa.string(),
-        ),  # a second answer after the same history; nothing is wrong with it
+        ("history_gain", pa.float64()),  # of the chosen answer, nats a token; null if not measured
+        ("margin_gain", pa.float64()),  # what the history adds to its margin over the rejected one
+        ("placebo", pa.string()),  # a second answer after the same history: right as well
     ],
 )
 JUDGMENTS = _schema(
@@ -234,6 +234,11 @@ REASONS: dict[str, str] = {
     "evidence_unreadable": "the writer's guess or choice of a passage can't be read",
     "evidence_fits": "what the negative would be about may be what was meant",
     "no_other_matter": "the history has nothing else that the negative could be about",
+    "evidence_ignored": "the negative says what the chosen answer says, nothing of its evidence",
+    "negative_passes": "the model's own answer is about what the query means",
+    "history_adds_little": "the chosen answer is nearly as likely without the history",
+    "margin_without_history": "the chosen answer is preferred as much without the history",
+    "negative_refuses": "the negative refuses, which is no error of context",
     "negative_asks_back": "the negative asks what was meant, which is no error",
     "negative_equals_chosen": "the negative says the same as the chosen answer",
     "negative_empty": "the writer produced no negative",

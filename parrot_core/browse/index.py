@@ -18,7 +18,10 @@ from parrot_core.errors import UserError
 from parrot_core.lake.row_lookup import RowLookup
 
 TEXTS = frozenset(
-    {"query", "response", "answer", "judge_text", "evidence", "original", "detail", "request_key"}
+    {
+        *("query", "system", "response", "answer", "judge_text", "evidence"),
+        *("original", "detail", "request_key"),
+    }
 )
 """Columns of strings that are read, not filtered by."""
 

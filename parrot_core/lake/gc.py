@@ -19,12 +19,16 @@ from parrot_core.lake.storage import StoredFile, Upload
 AT_ONCE = 256
 """Files that are handed to storage together for removal."""
 
+PREVIEWS_KEPT = timedelta(days=30)
+"""A run of the recipe may still want what its preview bought."""
+
 WHY_LOST = "left by an attempt that did not win"
 WHY_JOURNAL = "journal of a committed shard"
 WHY_CHECKPOINT = "checkpoint of a finished training"
 WHY_TEMPORARY = "write that was never finished"
 WHY_UPLOAD = "upload in parts that was never finished"
 WHY_WORKER = "record of a worker that has ended"
+WHY_PREVIEW = "bought by a preview, and its stage is published or a month has passed"
 WHY_NO_RUN = "belongs to no run and no published version"
 
 
@@ -70,7 +74,9 @@ def collect(lake: Lake, grace: timedelta, now: datetime) -> Collection:
     """
     storage = lake.storage
     data = [*storage.files("datasets"), *storage.files("models")]
-    runs = _by_run([*data, *storage.files("runs")])  # data first: see _Judge
+    runs = _by_run(
+        [*data, *storage.files("runs"), *storage.files("previews")]
+    )  # data first: see _Judge
     live = {name for name, run in runs.items() if _is_live(lake, run, grace, now)}
     garbage: list[Garbage] = []
     for name, run in sorted(runs.items()):
@@ -101,8 +107,8 @@ def remove(
 def _owner(path: str) -> str | None:
     """The run that a file belongs to: a version bears the name of its run."""
     parts = path.split("/")
-    if parts[0] == "runs" and len(parts) > 2:
-        return parts[1]
+    if parts[0] in ("runs", "previews") and len(parts) > 2:
+        return parts[1]  # a preview bears the name of its recipe, as most runs do
     if parts[0] in ("datasets", "models") and len(parts) > 3:
         return parts[2]
     return None
@@ -166,6 +172,9 @@ class _Judge:
             return WHY_TEMPORARY if file.modified <= self._before else None
         if parts[0] == "runs":
             return self._why_record(file, parts)
+        if parts[0] == "previews":
+            old = file.modified <= self._before - PREVIEWS_KEPT
+            return WHY_PREVIEW if old or parts[2] in wanted.stages else None
         folder, below = "/".join(parts[:3]), "/".join(parts[3:])
         attempt = attempt_of(below)
         if attempt is None:
@@ -198,9 +207,10 @@ class _Judge:
         for folder in {"/".join(f.path.split("/")[:3]) for f in self._run.files}:
             top, name, version = folder.split("/")
             kind: Kind = "dataset" if top == "datasets" else "model"
-            if top != "runs" and self._lake.published(kind, name, version):
+            if top in ("datasets", "models") and self._lake.published(kind, name, version):
                 manifest = self._lake.manifest(kind, name, version)
                 named = {e.path for e in (*manifest.files, *manifest.reject_files)}
+                wanted.stages.add(manifest.stage)
                 wanted.published[version_folder(kind, name, version)] = named
         for path in {file.path.rsplit("/", 1)[0] for file in self._run.claims}:
             _, _, stage, _, shard, _ = path.split("/")
@@ -222,4 +232,5 @@ class _NeededFiles:
     """What must stay."""
 
     published: dict[str, set[str]] = field(default_factory=dict)  # version folder: named files
+    stages: set[str] = field(default_factory=set)  # published
     attempts: set[str] = field(default_factory=set)  # committed, or they may yet be

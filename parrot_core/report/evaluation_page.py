@@ -7,6 +7,7 @@ from markupsafe import Markup
 
 from parrot_core.analysis.results.scores import Scores
 from parrot_core.analysis.results.win_rates import Outcomes, WinRates, win_rates
+from parrot_core.lake.metrics import ScoreMetrics
 from parrot_core.monitor import RunState
 from parrot_core.report.charts import Series, line_chart
 from parrot_core.report.radar import RadarLine, radar_chart
@@ -39,7 +40,7 @@ def evaluation_page(scores: Scores | None, state: RunState) -> EvaluationPage:
 def shown_sessions(state: RunState) -> tuple[SessionFigures, ...]:
     """What sessions came to; nothing where each was held once and has no single-turn control."""
     stage = state.making("judgments")
-    kept = (stage.metrics if stage else {}).get("sessions", {})
+    kept = ScoreMetrics.read(stage.metrics if stage else {}).sessions
     found = tuple(map(SessionFigures.from_json, kept.values()))
     return found if any(each.repeats > 1 or each.single_turn for each in found) else ()
 

@@ -17,6 +17,7 @@ from parrot_core.monitor import StageSpec
 from parrot_core.monitor.costs import cost_of, cost_of_run
 from parrot_core.report.evaluation_page import interval, shown_sessions, signed_interval
 from parrot_core.report.html_report import FIGURE_WORDS, TRAINING_WORDS
+from parrot_core.report.pairs_table import NOTE, pairs_grid
 from parrot_core.stages.reasons import REASONS
 from parrot_core.text.sanitise import one_line
 from parrot_core.text.wording import count, duration, figure
@@ -61,6 +62,7 @@ def render_markdown(found: Findings) -> str:
         _scores,
         _sessions,
         _win_rates,
+        _pairs,
         _cost,
         _rejects,
         _warnings,
@@ -195,6 +197,15 @@ def _win_rates(found: Findings) -> Iterator[str]:
         mean = f"{subject.overall.mean:.2f}"
         rows.append((plain(subject.subject, 60), mean, interval(subject.overall), *counts))
     yield table(("Subject", "Win rate", "95 %", "Won", "Tied", "Lost"), rows)
+
+
+def _pairs(found: Findings) -> Iterator[str]:
+    grid = pairs_grid(found.state.making("preferences"))
+    if grid is None:
+        return
+    yield f"## {grid.title}"
+    yield NOTE
+    yield table(grid.header, ((plain(row[0], 40), *row[1:]) for row in grid.rows))
 
 
 def _cost(found: Findings) -> Iterator[str]:

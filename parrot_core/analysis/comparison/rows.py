@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from parrot_core.lake.lake import DatasetVersion
+from parrot_core.stages.ingest.rules import hide_people
 
 ROWS_AT_ONCE = 2_000_000
 """Rows of one version whose hashes are compared at a time."""
@@ -50,6 +51,7 @@ class RowsDifference:
     columns: Mapping[str, int] = field(default_factory=dict)
     added_ids: tuple[str, ...] = ()
     removed_ids: tuple[str, ...] = ()
+    changed_ids: tuple[str, ...] = ()
     examples: tuple[ChangedRow, ...] = ()
     repeated: tuple[int, int] = (0, 0)  # rows of either version whose id came before in it
 
@@ -62,9 +64,15 @@ class RowsDifference:
 
 
 def compare_rows(
-    a: DatasetVersion, b: DatasetVersion, *, at_once: int = ROWS_AT_ONCE
+    a: DatasetVersion,
+    b: DatasetVersion,
+    *,
+    at_once: int = ROWS_AT_ONCE,
+    named: int = EXAMPLES,
 ) -> RowsDifference:
     """Compare two versions row by row; what only ``b`` has counts as added.
+
+    At most ``named`` rows of each kind are given by their id.
 
     Contents are compared by 64-bit hashes of their JSON: that any of a million changed rows goes
     unseen has odds of one in ten million million. A column that one version lacks is null there.
@@ -81,19 +89,22 @@ def compare_rows(
         rows = max(v.manifest.accounting.rows_out for v in (a, b))
         count = max(1, math.ceil(rows / at_once))
         parts = [
-            _compare(_side(left, columns, p, count), _side(right, columns, p, count), columns)
+            _compare(
+                _side(left, columns, p, count), _side(right, columns, p, count), columns, named
+            )
             for p in range(count)
         ]
-    first = sorted(pair for part in parts for pair in part.first_changed)[:EXAMPLES]
+    first = sorted(pair for part in parts for pair in part.first_changed)[:named]
     return RowsDifference(
         same=sum(part.same for part in parts),
         changed=sum(part.changed for part in parts),
         added=sum(part.added for part in parts),
         removed=sum(part.removed for part in parts),
         columns=_sums(part.columns for part in parts),
-        added_ids=tuple(sorted(id for part in parts for id in part.first_added)[:EXAMPLES]),
-        removed_ids=tuple(sorted(id for part in parts for id in part.first_removed)[:EXAMPLES]),
-        examples=_examples(a, b, first),
+        added_ids=tuple(sorted(id for part in parts for id in part.first_added)[:named]),
+        removed_ids=tuple(sorted(id for part in parts for id in part.first_removed)[:named]),
+        changed_ids=tuple(id for id, _ in first),
+        examples=_examples(a, b, first[:EXAMPLES]),
         repeated=(sum(p.repeated[0] for p in parts), sum(p.repeated[1] for p in parts)),
     )
 
@@ -156,7 +167,7 @@ def _side(path: Path, columns: Sequence[str], part: int, parts: int) -> tuple[pl
 
 
 def _compare(
-    a: tuple[pl.DataFrame, int], b: tuple[pl.DataFrame, int], columns: Sequence[str]
+    a: tuple[pl.DataFrame, int], b: tuple[pl.DataFrame, int], columns: Sequence[str], named: int
 ) -> _Part:
     both = a[0].join(b[0], on="id", suffix=_SIDE)
     differ = both.select(
@@ -165,15 +176,15 @@ def _compare(
     changed = differ.filter(pl.any_horizontal(columns)) if columns else differ.clear()
     added = b[0].join(a[0], on="id", how="anti").get_column("id")
     removed = a[0].join(b[0], on="id", how="anti").get_column("id")
-    firsts = changed.sort("id").head(EXAMPLES).iter_rows(named=True)
+    firsts = changed.sort("id").head(named).iter_rows(named=True)
     return _Part(
         same=both.height - changed.height,
         changed=changed.height,
         added=added.len(),
         removed=removed.len(),
         columns={name: int(changed.get_column(name).sum()) for name in columns},
-        first_added=added.sort().head(EXAMPLES).to_list(),
-        first_removed=removed.sort().head(EXAMPLES).to_list(),
+        first_added=added.sort().head(named).to_list(),
+        first_removed=removed.sort().head(named).to_list(),
         first_changed=[(row["id"], _telling(row, columns)) for row in firsts],
         repeated=(a[1], b[1]),
     )
@@ -219,14 +230,14 @@ def _rows(version: DatasetVersion, ids: Sequence[str]) -> dict[str, dict[str, ob
 
 
 def excerpts(before: object, after: object) -> tuple[str, str]:
-    """Both values as text, each from shortly before the first place where they part."""
+    """Both values as text, people hidden, from shortly before the first place where they part."""
     texts = [_text(value) for value in (before, after)]
     shorter = min(map(len, texts))
     place = next((i for i in range(shorter) if texts[0][i] != texts[1][i]), shorter)
     start = max(0, place - _CONTEXT)
     cut = [("…" if start else "") + text[start : start + _EXCERPT] for text in texts]
     more = ["…" if len(text) > start + _EXCERPT else "" for text in texts]
-    return cut[0] + more[0], cut[1] + more[1]
+    return hide_people(cut[0]) + more[0], hide_people(cut[1]) + more[1]
 
 
 def _text(value: object) -> str:

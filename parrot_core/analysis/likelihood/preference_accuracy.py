@@ -24,12 +24,12 @@ from parrot_core.analysis.likelihood.histories import (
     history_gains,
     with_history,
 )
-from parrot_core.analysis.likelihood.likelihoods import LikelihoodRequest, Scorer, Scores, scores_of
 from parrot_core.errors import UserError
 from parrot_core.execution.runs import work_folder
 from parrot_core.lake.lake import Lake
 from parrot_core.models.references import model_cache
 from parrot_core.stages.evaluation.summary import Judged, summarise
+from parrot_core.stages.likelihoods import LikelihoodRequest, Scorer, Scores, scores_of
 from parrot_core.telemetry.progress import SILENT, ProgressReporter
 from parrot_core.text.text_table import Grid
 

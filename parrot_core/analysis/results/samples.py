@@ -1,6 +1,7 @@
 """Rows to look at: dialogues, one query with its negatives, a pair's ancestry, rejects.
 
-What is drawn is drawn at random under the recipe's seed, never picked for its looks.
+What is drawn is drawn at random under the recipe's seed, never picked for its looks. Personal data
+and what may be a name are hidden: reports are passed on.
 """
 
 import hashlib
@@ -14,6 +15,7 @@ from parrot_core.errors import MissingVersion
 from parrot_core.lake.lake import DatasetVersion, Lake
 from parrot_core.recipe import STRATEGIES
 from parrot_core.schemas import DATASETS
+from parrot_core.stages.ingest.rules import hide_people
 
 Row = dict[str, Any]
 
@@ -122,7 +124,7 @@ def pair_group(version: DatasetVersion, seed: int) -> PairGroup | None:
                 id=row["id"],
                 strategy=row["strategy"] or "",
                 answer=_content(row["rejected"]),
-                evidence=row["evidence"] or "",
+                evidence=hide_people(row["evidence"] or ""),
                 model=row["model"] or "",
             )
             for row in rows
@@ -167,8 +169,8 @@ def reject_examples(
                     reason,
                     counts[reason],
                     row["id"],
-                    row["detail"] or "",
-                    _readable(row["original"]),
+                    hide_people(row["detail"] or ""),
+                    hide_people(_readable(row["original"])),
                 )
             )
         if not any(missing.values()):
@@ -208,7 +210,7 @@ def _query_of(row: Row) -> str:
 def _said(message: Row, author: Row | None) -> Said:
     return Said(
         role=str(message["role"]),
-        content=str(message["content"]),
+        content=hide_people(str(message["content"])),
         engine=str((author or {}).get("engine") or ""),
         model=str((author or {}).get("model") or ""),
         finish_reason=str((author or {}).get("finish_reason") or ""),
@@ -228,7 +230,7 @@ def _dialogue(row: Row) -> SampledDialogue:
 
 
 def _content(messages: Sequence[Row] | None) -> str:
-    return "\n".join(str(message["content"]) for message in messages or ())
+    return hide_people("\n".join(str(message["content"]) for message in messages or ()))
 
 
 def _step(dataset: str, version: str, row: Row) -> LineageStep:
@@ -243,11 +245,11 @@ def _gist(row: Row) -> str:
     if row.get("rejected"):
         return f"{row.get('strategy')} negative: {_content(row['rejected'])}"
     if row.get("query"):
-        return str(row["query"])
+        return hide_people(str(row["query"]))
     if row.get("messages"):
         said = [message for message in row["messages"] if message["role"] != "system"]
         return f"{row.get('n_turns')} turns, beginning: {_content(said[:1])}"
-    return json.dumps(row, ensure_ascii=False, default=str)
+    return hide_people(json.dumps(row, ensure_ascii=False, default=str))
 
 
 def _parent(lake: Lake, inputs: Mapping[str, str], ids: set[str]) -> tuple[str, str] | None:

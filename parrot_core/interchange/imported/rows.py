@@ -78,6 +78,7 @@ def conversation(record: object, origin: Origin, detector: LanguageDetector) -> 
     return {
         **row,
         "split": split,
+        "system": session.system,
         "source": origin.source,
         "record_index": origin.index,
         "opens_session": opens,
@@ -99,11 +100,13 @@ def dialogue(record: object, origin: Origin, detector: LanguageDetector) -> Row 
 def seed(record: object, origin: Origin, detector: LanguageDetector) -> Row | Rejection:
     """An opening query: a text, or the first query of a session."""
     query = _query(record)
+    system = record.get("system") if isinstance(record, dict) else None
     if query is None:
         read = origin.layout.read(record)
         if isinstance(read, Misfit):
             return Rejection("malformed_record", read.why)
         query = next((m["content"] for m in read if m["role"] == "user"), "")
+        system = next((m["content"] for m in read[:1] if m["role"] == "system"), None)
     # As a session of one turn, so that the same is mended as everywhere.
     turn: list[Message] = [
         {"role": "user", "content": query},
@@ -118,6 +121,7 @@ def seed(record: object, origin: Origin, detector: LanguageDetector) -> Row | Re
         "source_ids": [origin.source_id],
         "language": guess.code if guess else None,
         "query": cleaned.messages[0]["content"],
+        "system": system if isinstance(system, str) and system else None,
         "topic": None,
     }
 

@@ -3,6 +3,7 @@
 import re
 import unicodedata
 
+from parrot_core.stages.capo.negatives import content_words
 from parrot_core.text.refusals import refuses
 
 _HAN = r"\u3400-\u9fff"
@@ -54,6 +55,7 @@ def negative_problem(negative: str, chosen: str) -> str | None:
     """Return why a negative can't stand against the chosen answer, or None.
 
     ``negative_empty``: nothing was written. ``negative_asks_back``: it asks what was meant.
+    ``negative_refuses``: it begins with a refusal.
     ``negative_equals_chosen``: after normalisation (case,
     punctuation, spacing, Unicode form) one of them is the other, or contains it word for word.
     """
@@ -61,8 +63,22 @@ def negative_problem(negative: str, chosen: str) -> str | None:
         return "negative_empty"
     if asks_back(negative):
         return "negative_asks_back"
+    if refuses(negative):
+        return "negative_refuses"
     left, right = normalise(negative), normalise(chosen)
     return "negative_equals_chosen" if left in right or right in left else None
+
+
+def evidence_ignored(negative: str, about: str | None, query: str, chosen: str) -> bool:
+    """Whether a negative says what the chosen answer says, and nothing of what misled it.
+
+    A short answer may name neither; then there is no telling.
+    """
+    if about is None:
+        return False
+    asked = content_words(query)
+    said = content_words(negative) - asked
+    return bool(said & content_words(chosen)) and not said & content_words(about)
 
 
 def normalise(text: str) -> str:

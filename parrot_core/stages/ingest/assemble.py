@@ -15,7 +15,6 @@ from parrot_core.stages.ingest.examine import Examined, Examiner
 from parrot_core.stages.ingest.language import FastTextDetector, Guess, LanguageDetector
 from parrot_core.stages.ingest.parts import Joined, SessionParts
 from parrot_core.stages.ingest.rule_log import RuleLog
-from parrot_core.stages.ingest.rules import mask_of
 from parrot_core.stages.ingest.rules.rule import Messages
 from parrot_core.stages.ingest.shingles import Shingler
 from parrot_core.stages.ingest.splits import split_of
@@ -103,7 +102,7 @@ class _Assembly:
     def __init__(self, work: ShardWork, stack: ExitStack) -> None:
         self._work = work
         self._recipe = work.run.recipe
-        self._log = RuleLog(mask_of(self._recipe.ingest))
+        self._log = RuleLog()
         self._languages: Counter[str] = Counter()
         self._records = 0
         folder = work.run.work_dir / AssembleStage.name
@@ -134,6 +133,7 @@ class _Assembly:
             record_index=head.record_index,
             order=head.order,
             language=guess.code if guess else None,
+            system=found.system,
             flags=found.flags,
             opens=joined.opens and "drop_leading_assistant" not in found.mended,
             ends=joined.ends and _LOSE_THE_END.isdisjoint(found.mended),
@@ -181,6 +181,7 @@ def _row(session: ComparedSession, messages: Messages) -> Row:
         "language": session.language,
         "source": session.source,
         "record_index": session.record_index,
+        "system": session.system,
         "messages": messages,
         "n_turns": session.turns,
         "opens_session": session.opens,

@@ -35,6 +35,7 @@ class CleanSession:
 
     messages: tuple[Message, ...]
     mended: tuple[str, ...]
+    system: str | None = None  # what it began with, before the rules dropped it
 
     @property
     def turns(self) -> int:
@@ -115,6 +116,8 @@ def clean(messages: Messages, settings: Ingest) -> CleanSession | Rejection:
 def settle(messages: Messages, settings: Ingest, log: RuleLog, id: str) -> CleanSession | Rejection:
     """Apply the session rules to messages with clean texts."""
     mended: list[str] = []
+    begins = messages[0] if messages else None
+    system = begins["content"] if begins and begins["role"] == "system" else None
     for rule in SESSION_RULES:
         outcome = rule(messages, settings)
         if isinstance(outcome, Rejection):
@@ -123,7 +126,7 @@ def settle(messages: Messages, settings: Ingest, log: RuleLog, id: str) -> Clean
             mended.append(rule.__name__)
             log.shortened(rule.__name__, id, messages, outcome)
         messages = outcome
-    return CleanSession(tuple(messages), tuple(mended))
+    return CleanSession(tuple(messages), tuple(mended), system or None)
 
 
 def check(sessions: Sequence[Sequence[Message]], settings: Ingest) -> list[dict[str, str]]:

@@ -41,6 +41,7 @@ class ComparedSession:
     record_index: int
     order: int  # place among all records
     language: str | None
+    system: str | None
     flags: Sequence[str]
     opens: bool
     ends: bool

@@ -32,6 +32,7 @@ class Examined:
 
     messages: bytes  # as JSON: they go to a file as they are
     turns: int
+    system: str | None
     mended: tuple[str, ...]  # session rules that changed something
     flags: tuple[str, ...]
     digest: bytes  # of the messages
@@ -93,6 +94,7 @@ class Examiner:
         examined = Examined(
             messages=orjson.dumps(session.messages),
             turns=session.turns,
+            system=session.system,
             mended=session.mended,
             flags=tuple(findings),
             digest=_content_digest(session.messages),

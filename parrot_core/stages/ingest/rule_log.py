@@ -2,10 +2,11 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from parrot_core.engines.types import Message
+from parrot_core.stages.ingest.rules import hide_people
 
 EXAMPLES = 3
 """Kept of each rule, whatever the number of records."""
@@ -19,9 +20,7 @@ Example = dict[str, str]
 class RuleLog:
     """Counts by rule, and the examples whose ids hash lowest: the same in whatever order."""
 
-    def __init__(self, mask: Callable[[str], str] = str) -> None:
-        """``mask`` is applied to examples, which reports show: no personal data may be in them."""
-        self._mask = mask
+    def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
         self._examples: dict[str, list[tuple[str, Example]]] = {}
 
@@ -30,10 +29,9 @@ class RuleLog:
         rank = self._rank_if_drawn(rule, id)
         if rank is not None:
             start = max(0, _first_difference(before, after) - _BEFORE)
-            shown = self._mask(before[start : start + EXCERPT])
-            result = self._mask(after[start : start + EXCERPT])
-            shown = shown if shown != result else ""
-            self._keep(rule, rank, {"id": id, "before": shown, "after": result})
+            self._keep(
+                rule, rank, id, before[start : start + EXCERPT], after[start : start + EXCERPT]
+            )
 
     def shortened(
         self, rule: str, id: str, before: Sequence[Message], after: Sequence[Message]
@@ -42,13 +40,13 @@ class RuleLog:
         self.counts[rule] += 1
         rank = self._rank_if_drawn(rule, id)
         if rank is not None:
-            self._keep(rule, rank, {"id": id, "before": _gist(before), "after": _gist(after)})
+            self._keep(rule, rank, id, _gist(before), _gist(after))
 
     def found(self, rule: str, id: str, detail: str) -> None:
         self.counts[rule] += 1
         rank = self._rank_if_drawn(rule, id)
         if rank is not None:
-            self._keep(rule, rank, {"id": id, "before": detail[:EXCERPT], "after": ""})
+            self._keep(rule, rank, id, detail[:EXCERPT], "")
 
     def metrics(self) -> dict[str, Any]:
         """``rules``: number by rule. ``examples``: ``id``, ``before``, ``after`` by rule."""
@@ -63,7 +61,9 @@ class RuleLog:
         rank = _rank(rule, id)
         return rank if len(held) < EXAMPLES or rank < held[-1][0] else None
 
-    def _keep(self, rule: str, rank: str, example: Example) -> None:
+    def _keep(self, rule: str, rank: str, id: str, before: str, after: str) -> None:
+        before, after = hide_people(before), hide_people(after)
+        example = {"id": id, "before": before if before != after else "", "after": after}
         held = [*self._examples[rule], (rank, example)]
         self._examples[rule] = sorted(held, key=lambda one: one[0])[:EXAMPLES]
 

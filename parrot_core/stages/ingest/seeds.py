@@ -76,6 +76,7 @@ class SeedsStage(Stage):
                 "source_ids": [candidate.id],
                 "language": candidate.language,
                 "query": candidate.query,
+                "system": candidate.system,
                 "topic": topic,
             }
             if failure:
@@ -151,6 +152,7 @@ class _SeedCandidate:
     language: str
     group: str
     query: str
+    system: str | None
     about: str  # what its topic is told by
 
 
@@ -165,6 +167,7 @@ def _candidates(rows: Iterator[Row], recipe: Recipe) -> Iterator[_SeedCandidate]
                 language=row["language"] or "unknown",
                 group=row.get("group") or row["id"],  # versions before groups have none
                 query=row["messages"][0]["content"],
+                system=row.get("system"),
                 about=" ".join(
                     message["content"][:most]
                     for message, most in zip(row["messages"], TOPIC_CHARS, strict=False)

@@ -22,7 +22,6 @@ from parrot_core.stages.ingest.layouts.layout import SessionId
 from parrot_core.stages.ingest.locating import SourceFile, source_files
 from parrot_core.stages.ingest.names import check_names
 from parrot_core.stages.ingest.rule_log import RuleLog, merged_examples
-from parrot_core.stages.ingest.rules import mask_of
 from parrot_core.stages.ingest.sources import (
     OpenSource,
     SourceRecord,
@@ -166,7 +165,7 @@ class _Intake:
 
     def __init__(self, work: ShardWork, file: SourceFile) -> None:
         self.records = 0
-        self.log = RuleLog(mask_of(work.run.recipe.ingest))
+        self.log = RuleLog()
         self._work = work
         self._file = file
         self._ids = HashSet()

@@ -34,11 +34,13 @@ NAMES = st.text("abc_", min_size=1, max_size=5)
         st.dictionaries(NAMES, st.integers(0, 99), max_size=2),
         st.sampled_from(["", *MARKS]),
         st.none() | st.integers(0, 9),
-    )
+    ),
+    st.sampled_from([("", ""), ("other", "only"), ("other", "changed")]),
 )
-def test_a_set_is_what_its_address_says(wanted: Wanted) -> None:
+def test_a_set_is_what_its_address_says(wanted: Wanted, against: tuple[str, str]) -> None:
     from urllib.parse import parse_qsl, urlsplit
 
+    wanted = replace(wanted, other=against[0], differ=against[1])
     split = urlsplit(wanted.address(7))
     query = dict(parse_qsl(split.query, keep_blank_values=True))
     assert split.path == "/data/dialogues/demo/7"
@@ -73,6 +75,20 @@ def test_sets_are_filtered_searched_marked_and_sampled(tmp_path: Path) -> None:
     short = everything.with_bounds("chars", None, 100)
     assert len(cache.result_set(short).positions) == 9
     assert len(cache.result_set(everything.with_bounds("chars", 100, None)).positions) == 0
+
+
+def test_all_rows_that_differ_from_another_version_are_a_set(tmp_path: Path) -> None:
+    lake = Lake(str(tmp_path))
+    rows = [dialogue(f"d{n}", [f"q{n}", "a"]) for n in range(60)]
+    publish(lake, "dialogues", rows[:50], version="before")
+    changed = [dialogue(f"d{n}", [f"q{n}", "b"]) for n in range(20)]
+    publish(lake, "dialogues", [*changed, *rows[20:40], *rows[50:]])
+    cache = VersionCache(lake)
+    here, before = Wanted(PLACE, other="before"), VersionPart("dialogues", "before")
+    assert list(cache.result_set(replace(here, differ="changed")).positions) == list(range(20))
+    assert list(cache.result_set(replace(here, differ="only")).positions) == list(range(40, 50))
+    gone = Wanted(before, other="demo", differ="only")
+    assert list(cache.result_set(gone).positions) == list(range(40, 50))
 
 
 def test_dialogues_say_what_the_filter_said_of_them(tmp_path: Path) -> None:

@@ -62,6 +62,19 @@ def test_what_losing_attempts_left_in_a_published_version_is_removed_and_nothing
     gc.remove(run.lake, collection)  # again: what is gone is gone
 
 
+def test_what_a_preview_bought_is_kept_until_its_stage_is_published_or_a_month_has_passed(
+    run: Run,
+) -> None:
+    drive(run, SeedStage())
+    storage = run.lake.storage
+    folders = ("test/seeds", "test/synthesize", "never-run/seeds")
+    bought = [f"previews/{folder}/a.parquet" for folder in folders]
+    for path in bought:
+        storage.write_bytes(path, b"paid for")
+    assert found(run.lake) == {bought[0]: gc.WHY_PREVIEW}
+    assert found(run.lake, hours=24 * 31) == dict.fromkeys(bought, gc.WHY_PREVIEW)
+
+
 def test_a_resume_finds_all_that_it_needs(run: Run) -> None:
     """An unfinished run, abandoned for long: journals and finished shards stay."""
     stage = SeedStage()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from parrot_core.analysis.statistics.dependence import kind_of_dependence
-from parrot_core.analysis.statistics.measures.measure import Ratio
+from parrot_core.analysis.statistics.measures.measure import Measure, Ratio
 from parrot_core.analysis.statistics.sampling import Draw
 from parrot_core.analysis.statistics.session import Session
 from parrot_core.analysis.statistics.values import Found
@@ -32,7 +32,7 @@ class Talk:
     leans: tuple[bool, ...]  # whether a cue is seen in a query
 
 
-class TopicShifts:
+class TopicShifts(Measure):
     """See ``description``."""
 
     name: ClassVar[str] = "topics"
@@ -47,7 +47,7 @@ class TopicShifts:
         self._seed = seed
         self._drawn: Draw[Session] = Draw(SESSIONS, seed, "topics")
 
-    def add(self, session: Session) -> None:
+    def add(self, session: Session, read: None) -> None:
         """Keep the beginnings of its messages, if it is drawn."""
         self._drawn.offer(
             session.id,

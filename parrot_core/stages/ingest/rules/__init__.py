@@ -7,7 +7,7 @@ is in the ``REASONS`` of their files.
 """
 
 import pkgutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from importlib import import_module
 from types import MappingProxyType, ModuleType
 
@@ -23,7 +23,6 @@ from parrot_core.stages.ingest.rules.limits import (
     require_short_messages,
     require_turns,
 )
-from parrot_core.stages.ingest.rules.names import hide_names
 from parrot_core.stages.ingest.rules.personal_data import personal_data
 from parrot_core.stages.ingest.rules.rule import (
     Check,
@@ -43,6 +42,7 @@ from parrot_core.stages.ingest.rules.turns import (
 )
 from parrot_core.stages.ingest.rules.whitespace import GATE as WHITESPACE_GATE
 from parrot_core.stages.ingest.rules.whitespace import whitespace
+from parrot_core.text.names import hide_names
 
 
 def _modules() -> Iterator[ModuleType]:
@@ -103,8 +103,6 @@ def text_rules(settings: Ingest) -> tuple[TextRule, ...]:
     return (characters, *chosen, control_tokens, whitespace)
 
 
-def mask_of(settings: Ingest) -> Callable[[str], str]:
-    """What takes people out of an excerpt that reports show: personal data, and names always."""
-    if "personal_data" not in settings.rules:
-        return hide_names
-    return lambda text: hide_names(personal_data(text, ""))
+def hide_people(text: str) -> str:
+    """Take people out of an excerpt that a report or an example shows: personal data and names."""
+    return hide_names(personal_data(text, ""))

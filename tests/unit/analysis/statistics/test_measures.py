@@ -28,7 +28,7 @@ def value(found: Found, name: str) -> float | None:
 
 def fed(measure: Measure, *sessions: Session) -> Found:
     for session in sessions:
-        measure.add(session)
+        measure.add(session, measure.read(session))
     return measure.found()
 
 

@@ -16,6 +16,7 @@ from parrot_core.schemas import CONVERSATIONS
 from parrot_core.stages.base import Row
 from parrot_core.stages.ingest.assemble import AssembleStage
 from parrot_core.stages.ingest.language import Guess
+from parrot_core.stages.ingest.seeds import SeedsStage
 from tests.support.lakes.recipes import minimal_recipe
 from tests.support.lakes.stage_work import FakeWork
 
@@ -84,6 +85,25 @@ def test_parts_are_joined_wherever_they_are_and_an_overlap_is_there_once(tmp_pat
     assert by_id["dump:a_0"]["opens_session"]
     assert work.metrics["joined"] == {"records": 3, "sessions": 1, "copy": 1, "follows": 1}
     assert (work.expected, len(work.emitted)) == (2, 2)
+
+
+def test_the_system_prompt_stays_beside_its_conversation_and_reaches_the_seed(
+    tmp_path: Path,
+) -> None:
+    told = _record("a", "How high is Mount Everest?", "High.")
+    told["messages"].insert(0, {"role": "system", "content": "You are a guide."})
+    work = _assemble(tmp_path, [told, _record("b", "How deep is Lake Geneva?", "Deep.")])
+    rows = {row["id"]: row for row in work.emitted}
+    assert [rows[f"dump:{name}"]["system"] for name in "ab"] == ["You are a guide.", None]
+    assert _texts(rows["dump:a"]) == ["How high is Mount Everest?", "High."]
+    drawn = [{**row, "split": "seed"} for row in work.emitted]
+    recipe = minimal_recipe("unused", seeds={"limit": 2, "min_chars": 5, "max_chars": 60})
+    seeds = FakeWork(recipe, tmp_path, rows=drawn)
+    SeedsStage().process(seeds)
+    assert {row["id"]: row["system"] for row in seeds.emitted} == {
+        "dump:a": "You are a guide.",
+        "dump:b": None,
+    }
 
 
 def test_after_a_gap_a_new_session_begins_in_the_same_split(tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ def _session(place: int, base: int, turns: int, order: int) -> ComparedSession:
         record_index=place,
         order=order,
         language=None,
+        system=None,
         flags=[],
         opens=True,
         ends=True,
@@ -40,7 +41,7 @@ def _judged(
         distinct = Distinct(NearDuplicates(similarity=None), Shingler(), Path(folder), stack)
         for session, content in sessions:
             digest = bytes([content + 1]) * 16
-            found = Examined(b"[]", session.turns, (), (), digest, None, None, None)
+            found = Examined(b"[]", session.turns, None, (), (), digest, None, None, None)
             distinct.add(session, found)
         distinct.judge()
         judged = [(session, verdict) for session, _, verdict in distinct.in_order()]

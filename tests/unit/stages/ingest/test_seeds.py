@@ -43,6 +43,7 @@ def test_seeds_are_chosen_in_an_order_that_file_order_doesnt_change(tmp_path: Pa
         row["id"] for row in chosen
     ]
     pa.Table.from_pylist(chosen, schema=SEEDS.arrow)
+    assert {row["system"] for row in chosen} == {None}
     assert chosen[0]["source_ids"] == [chosen[0]["id"]]
 
 
