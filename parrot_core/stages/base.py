@@ -16,6 +16,7 @@ from parrot_core.lake.manifest import Receipt
 from parrot_core.lake.metrics import Metrics
 from parrot_core.lake.run import Run
 from parrot_core.lake.stage_plan import ShardPlan
+from parrot_core.monitor.state import StageSpec
 from parrot_core.recipe import Recipe, Sampling, VllmEngine
 from parrot_core.stages.forecasting import Examples, Requests, Sizes
 
@@ -100,12 +101,18 @@ class Stage(ABC):
     """What is counted: rows in = rows out + rejects holds in these units."""
     settings_read: ClassVar[tuple[str, ...] | None] = None
     """Paths of the recipe that decide what it makes, beside the seed and its engines; None: all."""
+    only_for: ClassVar[str] = ""
+    """The one dataset that is made of its output, if that is of no other use."""
     summary: ClassVar[str] = ""
     """What it does, in a sentence: for deployments, forms and docs."""
     output_summary: ClassVar[str] = ""
     """What its output is, in a sentence: for the card of an exported dataset."""
     metrics: ClassVar[type[Metrics]] = Metrics
     """What the metrics of its version are: publication refuses any other."""
+
+    @property
+    def spec(self) -> StageSpec:
+        return StageSpec(self.name, self.output, self.kind, self.only_for)
 
     def lacks(self, recipe: Recipe) -> str:
         """The setting without which it can't run and which a recipe leaves out; mostly empty."""

@@ -11,15 +11,14 @@ import json
 import logging
 import os
 import shutil
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from contextvars import copy_context
 from pathlib import Path
 
 from parrot_core.errors import CorruptFile, LeaseLost, StorageError
 from parrot_core.lake.checkpoints import Checkpoints
 from parrot_core.stages.training.job import TrainingJob
+from parrot_core.telemetry.repeated_call import RepeatedCall
 
 logger = logging.getLogger(__name__)
 
@@ -100,27 +99,17 @@ def carried_to_lake(job: TrainingJob, kept: Checkpoints, identity: str) -> Itera
     When training saves faster than the lake takes, those in between are left out. A block that
     ends in an error waits for the last one: the next attempt may be on another machine.
     """
-    stop = threading.Event()
     carrier = _Carrier(job.checkpoints, kept, identity)
-
-    def watch() -> None:
-        while not stop.wait(LOOK_EVERY_S):
-            carrier.look()
-
-    thread = threading.Thread(
-        target=copy_context().run, args=(watch,), name="parrot-checkpoints", daemon=True
-    )
-    thread.start()
+    looks = RepeatedCall("parrot-checkpoints", carrier.look, LOOK_EVERY_S)
+    looks.start()
     try:
         yield
     except BaseException:
-        stop.set()
-        thread.join()
+        looks.stop()
         carrier.look()
         raise
     finally:
-        stop.set()
-        thread.join()
+        looks.stop()
 
 
 class _Carrier:
