@@ -60,7 +60,8 @@ def run_on_pool(run: Run, stage: Stage, only: list[int] | None) -> None:
 
 def _begin(run: Run, stage: Stage, only: list[int] | None, life: int) -> list[UUID]:
     """Begin all workers together; asked again after a lost answer, they are the same ones."""
-    workers = run.recipe.workers_of(stage.name)
+    # On a cluster one flow run begins the workers, and follows them.
+    workers = 1 if run.recipe.cluster else run.recipe.workers_of(stage.name)
     begun = []
     for number in range(1, workers + 1):
         name = f"{run.name}-{stage.name}" + (f" worker {number}/{workers}" if workers > 1 else "")

@@ -53,6 +53,9 @@ def stats(
         Path | None, typer.Option(help="Where ENGINE is. Default: the version's run's recipe.")
     ] = None,
     judge_queries: Annotated[int, typer.Option(min=1, help="Queries to judge, a set.")] = 200,
+    processes: Annotated[
+        int | None, typer.Option(min=1, help="Processes for many sessions. Default: one a core.")
+    ] = None,
     html: Annotated[Path | None, typer.Option(help="Write a page with plots.")] = None,
     output: Annotated[Path | None, typer.Option("--out", help="Write the JSON here.")] = None,
     as_json: AsJson = False,
@@ -77,6 +80,7 @@ def stats(
         judge=judge,
         recipe=recipe,
         judge_queries=judge_queries,
+        processes=processes,
     )
     found = statistics.measure(Lake(lake), wanted, progress_console(as_json))
     statistics.write(found, html, output)

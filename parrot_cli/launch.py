@@ -24,11 +24,10 @@ from parrot_core.execution.selection import (
 from parrot_core.lake.pauses import Pauses
 from parrot_core.lake.run import Run
 from parrot_core.lake.run_records import report_file
-from parrot_core.monitor.state import StageSpec
 from parrot_core.recipe import OpenAIEngine, Recipe
 from parrot_core.stages.base import Stage
 from parrot_core.stages.forecasting import Basis
-from parrot_core.stages.registry import STAGES
+from parrot_core.stages.registry import STAGE_SPECS, STAGES
 from parrot_core.telemetry.tracing import start_tracing
 from parrot_core.text.wording import count, plural, short_count, spent
 
@@ -92,7 +91,11 @@ def run_recipe(
         to_be = replace(to_be, stages=open_run(to_be.lake, to_be.name).stages)
     wanted = tuple(stage for stage in wanted if to_be.makes(stage.name))
     missing = [stage for stage in wanted if not is_published(to_be, stage)]
-    check_apis(recipe, sorted({engine for stage in missing for engine in stage.engines(to_be)}))
+    needed = sorted({engine for stage in missing for engine in stage.engines(to_be)})
+    if recipe.cluster is None:
+        check_apis(recipe, needed)
+    else:  # the nodes have the keys, and reach the addresses
+        check_prices(recipe, needed)
     expected = forecast(to_be, Basis(), missing)
     run = begin_run(recipe, name)  # now that nothing is seen that stands in its way
     Pauses(run.lake.storage, run.name).refuse()
@@ -173,8 +176,7 @@ def _run_flow(run: Run, wanted: Sequence[Stage], shards: Sequence[int], quiet: b
     from flows.regenerate import regenerate
     from parrot_cli.run_view import LiveProgress
 
-    specs = tuple(StageSpec(stage.name, stage.output, stage.kind) for stage in STAGES)
-    with tags(process_tag()), LiveProgress(run.lake, run.name, specs, quiet=quiet):
+    with tags(process_tag()), LiveProgress(run.lake, run.name, STAGE_SPECS, quiet=quiet):
         state = ended(
             lambda: regenerate(
                 run.recipe,

@@ -223,7 +223,7 @@ def test_what_fails_before_it_has_a_plan_is_seen_as_failed_with_its_message(
 def test_a_signal_amid_ingest_and_amid_a_training_ends_them_in_time_and_both_go_on(
     cli: Cli, tmp_path: Path
 ) -> None:
-    training = {"max_length": 128, "batch_size": 4, "per_device_batch_size": 4, "save_steps": 5}
+    training = {"max_length": 128, "batch_size": 4, "per_device_batch_size": 4, "save_steps": 1000}
     recipe = minimal_recipe(
         str(tmp_path / "lake"),
         name="trained",
@@ -235,7 +235,7 @@ def test_a_signal_amid_ingest_and_amid_a_training_ends_them_in_time_and_both_go_
             "base": str(build_tiny_model(tmp_path / "model")),
             **training,
             "max_examples": 64,
-            "max_steps": 4000,
+            "max_steps": 400,
         },
     )
     path = cli.recipe("trained", recipe.model_dump(mode="json"))
@@ -256,6 +256,11 @@ def test_a_signal_amid_ingest_and_amid_a_training_ends_them_in_time_and_both_go_
     assert top is not None
     assert top.state == "released"
     assert processes_of(cli.folder) == []
+    again = cli.start("run", path, *settings)
+    assert again.wait() == 0, again.shown[-3000:]
+    (told,) = cli.folder.rglob("train-ask/progress.jsonl")
+    steps = [json.loads(line) for line in told.read_text().splitlines() if '"loss"' in line]
+    assert [line["step"] for line in steps] == list(range(1, 401)), "no step is taken twice"
 
 
 def has_begun(records: ShardRecords) -> bool:
