@@ -5,8 +5,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from parrot_core.errors import UserError
-from parrot_core.lake.pins import all_pins
 from parrot_core.recipe import Recipe, Source, VllmEngine
+from parrot_core.stages.registry import STAGE_SPECS
 
 
 def portable(recipe: Recipe) -> Recipe:
@@ -70,7 +70,7 @@ def keys_wanted(recipe: Recipe, engines: Iterable[str] | None = None) -> list[st
 
 def _paths(recipe: Recipe) -> Iterator[tuple[str, str]]:
     """Yield what can only be a local path and will be read, and its place in the recipe."""
-    pinned = all_pins(recipe.inputs)
+    pinned = {spec.output for spec in STAGE_SPECS if spec.pinned(recipe.inputs)}
     for number, entry in enumerate(recipe.ingest.sources if "records" not in pinned else ()):
         yield f"ingest.sources.{number}", entry.url if isinstance(entry, Source) else entry
     yield "evaluate.questions", recipe.evaluate.questions

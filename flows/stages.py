@@ -34,7 +34,6 @@ from parrot_core.lake.manifest import Manifest
 from parrot_core.lake.run import Run
 from parrot_core.lake.run_records import StageRecords
 from parrot_core.monitor.reader import RunReader
-from parrot_core.monitor.state import StageSpec
 from parrot_core.recipe import Recipe
 from parrot_core.stages.base import Stage
 from parrot_core.stages.registry import STAGES
@@ -111,9 +110,7 @@ class _Watch:
 
     def __init__(self, run: Run, stage: Stage) -> None:
         self._stage = stage.name
-        self._reader = RunReader(
-            run.lake, run.name, [StageSpec(stage.name, stage.output, stage.kind)]
-        )
+        self._reader = RunReader(run.lake, run.name, [stage.spec])
         self._announcer = StageAnnouncer(run.name)
         self._flow_runs = flow_runs_here()
         self._artifact: UUID | None = None

@@ -50,6 +50,9 @@ RecipePath = Annotated[
     ),
 ]
 RunName = Annotated[str, typer.Argument(help="Name of a run.", autocompletion=runs_like)]
+NameIt = Annotated[
+    str | None, typer.Option("--name", help="Name of the run. Default: the recipe's name.")
+]
 LakeHere = Annotated[
     str, typer.Option("--lake", envvar="PARROT_LAKE", help="The lake: a path or URL.")
 ]

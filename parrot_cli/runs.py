@@ -13,6 +13,7 @@ from parrot_cli.options import (
     FromStage,
     LakeHere,
     LakeUrl,
+    NameIt,
     On,
     OnlyStages,
     Overrides,
@@ -32,9 +33,7 @@ if TYPE_CHECKING:
 
 def run(
     recipe: RecipePath,
-    name: Annotated[
-        str | None, typer.Option("--name", help="Name of the run. Default: the recipe's name.")
-    ] = None,
+    name: NameIt = None,
     lake: LakeUrl = None,
     overrides: Overrides = None,
     only: OnlyStages = None,
@@ -120,9 +119,7 @@ def retry(
 
 def plan(
     recipe: RecipePath,
-    name: Annotated[
-        str | None, typer.Option("--name", help="Name of the run. Default: the recipe's name.")
-    ] = None,
+    name: NameIt = None,
     lake: LakeUrl = None,
     overrides: Overrides = None,
     only: OnlyStages = None,

@@ -114,6 +114,8 @@ def test_a_lost_worker_of_two_leaves_its_share_to_the_other(deployed: Deployed) 
     both = deployed.states("shared-synthesize worker")
     assert both.keys() == {f"shared-synthesize worker {number}/2" for number in (1, 2)}
     assert sorted(both.values()) == ["COMPLETED", "CRASHED"]
+    said = deployed.parrot("logs", "shared", "--lake", deployed.recipe.lake)
+    assert "published dialogues@shared" in said, "a worker's own line"
     deployed.kill_all()
 
 
