@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -51,15 +51,12 @@ def until(what: str, true: Callable[[], bool]) -> None:
         time.sleep(0.5)
 
 
-def start_worker(parrot: Factory) -> subprocess.Popen[bytes]:
-    command = [
-        sys.executable,
-        "-c",
-        "from parrot_cli.main import main; main()",
-        "workers",
-        "cpu",
-        "api",
-    ]
+def start_worker(
+    parrot: Factory, pools: Sequence[str] = ("cpu", "api"), limit: int = 0
+) -> subprocess.Popen[bytes]:
+    program = "from parrot_cli.main import main; main()"
+    command = [sys.executable, "-c", program, "workers", *pools]
+    command += ["--limit", str(limit)] if limit else []
     log = (parrot.folder / "workers.log").open("ab")
     return subprocess.Popen(
         command,
