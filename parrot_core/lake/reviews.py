@@ -31,7 +31,7 @@ class Mark(Record):
     note: str = ""
 
 
-class FlaggedRows(Record):
+class ReviewExport(Record):
     """Ids that reviewers flagged in one version, frozen under a name."""
 
     name: str
@@ -96,7 +96,7 @@ class Reviews:
         self._known = {path: each for path, each in self._known.items() if path in files}
         return [mark for _, mark in self._known.values()]
 
-    def export(self, name: str, now: datetime) -> FlaggedRows:
+    def export(self, name: str, now: datetime) -> ReviewExport:
         """Freeze the ids that are flagged now under a name.
 
         Raises:
@@ -104,7 +104,7 @@ class Reviews:
         """
         if not re.fullmatch(SLUG, name):
             raise UserError(f"'{name}' can't name an export: letters, digits, '.', '_', '-' only")
-        wanted = FlaggedRows(
+        wanted = ReviewExport(
             name=name,
             dataset=self._dataset,
             version=self._version,
@@ -168,13 +168,13 @@ def checked_reviewer(name: str) -> str:
     return kept
 
 
-def read_flagged(storage: Storage, name: str) -> FlaggedRows:
+def read_flagged(storage: Storage, name: str) -> ReviewExport:
     """An export of flagged ids.
 
     Raises:
         UserError: there is none of this name.
     """
-    found = read_record(storage, _export(name), FlaggedRows)
+    found = read_record(storage, _export(name), ReviewExport)
     if found is None:
         have = ", ".join(exports(storage)) or "none"
         raise UserError(f"no export of flagged rows is called '{name}' (there are: {have})")
