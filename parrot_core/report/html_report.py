@@ -114,7 +114,7 @@ def render_report(findings: Findings) -> str:
     """Render what was found as one HTML page; a section without facts says so."""
     state = findings.state
     recipe = state.header.recipe
-    page = _environment().get_template("report.html.j2")
+    page = environment().get_template("report.html.j2")
     return page.render(
         found=findings,
         state=state,
@@ -143,7 +143,7 @@ def render_report(findings: Findings) -> str:
 
 def render_statistics(sets: Sequence[Statistics]) -> str:
     """Render statistics of one or several sets as one HTML page of its own."""
-    page = _environment().get_template("statistics.html.j2")
+    page = environment().get_template("statistics.html.j2")
     title = " · ".join(found.label for found in sets)
     return page.render(title=title, statistics=_statistics(sets))
 
@@ -160,7 +160,7 @@ def _statistics(sets: Sequence[Statistics]) -> dict[str, Any]:
     }
 
 
-def _environment() -> Environment:
+def environment() -> Environment:
     environment = Environment(
         loader=PackageLoader("parrot_core.report"),
         autoescape=select_autoescape(default=True, default_for_string=True),
@@ -262,4 +262,4 @@ def render_page(template: str, **values: object) -> str:
     Args:
         template: a file of ``templates/``.
     """
-    return _environment().get_template(template).render(**values)
+    return environment().get_template(template).render(**values)
