@@ -203,7 +203,6 @@ REASONS: dict[str, str] = {
     "unreadable_file": "a file of a source that can't be read, whole",
     "malformed_record": "not an object with an id and a list of messages",
     "no_turns": "a record without any message",
-    "role_order": "speakers out of order in a way that can't be mended",
     "language": "a language that the recipe doesn't keep",
     "duplicate": "the same content as another row",
     "near_duplicate": "nearly the same content as another row that is kept",
@@ -228,7 +227,7 @@ REASONS: dict[str, str] = {
     "judge_disagreed": "the judge says that the query stands alone",
     "over_limit": "more than the recipe asked for",
     # capo
-    "chosen_unusable": "the chosen answer is empty, refuses, asks back or repeats the query",
+    "chosen_unusable": "the chosen answer is empty, cut, refuses, asks back or only repeats",
     "chosen_unconfirmed": "the answer to the completed query says something else",
     "not_dependent": "completed from its history the query stays as it is",
     "evidence_unreadable": "the writer's guess or choice of a passage can't be read",

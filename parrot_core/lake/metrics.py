@@ -89,6 +89,7 @@ class DialogueMetrics(TruncationMetrics):
     turns: int = 0
     end_reasons: Counts = Field(default_factory=dict)
     guarded: Counts = Field(default_factory=dict)
+    best_of: Counts = Field(default_factory=dict)
 
 
 class FilterMetrics(Metrics):

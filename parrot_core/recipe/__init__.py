@@ -20,6 +20,7 @@ from parrot_core.recipe.base import (
 )
 from parrot_core.recipe.cluster import Cluster, WorkerResources
 from parrot_core.recipe.data import (
+    GUARDS,
     Filter,
     Ingest,
     NearDuplicates,
@@ -52,6 +53,7 @@ from parrot_core.recipe.whole import Recipe, Traces, differences
 __all__ = [
     "ALL_FILTER_RULES",
     "ALL_STRATEGIES",
+    "GUARDS",
     "ON_POLICY",
     "OPERATIONAL",
     "SLUG",

@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from collections.abc import Iterable
 
 from parrot_core.stages.capo.negatives import content_words
 from parrot_core.text.refusals import refuses
@@ -9,6 +10,7 @@ from parrot_core.text.refusals import refuses
 _HAN = r"\u3400-\u9fff"
 _WORD = re.compile(rf"[{_HAN}]|[^\W{_HAN}]+")
 _OPENING_CHARS = 300
+_FEWEST_REPEATED = 8  # words; a short answer may well be right twice
 _ASKS_BACK = re.compile(
     r"""
       \b(?:could|can|would)\ you\ (?:please\ |kindly\ )?
@@ -29,8 +31,12 @@ _ASKS_BACK = re.compile(
 )
 
 
-def chosen_problem(chosen: str, query: str) -> str:
-    """What is wrong with a chosen answer, in words; empty when nothing is."""
+def chosen_problem(chosen: str, query: str, earlier: Iterable[str] = ()) -> str:
+    """What is wrong with a chosen answer, in words; empty when nothing is.
+
+    Args:
+        earlier: the answers before it; one that holds it, word for word, answers nothing anew.
+    """
     if not chosen.strip():
         return "the answer in the session is empty"
     if refuses(chosen):
@@ -39,6 +45,9 @@ def chosen_problem(chosen: str, query: str) -> str:
         return "the answer in the session asks what is meant"
     if normalise(chosen) == normalise(query):
         return "the answer in the session repeats the query"
+    said = normalise(chosen)
+    if len(said.split()) >= _FEWEST_REPEATED and any(said in normalise(old) for old in earlier):
+        return "the answer in the session repeats an earlier one"
     return ""
 
 

@@ -136,7 +136,8 @@ class Pairing:
         self._work.emit({**row, **more})
 
     def _problem(self, query: ContextQuery) -> str:
-        problem = chosen_problem(query.response, query.query)
+        earlier = (m["content"] for m in query.history if m["role"] == "assistant")
+        problem = chosen_problem(query.response, query.query, earlier)
         if not problem and query.response_cut and not self._settings.keep_truncated:
             problem = "the answer in the session was cut at the limit of tokens"
         return problem

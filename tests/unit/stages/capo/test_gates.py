@@ -119,3 +119,11 @@ def test_a_negative_that_says_what_the_chosen_answer_says_must_speak_of_its_evid
 
 def test_a_refusal_is_no_negative() -> None:
     assert negative_problem("I'm sorry, but I can't help with that.", "Yes.") == "negative_refuses"
+
+
+def test_a_chosen_answer_that_an_earlier_one_holds_word_for_word_is_unusable() -> None:
+    old = "Plant the seedlings in a sunny place, and water the beds often. Then wait."
+    again = "plant the seedlings in a sunny place and water the beds often"
+    assert chosen_problem(again, "And then?", [old]).endswith("repeats an earlier one")
+    assert not chosen_problem(f"{again} with rain", "And then?", [old])
+    assert not chosen_problem("Then wait.", "And then?", [old])
