@@ -23,11 +23,10 @@ from parrot_core.execution.selection import (
 from parrot_core.lake.pauses import Pauses
 from parrot_core.lake.run import Run
 from parrot_core.lake.run_records import report_file
-from parrot_core.monitor.state import StageSpec
 from parrot_core.recipe import OpenAIEngine, Recipe
 from parrot_core.stages.base import Stage
 from parrot_core.stages.forecasting import Basis
-from parrot_core.stages.registry import STAGES
+from parrot_core.stages.registry import STAGE_SPECS, STAGES
 from parrot_core.telemetry.tracing import start_tracing
 from parrot_core.text.wording import count, plural, short_count, spent
 
@@ -101,7 +100,10 @@ def run_recipe(
         )
         return Finished(run, run.lake.storage.show(report_file(run.name)))
     needed = {engine for stage in missing for engine in stage.engines(run)}
-    check_apis(recipe, sorted(needed))
+    if recipe.cluster is None:
+        check_apis(recipe, sorted(needed))
+    else:  # the nodes have the keys, and reach the addresses
+        check_prices(recipe, sorted(needed))
     _announce(console, run, missing)
     use_prefect(console)
     start_tracing(recipe.traces)  # before the flow's own span
@@ -170,8 +172,7 @@ def _run_flow(run: Run, wanted: Sequence[Stage], shards: Sequence[int], quiet: b
     from flows.regenerate import regenerate
     from parrot_cli.run_view import LiveProgress
 
-    specs = tuple(StageSpec(stage.name, stage.output, stage.kind) for stage in STAGES)
-    with tags(process_tag()), LiveProgress(run.lake, run.name, specs, quiet=quiet):
+    with tags(process_tag()), LiveProgress(run.lake, run.name, STAGE_SPECS, quiet=quiet):
         state = regenerate(
             run.recipe,
             run.name,

@@ -11,7 +11,16 @@ import typer
 
 from flows.server_outage import HEARTBEAT, SILENT_S
 from parrot_cli.console import err, out
-from parrot_cli.options import AsJson, LakeUrl, Overrides, RecipePath, RunName, recipe_at
+from parrot_cli.options import (
+    DEFAULT_LAKE,
+    AsJson,
+    LakeHere,
+    LakeUrl,
+    Overrides,
+    RecipePath,
+    RunName,
+    recipe_at,
+)
 from parrot_core.errors import UserError
 from parrot_core.text.wording import did_you_mean
 
@@ -164,9 +173,7 @@ def workers(
 
 
 def metrics(
-    lake: Annotated[
-        str, typer.Option("--lake", envvar="PARROT_LAKE", help="The lake: a path or URL.")
-    ] = ".parrot/lake",
+    lake: LakeHere = DEFAULT_LAKE,
     host: Annotated[str, typer.Option(help="Address to listen at.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535)] = 9108,
     once: Annotated[bool, typer.Option("--once", help="Print one scrape and end.")] = False,
@@ -206,14 +213,12 @@ def _asked_to_end() -> list[int]:
 
 def requests(
     name: RunName,
-    lake: Annotated[
-        str, typer.Option("--lake", envvar="PARROT_LAKE", help="The lake: a path or URL.")
-    ] = ".parrot/lake",
+    lake: LakeHere = DEFAULT_LAKE,
     writes: Annotated[
         float, typer.Option(min=0, help="Dollars per 1,000 writes and listings.")
     ] = 0.005,
     reads: Annotated[float, typer.Option(min=0, help="Dollars per 1,000 reads.")] = 0.0004,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Requests that a run's stages sent to S3, and what they cost at the given prices."""
     from parrot_cli.tables import Column, FittedTable, figures

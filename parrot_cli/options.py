@@ -1,6 +1,7 @@
 """Options that several commands of ``parrot`` share, and what they mean."""
 
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -49,6 +50,9 @@ RecipePath = Annotated[
     ),
 ]
 RunName = Annotated[str, typer.Argument(help="Name of a run.", autocompletion=runs_like)]
+NameIt = Annotated[
+    str | None, typer.Option("--name", help="Name of the run. Default: the recipe's name.")
+]
 LakeHere = Annotated[
     str, typer.Option("--lake", envvar="PARROT_LAKE", help="The lake: a path or URL.")
 ]
@@ -89,6 +93,16 @@ UntilStage = Annotated[
         autocompletion=stages_like,
     ),
 ]
+On = Annotated[
+    str | None,
+    typer.Option(
+        "--on",
+        metavar="WHERE",
+        help="Where the workers are: `here`; `ray`, the recipe's cluster or the one this machine "
+        "belongs to; or a Ray cluster's address, as ray://HOST:10001, HOST:PORT or auto. Default: "
+        "as the recipe says.",
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 
 
@@ -102,6 +116,35 @@ def recipe_at(where: str, lake: str | None = None, overrides: list[str] | None =
 
     changes = (*(overrides or ()), *((f"lake={json.dumps(lake)}",) if lake else ()))
     return load_recipe(recipe_file(where), changes)
+
+
+def placed(recipe: "Recipe", on: str | None) -> "Recipe":
+    """The recipe with its workers where ``--on`` says.
+
+    Raises:
+        UserError: no place.
+    """
+    from pydantic import ValidationError
+
+    from parrot_core.recipe import Cluster
+
+    if on is None:
+        return recipe
+    if on == "here":
+        return recipe.model_copy(update={"cluster": None})
+    given = recipe.cluster.model_dump() if recipe.cluster else {"address": _ray_here()}
+    try:
+        cluster = Cluster.model_validate({**given, **({} if on == "ray" else {"address": on})})
+    except ValidationError:
+        raise UserError(
+            f"--on {on}: expected here, ray, auto, HOST:PORT or ray://HOST:10001"
+        ) from None
+    return recipe.model_copy(update={"cluster": cluster})
+
+
+def _ray_here() -> str:
+    """The cluster that Ray's own commands would take."""
+    return os.environ.get("RAY_ADDRESS") or "auto"
 
 
 def recipe_file(where: str) -> str:

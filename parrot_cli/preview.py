@@ -9,7 +9,7 @@ from rich.padding import Padding
 from rich.text import Text
 
 from parrot_cli.console import out
-from parrot_cli.options import AsJson, LakeUrl, Overrides, RecipePath, recipe_at
+from parrot_cli.options import AsJson, LakeUrl, NameIt, Overrides, RecipePath, recipe_at
 from parrot_core.text.sanitise import one_line, sanitise
 from parrot_core.text.wording import count, plural, short_count, spent
 
@@ -34,9 +34,7 @@ def preview(
         list[str] | None,
         typer.Option("--query", help="Begin a dialogue with this, not with a seed; repeatable."),
     ] = None,
-    name: Annotated[
-        str | None, typer.Option("--name", help="Name of the run. Default: the recipe's name.")
-    ] = None,
+    name: NameIt = None,
     lake: LakeUrl = None,
     overrides: Overrides = None,
     as_json: AsJson = False,

@@ -13,11 +13,14 @@ from parrot_cli.options import (
     FromStage,
     LakeHere,
     LakeUrl,
+    NameIt,
+    On,
     OnlyStages,
     Overrides,
     RecipePath,
     RunName,
     UntilStage,
+    placed,
     recipe_at,
     runs_like,
     stages_like,
@@ -30,9 +33,7 @@ if TYPE_CHECKING:
 
 def run(
     recipe: RecipePath,
-    name: Annotated[
-        str | None, typer.Option("--name", help="Name of the run. Default: the recipe's name.")
-    ] = None,
+    name: NameIt = None,
     lake: LakeUrl = None,
     overrides: Overrides = None,
     only: OnlyStages = None,
@@ -47,6 +48,7 @@ def run(
             autocompletion=runs_like,
         ),
     ] = None,
+    on: On = None,
     as_json: AsJson = False,
 ) -> None:
     """Run the factory, or a part of it; run it again to do only what is missing."""
@@ -54,7 +56,7 @@ def run(
     from parrot_core.execution.pinning import pinned_before
     from parrot_core.execution.selection import run_to_be, selected
 
-    loaded = recipe_at(recipe, lake, overrides)
+    loaded = placed(recipe_at(recipe, lake, overrides), on)
     choice = StageChoice(tuple(only or ()), from_stage, until)
     if with_run is not None:
         if from_stage is None and not only:
@@ -85,6 +87,7 @@ def retry(
         bool,
         typer.Option("--rest", help="Go on with the stages nobody has asked for yet, too."),
     ] = False,
+    on: On = None,
     as_json: AsJson = False,
 ) -> None:
     """Run the failed and missing shards of a run, with the recipe it was begun with.
@@ -100,6 +103,7 @@ def retry(
 
     begun = open_run(Lake(lake), name)
     recipe = overridden(begun.recipe, (*(overrides or ()), f"lake={json.dumps(lake)}"))
+    recipe = placed(recipe, on)
     stage, indices = chosen_shards(shards or [])
     asked = RequestedStages(begun.lake.storage, name).read() or begun.stages
     choice = StageChoice(only=() if rest else tuple(asked or ()))
@@ -115,9 +119,7 @@ def retry(
 
 def plan(
     recipe: RecipePath,
-    name: Annotated[
-        str | None, typer.Option("--name", help="Name of the run. Default: the recipe's name.")
-    ] = None,
+    name: NameIt = None,
     lake: LakeUrl = None,
     overrides: Overrides = None,
     only: OnlyStages = None,

@@ -6,7 +6,7 @@ keeps what is in flight, for some seconds; a second one ends the run at once.
 
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from concurrent.futures import Future
 from contextvars import copy_context
 from functools import partial
@@ -68,7 +68,7 @@ def run(
         for stage in wanted:
             if begun.makes(stage.name) and not is_published(begun, stage):
                 with in_context(begun.name, stage.name):
-                    complete_stage(begun, stage, partial(_work_through, begun, stage))
+                    complete_stage(begun, stage, partial(work_through, begun, stage))
     except (RunStopped, KeyboardInterrupt) as stopped:
         stops.record(str(stopped) or "interrupted")
         raise
@@ -81,9 +81,10 @@ def run(
     }
 
 
-def _work_through(run: Run, stage: Stage) -> Manifest:
+def work_through(run: Run, stage: Stage, only: Collection[int] | None = None) -> Manifest:
+    """Do the shards that are left of a stage, or of ``only``, in threads here, and publish it."""
     with open_stage(run, stage, budget_of(run)) as opened:
-        opened.work_through(partial(_begin_shard, opened))
+        opened.work_through(partial(_begin_shard, opened), only)
     return opened.publish()
 
 

@@ -12,7 +12,6 @@ from contextvars import copy_context
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from parrot_core.engines.connection import Engines
@@ -103,15 +102,10 @@ class LakeShardWork:
         self._progress.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._progress.stop(say_more=error is not None)
-        self._out.__exit__(kind, error, traceback)
-        self._rejects.__exit__(kind, error, traceback)
+    def __exit__(self, *raised: object) -> None:
+        self._progress.stop(say_more=raised[1] is not None)
+        self._out.__exit__(*raised)
+        self._rejects.__exit__(*raised)
         with suppress(OSError, StorageError):
             self._tail.remove()
         shutil.rmtree(self._scratch, ignore_errors=True)

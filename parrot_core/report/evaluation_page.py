@@ -7,10 +7,13 @@ from markupsafe import Markup
 
 from parrot_core.analysis.results.scores import Scores
 from parrot_core.analysis.results.win_rates import Outcomes, WinRates, win_rates
+from parrot_core.lake.metrics import ScoreMetrics
 from parrot_core.monitor import RunState
 from parrot_core.report.charts import Series, line_chart
 from parrot_core.report.radar import RadarLine, radar_chart
+from parrot_core.stages.evaluation.sessions import SessionFigures
 from parrot_core.stages.evaluation.summary import Estimate
+from parrot_core.text.wording import bounds
 
 _BAR = 240
 _NONE = WinRates("", (), {})
@@ -24,13 +27,23 @@ class EvaluationPage:
     rates: WinRates | None
     rates_by_turn: Markup
     tones: Mapping[str, int]  # a subject has one colour in all of them
+    sessions: tuple[SessionFigures, ...] = ()  # where a session was held twice, or has a control
 
 
 def evaluation_page(scores: Scores | None, state: RunState) -> EvaluationPage:
     rates = win_rates(state.making("comparisons"))
     names = [s.subject for s in (*(scores.subjects if scores else ()), *(rates or _NONE).subjects)]
     tones = {name: tone(place) for place, name in enumerate(dict.fromkeys(names))}
-    return EvaluationPage(score_radar(scores), rates, _by_turn(rates, tones), tones)
+    by_turn = _by_turn(rates, tones)
+    return EvaluationPage(score_radar(scores), rates, by_turn, tones, shown_sessions(state))
+
+
+def shown_sessions(state: RunState) -> tuple[SessionFigures, ...]:
+    """What sessions came to; nothing where each was held once and has no single-turn control."""
+    stage = state.making("judgments")
+    kept = ScoreMetrics.read(stage.metrics if stage else {}).sessions
+    found = tuple(map(SessionFigures.from_json, kept.values()))
+    return found if any(each.repeats > 1 or each.single_turn for each in found) else ()
 
 
 def score_radar(scores: Scores | None) -> Markup:
@@ -52,16 +65,12 @@ def tone(place: int) -> int:
 
 def interval(estimate: Estimate | None) -> str:
     """``0.45 to 0.62``; a dash where there is none."""
-    if estimate is None or estimate.low is None or estimate.high is None:
-        return "-"
-    return f"{estimate.low:.2f} to {estimate.high:.2f}"
+    return "-" if estimate is None else bounds(estimate.low, estimate.high)
 
 
 def signed_interval(estimate: Estimate) -> str:
     """``-0.12 to +0.30``; a dash where there is none."""
-    if estimate.low is None or estimate.high is None:
-        return "-"
-    return f"{estimate.low:+.2f} to {estimate.high:+.2f}"
+    return bounds(estimate.low, estimate.high, "+")
 
 
 def outcome_bar(outcomes: Outcomes) -> Markup:

@@ -24,6 +24,7 @@ from parrot_core.monitor.costs import cost_of, cost_of_run
 from parrot_core.monitor.stage_facts import TrainingFacts
 from parrot_core.report.charts import Series, line_chart
 from parrot_core.report.evaluation_page import evaluation_page, interval, outcome_bar
+from parrot_core.report.pairs_table import NOTE, pairs_grid
 from parrot_core.report.pipeline_picture import pipeline_picture
 from parrot_core.report.statistics_page import (
     agreement_words,
@@ -54,6 +55,16 @@ STRATEGY_WORDS = {
         "Context misunderstanding",
         "The writer took an irrelevant passage of the history for what the query is about.",
         "The passage misread",
+    ),
+    "wrong_referent": (
+        "Wrong referent",
+        "The query was completed with another entity of the history in the right one's place.",
+        "Instead of what was meant",
+    ),
+    "on_policy": (
+        "On-policy",
+        "The model's own answer to the whole history, about another thing by a judge's word.",
+        "What was meant",
     ),
 }
 
@@ -114,6 +125,8 @@ def render_report(findings: Findings) -> str:
         statistics=_statistics(findings.statistics),
         rejects=_grouped(findings.rejects),
         lineage=_lineage(findings.lineage),
+        pairs=pairs_grid(state.making("preferences")),
+        pairs_note=NOTE,
         evaluation=evaluation_page(findings.scores, state),
         engines=by_engine(state),
         recipe=sanitise(yaml.safe_dump(dict(recipe), sort_keys=False, allow_unicode=True), 40_000)

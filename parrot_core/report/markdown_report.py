@@ -13,12 +13,11 @@ from parrot_core.analysis.results.findings import Findings, gather
 from parrot_core.analysis.results.scores import short_model
 from parrot_core.analysis.results.win_rates import win_rates
 from parrot_core.lake.lake import Lake
-from parrot_core.lake.metrics import ScoreMetrics
 from parrot_core.monitor import StageSpec
 from parrot_core.monitor.costs import cost_of, cost_of_run
-from parrot_core.report.evaluation_page import interval, signed_interval
+from parrot_core.report.evaluation_page import interval, shown_sessions, signed_interval
 from parrot_core.report.html_report import FIGURE_WORDS, TRAINING_WORDS
-from parrot_core.stages.evaluation.sessions import SessionFigures
+from parrot_core.report.pairs_table import NOTE, pairs_grid
 from parrot_core.stages.reasons import REASONS
 from parrot_core.text.sanitise import one_line
 from parrot_core.text.wording import count, duration, figure
@@ -63,6 +62,7 @@ def render_markdown(found: Findings) -> str:
         _scores,
         _sessions,
         _win_rates,
+        _pairs,
         _cost,
         _rejects,
         _warnings,
@@ -157,10 +157,8 @@ def _scores(found: Findings) -> Iterator[str]:
 
 
 def _sessions(found: Findings) -> Iterator[str]:
-    stage = found.state.making("judgments")
-    kept = ScoreMetrics.read(stage.metrics if stage else {}).sessions
-    figures = [SessionFigures.from_json(each) for each in kept.values()]
-    if not any(each.repeats > 1 or each.single_turn for each in figures):
+    figures = shown_sessions(found.state)
+    if not figures:
         return
     yield "## Sessions"
     yield (
@@ -199,6 +197,15 @@ def _win_rates(found: Findings) -> Iterator[str]:
         mean = f"{subject.overall.mean:.2f}"
         rows.append((plain(subject.subject, 60), mean, interval(subject.overall), *counts))
     yield table(("Subject", "Win rate", "95 %", "Won", "Tied", "Lost"), rows)
+
+
+def _pairs(found: Findings) -> Iterator[str]:
+    grid = pairs_grid(found.state.making("preferences"))
+    if grid is None:
+        return
+    yield f"## {grid.title}"
+    yield NOTE
+    yield table(grid.header, ((plain(row[0], 40), *row[1:]) for row in grid.rows))
 
 
 def _cost(found: Findings) -> Iterator[str]:

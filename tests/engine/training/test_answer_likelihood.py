@@ -26,7 +26,7 @@ def test_a_tree_gives_each_answer_its_own_likelihood(model):
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    from parrot_core.analysis.likelihood.answer_likelihood import AnswerLikelihood
+    from parrot_core.stages.training.answer_likelihood import AnswerLikelihood
 
     found = AnswerLikelihood(model, 512).score(PROMPT, ANSWERS)
     tokenizer = AutoTokenizer.from_pretrained(model)
@@ -44,7 +44,7 @@ def test_a_tree_gives_each_answer_its_own_likelihood(model):
 
 
 def test_the_oldest_turns_go_first_and_what_cannot_fit_is_told(model):
-    from parrot_core.analysis.likelihood.answer_likelihood import AnswerLikelihood
+    from parrot_core.stages.training.answer_likelihood import AnswerLikelihood
 
     whole = AnswerLikelihood(model, 512).score(PROMPT, ANSWERS)
     assert whole is not None
