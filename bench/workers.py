@@ -44,6 +44,7 @@ from parrot_core.lake.spending import Spending
 from parrot_core.lake.storage import Storage
 from parrot_core.lake.workers import Workers
 from parrot_core.recipe import Limits, Recipe
+from parrot_core.stages.registry import STAGES
 from parrot_core.telemetry.stop_request import stop_request
 
 PER_SHARD = 8
@@ -90,6 +91,7 @@ class Worker:
 
 def work(lake: str, base_url: str, places: int, turns: int) -> None:
     """The worker's side."""
+    assert list(STAGES)  # loads them
     print("ready", flush=True)
     sys.stdin.readline()
 
