@@ -30,7 +30,7 @@ from parrot_core.lake.requests import counted
 from parrot_core.lake.run import Run
 from parrot_core.lake.run_records import StageRecords
 from parrot_core.lake.stage_plan import ShardPlan, StagePlan
-from parrot_core.stages.base import Stage
+from parrot_core.stages.base import Joining, Stage
 from parrot_core.telemetry.stop_request import GRACE_S, stop_request
 
 logger = logging.getLogger(__name__)
@@ -129,6 +129,9 @@ class OpenStage:
         Raises:
             RunStopped: this process is to stop; what was in flight has ended or was given up.
         """
+        if joining := self.stage.joins(self.run):
+            self._join(joining, on_tick)
+            return
         shards = ShardQueue(self.run, self.plan, only)
         ended: queue.SimpleQueue[int] = queue.SimpleQueue()
         wake = threading.Event()
@@ -165,6 +168,16 @@ class OpenStage:
             raise
         finally:
             stop.unlisten(wake.set)
+
+    def _join(self, joining: Joining, on_tick: Callable[[], None]) -> None:
+        """Help with the stage's one shard, until whoever holds it is done."""
+        wait_while_paused(self.run)
+        records = StageRecords(self.run.lake.storage, self.run.name, self.stage.name).shard(0)
+        with joining as help_with:
+            while not (records.receipt() or records.quarantine()):
+                help_with(records.claims.top())
+                stop_request().wait(LOOK_EVERY_S)
+                on_tick()
 
     def publish(self) -> Manifest:
         """Publish the version.

@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Literal, Protocol
 
 from parrot_core.engines.types import ChatModel
 from parrot_core.lake.checkpoints import Checkpoints
+from parrot_core.lake.leases import Claim
 from parrot_core.lake.manifest import Receipt
 from parrot_core.lake.metrics import Metrics
 from parrot_core.lake.run import Run
@@ -32,6 +33,18 @@ class EngineUse:
     setting: str  # of the recipe, which says how it is sampled
     sampling: Sampling
     short: bool = False  # a short reply: a model that thinks is asked again with room for it
+
+
+class Joining(Protocol):
+    """Helps with a shard that another process holds; a context manager, called every second."""
+
+    def __enter__(self) -> "Joining": ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def __call__(self, claim: Claim | None) -> None:
+        """Look at the claim on the shard, and help."""
+        ...
 
 
 class ShardWork(Protocol):
@@ -144,6 +157,13 @@ class Stage(ABC):
         if self.kind == "model" or any(isinstance(engines.get(name), VllmEngine) for name in names):
             return "gpu"
         return "api" if names else "cpu"
+
+    def joins(self, run: Run) -> "Joining | None":
+        """What this process does instead of taking shards, if it is to help with another's.
+
+        None: it takes shards.
+        """
+        return None
 
     def rows_per_file(self, run: Run) -> int:
         """Most rows in one Parquet file of the output; a shard may fill several."""

@@ -13,6 +13,7 @@ class RepeatedCall:
         self._work = work
         self._every_s = every_s
         self._stop = threading.Event()
+        self._once_more = False
         self._thread = threading.Thread(
             target=copy_context().run, args=(self._loop,), name=name, daemon=True
         )
@@ -20,12 +21,15 @@ class RepeatedCall:
     def start(self) -> None:
         self._thread.start()
 
-    def stop(self) -> None:
-        """Let a call that is in work end, and make no other."""
+    def stop(self, patience_s: float | None = None, *, once_more: bool = False) -> None:
+        """Let a call that is in work end, and make no other, or one; wait for it, or so long."""
+        self._once_more = self._once_more or once_more
         self._stop.set()
         if self._thread.is_alive():
-            self._thread.join()
+            self._thread.join(patience_s)
 
     def _loop(self) -> None:
         while not self._stop.wait(self._every_s):
+            self._work()
+        if self._once_more:
             self._work()

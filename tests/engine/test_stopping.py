@@ -1,5 +1,6 @@
 """Real signals to a real ``parrot run``: it keeps what is in flight, ends in time, and goes on."""
 
+import json
 import signal
 import socket
 import time
@@ -124,7 +125,7 @@ def test_a_second_signal_ends_it_at_once(cli: Cli, tmp_path: Path) -> None:
 def test_a_signal_amid_ingest_and_amid_a_training_ends_them_in_time_and_both_go_on(
     cli: Cli, tmp_path: Path
 ) -> None:
-    training = {"max_length": 128, "batch_size": 4, "per_device_batch_size": 4, "save_steps": 5}
+    training = {"max_length": 128, "batch_size": 4, "per_device_batch_size": 4, "save_steps": 1000}
     recipe = minimal_recipe(
         str(tmp_path / "lake"),
         name="trained",
@@ -136,7 +137,7 @@ def test_a_signal_amid_ingest_and_amid_a_training_ends_them_in_time_and_both_go_
             "base": str(build_tiny_model(tmp_path / "model")),
             **training,
             "max_examples": 64,
-            "max_steps": 4000,
+            "max_steps": 400,
         },
     )
     path = cli.recipe("trained", recipe.model_dump(mode="json"))
@@ -157,6 +158,11 @@ def test_a_signal_amid_ingest_and_amid_a_training_ends_them_in_time_and_both_go_
     assert top is not None
     assert top.state == "released"
     assert processes_of(cli.folder) == []
+    again = cli.start("run", path, *settings)
+    assert again.wait() == 0, again.shown[-3000:]
+    (told,) = cli.folder.rglob("train-ask/progress.jsonl")
+    steps = [json.loads(line) for line in told.read_text().splitlines() if '"loss"' in line]
+    assert [line["step"] for line in steps] == list(range(1, 401)), "no step is taken twice"
 
 
 def has_begun(records: ShardRecords) -> bool:
