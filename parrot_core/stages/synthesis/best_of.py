@@ -48,7 +48,7 @@ def merit(
 ) -> float:
     """From 0, for what would end the session, to 4.6; guards come before all else.
 
-    The weights tell people's follow-ups from those of other sessions best (measurements/best-of.md).
+    The weights tell people's follow-ups from other sessions' best (measurements/best-of.md).
     """
     try:
         text = fit_text(sample, keep_truncated=settings.keep_truncated, control_tokens="end")
