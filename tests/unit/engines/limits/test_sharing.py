@@ -36,6 +36,7 @@ class Memory(Storage):
     """A lake in memory: files as they are, no disk to wait for."""
 
     def __init__(self) -> None:
+        super().__init__("memory://sharing")
         self.files: dict[str, bytes] = {}
 
     def write_bytes(self, path: str, data: bytes) -> None:
@@ -269,5 +270,7 @@ def test_whatever_happens_the_sums_stay_within_limits_and_cap(seed: int, steps: 
         assert sum(used) <= LIMITS.concurrency
         assert sum(share.requests_per_minute or 0 for share in shares) <= 600 + 1e-6
         assert sum(share.tokens_per_minute or 0 for share in shares) <= 60_000 + 1e-6
-        could_spend = sum(w.budget.exposed_usd + w.budget.free_usd for w in world.workers)
+        budgets = [worker.budget for worker in world.workers]
+        exposed = sum(max(0.0, each._committed - each.durable_usd) for each in budgets)
+        could_spend = exposed + sum(each.free_usd for each in budgets)
         assert world.bank.spent + could_spend <= CAP + 1e-6
