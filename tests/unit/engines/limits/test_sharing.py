@@ -36,6 +36,7 @@ class Memory(Storage):
     """A lake in memory: files as they are, no disk to wait for."""
 
     def __init__(self) -> None:
+        super().__init__("memory://sharing")
         self.files: dict[str, bytes] = {}
 
     def write_bytes(self, path: str, data: bytes) -> None:
