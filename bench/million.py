@@ -46,7 +46,6 @@ from parrot_core.lake.shard_writer import ParquetFiles
 from parrot_core.lake.spending import Spending
 from parrot_core.lake.stage_plan import ShardPlan
 from parrot_core.monitor.reader import RunReader, read_run
-from parrot_core.monitor.state import StageSpec
 from parrot_core.schemas import SEEDS
 from parrot_core.stages.synthesis.stage import SynthesizeStage
 from tests.support.servers.s3_server import s3_server, use_s3
@@ -165,7 +164,7 @@ def finish_shards(run: Run, shards: list[ShardPlan]) -> None:
 def measure(lake: str, sessions: int, shards: int, clock: Clock) -> None:
     """All steps of a run's life that see all of its shards."""
     stage = SynthesizeStage()
-    specs = [StageSpec(stage.name, stage.output, stage.kind)]
+    specs = [stage.spec]
     run = a_run(lake, sessions, shards)
     with clock.step("(set up) write the seeds"):
         publish_seeds(run, sessions)

@@ -12,6 +12,7 @@ from dashboard.words import in_words
 from parrot_core.monitor import StageState
 from parrot_core.monitor.stage_facts import rule_facts, training_facts
 from parrot_core.report.charts import Series
+from parrot_core.report.pairs_table import NOTE, pairs_grid
 from parrot_core.text.sanitise import one_line
 from parrot_core.text.wording import count, figure
 
@@ -46,6 +47,9 @@ async def quality_page(site: Site, run: str) -> None:
             _training(stage)
     await statistics_panel(site, run, [s for s in published if s.output in MEASURED])
     evaluation_panel(state)
+    if (grid := pairs_grid(state.making("preferences"))) is not None:
+        with section(grid.title, NOTE):
+            table(grid.header, grid.rows, frozenset(range(1, len(grid.header))))
     _metrics([stage for stage in published if stage.kind == "dataset" and stage.metrics])
 
 

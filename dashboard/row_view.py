@@ -23,6 +23,7 @@ STRATEGIES = {
     "hallucination": "answers a guess at what was meant",
     "misunderstanding": "answers about another passage",
     "wrong_referent": "answers about something else in the conversation",
+    "on_policy": "the model's own answer, about something else than was meant",
 }
 
 

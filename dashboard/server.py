@@ -26,8 +26,7 @@ from dashboard.version_cache import VersionCache
 from dashboard.watch import StateWatcher
 from parrot_core.errors import ParrotError
 from parrot_core.lake.lake import Lake
-from parrot_core.monitor import StageSpec
-from parrot_core.stages.registry import STAGES
+from parrot_core.stages.registry import STAGE_SPECS
 
 GZIP_LEVEL = 4
 """The browser waits for it: level 9, the default, takes twice as long for a twentieth less."""
@@ -38,10 +37,9 @@ logger = logging.getLogger(__name__)
 def site_of(lake_url: str, prefect: PrefectLink, *, read_only: bool) -> Site:
     pyarrow.set_memory_pool(pyarrow.system_memory_pool())  # gives back what a search took
     lake = Lake(lake_url)
-    specs = [StageSpec(stage.name, stage.output, stage.kind) for stage in STAGES]
     actions = None if read_only else Actions(lake)
     return Site(
-        lake, StateWatcher(lake, specs), VersionCache(lake), Forecasts(lake), prefect, actions
+        lake, StateWatcher(lake, STAGE_SPECS), VersionCache(lake), Forecasts(lake), prefect, actions
     )
 
 

@@ -135,6 +135,7 @@ def stage_deployments(recipe: Recipe, like: Mapping[str, Any]) -> list[dict[str,
         paid = any(
             isinstance(recipe.engines.get(name), OpenAIEngine) for name in stage.engines(run)
         )
+        pool = "cpu" if recipe.cluster else stage.pool(run)  # where workers are only followed
         kind = ["training"] if stage.kind == "model" else ["paid"] if paid else []
         made.append(
             {
@@ -142,7 +143,7 @@ def stage_deployments(recipe: Recipe, like: Mapping[str, Any]) -> list[dict[str,
                 "entrypoint": f"flows/stages.py:{stage.name.replace('-', '_')}",
                 "description": stage.summary + (" Spends money." if paid else ""),
                 "tags": ["parrot", "stage", *kind],
-                "work_pool": {**like["work_pool"], "name": f"parrot-{stage.pool(run)}"},
+                "work_pool": {**like["work_pool"], "name": f"parrot-{pool}"},
             }
         )
     return made

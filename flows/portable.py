@@ -1,12 +1,12 @@
 """A recipe as workers can read it: they run elsewhere, so that no relative path may be left."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from parrot_core.errors import UserError
-from parrot_core.lake.pins import all_pins
 from parrot_core.recipe import Recipe, Source, VllmEngine
+from parrot_core.stages.registry import STAGE_SPECS
 
 
 def portable(recipe: Recipe) -> Recipe:
@@ -19,6 +19,11 @@ def portable(recipe: Recipe) -> Recipe:
     if lost:
         hint = "workers read what the recipe names, so give a path or URL that they can reach"
         raise UserError(f"{'; '.join(lost)}; {hint}")
+    return with_absolute_paths(recipe)
+
+
+def with_absolute_paths(recipe: Recipe) -> Recipe:
+    """The recipe with those local paths absolute that exist here."""
     sources = tuple(
         absolute(entry)
         if isinstance(entry, str)
@@ -56,15 +61,16 @@ def absolute(reference: str) -> str:
     return os.path.abspath(reference)
 
 
-def keys_wanted(recipe: Recipe) -> list[str]:
-    """Variables with API keys that workers need in their environment."""
-    names = (getattr(engine, "api_key_env", None) for engine in recipe.engines.values())
+def keys_wanted(recipe: Recipe, engines: Iterable[str] | None = None) -> list[str]:
+    """Variables with API keys that workers of these engines, or of all, need."""
+    wanted = recipe.engines if engines is None else engines
+    names = (getattr(recipe.engines.get(name), "api_key_env", None) for name in wanted)
     return sorted({name for name in names if name})
 
 
 def _paths(recipe: Recipe) -> Iterator[tuple[str, str]]:
     """Yield what can only be a local path and will be read, and its place in the recipe."""
-    pinned = all_pins(recipe.inputs)
+    pinned = {spec.output for spec in STAGE_SPECS if spec.pinned(recipe.inputs)}
     for number, entry in enumerate(recipe.ingest.sources if "records" not in pinned else ()):
         yield f"ingest.sources.{number}", entry.url if isinstance(entry, Source) else entry
     yield "evaluate.questions", recipe.evaluate.questions

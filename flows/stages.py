@@ -21,19 +21,19 @@ from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.announce import StageAnnouncer
 from flows.logs import listen
-from flows.outcome import check_completed
+from flows.outcome import check_completed, ended
+from flows.ray_workers import work_on_ray
 from flows.server_outage import tried
-from flows.stopping import look_for_cancellation, stopping_on_signals
+from flows.stopping import flow_runs_here, look_for_cancellation, stopping_on_signals
 from parrot_core.errors import RunStopped, StorageError
 from parrot_core.execution.plans import unfinished
 from parrot_core.execution.runs import begin_run, budget_of, is_pinned, is_published
 from parrot_core.execution.shard_queue import Pulled
-from parrot_core.execution.stage_worker import Handle, OpenStage, complete_stage, open_stage
+from parrot_core.execution.stage_worker import Handle, complete_stage, open_stage
 from parrot_core.lake.manifest import Manifest
 from parrot_core.lake.run import Run
 from parrot_core.lake.run_records import StageRecords
 from parrot_core.monitor.reader import RunReader
-from parrot_core.monitor.state import StageSpec
 from parrot_core.recipe import Recipe
 from parrot_core.stages.base import Stage
 from parrot_core.stages.registry import STAGES
@@ -83,6 +83,8 @@ def run_stage(run: Run, stage: Stage, only: Sequence[int] | None = None) -> None
 
 def _work_through(run: Run, stage: Stage, only: Sequence[int] | None) -> Manifest:
     """Do the shards that are left, with engines of their own, and publish."""
+    if run.recipe.cluster is not None:
+        return work_on_ray(run, stage, run.recipe.cluster, only, _Watch(run, stage))
     logger = get_run_logger()
     with open_stage(run, stage, budget_of(run)) as opened:
         left = unfinished(run, opened.plan)
@@ -96,7 +98,7 @@ def _work_through(run: Run, stage: Stage, only: Sequence[int] | None) -> Manifes
             label = f"{stage.name}-{pulled.shard.index:05d}"
             return work.submit(label, ShardTicket(opened, pulled))
 
-        opened.work_through(submit, only, _Watch(opened))
+        opened.work_through(submit, only, _Watch(run, stage))
     return opened.publish()
 
 
@@ -106,13 +108,11 @@ class _Watch:
     Neither a lake nor a Prefect server that can't be reached for a look ends the work.
     """
 
-    def __init__(self, opened: OpenStage) -> None:
-        run, stage = opened.run, opened.stage
+    def __init__(self, run: Run, stage: Stage) -> None:
         self._stage = stage.name
-        self._reader = RunReader(
-            run.lake, run.name, [StageSpec(stage.name, stage.output, stage.kind)]
-        )
+        self._reader = RunReader(run.lake, run.name, [stage.spec])
         self._announcer = StageAnnouncer(run.name)
+        self._flow_runs = flow_runs_here()
         self._artifact: UUID | None = None
         self._next_s = time.monotonic() + ARTIFACT_EVERY_S
         self._next_cancel_s = time.monotonic() + CANCEL_EVERY_S
@@ -121,7 +121,7 @@ class _Watch:
         now_s = time.monotonic()
         if now_s >= self._next_cancel_s:
             self._next_cancel_s = now_s + CANCEL_EVERY_S
-            look_for_cancellation()
+            look_for_cancellation(self._flow_runs)
         if now_s < self._next_s:
             return
         self._next_s = now_s + ARTIFACT_EVERY_S
@@ -188,7 +188,9 @@ def _flow_of(stage: Stage) -> StageFlow:
 
     def named() -> str:
         given = flow_run.parameters
-        return f"{given.get('run') or given['recipe'].name}-{stage.name}"
+        name = f"{given.get('run') or given['recipe'].name}-{stage.name}"
+        asked = flow_run.name or ""  # on a pool, by who began the workers
+        return asked if asked.startswith(f"{name} worker ") else name
 
     return flow(name=stage.name, flow_run_name=named)(make)
 
@@ -206,6 +208,8 @@ def run_here(run: Run, stage: Stage, only: list[int] | None = None) -> None:
     Raises:
         RunStopped: this process is to stop, or the flow run was cancelled.
     """
-    at_once: ThreadPoolTaskRunner[Any] = ThreadPoolTaskRunner(run.recipe.shards_at_once)
+    workers = run.recipe.workers_of(stage.name) if run.recipe.cluster else 1
+    most = max(run.recipe.shards_at_once, workers)
+    at_once: ThreadPoolTaskRunner[Any] = ThreadPoolTaskRunner(most)
     made = STAGE_FLOWS[stage.name].with_options(task_runner=cast(Any, at_once))
-    check_completed(made(run.recipe, run.name, only, return_state=True))
+    check_completed(ended(lambda: made(run.recipe, run.name, only, return_state=True)))

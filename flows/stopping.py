@@ -4,11 +4,13 @@ import os
 import select
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from types import FrameType
+from uuid import UUID
 
+from flows.server_outage import tried
 from parrot_core.errors import RunStopped
 from parrot_core.telemetry.stop_request import stop_request
 
@@ -71,23 +73,29 @@ def _say(what: str) -> None:
     os.write(2, f"\n{what}\n".encode())
 
 
-def look_for_cancellation() -> None:
-    """Ask the process to stop if Prefect has cancelled or deleted the flow run that we are in."""
+def flow_runs_here() -> tuple[UUID, ...]:
+    """The flow run that we are in, and the one that it is a part of; none outside of Prefect."""
+    from prefect.runtime import flow_run
+
+    above = tried(lambda: flow_run.parent_flow_run_id, patient=False) if flow_run.id else None
+    return tuple(UUID(str(each)) for each in (flow_run.id, above) if each)
+
+
+def look_for_cancellation(flow_runs: Sequence[UUID]) -> None:
+    """Ask the process to stop if Prefect has cancelled or deleted one of these flow runs."""
     import httpx
     from prefect.client.orchestration import get_client
-    from prefect.context import FlowRunContext
     from prefect.exceptions import ObjectNotFound, PrefectException
 
-    context = FlowRunContext.get()
-    if context is None or context.flow_run is None:
-        return
     try:
         with get_client(sync_client=True) as client:
-            found = client.read_flow_run(context.flow_run.id)
+            states = [client.read_flow_run(each).state for each in flow_runs]
     except ObjectNotFound:
         stop_request().ask(RunStopped("its flow run was deleted in Prefect"))
         return
     except (httpx.HTTPError, PrefectException, OSError):
         return  # a server that is away cancels nothing
-    if found.state is not None and (found.state.is_cancelling() or found.state.is_cancelled()):
+    if any(
+        state is not None and (state.is_cancelling() or state.is_cancelled()) for state in states
+    ):
         stop_request().ask(RunStopped("its flow run was cancelled in Prefect"))

@@ -9,7 +9,7 @@ from rich.padding import Padding
 from rich.text import Text
 
 from parrot_cli.console import out
-from parrot_cli.options import AsJson, LakeUrl, Overrides, RecipePath, recipe_at
+from parrot_cli.options import AsJson, LakeUrl, NameIt, Overrides, RecipePath, recipe_at
 from parrot_core.text.sanitise import one_line, sanitise
 from parrot_core.text.wording import count, plural, short_count, spent
 
@@ -32,18 +32,18 @@ def preview(
     ] = 3,
     query: Annotated[
         list[str] | None,
-        typer.Option("--query", help="Begin a dialogue with this, not with a seed; repeatable."),
+        typer.Option(
+            "--query", help="Begin a dialogue with this query, not a seed; may be repeated."
+        ),
     ] = None,
-    name: Annotated[
-        str | None, typer.Option("--name", help="Name of the run. Default: the recipe's name.")
-    ] = None,
+    name: NameIt = None,
     lake: LakeUrl = None,
     overrides: Overrides = None,
     as_json: AsJson = False,
 ) -> None:
     """Make a few dialogues (or negatives, or verdicts) and show them; nothing is published.
 
-    What is bought is kept, and a run of the recipe doesn't buy it again.
+    Answers that are bought are kept: a run of the recipe doesn't buy them again.
     """
     from flows.stopping import stopping_on_signals
     from parrot_core.engines.limits.prices import price_of

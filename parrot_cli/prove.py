@@ -7,7 +7,7 @@ import typer
 
 from parrot_cli.console import progress_console
 from parrot_cli.measure import MODELS, show
-from parrot_cli.options import DEFAULT_LAKE, AsJson, LakeHere
+from parrot_cli.options import DEFAULT_LAKE, AsJson, LakeHere, runs_like
 from parrot_core.errors import UserError
 
 if TYPE_CHECKING:
@@ -17,7 +17,12 @@ if TYPE_CHECKING:
 
 
 def prove(
-    name: Annotated[str, typer.Argument(metavar="RUN", help="A run whose asker is trained.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="RUN", help="A run whose asker is trained.", autocompletion=runs_like
+        ),
+    ],
     lake: LakeHere = DEFAULT_LAKE,
     contexts: Annotated[int, typer.Option(min=2, help="Held-out contexts, one a session.")] = 200,
     history_chars: Annotated[

@@ -8,14 +8,18 @@ from typing import Annotated
 import typer
 
 from parrot_cli.console import out
-from parrot_cli.options import DEFAULT_LAKE, AsJson, LakeHere
+from parrot_cli.options import DEFAULT_LAKE, AsJson, LakeHere, runs_like
 from parrot_core.errors import UserError
 
 
 def report(
     names: Annotated[
         list[str],
-        typer.Argument(metavar="RUN...", help="A run; or several, to compare with the first."),
+        typer.Argument(
+            metavar="RUN...",
+            help="A run; or several, to compare with the first.",
+            autocompletion=runs_like,
+        ),
     ],
     lake: LakeHere = DEFAULT_LAKE,
     output: Annotated[
@@ -25,7 +29,7 @@ def report(
         bool, typer.Option("--markdown", help="Markdown instead of HTML, to the terminal.")
     ] = False,
 ) -> None:
-    """Write a run's report anew, or compare several runs: one HTML file, readable offline."""
+    """Write the report of a run, or compare several: one HTML file that works offline."""
     from parrot_core.lake.lake import Lake
     from parrot_core.report.comparison_report import build_comparison
     from parrot_core.report.html_report import build_report
@@ -51,8 +55,18 @@ def report(
 
 
 def diff(
-    before: Annotated[str, typer.Argument(metavar="RUN_A", help="The run compared with.")],
-    after: Annotated[str, typer.Argument(metavar="RUN_B", help="The run looked at.")],
+    before: Annotated[
+        str,
+        typer.Argument(
+            metavar="RUN_A",
+            help="The run to compare with, such as yesterday's.",
+            autocompletion=runs_like,
+        ),
+    ],
+    after: Annotated[
+        str,
+        typer.Argument(metavar="RUN_B", help="The run to look at.", autocompletion=runs_like),
+    ],
     lake: LakeHere = DEFAULT_LAKE,
     exit_code: Annotated[
         bool, typer.Option("--exit-code", help="Exit with 1 if the runs differ, for scripts.")

@@ -3,10 +3,8 @@
 Messages of engines and providers are hostile text: they are sanitised and never read as markup.
 """
 
-import threading
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
-from types import TracebackType
 
 from rich.console import Console
 from rich.live import Live
@@ -16,6 +14,7 @@ from parrot_cli.status_view import StageLines, amount_of, phase_of, remark_of, s
 from parrot_core.errors import ParrotError
 from parrot_core.lake.lake import Lake
 from parrot_core.monitor import RunReader, RunState, StageSpec
+from parrot_core.telemetry.repeated_call import RepeatedCall
 from parrot_core.text.sanitise import one_line
 
 POLL_EVERY_S = 1.0
@@ -51,39 +50,27 @@ class LiveProgress:
         self._quiet = quiet
         self._console = console or WideConsole()
         self._now = now
-        self._poll_every_s = poll_every_s
         self._plain = PlainProgress(self._console)
         self._live: Live | None = None
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._poll, name="parrot-terminal", daemon=True)
+        self._polls = RepeatedCall("parrot-terminal", self._show, poll_every_s)
 
     def __enter__(self) -> "LiveProgress":
         if not self._quiet:
             if self._console.is_terminal:
                 self._live = Live(console=self._console, auto_refresh=False)
                 self._live.start()
-            self._thread.start()
+            self._show()
+            self._polls.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         """Show the last state and give the terminal back."""
         if self._quiet:
             return
-        self._stop.set()
-        self._thread.join()
+        self._polls.stop()
         self._show()
         if self._live is not None:
             self._live.stop()
-
-    def _poll(self) -> None:
-        while not self._stop.is_set():
-            self._show()
-            self._stop.wait(self._poll_every_s)
 
     def _show(self) -> None:
         """Read and show once; a lake that can't be read now is tried again with the next poll."""

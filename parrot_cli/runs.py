@@ -13,12 +13,17 @@ from parrot_cli.options import (
     FromStage,
     LakeHere,
     LakeUrl,
+    NameIt,
+    On,
     OnlyStages,
     Overrides,
     RecipePath,
     RunName,
     UntilStage,
+    placed,
     recipe_at,
+    runs_like,
+    stages_like,
 )
 from parrot_core.errors import StorageError, UserError
 
@@ -28,9 +33,7 @@ if TYPE_CHECKING:
 
 def run(
     recipe: RecipePath,
-    name: Annotated[
-        str | None, typer.Option("--name", help="Name of the run. Default: the recipe's name.")
-    ] = None,
+    name: NameIt = None,
     lake: LakeUrl = None,
     overrides: Overrides = None,
     only: OnlyStages = None,
@@ -39,9 +42,13 @@ def run(
     with_run: Annotated[
         str | None,
         typer.Option(
-            "--with", metavar="RUN", help="Take what comes before the stages from this run."
+            "--with",
+            metavar="RUN",
+            help="Take what earlier stages make from this run.",
+            autocompletion=runs_like,
         ),
     ] = None,
+    on: On = None,
     as_json: AsJson = False,
 ) -> None:
     """Run the factory, or a part of it; run it again to do only what is missing."""
@@ -49,7 +56,7 @@ def run(
     from parrot_core.execution.pinning import pinned_before
     from parrot_core.execution.selection import run_to_be, selected
 
-    loaded = recipe_at(recipe, lake, overrides)
+    loaded = placed(recipe_at(recipe, lake, overrides), on)
     choice = StageChoice(tuple(only or ()), from_stage, until)
     if with_run is not None:
         if from_stage is None and not only:
@@ -67,21 +74,25 @@ def retry(
     shards: Annotated[
         list[str] | None,
         typer.Option(
-            "--shard", metavar="STAGE[:N]", help="Only this shard, or stage; may be repeated."
+            "--shard",
+            metavar="STAGE[:N]",
+            help="Only this shard, or stage; may be repeated.",
+            autocompletion=stages_like,
         ),
     ] = None,
     quarantined: Annotated[
-        bool, typer.Option("--quarantined", help="Try shards in quarantine again, too.")
+        bool, typer.Option("--quarantined", help="Also try shards in quarantine.")
     ] = False,
     rest: Annotated[
         bool,
-        typer.Option("--rest", help="Go on with the stages nobody has asked for yet, too."),
+        typer.Option("--rest", help="Also run the stages nobody has asked for yet."),
     ] = False,
+    on: On = None,
     as_json: AsJson = False,
 ) -> None:
     """Run the failed and missing shards of a run, with the recipe it was begun with.
 
-    Of the stages that were asked for: --until, --from and --only of `parrot run` still hold.
+    Only of the stages asked for: --until, --from and --only of `parrot run` still apply.
     """
     from parrot_cli.launch import StageChoice, chosen_shards, run_recipe
     from parrot_core.execution.runs import open_run, release_quarantine
@@ -92,6 +103,7 @@ def retry(
 
     begun = open_run(Lake(lake), name)
     recipe = overridden(begun.recipe, (*(overrides or ()), f"lake={json.dumps(lake)}"))
+    recipe = placed(recipe, on)
     stage, indices = chosen_shards(shards or [])
     asked = RequestedStages(begun.lake.storage, name).read() or begun.stages
     choice = StageChoice(only=() if rest else tuple(asked or ()))
@@ -107,9 +119,7 @@ def retry(
 
 def plan(
     recipe: RecipePath,
-    name: Annotated[
-        str | None, typer.Option("--name", help="Name of the run. Default: the recipe's name.")
-    ] = None,
+    name: NameIt = None,
     lake: LakeUrl = None,
     overrides: Overrides = None,
     only: OnlyStages = None,
@@ -118,7 +128,7 @@ def plan(
     sample: Annotated[
         int,
         typer.Option(
-            min=0, help="Measure lengths on so many rows of what the lake holds; 0 assumes them."
+            min=0, help="Measure lengths on this many rows of the lake; 0: use assumed lengths."
         ),
     ] = 0,
     as_json: AsJson = False,
@@ -138,12 +148,17 @@ def plan(
 
 
 def status(
-    name: Annotated[str | None, typer.Argument(help="Name of a run. Default: all runs.")] = None,
+    name: Annotated[
+        str | None,
+        typer.Argument(help="Name of a run. Default: all runs.", autocompletion=runs_like),
+    ] = None,
     lake: LakeHere = DEFAULT_LAKE,
-    shards: Annotated[bool, typer.Option("--shards", help="Each shard with its cost.")] = False,
+    shards: Annotated[
+        bool, typer.Option("--shards", help="Also list each shard with its cost.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show how far a run is, from the lake alone; without a name, list the runs."""
+    """Show how far a run is; without a name, list all runs. Reads only the lake."""
     from parrot_cli.status_view import render_runs, render_shards, render_status
     from parrot_core.lake.lake import Lake
     from parrot_core.monitor.reader import list_runs, read_run

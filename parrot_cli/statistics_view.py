@@ -12,6 +12,7 @@ from rich.text import Text
 from parrot_cli.progress_bar import bar
 from parrot_core.analysis.statistics.compute import Options
 from parrot_core.analysis.statistics.perplexity import QUERIES as ASKER_QUERIES
+from parrot_core.analysis.statistics.processes import usable_cores
 from parrot_core.analysis.statistics.values import Statistics
 from parrot_core.analysis.statistics.versions import statistics_of, with_asker, with_judge
 from parrot_core.errors import UserError
@@ -44,6 +45,7 @@ class StatisticsRequest:
     judge: str | None = None
     recipe: Path | None = None
     judge_queries: int = 200
+    processes: int | None = None  # None: one a core
 
 
 def measure(lake: Lake, wanted: StatisticsRequest, console: Console) -> list[Statistics]:
@@ -62,7 +64,8 @@ def _measured(
     options: Options,
     reporter: ProgressReporter,
 ) -> Statistics:
-    found = statistics_of(lake, what, options, wanted.human, reporter)
+    processes = wanted.processes or usable_cores()
+    found = statistics_of(lake, what, options, wanted.human, reporter, processes)
     if wanted.asker is not None:
         reporter.step(f"{wanted.asker}'s perplexity of {what}", None)
         copies = model_cache() / "lake"

@@ -4,10 +4,26 @@ Code decides on these types, never on the text of a message.
 """
 
 import difflib
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 
-class ParrotError(Exception):
+class PicklableError(Exception):
+    """An error that goes from one process to another whole, whatever its constructor takes."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _as_it_was, (type(self), self.args, self.__dict__)
+
+
+def _as_it_was(
+    kind: type[PicklableError], args: tuple[object, ...], facts: Mapping[str, object]
+) -> PicklableError:
+    made = kind.__new__(kind, *args)
+    made.__dict__.update(facts)
+    return made
+
+
+class ParrotError(PicklableError):
     """Something went wrong that one sentence explains. Exit code 1: the run failed."""
 
     exit_code = 1
@@ -191,6 +207,10 @@ class AccountingError(ParrotError):
             f"{place}: {rows_in} rows in, but {rows_out} out + {rejected} rejected = "
             f"{rows_out + rejected}"
         )
+
+
+class WorkersLost(ParrotError):
+    """Workers on other machines were lost, or the cluster that they were on."""
 
 
 class TrainingFailed(ParrotError):

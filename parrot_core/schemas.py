@@ -118,7 +118,7 @@ CONTEXT_QUERIES = _schema(
 )
 PREFERENCES = _schema(
     "preferences",
-    4,
+    5,
     [
         ("strategy", pa.string()),  # a file in stages/capo/strategies
         ("turn", pa.int32()),
@@ -133,10 +133,9 @@ PREFERENCES = _schema(
         ("model", pa.string()),
         ("request_key", pa.string()),
         ("judge_texts", pa.list_(pa.string())),  # why the chosen one is better; null if not asked
-        (
-            "placebo",
-            pa.string(),
-        ),  # a second answer after the same history; nothing is wrong with it
+        ("history_gain", pa.float64()),  # of the chosen answer, nats a token; null if not measured
+        ("margin_gain", pa.float64()),  # what the history adds to its margin over the rejected one
+        ("placebo", pa.string()),  # a second answer after the same history: right as well
     ],
 )
 JUDGMENTS = _schema(
@@ -204,7 +203,6 @@ REASONS: dict[str, str] = {
     "unreadable_file": "a file of a source that can't be read, whole",
     "malformed_record": "not an object with an id and a list of messages",
     "no_turns": "a record without any message",
-    "role_order": "speakers out of order in a way that can't be mended",
     "language": "a language that the recipe doesn't keep",
     "duplicate": "the same content as another row",
     "near_duplicate": "nearly the same content as another row that is kept",
@@ -229,12 +227,17 @@ REASONS: dict[str, str] = {
     "judge_disagreed": "the judge says that the query stands alone",
     "over_limit": "more than the recipe asked for",
     # capo
-    "chosen_unusable": "the chosen answer is empty, refuses, asks back or repeats the query",
+    "chosen_unusable": "the chosen answer is empty, cut, refuses, asks back or only repeats",
     "chosen_unconfirmed": "the answer to the completed query says something else",
     "not_dependent": "completed from its history the query stays as it is",
     "evidence_unreadable": "the writer's guess or choice of a passage can't be read",
     "evidence_fits": "what the negative would be about may be what was meant",
     "no_other_matter": "the history has nothing else that the negative could be about",
+    "evidence_ignored": "the negative says what the chosen answer says, nothing of its evidence",
+    "negative_passes": "the model's own answer is about what the query means",
+    "history_adds_little": "the chosen answer is nearly as likely without the history",
+    "margin_without_history": "the chosen answer is preferred as much without the history",
+    "negative_refuses": "the negative refuses, which is no error of context",
     "negative_asks_back": "the negative asks what was meant, which is no error",
     "negative_equals_chosen": "the negative says the same as the chosen answer",
     "negative_empty": "the writer produced no negative",

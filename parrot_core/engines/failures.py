@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import openai
 
+from parrot_core.errors import PicklableError
 from parrot_core.text.sanitise import one_line
 
 Kind = Literal["status", "timeout", "connection", "certificate", "invalid", "unsendable"]
@@ -76,7 +77,7 @@ CLIENT_ERRORS: tuple[type[Exception], ...] = (
 """What the ``openai`` client raises where a provider fails."""
 
 
-class ProviderFailure(Exception):
+class ProviderFailure(PicklableError):
     """One request was not completed. ``str()`` is what the provider said."""
 
     def __init__(

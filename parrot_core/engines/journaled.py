@@ -1,6 +1,7 @@
 """One engine for one attempt at a shard: its completions go through the shard's journal."""
 
 import asyncio
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
@@ -8,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 from opentelemetry.trace import Span
 
 from parrot_core.engines.batch.engine import BatchChat, ShardOrders
+from parrot_core.engines.context_watch import ContextWatch, cut_words
 from parrot_core.engines.openai_chat import OpenAIChat, Paid, Purchase
 from parrot_core.engines.request import request_body, request_key, sampling_seed
 from parrot_core.engines.response import Answer, mended
@@ -36,6 +38,8 @@ from parrot_core.telemetry.traffic import Traffic
 if TYPE_CHECKING:
     from parrot_core.engines.connection import Engines
 
+
+logger = logging.getLogger(__name__)
 
 REFUSALS: Mapping[str, type[RowError]] = {
     kind.reason: kind for kind in (RequestRefused, ContextFull, ContentFiltered, ProviderError)
@@ -68,6 +72,7 @@ class JournaledModel:
         traffic: Traffic,
     ) -> None:
         self._traffic = traffic
+        self._context = ContextWatch()
         self._name = name
         self._connected = connected
         self._engines = engines
@@ -109,10 +114,14 @@ class JournaledModel:
         key = request_key(self._connected.endpoint, body, sample)
         entry = self._journal.get(key)
         asked.set_attributes({"parrot.sample": sample, "parrot.replayed": entry is not None})
+        replayed = entry is not None
         if entry is None:
             entry = await self._new_entry(key, body, sample, sampling.max_tokens, asked)
             if self._orders is not None:
                 self._engines.tell(self._orders.taken, key)
+        if self._context.shrank(sample, messages, entry.prompt_tokens) and not replayed:
+            self._traffic.cut_contexts += 1
+            logger.warning("%s: %s", sample, cut_words(self._name))
         if entry.refused is not None:
             raise REFUSALS[entry.refused](entry.detail or "")
         if entry.finish_reason == "content_filter":  # journaled: it was paid for as well

@@ -37,6 +37,7 @@ from parrot_core.engines.types import (
     ShardError,
 )
 from parrot_core.engines.vllm.replicas import Replicas, session_of
+from parrot_core.errors import PicklableError
 from parrot_core.recipe import Limits, Price
 from parrot_core.telemetry.traffic import Traffic
 from parrot_core.text.redaction import without_key
@@ -365,7 +366,7 @@ class _Failure:
     busy: bool  # a 429: nobody's fault, and never held against the request
 
 
-class _Refused(Exception):
+class _Refused(PicklableError):
     """A row's request was refused for good, as far as can be seen yet."""
 
     def __init__(self, error: RowError, signature: Signature) -> None:

@@ -5,12 +5,11 @@ so that requests never wait for the lake.
 """
 
 import logging
-import threading
 from collections.abc import Callable
-from contextvars import copy_context
 
 from parrot_core.errors import StorageError
 from parrot_core.lake.pauses import PauseRecord, Pauses
+from parrot_core.telemetry.repeated_call import RepeatedCall
 
 logger = logging.getLogger(__name__)
 
@@ -30,12 +29,8 @@ class PauseWatcher:
         """
         self._pauses = pauses
         self._tell = tell
-        self._every_s = every_s
         self._held = ""
-        self._stop = threading.Event()
-        self._thread = threading.Thread(
-            target=copy_context().run, args=(self._loop,), name="parrot-holding", daemon=True
-        )
+        self._looks = RepeatedCall("parrot-holding", self._look, every_s)
 
     def start(self) -> None:
         """Look once, then keep looking.
@@ -44,19 +39,16 @@ class PauseWatcher:
             StorageError: the lake can't be reached.
         """
         self._note(self._pauses.read())
-        self._thread.start()
+        self._looks.start()
 
     def stop(self) -> None:
-        self._stop.set()
-        if self._thread.is_alive():
-            self._thread.join()
+        self._looks.stop()
 
-    def _loop(self) -> None:
-        while not self._stop.wait(self._every_s):
-            try:
-                self._note(self._pauses.read())
-            except (OSError, StorageError) as error:  # a pause that stood stands
-                logger.warning("the run's pause could not be read: %s", error)
+    def _look(self) -> None:
+        try:
+            self._note(self._pauses.read())
+        except (OSError, StorageError) as error:  # a pause that stood stands
+            logger.warning("the run's pause could not be read: %s", error)
 
     def _note(self, record: PauseRecord | None) -> None:
         held = str(record) if record is not None else ""

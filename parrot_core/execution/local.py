@@ -1,11 +1,14 @@
 """Run stages of a recipe in this process, without Prefect: for notebooks, scripts and tests.
 
-It writes what ``parrot run`` writes, so either goes on with a run that the other began.
+It writes what ``parrot run`` writes, so either goes on with a run that the other began. Ctrl-C
+keeps what is in flight, for some seconds; a second one ends the run at once.
 """
 
 import logging
-from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+import threading
+from collections.abc import Collection, Sequence
+from concurrent.futures import Future, wait
+from contextvars import copy_context
 from functools import partial
 
 from parrot_core.engines.types import Completion
@@ -29,6 +32,8 @@ from parrot_core.telemetry.stop_request import stop_request
 logger = logging.getLogger(__name__)
 
 RETRY_AFTER_S = 5.0
+LET_GO_S = 2.0
+"""Longest wait for shards that were given up to let go of their leases."""
 
 
 def run(
@@ -65,10 +70,12 @@ def run(
         for stage in wanted:
             if begun.makes(stage.name) and not is_published(begun, stage):
                 with in_context(begun.name, stage.name):
-                    complete_stage(begun, stage, partial(_work_through, begun, stage))
+                    complete_stage(begun, stage, partial(work_through, begun, stage))
     except (RunStopped, KeyboardInterrupt) as stopped:
         stops.record(str(stopped) or "interrupted")
         raise
+    finally:
+        stop_request().reset()  # the process may outlive this run, as a notebook does
     return {
         stage.output: begun.lake.manifest(stage.kind, stage.output, begun.version_of(stage.output))
         for stage in wanted
@@ -76,17 +83,39 @@ def run(
     }
 
 
-def _work_through(run: Run, stage: Stage) -> Manifest:
-    with (
-        open_stage(run, stage, budget_of(run)) as opened,
-        ThreadPoolExecutor(run.recipe.shards_at_once, "parrot-shard") as threads,
-    ):
+def work_through(run: Run, stage: Stage, only: Collection[int] | None = None) -> Manifest:
+    """Do the shards that are left of a stage, or of ``only``, in threads here, and publish it."""
+    begun: list[Future[None]] = []
 
-        def submit(pulled: Pulled) -> "Future[None]":
-            return threads.submit(_do_shard, opened, pulled)
+    def submit(pulled: Pulled) -> "Future[None]":
+        begun.append(_begin_shard(opened, pulled))
+        return begun[-1]
 
-        opened.work_through(submit)
+    try:
+        with open_stage(run, stage, budget_of(run)) as opened:
+            opened.work_through(submit, only)
+    except BaseException:
+        wait(begun, LET_GO_S)  # their engines are closed: they end, and let go of their shards
+        raise
     return opened.publish()
+
+
+def _begin_shard(opened: OpenStage, pulled: Pulled) -> "Future[None]":
+    """Work on a shard in a thread that no exit waits for, as it does for a pool's threads."""
+    ended: Future[None] = Future()
+
+    def work() -> None:
+        try:
+            _do_shard(opened, pulled)
+        except Exception as error:
+            ended.set_exception(error)
+        else:
+            ended.set_result(None)
+
+    threading.Thread(
+        target=copy_context().run, args=(work,), name="parrot-shard", daemon=True
+    ).start()
+    return ended
 
 
 def _do_shard(opened: OpenStage, pulled: Pulled) -> None:

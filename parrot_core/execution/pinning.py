@@ -4,7 +4,6 @@ from parrot_core.errors import MissingVersion
 from parrot_core.execution.runs import open_run
 from parrot_core.execution.selection import checked_stage
 from parrot_core.lake.lake import Lake
-from parrot_core.lake.pins import is_unneeded
 from parrot_core.recipe import Recipe
 from parrot_core.stages.registry import STAGES
 
@@ -29,9 +28,9 @@ def pinned_before(recipe: Recipe, stage: str, run: str) -> Recipe:
     for each in before:
         if each.output in pins:
             continue
-        version = earlier.version_of(each.output)
+        version = each.spec.pinned(earlier.recipe.inputs) or run
         if not earlier.lake.published(each.kind, each.output, version):
-            if is_unneeded(each.output, taken):
+            if each.only_for in taken:
                 continue
             published = [m.version for m in earlier.lake.versions() if m.name == each.output]
             raise MissingVersion(each.output, version, published)

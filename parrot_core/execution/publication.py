@@ -91,6 +91,8 @@ def _manifest(run: Run, stage: Stage, plan: StagePlan, receipts: list[Receipt]) 
         accounting = accounting.plus(receipt.accounting)
     schema = DATASETS.get(stage.output)
     metrics = receipts[0].metrics if len(receipts) == 1 else _merged_metrics(receipts)
+    warnings = [*stage.warnings(run, receipts)]
+    warnings += [warning for receipt in receipts for warning in receipt.warnings]
     return Manifest(
         kind=stage.kind,
         name=stage.output,
@@ -109,10 +111,7 @@ def _manifest(run: Run, stage: Stage, plan: StagePlan, receipts: list[Receipt]) 
         usage=add_usage([*(receipt.usage for receipt in receipts), _checks_usage(run, stage)]),
         seconds=_seconds(plan.created_at, max(r.ended_at for r in receipts)) if receipts else 0.0,
         metrics=stage.metrics.model_validate(stage.summarise(run, receipts) or metrics).to_json(),
-        warnings=(
-            *stage.warnings(run, receipts),
-            *(warning for receipt in receipts for warning in receipt.warnings),
-        ),
+        warnings=tuple(dict.fromkeys(warnings)),
     )
 
 

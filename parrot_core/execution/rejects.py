@@ -2,7 +2,7 @@
 
 import io
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import pyarrow.parquet as pq
 
@@ -33,10 +33,16 @@ class TooManyRejects(RunError):
 
 
 def check_stage_names(recipe: Recipe) -> None:
-    """Raise UserError if a limit on rejects names a stage that doesn't exist."""
+    """Raise UserError if a setting names a stage that doesn't exist."""
     stages = [stage.name for stage in STAGES]
-    for setting in ("allow_empty", "max_reject_share"):
-        for name in getattr(recipe, setting):
+    settings: dict[str, Iterable[str]] = {
+        "allow_empty": recipe.allow_empty,
+        "max_reject_share": recipe.max_reject_share,
+        "workers": recipe.workers if isinstance(recipe.workers, dict) else (),
+        "cluster.resources": recipe.cluster.resources if recipe.cluster else (),
+    }
+    for setting, names in settings.items():
+        for name in names:
             if name not in stages:
                 raise UserError(f"{setting}: no stage '{name}'; there are: {', '.join(stages)}")
 

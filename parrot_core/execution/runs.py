@@ -11,7 +11,6 @@ from parrot_core.engines.limits.budget import Budget
 from parrot_core.errors import MissingRun, RecipeChanged, UserError
 from parrot_core.execution.rejects import check_stage_names
 from parrot_core.lake.lake import Lake
-from parrot_core.lake.pins import is_unneeded
 from parrot_core.lake.recipe_in_force import RecipeInForce
 from parrot_core.lake.records import read_record
 from parrot_core.lake.requested_stages import RequestedStages
@@ -121,15 +120,15 @@ def work_folder(lake: Lake, run: str) -> Path:
 
 
 def is_published(run: Run, stage: Stage) -> bool:
-    """Whether the stage's output is there to read, or nothing reads it: see ``lake.pins``."""
-    if is_unneeded(stage.output, run.recipe.inputs):
+    """Whether the stage's output is there to read, or nothing reads it any more."""
+    if stage.only_for in run.recipe.inputs:
         return True
     return run.lake.published(stage.kind, stage.output, run.version_of(stage.output))
 
 
 def is_pinned(run: Run, stage: Stage) -> bool:
     """Whether the recipe takes the stage's output from another run."""
-    return run.version_of(stage.output) != run.name
+    return stage.spec.pinned(run.recipe.inputs) is not None
 
 
 def budget_of(run: Run) -> Budget:

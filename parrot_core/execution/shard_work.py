@@ -12,10 +12,10 @@ from contextvars import copy_context
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from parrot_core.engines.connection import Engines
+from parrot_core.engines.context_watch import cut_words
 from parrot_core.engines.journaled import JournaledModel
 from parrot_core.errors import LeaseLost, StorageError
 from parrot_core.execution.rejects import RejectWatch
@@ -102,15 +102,10 @@ class LakeShardWork:
         self._progress.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._progress.stop(say_more=error is not None)
-        self._out.__exit__(kind, error, traceback)
-        self._rejects.__exit__(kind, error, traceback)
+    def __exit__(self, *raised: object) -> None:
+        self._progress.stop(say_more=raised[1] is not None)
+        self._out.__exit__(*raised)
+        self._rejects.__exit__(*raised)
         with suppress(OSError, StorageError):
             self._tail.remove()
         shutil.rmtree(self._scratch, ignore_errors=True)
@@ -198,7 +193,7 @@ class LakeShardWork:
             usage=self.journal.usage(),
             traffic=self._traffic_so_far(),
             metrics=self._metrics,
-            warnings=tuple(self._warnings),
+            warnings=self._all_warnings(),
             worker=self._lease.worker,
             started_at=started_at,
             ended_at=utc_now(),
@@ -247,13 +242,18 @@ class LakeShardWork:
                 usage=used,
                 traffic=self._traffic_so_far(),
                 timeline=self._timeline.to_json(),
-                warnings=tuple(self._warnings),
+                warnings=self._all_warnings(),
                 waiting=self._engines.waiting() if self._engines else {},
                 paused=self._engines.paused() if self._engines else {},
                 **snapshot,
             )
         )
         self._tail.write()
+
+    def _all_warnings(self) -> tuple[str, ...]:
+        """What the stage reports, and what its engines' counters show."""
+        cut = [name for name, each in self._traffic_so_far().items() if each.cut_contexts]
+        return (*self._warnings, *map(cut_words, sorted(cut)))
 
     def _traffic_so_far(self) -> dict[str, Traffic]:
         return sum_traffic([self._before, self._traffic.copy()])

@@ -30,7 +30,7 @@ from parrot_core.lake.requests import counted
 from parrot_core.lake.run import Run
 from parrot_core.lake.run_records import StageRecords
 from parrot_core.lake.stage_plan import ShardPlan, StagePlan
-from parrot_core.stages.base import Stage
+from parrot_core.stages.base import Joining, Stage
 from parrot_core.telemetry.stop_request import GRACE_S, stop_request
 
 logger = logging.getLogger(__name__)
@@ -129,6 +129,9 @@ class OpenStage:
         Raises:
             RunStopped: this process is to stop; what was in flight has ended or was given up.
         """
+        if joining := self.stage.joins(self.run):
+            self._join(joining, on_tick)
+            return
         shards = ShardQueue(self.run, self.plan, only)
         ended: queue.SimpleQueue[int] = queue.SimpleQueue()
         wake = threading.Event()
@@ -161,10 +164,19 @@ class OpenStage:
         except BaseException as error:  # Prefect's signal of a cancelled flow run is one
             stop.ask(RunStopped(f"stopped: {error!r}"))
             _drain(at_work, ended)
-            stop.reset()
             raise
         finally:
             stop.unlisten(wake.set)
+
+    def _join(self, joining: Joining, on_tick: Callable[[], None]) -> None:
+        """Help with the stage's one shard, until whoever holds it is done."""
+        wait_while_paused(self.run)
+        records = StageRecords(self.run.lake.storage, self.run.name, self.stage.name).shard(0)
+        with joining as help_with:
+            while not (records.receipt() or records.quarantine()):
+                help_with(records.claims.top())
+                stop_request().wait(LOOK_EVERY_S)
+                on_tick()
 
     def publish(self) -> Manifest:
         """Publish the version.
@@ -225,6 +237,7 @@ def complete_stage(
         except RunStopped:
             raise
         except Exception as error:
+            stop_request().reset()  # shards in work were asked to stop; they have ended by now
             if not isinstance(error, EngineDied) or not starts_left:
                 _record(records, error, log)
                 raise

@@ -89,6 +89,7 @@ class DialogueMetrics(TruncationMetrics):
     turns: int = 0
     end_reasons: Counts = Field(default_factory=dict)
     guarded: Counts = Field(default_factory=dict)
+    best_of: Counts = Field(default_factory=dict)
 
 
 class FilterMetrics(Metrics):
@@ -117,6 +118,9 @@ class PreferenceMetrics(TruncationMetrics):
     shares: dict[str, Shares] = Field(default_factory=dict)
     words: dict[str, Shares] = Field(default_factory=dict)
     chosen_longer: Shares = Field(default_factory=dict)
+    answer_alone: Shares = Field(default_factory=dict)  # AUC of a classifier of the answer alone
+    history_gain: float | None = None  # of the chosen answers, nats a token
+    margin_gain: Shares = Field(default_factory=dict)  # of the pairs, likewise
     rejected: dict[str, Counts] = Field(default_factory=dict)
 
 

@@ -5,16 +5,15 @@ while a model loads for minutes and no shard has begun; a worker that was killed
 """
 
 import logging
-import threading
 import uuid
 from datetime import datetime
-from types import TracebackType
 
 from parrot_core.errors import StorageError
 from parrot_core.lake.holder import Holder, this_process
 from parrot_core.lake.records import Record
 from parrot_core.lake.run_records import utc_now
-from parrot_core.lake.storage import Storage, to_json
+from parrot_core.lake.storage import Storage
+from parrot_core.telemetry.repeated_call import RepeatedCall
 
 BEAT_S = 5.0
 FORGOTTEN_S = 600.0
@@ -41,26 +40,18 @@ class Presence:
         self._storage = storage
         self._folder = presence_folder(run, stage)
         self._path = f"{self._folder}{uuid.uuid4().hex[:12]}.json"
-        self._beat_s = beat_s
         self._holder = this_process()
         self._doing = "planning"
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._loop, name="parrot-presence", daemon=True)
+        self._beats = RepeatedCall("parrot-presence", self._write, beat_s)
 
     def __enter__(self) -> "Presence":
         self._tidy()
         self._write()
-        self._thread.start()
+        self._beats.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._stop.set()
-        self._thread.join()
+    def __exit__(self, *raised: object) -> None:
+        self._beats.stop()
         try:
             self._storage.delete([self._path])
         except (OSError, StorageError) as problem:
@@ -74,13 +65,9 @@ class Presence:
     def _write(self) -> None:
         record = PresenceRecord(holder=self._holder, doing=self._doing, updated_at=utc_now())
         try:
-            self._storage.write_bytes(self._path, to_json(record.model_dump(mode="json")))
+            self._storage.write_bytes(self._path, record.to_bytes())
         except (OSError, StorageError) as error:
             logger.warning("this worker's presence could not be written: %s", error)
-
-    def _loop(self) -> None:
-        while not self._stop.wait(self._beat_s):
-            self._write()
 
     def _tidy(self) -> None:
         """Remove what killed workers left."""

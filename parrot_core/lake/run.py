@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from parrot_core.lake.lake import Lake
-from parrot_core.lake.pins import all_pins
 from parrot_core.recipe import Recipe
 
 
@@ -24,4 +23,4 @@ class Run:
 
     def version_of(self, dataset: str) -> str:
         """The version of ``dataset`` that this run reads: a pinned one, or its own."""
-        return all_pins(self.recipe.inputs).get(dataset, self.name)
+        return self.recipe.inputs.get(dataset, self.name)

@@ -3,6 +3,7 @@
 import hashlib
 import importlib.metadata
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -129,10 +130,21 @@ def _unpack_in_process(source: Path, folder: Path) -> None:
 
 
 def child_environment() -> dict[str, str]:
-    """The environment of a Python process that must find this ``parrot_core``."""
+    """The environment of a Python process that must find this ``parrot_core``.
+
+    What a launcher of several processes told this one concerns no other: a child that found it
+    would wait for peers that don't exist.
+    """
     home = str(Path(__file__).resolve().parents[2])
     paths = [home, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(dict.fromkeys(paths))}
+    kept = {name: text for name, text in os.environ.items() if not _LAUNCHERS.fullmatch(name)}
+    return {**kept, "PYTHONPATH": os.pathsep.join(dict.fromkeys(paths))}
+
+
+_LAUNCHERS = re.compile(
+    r"(PET|TORCHELASTIC)_.*|((LOCAL|GROUP|ROLE|NODE)_)?(RANK|WORLD_SIZE)|MASTER_(ADDR|PORT)|"
+    r"ROLE_NAME|ACCELERATE_TORCH_DEVICE"
+)
 
 
 def _release(source: Path) -> str:

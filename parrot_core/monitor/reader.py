@@ -12,7 +12,6 @@ from parrot_core.lake.attempts import AttemptFailure, ShardProgress
 from parrot_core.lake.lake import Lake, version_folder
 from parrot_core.lake.manifest import Manifest, Receipt, add_usage
 from parrot_core.lake.pauses import Pauses
-from parrot_core.lake.pins import all_pins
 from parrot_core.lake.quarantine import QuarantineRecord
 from parrot_core.lake.recipe_in_force import RecipeInForce
 from parrot_core.lake.records import R, Record, as_record, read_record
@@ -147,12 +146,12 @@ class RunReader:
         files: frozenset[str] | None,
         now: datetime,
     ) -> StageState:
-        pinned = all_pins(header.recipe.get("inputs") or {})
-        version = pinned.get(spec.output, self._run)
+        pinned = spec.pinned(header.recipe.get("inputs") or {})
+        version = pinned or self._run
         manifest = self._once(
             f"{version_folder(spec.kind, spec.output, version)}/manifest.json", Manifest
         )
-        if spec.output in pinned:
+        if pinned is not None:
             return _published(spec, "pinned", version, manifest, ())
         folder = f"runs/{self._run}/{spec.name}"
         if files is None:
@@ -171,7 +170,7 @@ class RunReader:
         ended = f"{folder}/failure.json"
         failure = read_record(self._storage, ended, AttemptFailure) if ended in files else None
         if not plan and not workers and not failure and not header.wants(spec.name):
-            return StageState(*spec, "skipped", version)
+            return StageState(*spec[:3], "skipped", version)
         return _in_work(spec, version, plan, shards, workers, failure, now)
 
     def _shard(
@@ -228,11 +227,11 @@ def _published(
     shards: tuple[ShardState, ...],
 ) -> StageState:
     if manifest is None:  # pinned to a version that isn't there
-        return StageState(*spec, status, version)
+        return StageState(*spec[:3], status, version)
     accounts = manifest.accounting
     units = accounts.rows_in or sum(shard.done for shard in shards)
     return StageState(
-        *spec,
+        *spec[:3],
         status,
         version,
         unit=accounts.unit,
@@ -274,7 +273,7 @@ def _in_work(
         shards, key=lambda s: s.updated_at or datetime.min.replace(tzinfo=UTC), default=None
     )
     return StageState(
-        *spec,
+        *spec[:3],
         status,
         version,
         unit="step" if spec.kind == "model" else plan.unit if plan is not None else "",

@@ -37,11 +37,19 @@ def status_words(status: str) -> str:
 
 
 class StageSpec(NamedTuple):
-    """A stage as the monitor needs to know it; ``pipeline.STAGES`` in order gives the list."""
+    """A stage as the monitor needs to know it; the registry's ``STAGE_SPECS`` has them all."""
 
     name: str
     output: str
     kind: Kind
+    only_for: str = ""  # the one dataset that is made of its output, which is of no other use
+
+    def pinned(self, inputs: Mapping[str, str]) -> str | None:
+        """The version that pins take its output from; None for one that a run makes itself.
+
+        Who pins what was made of it needs it no more: it needn't even be there.
+        """
+        return inputs.get(self.output, inputs.get(self.only_for))
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ budget, addresses) don't change what a run produces, so a run may be resumed wit
 from parrot_core.recipe.base import (
     ALL_FILTER_RULES,
     ALL_STRATEGIES,
+    ON_POLICY,
     OPERATIONAL,
     SLUG,
     STRATEGIES,
@@ -17,7 +18,9 @@ from parrot_core.recipe.base import (
     Sampling,
     Strategy,
 )
+from parrot_core.recipe.cluster import Cluster, WorkerResources
 from parrot_core.recipe.data import (
+    GUARDS,
     Filter,
     Ingest,
     NearDuplicates,
@@ -35,7 +38,7 @@ from parrot_core.recipe.engines import (
 )
 from parrot_core.recipe.evaluation import Evaluate
 from parrot_core.recipe.loading import load_recipe, overridden, parse_recipe
-from parrot_core.recipe.preferences import CaPO, Select
+from parrot_core.recipe.preferences import CaPO, HistoryGain, OnPolicy, Select
 from parrot_core.recipe.training import (
     Devices,
     Lora,
@@ -50,22 +53,27 @@ from parrot_core.recipe.whole import Recipe, Traces, differences
 __all__ = [
     "ALL_FILTER_RULES",
     "ALL_STRATEGIES",
+    "GUARDS",
+    "ON_POLICY",
     "OPERATIONAL",
     "SLUG",
     "STRATEGIES",
     "BatchSettings",
     "CaPO",
+    "Cluster",
     "Devices",
     "Engine",
     "Evaluate",
     "Filter",
     "FilterRule",
+    "HistoryGain",
     "Ingest",
     "Limits",
     "Lora",
     "Model",
     "ModelRef",
     "NearDuplicates",
+    "OnPolicy",
     "OpenAIEngine",
     "Price",
     "Recipe",
@@ -82,6 +90,7 @@ __all__ = [
     "TrainSft",
     "Training",
     "VllmEngine",
+    "WorkerResources",
     "differences",
     "load_recipe",
     "overridden",

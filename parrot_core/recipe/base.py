@@ -44,6 +44,8 @@ else:
     FilterRule = one_of("rule", ALL_FILTER_RULES)
 STRATEGIES: tuple[Strategy, ...] = ("neglect", "hallucination", "misunderstanding")
 """The paper's (§3.3), in its order."""
+ON_POLICY: Strategy = "on_policy"
+"""The strategy that has a model of its own write, and a judge read."""
 MODEL_REF = (
     "A model: a Hugging Face id, a local folder, `lake:NAME` (this run's version) or "
     "`lake:NAME@VERSION`, or `package://PACKAGE/FILE.gguf` (a GGUF file that an installed "

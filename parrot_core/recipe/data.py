@@ -1,6 +1,6 @@
 """Settings of the stages that make dialogues: ingest, seeds, synthesize, filter."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
@@ -22,6 +22,7 @@ FILTER_RULES: tuple[FilterRule, ...] = (
 """What is applied unless a recipe says otherwise, in this order."""
 
 Guard = Literal["repeat", "echo", "role", "length"]
+GUARDS: tuple[Guard, ...] = get_args(Guard)
 
 
 class NearDuplicates(Model):
@@ -288,6 +289,15 @@ class Synthesize(Model):
     )
     query_words: tuple[int, int] = Field(
         (1, 400), description="Fewest and most words of a query, for the guard `length`."
+    )
+    best_of: int = Field(
+        1,
+        ge=1,
+        le=16,
+        description=(
+            "Samples of each query, of which the best goes on: like a user's, leaning on the "
+            "conversation, about what it is about; judged without a model. The paper takes one."
+        ),
     )
     ask: Sampling = Field(Sampling(max_tokens=256), description="Sampling of queries.")
     answer: Sampling = Field(Sampling(max_tokens=1024), description="Sampling of responses.")

@@ -9,6 +9,7 @@ from parrot_core.recipe.base import (
     OPERATIONAL,
     STRATEGIES,
     Model,
+    ModelRef,
     Sampling,
     Strategy,
 )
@@ -51,6 +52,46 @@ class Select(Model):
     )
 
 
+class HistoryGain(Model):
+    """What the history adds to answers and preferences, by a local model's likelihoods."""
+
+    model: ModelRef = Field("lake:parrot-sft", description="The model that is asked.")
+    min: float = Field(
+        0.05,
+        ge=-10,
+        le=10,
+        description=(
+            "Least gain, in nats a token: log p(chosen answer | history) less log p(chosen answer "
+            "| query alone). A query below it makes no pairs."
+        ),
+    )
+    share: float = Field(
+        1.0, gt=0, le=1, description="Of the queries that gain enough, the share that gain most."
+    )
+    min_margin: float = Field(
+        0.0,
+        ge=-10,
+        le=10,
+        description=(
+            "Least that the history adds to the margin of the chosen answer over a negative, in "
+            "nats a token; a pair below it is preferred for its style, and refused."
+        ),
+    )
+    max_length: int = Field(
+        2048, ge=64, le=1_000_000, description="Tokens of prompt and answers; older turns go first."
+    )
+
+
+class OnPolicy(Model):
+    """Who writes and who judges the negatives of the strategy on_policy."""
+
+    engine: str = Field("parrot-sft", description="Engine that serves the model to be trained.")
+    judge: str = Field(
+        "judge",
+        description="Engine that says whether an answer is about what its query means, yes or no.",
+    )
+
+
 class CaPO(Model):
     """Context-aware preference optimisation: negatives for a chosen answer (paper §3.3)."""
 
@@ -69,6 +110,17 @@ class CaPO(Model):
             "Complete each query from its history first (two calls more a query): one that stays "
             "as it is doesn't depend on the history, and a chosen answer must share words with "
             "the answer to the completed query. The paper doesn't."
+        ),
+    )
+    on_policy: OnPolicy = Field(
+        OnPolicy(), description="Engines of the strategy on_policy; read where it is wanted."
+    )
+    history_gain: HistoryGain | None = Field(
+        None,
+        description=(
+            "Ask a local model what the history adds, and drop the queries and pairs to which it "
+            "adds too little. Beside a vLLM engine on the same GPU it needs room: "
+            "--gpu-memory-utilization. null asks none, as in the paper."
         ),
     )
     sampling: Sampling = Field(Sampling(max_tokens=1024), description="Sampling of negatives.")

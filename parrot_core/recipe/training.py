@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from parrot_core.recipe.base import (
     MODEL_REF,
@@ -23,14 +23,38 @@ class Lora(Model):
 
 
 class Devices(Model):
-    """What a training runs on: processes of one machine, one a device, and what they share."""
+    """What a training runs on: processes, one a device, on one or more nodes; what they share."""
 
-    processes: int = Field(1, ge=1, le=1024, description="One a GPU (or share of the CPU).")
+    nodes: int = Field(
+        1,
+        ge=1,
+        le=1024,
+        description="Machines that train together, through Ray Train, or under a launcher that "
+        "starts `parrot run` on each of them (Kubeflow, torchrun).",
+    )
+    processes: int = Field(
+        1, ge=1, le=1024, description="On each node: one a GPU (or share of the CPU)."
+    )
     strategy: Literal["ddp", "fsdp", "deepspeed-zero2", "deepspeed-zero3"] = Field(
         "ddp",
         description="ddp: a whole copy each. fsdp and deepspeed-zero3: parameters, gradients and "
-        "optimiser states are sharded; deepspeed-zero2: all but the parameters.",
+        "optimiser states are sharded; deepspeed-zero2: all but the parameters. Over nodes: ddp "
+        "and fsdp.",
     )
+
+    @property
+    def total(self) -> int:
+        """Processes on all nodes."""
+        return self.nodes * self.processes
+
+    @model_validator(mode="after")
+    def _gathers_its_checkpoints(self) -> "Devices":
+        if self.nodes > 1 and self.strategy.startswith("deepspeed"):
+            raise ValueError(
+                f"{self.strategy} leaves each node a part of a checkpoint; expected ddp or fsdp "
+                "where nodes is more than 1"
+            )
+        return self
 
 
 class Training(Model):

@@ -8,11 +8,14 @@ from typing import Annotated, Any
 from pydantic import BaseModel, Field, model_validator
 
 from parrot_core.recipe.base import OPERATIONAL, SLUG, Model
+from parrot_core.recipe.cluster import Cluster
 from parrot_core.recipe.data import Filter, Ingest, Seeds, Synthesize
 from parrot_core.recipe.engines import Engine
 from parrot_core.recipe.evaluation import Evaluate
 from parrot_core.recipe.preferences import CaPO, Select
 from parrot_core.recipe.training import TrainAsk, TrainDpo, TrainSft
+
+WorkerCount = Annotated[int, Field(ge=1, le=4096)]
 
 
 class Traces(Model):
@@ -61,12 +64,20 @@ class Recipe(Model):
     shards_at_once: int = Field(
         4, ge=1, le=256, json_schema_extra=OPERATIONAL, description="Shards in work at once."
     )
-    workers: int | dict[str, int] = Field(
+    workers: WorkerCount | dict[str, WorkerCount] = Field(
         1,
         json_schema_extra=OPERATIONAL,
         description=(
-            "Workers of each stage on Prefect's work pools, or of the stages named: "
-            "`{synthesize: 8}`. Each is a process of its own that pulls shards."
+            "Workers of each stage on Prefect's work pools or on a cluster, or of the stages "
+            "named: `{synthesize: 8}`. Each is a process of its own that pulls shards."
+        ),
+    )
+    cluster: Cluster | None = Field(
+        None,
+        json_schema_extra=OPERATIONAL,
+        description=(
+            "Run the workers on a Ray cluster, e.g. {address: ray://head:10001}; it needs "
+            "`parrot-factory[ray]`. None: in this process, or on Prefect's work pools."
         ),
     )
     shard_retries: int = Field(

@@ -14,7 +14,10 @@ from parrot_core.analysis.statistics.values import Agreement, Curve, Figure, Sta
 from parrot_core.report.charts import Series, line_chart
 from parrot_core.text.wording import dollars
 
-CHARTS = ("turns", "context_by_turn", "anaphora_by_turn", "ellipsis_by_turn")
+CHARTS = (
+    *("turns", "context_by_turn", "anaphora_by_turn", "ellipsis_by_turn"),
+    *("topic_shifts_by_turn", "opening_by_turn"),
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,10 +12,12 @@ from typing import Any, ClassVar, Literal, Protocol
 
 from parrot_core.engines.types import ChatModel
 from parrot_core.lake.checkpoints import Checkpoints
+from parrot_core.lake.leases import Claim
 from parrot_core.lake.manifest import Receipt
 from parrot_core.lake.metrics import Metrics
 from parrot_core.lake.run import Run
 from parrot_core.lake.stage_plan import ShardPlan
+from parrot_core.monitor.state import StageSpec
 from parrot_core.recipe import Recipe, Sampling, VllmEngine
 from parrot_core.stages.forecasting import Examples, Requests, Sizes
 
@@ -31,6 +33,18 @@ class EngineUse:
     setting: str  # of the recipe, which says how it is sampled
     sampling: Sampling
     short: bool = False  # a short reply: a model that thinks is asked again with room for it
+
+
+class Joining(Protocol):
+    """Helps with a shard that another process holds; a context manager, called every second."""
+
+    def __enter__(self) -> "Joining": ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def __call__(self, claim: Claim | None) -> None:
+        """Look at the claim on the shard, and help."""
+        ...
 
 
 class ShardWork(Protocol):
@@ -100,12 +114,18 @@ class Stage(ABC):
     """What is counted: rows in = rows out + rejects holds in these units."""
     settings_read: ClassVar[tuple[str, ...] | None] = None
     """Paths of the recipe that decide what it makes, beside the seed and its engines; None: all."""
+    only_for: ClassVar[str] = ""
+    """The one dataset that is made of its output, if that is of no other use."""
     summary: ClassVar[str] = ""
     """What it does, in a sentence: for deployments, forms and docs."""
     output_summary: ClassVar[str] = ""
     """What its output is, in a sentence: for the card of an exported dataset."""
     metrics: ClassVar[type[Metrics]] = Metrics
     """What the metrics of its version are: publication refuses any other."""
+
+    @property
+    def spec(self) -> StageSpec:
+        return StageSpec(self.name, self.output, self.kind, self.only_for)
 
     def lacks(self, recipe: Recipe) -> str:
         """The setting without which it can't run and which a recipe leaves out; mostly empty."""
@@ -137,6 +157,13 @@ class Stage(ABC):
         if self.kind == "model" or any(isinstance(engines.get(name), VllmEngine) for name in names):
             return "gpu"
         return "api" if names else "cpu"
+
+    def joins(self, run: Run) -> "Joining | None":
+        """What this process does instead of taking shards, if it is to help with another's.
+
+        None: it takes shards.
+        """
+        return None
 
     def rows_per_file(self, run: Run) -> int:
         """Most rows in one Parquet file of the output; a shard may fill several."""

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 GROUP = "parrot.stages"
 _ROOM = "parrot_core.stages"
 _LIST: tuple[tuple[StageSpec, str, str], ...] = (
-    (StageSpec("ingest", "records", "dataset"), "ingest.stage", "IngestStage"),
+    (StageSpec("ingest", "records", "dataset", "conversations"), "ingest.stage", "IngestStage"),
     (StageSpec("assemble", "conversations", "dataset"), "ingest.assemble", "AssembleStage"),
     (StageSpec("train-ask", "parrot-ask", "model"), "training.stages", "TrainAskStage"),
     (StageSpec("seeds", "seeds", "dataset"), "ingest.seeds", "SeedsStage"),
@@ -68,7 +68,7 @@ def __getattr__(name: str) -> Any:
 
 
 STAGE_SPECS: tuple[StageSpec, ...] = (
-    tuple(StageSpec(stage.name, stage.output, stage.kind) for stage in _load())
+    tuple(stage.spec for stage in _load())
     if entry_points(group=GROUP)
     else tuple(spec for spec, _, _ in _LIST)
 )

@@ -22,6 +22,7 @@ class Traffic:
     """Tries that failed and were worth another one, by ``FAILURE_KINDS``."""
     latency_s: float = 0.0  # sum over the answers, without the wait for a limit
     latencies: list[int] = field(default_factory=lambda: [0] * (len(LATENCY_BOUNDS_S) + 1))
+    cut_contexts: int = 0  # answers to a conversation of which the server had dropped a part
 
     def answered(self, latency_s: float) -> None:
         self.answers += 1
@@ -50,6 +51,7 @@ class Traffic:
             {kind: self.failures.get(kind, 0) + other.failures.get(kind, 0) for kind in kinds},
             self.latency_s + other.latency_s,
             [a + b for a, b in zip(self.latencies, other.latencies, strict=True)],
+            self.cut_contexts + other.cut_contexts,
         )
 
 

@@ -38,7 +38,6 @@ from parrot_core.analysis.asker_proof.measures import (
 from parrot_core.analysis.asker_proof.provocation import provoked, role_kept
 from parrot_core.analysis.asker_proof.writing import STAGE, Writer, write
 from parrot_core.analysis.likelihood.held_out_pairs import ModelName, learned_by
-from parrot_core.analysis.likelihood.likelihoods import Scorer
 from parrot_core.analysis.statistics.intervals import IntervalEstimate
 from parrot_core.analysis.statistics.reading import HELDOUT, HUMAN, VersionSessions, open_sessions
 from parrot_core.engines.connection import model_identity
@@ -48,6 +47,7 @@ from parrot_core.lake.metrics import TrainingMetrics
 from parrot_core.lake.run import Run
 from parrot_core.models.references import resolve_model
 from parrot_core.recipe import VllmEngine
+from parrot_core.stages.likelihoods import Scorer
 from parrot_core.telemetry.progress import SILENT, ProgressReporter
 from parrot_core.text.control_tokens import END_OF_SESSION
 from parrot_core.text.text_hash import text_hash

@@ -49,7 +49,7 @@ def training_forecast(run: Run, basis: Basis, stage: str, work: Examples) -> Tra
         length = tokens_of_pair(settings, length, answer)
     tokens = passes * length
     shape = shape_of(work.base, run)
-    devices = settings.devices.processes
+    devices = settings.devices.total
     reserve = basis.gpu_reserve.value * 1e9
     memory = memory_of(settings, shape, reserve, work.longest_answer) if shape else None
     hours = None

@@ -9,9 +9,9 @@ from dataclasses import replace
 from typing import Literal
 
 from parrot_core.analysis.likelihood.held_out_pairs import QueryPairs
-from parrot_core.analysis.likelihood.likelihoods import Scores
 from parrot_core.engines.types import Message
 from parrot_core.stages.evaluation.summary import Judged
+from parrot_core.stages.likelihoods import Scores
 
 History = Literal["own", "none", "other"]
 HISTORIES: dict[History, str] = {

@@ -8,12 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from parrot_core.analysis.likelihood.held_out_pairs import ModelName, learned_by
-from parrot_core.analysis.likelihood.likelihoods import (
-    LikelihoodRequest,
-    Scorer,
-    compare_likelihoods,
-    scores_of,
-)
+from parrot_core.analysis.likelihood.likelihoods import compare_likelihoods
 from parrot_core.analysis.statistics.reading import HELDOUT, HUMAN, VersionSessions
 from parrot_core.analysis.statistics.sampling import Draw, lot
 from parrot_core.analysis.statistics.session import Session
@@ -22,6 +17,7 @@ from parrot_core.errors import UserError
 from parrot_core.execution.runs import work_folder
 from parrot_core.lake.lake import Lake
 from parrot_core.models.references import model_cache
+from parrot_core.stages.likelihoods import LikelihoodRequest, Scorer, scores_of
 from parrot_core.telemetry.progress import SILENT, ProgressReporter
 from parrot_core.text.control_tokens import find_control_token
 from parrot_core.text.text_table import Grid

@@ -1,10 +1,13 @@
 """Compute the statistics of a set of sessions: one pass, memory flat, exact in the seed."""
 
 from collections import Counter
+from collections.abc import Iterable
+from contextlib import closing
 from dataclasses import dataclass
 
 from parrot_core.analysis.statistics import human
 from parrot_core.analysis.statistics.measures import Measure, offline_measures
+from parrot_core.analysis.statistics.processes import Read, read_each
 from parrot_core.analysis.statistics.reading import SessionSet, digest
 from parrot_core.analysis.statistics.sampling import Draw
 from parrot_core.analysis.statistics.session import Session
@@ -42,6 +45,7 @@ def compute(
     reference: SessionSet | None = None,
     reporter: ProgressReporter = SILENT,
     compared: SessionSet | None = None,
+    processes: int = 1,
 ) -> Statistics:
     """Measure a set of sessions.
 
@@ -49,6 +53,8 @@ def compute(
         reference: held-out human sessions to tell its follow-up queries from; None leaves
             human-likeness out.
         compared: what is told from the reference, where that isn't all of ``sessions``.
+        processes: how many may read sessions at once, where those are many. A script that asks for
+            more than one needs its ``if __name__ == "__main__"``, for they import it.
 
     Raises:
         UserError: human-likeness is asked for and scikit-learn isn't installed.
@@ -58,20 +64,22 @@ def compute(
     ours = human.FollowUps(options.seed)
     counted = _Count(offline_measures(options.seed, counter_of(options.tokenizer)))
     followed = reference is not None and compared is None
-    if options.sample is None:
-        for session in sessions.sessions(reporter.progress):
-            counted.add(session)
-            if followed:
-                ours.add(session)
-    else:
-        draw: Draw[Session] = Draw(options.sample, options.seed, "sample")
-        for session in sessions.sessions(reporter.progress):
+    stream: Iterable[Session] = sessions.sessions(reporter.progress)
+    drawn = (
+        None if options.sample is None else Draw[Session](options.sample, options.seed, "sample")
+    )
+    if drawn is not None:
+        for session in stream:
             counted.sessions += 1
-            draw.offer(session.id, session)
-        for session in draw.items():
-            counted.measure(session)
+            drawn.offer(session.id, session)
+        stream = drawn.items()
+    with closing(read_each(stream, options.seed, options.tokenizer, processes)) as readings:
+        for session, read in readings:
+            counted.measure(session, read)
             if followed:
                 ours.add(session)
+    if drawn is None:
+        counted.sessions = counted.measured
     found = counted.found(reporter)
     if reference is not None:
         found.append(_likeness(ours, compared, reference, options.seed, reporter))
@@ -116,15 +124,11 @@ class _Count:
         self.measured = 0
         self.languages: Counter[str] = Counter()
 
-    def add(self, session: Session) -> None:
-        self.sessions += 1
-        self.measure(session)
-
-    def measure(self, session: Session) -> None:
+    def measure(self, session: Session, read: Read) -> None:
         self.measured += 1
         self.languages[session.language or "unknown"] += 1
-        for measure in self._measures:
-            measure.add(session)
+        for measure, its_own in zip(self._measures, read, strict=True):
+            measure.add(session, its_own)
 
     def found(self, reporter: ProgressReporter) -> list[Found]:
         found = []

@@ -34,6 +34,7 @@ def statistics_of(
     options: Options = Options(),  # noqa: B008 - frozen
     human_set: str | None = None,
     reporter: ProgressReporter = SILENT,
+    processes: int = 1,
 ) -> Statistics:
     """Statistics of ``NAME[@VERSION][:SPLIT]``, or of a file, folder or URL.
 
@@ -45,6 +46,7 @@ def statistics_of(
         human_set: what its queries are told from, named like ``what``. Without it, the held-out
             conversations that a version's lineage leads to, and no human-likeness for a file.
             An empty text leaves human-likeness out.
+        processes: see :func:`~parrot_core.analysis.statistics.compute.compute`.
 
     Raises:
         UserError: nothing of that name, or one without sessions.
@@ -60,9 +62,8 @@ def statistics_of(
         kept = _kept(lake, sessions, key)
         if kept is not None:
             return kept
-    found = compute(
-        sessions, options, reference, reporter, compared if compared is not sessions else None
-    )
+    told_from = compared if compared is not sessions else None
+    found = compute(sessions, options, reference, reporter, told_from, processes)
     if left_out:
         found = found.model_copy(update={"notes": (*found.notes, NO_SKLEARN)})
     if key is not None and isinstance(sessions, VersionSessions):

@@ -16,6 +16,7 @@ from parrot_core.engines.decisions import decide, what_happened
 from parrot_core.engines.failures import CLIENT_ERRORS, ProviderFailure, failure_of
 from parrot_core.engines.limits.limits import Sleep
 from parrot_core.engines.types import EngineError, RowError, RunError, ShardError
+from parrot_core.errors import PicklableError
 from parrot_core.lake.batch_records import BatchRecords, Intent
 from parrot_core.recipe import BatchSettings, Limits
 from parrot_core.text.redaction import without_key
@@ -28,7 +29,7 @@ OVER = ("completed", "failed", "expired", "cancelled")
 LONGEST_BACKOFF_S = 60.0
 
 
-class NotOrdered(Exception):
+class NotOrdered(PicklableError):
     """A round was given up before it was ordered, because of ``error`` or by another worker."""
 
     def __init__(self, error: EngineError | None = None) -> None:

@@ -59,6 +59,7 @@ class PromptSet(BaseModel):
     pick: Prompt
     misunderstand: Prompt
     rewrite: Prompt
+    rubric: Prompt
 
     def transcript(self, history: Sequence[Message]) -> str:
         """The history as lines "User: …" and "Assistant: …"; system messages are left out."""

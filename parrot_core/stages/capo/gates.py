@@ -2,12 +2,15 @@
 
 import re
 import unicodedata
+from collections.abc import Iterable
 
+from parrot_core.stages.capo.negatives import content_words
 from parrot_core.text.refusals import refuses
 
 _HAN = r"\u3400-\u9fff"
 _WORD = re.compile(rf"[{_HAN}]|[^\W{_HAN}]+")
 _OPENING_CHARS = 300
+_FEWEST_REPEATED = 8  # words; a short answer may well be right twice
 _ASKS_BACK = re.compile(
     r"""
       \b(?:could|can|would)\ you\ (?:please\ |kindly\ )?
@@ -28,8 +31,12 @@ _ASKS_BACK = re.compile(
 )
 
 
-def chosen_problem(chosen: str, query: str) -> str:
-    """What is wrong with a chosen answer, in words; empty when nothing is."""
+def chosen_problem(chosen: str, query: str, earlier: Iterable[str] = ()) -> str:
+    """What is wrong with a chosen answer, in words; empty when nothing is.
+
+    Args:
+        earlier: the answers before it; one that holds it, word for word, answers nothing anew.
+    """
     if not chosen.strip():
         return "the answer in the session is empty"
     if refuses(chosen):
@@ -38,6 +45,9 @@ def chosen_problem(chosen: str, query: str) -> str:
         return "the answer in the session asks what is meant"
     if normalise(chosen) == normalise(query):
         return "the answer in the session repeats the query"
+    said = normalise(chosen)
+    if len(said.split()) >= _FEWEST_REPEATED and any(said in normalise(old) for old in earlier):
+        return "the answer in the session repeats an earlier one"
     return ""
 
 
@@ -54,6 +64,7 @@ def negative_problem(negative: str, chosen: str) -> str | None:
     """Return why a negative can't stand against the chosen answer, or None.
 
     ``negative_empty``: nothing was written. ``negative_asks_back``: it asks what was meant.
+    ``negative_refuses``: it begins with a refusal.
     ``negative_equals_chosen``: after normalisation (case,
     punctuation, spacing, Unicode form) one of them is the other, or contains it word for word.
     """
@@ -61,8 +72,22 @@ def negative_problem(negative: str, chosen: str) -> str | None:
         return "negative_empty"
     if asks_back(negative):
         return "negative_asks_back"
+    if refuses(negative):
+        return "negative_refuses"
     left, right = normalise(negative), normalise(chosen)
     return "negative_equals_chosen" if left in right or right in left else None
+
+
+def evidence_ignored(negative: str, about: str | None, query: str, chosen: str) -> bool:
+    """Whether a negative says what the chosen answer says, and nothing of what misled it.
+
+    A short answer may name neither; then there is no telling.
+    """
+    if about is None:
+        return False
+    asked = content_words(query)
+    said = content_words(negative) - asked
+    return bool(said & content_words(chosen)) and not said & content_words(about)
 
 
 def normalise(text: str) -> str:

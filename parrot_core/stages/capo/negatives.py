@@ -11,7 +11,7 @@ from parrot_core.stages.base import Row
 from parrot_core.text.similarity import WITHOUT_CONTENT, tokens
 
 _LATIN = re.compile(r"[a-z]")
-_PLURAL = re.compile(r"(?<=[a-z]{3})(?:ies|es|s)$")
+_ENDING = re.compile(r"(?<=[a-z]{3})(?:ies|es|(?<!s)s|e|y)$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +53,7 @@ class Negative:
         evidence_by: who chose the evidence: the ``writer``, or the ``seed`` of the run.
         prompt_set: version of the instructions.
         completion: the writer's last completion.
+        about: what the text must speak of if it makes the mistake; None if that can't be said.
     """
 
     text: str
@@ -60,14 +61,24 @@ class Negative:
     evidence_by: Literal["writer", "seed"] | None
     prompt_set: str
     completion: Completion
+    about: str | None = None
 
 
-Strategist = Callable[[ContextQuery, ChatModel, Sampling, int], Awaitable[Negative]]
+@dataclass(frozen=True, slots=True)
+class Writers:
+    """Who writes: the writer of negatives; for on-policy ones also the model, and its judge."""
+
+    writer: ChatModel
+    policy: ChatModel | None = None
+    judge: ChatModel | None = None
+
+
+Strategist = Callable[[ContextQuery, Writers, Sampling, int], Awaitable[Negative]]
 """A strategy's ``write``: it raises ``Unfit`` where no negative of its kind can be had."""
 
 
 def content_words(*texts: str) -> frozenset[str]:
-    """The words that say what texts are about: no function words, plurals cut, lower case."""
+    """The words that say what texts are about, without function words; a plural is as its noun."""
     return frozenset(_words(texts))
 
 
@@ -75,7 +86,7 @@ def _words(texts: Iterable[str]) -> Iterable[str]:
     for text in texts:
         for word in tokens(text):
             if word not in WITHOUT_CONTENT and (len(word) > 1 or not _LATIN.match(word)):
-                yield _PLURAL.sub("", word)
+                yield _ENDING.sub("", word)
 
 
 def shortened(sampling: Sampling, most: int) -> Sampling:

@@ -3,7 +3,6 @@
 import os
 import tempfile
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 _BUFFER_BYTES = 1 << 20
@@ -23,12 +22,7 @@ class ScratchFile:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         self._file.close()
 
     def write(self, data: bytes) -> int:

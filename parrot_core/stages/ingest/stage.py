@@ -51,6 +51,7 @@ class IngestStage(Stage):
 
     name = "ingest"
     output = "records"
+    only_for = "conversations"
     metrics = RecordsMetrics
     settings_read = ("ingest",)
     summary = "Source records, their texts cleaned and masked."

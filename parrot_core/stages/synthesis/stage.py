@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from parrot_core.engines.in_flight import in_flight
-from parrot_core.engines.types import ChatModel, Completion, Message
+from parrot_core.engines.types import ChatModel, Completion, Message, RowError
 from parrot_core.errors import UserError
 from parrot_core.judging.asking import WARM
 from parrot_core.lake.manifest import Receipt
@@ -19,6 +19,7 @@ from parrot_core.stages.base import EngineUse, Row, ShardWork, Stage
 from parrot_core.stages.fitness import is_truncated, truncation_warnings
 from parrot_core.stages.forecasting import MESSAGE_TOKENS, Load, Requests, Sizes
 from parrot_core.stages.planning import own_models, shards_of
+from parrot_core.stages.synthesis.best_of import best_of
 from parrot_core.stages.synthesis.converse import Dialogue, Speaker, converse
 from parrot_core.stages.synthesis.guards import query_problem
 from parrot_core.stages.synthesis.role_play import role_play
@@ -31,7 +32,8 @@ class SynthesizeStage(Stage):
     Metrics: ``turns``, ``end_reasons`` (sessions by why they ended), ``truncated`` (sessions in
     which an ``answer`` or a query, ``ask``, was cut at the limit of tokens), ``guarded`` (queries
     that a guard had asked for once more; those that failed again are end reasons ``guard_…``; and
-    ``end``, marks before ``end_from``).
+    ``end``, marks before ``end_from``), ``best_of`` (queries that were sampled several times, and
+    of how many another than the first sample won).
     """
 
     name: ClassVar[str] = "synthesize"
@@ -83,7 +85,8 @@ class SynthesizeStage(Stage):
             history += answer + MESSAGE_TOKENS
             if turn < settings.max_turns:
                 alive *= _go_on(settings, turn)
-                questions = questions.plus(Load("", alive, alive * history, alive * ask))
+                asked = alive * settings.best_of
+                questions = questions.plus(Load("", asked, asked * history, asked * ask))
                 alive *= basis.goes_on.value
         return Requests((answers, questions), settings.sessions_in_flight, settings.max_turns)
 
@@ -115,6 +118,7 @@ class _Sessions:
         self._turns = 0
         self._end_reasons: Counter[str] = Counter()
         self._guarded: Counter[str] = Counter()  # queries asked for once more, by guard
+        self._best_of: Counter[str] = Counter()  # queries, and those of which another sample won
         self._truncated: Counter[str] = Counter()  # sessions by who wrote the cut text
         self._with_truncation = 0  # sessions
 
@@ -124,6 +128,8 @@ class _Sessions:
         self._work.metric("turns", self._turns)
         self._work.metric("end_reasons", dict(self._end_reasons.most_common()))
         self._work.metric("truncated", dict(self._truncated))
+        if self._settings.best_of > 1:
+            self._work.metric("best_of", dict(self._best_of))
         if self._settings.guards or self._settings.end_from > 1:
             self._work.metric("guarded", dict(self._guarded))
 
@@ -136,9 +142,15 @@ class _Sessions:
 
         async def ask(messages: list[Message], turn: int) -> Completion:
             sample = f"{session}/t{turn}/ask"
-            if settings.role_play:
-                messages = role_play(messages)
-            return await self._asker.complete(messages, settings.ask, sample=sample)
+            shown = role_play(messages) if settings.role_play else messages
+            first, *others = [sample, *(f"{sample}/{n}" for n in range(2, settings.best_of + 1))]
+            if not others:
+                return await self._asker.complete(shown, settings.ask, sample=first)
+            samples = await self._samples(shown, (first, *others))
+            best = best_of(samples, messages, seed["language"], settings)
+            self._best_of["asked"] += 1
+            self._best_of["not the first"] += best is not samples[0]
+            return best
 
         async def answer(messages: list[Message], turn: int) -> Completion:
             sample = f"{session}/t{turn}/answer"
@@ -169,6 +181,19 @@ class _Sessions:
             end_from=settings.end_from,
         )
         self._keep(seed, dialogue, prompt if settings.keep_system else None)
+
+    async def _samples(self, shown: list[Message], names: Sequence[str]) -> list[Completion]:
+        """Several queries, without those that failed; RowError if all did."""
+        complete, sampling = self._asker.complete, self._settings.ask
+        found = await asyncio.gather(
+            *(complete(shown, sampling, sample=name) for name in names), return_exceptions=True
+        )
+        failures = [each for each in found if isinstance(each, BaseException)]
+        samples = [each for each in found if not isinstance(each, BaseException)]
+        for failure in failures:
+            if not (samples and isinstance(failure, RowError)):
+                raise failure
+        return samples
 
     def _keep(self, seed: Row, dialogue: Dialogue, system: str | None) -> None:
         row = dialogue_row(seed, dialogue, system)

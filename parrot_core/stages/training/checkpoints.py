@@ -11,20 +11,21 @@ import json
 import logging
 import os
 import shutil
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from contextvars import copy_context
 from pathlib import Path
 
-from parrot_core.errors import CorruptFile, LeaseLost, StorageError
+from parrot_core.errors import CorruptFile, LeaseLost, RunStopped, StorageError
 from parrot_core.lake.checkpoints import Checkpoints
 from parrot_core.stages.training.job import TrainingJob
+from parrot_core.telemetry.repeated_call import RepeatedCall
 
 logger = logging.getLogger(__name__)
 
 SEAL = "seal.json"
 LOOK_EVERY_S = 1.0
+LAST_S = 3.0
+"""How long a process that is to stop waits until its last checkpoint is in the lake."""
 
 
 def seal(folder: Path) -> None:
@@ -98,29 +99,19 @@ def carried_to_lake(job: TrainingJob, kept: Checkpoints, identity: str) -> Itera
     """Carry each whole checkpoint to the lake while the block runs, from a thread of its own.
 
     When training saves faster than the lake takes, those in between are left out. A block that
-    ends in an error waits for the last one: the next attempt may be on another machine.
+    ends in an error waits for the last one: the next attempt may be on another machine. One that
+    is to stop waits :data:`LAST_S` for it, and no longer.
     """
-    stop = threading.Event()
     carrier = _Carrier(job.checkpoints, kept, identity)
-
-    def watch() -> None:
-        while not stop.wait(LOOK_EVERY_S):
-            carrier.look()
-
-    thread = threading.Thread(
-        target=copy_context().run, args=(watch,), name="parrot-checkpoints", daemon=True
-    )
-    thread.start()
+    looks = RepeatedCall("parrot-checkpoints", carrier.look, LOOK_EVERY_S)
+    looks.start()
     try:
         yield
-    except BaseException:
-        stop.set()
-        thread.join()
-        carrier.look()
+    except BaseException as error:
+        looks.stop(LAST_S if isinstance(error, RunStopped) else None, once_more=True)
         raise
-    finally:
-        stop.set()
-        thread.join()
+    else:
+        looks.stop()
 
 
 class _Carrier:

@@ -90,7 +90,7 @@ def memory_of(
     adapters = shape.adapter_parameters(settings.lora.r) if settings.lora else 0
     learned = adapters or shape.parameters
     frozen = shape.parameters if adapters else 0
-    devices, strategy = settings.devices.processes, settings.devices.strategy
+    devices, strategy = settings.devices.total, settings.devices.strategy
     # ZeRO's stages: 2 shards gradients and optimiser states, 3 (and FSDP) parameters as well.
     shares = {"ddp": (1, 1), "deepspeed-zero2": (1, devices)}
     of_weights, of_rest = shares.get(strategy, (devices, devices))
@@ -115,7 +115,7 @@ def _working_copies(settings: Training, shape: Shape, learned: int, gathered: bo
     if gathered:
         return (3 * shape.layer_parameters + 2 * shape.embedding_parameters) * COMPUTE_BYTES
     devices = settings.devices
-    bucketed = devices.strategy == "ddp" and devices.processes > 1
+    bucketed = devices.strategy == "ddp" and devices.total > 1
     buckets = learned * STATE_BYTES["gradients"] if bucketed else 0
     return shape.parameters * COMPUTE_BYTES + buckets
 
@@ -151,7 +151,7 @@ def _at_once(settings: Training, answer: int | None) -> tuple[int, int]:
     if not settings.share_prefix:
         return 2 * settings.per_device_batch_size * settings.max_length, 0
     negatives = len(settings.strategies)
-    pairs = Schedule.of(settings, 1, settings.devices.processes).per_device
+    pairs = Schedule.of(settings, 1, settings.devices.total).per_device
     trees = pairs // negatives if pairs % negatives == 0 else 1 - (1 - pairs) // negatives
     longest = min(settings.max_length if answer is None else answer, settings.max_length)
     widest = settings.max_length + min(pairs, negatives) * longest
@@ -171,7 +171,7 @@ def tokens_of_pair(settings: TrainDpo, sequence: float, answer: float) -> float:
     if not settings.share_prefix:
         return 2 * sequence
     negatives = len(settings.strategies)
-    pairs = Schedule.of(settings, 1, settings.devices.processes).per_device
+    pairs = Schedule.of(settings, 1, settings.devices.total).per_device
     trees = (pairs + negatives - gcd(pairs, negatives)) / negatives  # of a take, on average
     return sequence * trees / pairs + answer
 

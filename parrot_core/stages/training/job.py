@@ -2,8 +2,9 @@
 
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -23,6 +24,9 @@ class TrainingJob(BaseModel):
     settings: TrainAsk | TrainSft | TrainDpo
     seed: int
     data_sha256: str = Field(description="Of the training file and the held-out file together.")
+    ray_address: str | None = Field(
+        None, description="Ray cluster for more than one node; RAY_ADDRESS where it is null."
+    )
 
     @property
     def train_file(self) -> Path:
@@ -44,12 +48,17 @@ class TrainingJob(BaseModel):
         return self.folder / "model"
 
     @property
+    def base_folder(self) -> Path:
+        """The model to start from, where another node has sent it."""
+        return self.folder / "base"
+
+    @property
     def checkpoints(self) -> Path:
         return self.folder / "checkpoints"
 
     @property
     def progress_file(self) -> Path:
-        """A JSON line for each phase and each optimiser step."""
+        """A JSON line for each phase, each warning and each optimiser step."""
         return self.folder / "progress.jsonl"
 
     @property
@@ -61,6 +70,11 @@ class TrainingJob(BaseModel):
     def metrics_file(self) -> Path:
         """The final figures; written last, so its presence means that the model is whole."""
         return self.folder / "metrics.json"
+
+    @property
+    def stop_file(self) -> Path:
+        """There once the training is to save a checkpoint at its step and end."""
+        return self.folder / "stop"
 
     def failure_file(self, rank: int) -> Path:
         """Why a process failed: ``{kind, message}``, when it could still say so."""
@@ -93,6 +107,11 @@ class TrainingJob(BaseModel):
             "strategy": self.settings.devices.strategy,
             "settings": self.settings.model_dump(mode="json", exclude=operational),
         }
+
+    def tell(self, line: Mapping[str, Any]) -> None:
+        """Add a line to the progress file."""
+        with self.progress_file.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
 
     def save(self) -> None:
         """Write ``job.json``."""

@@ -7,15 +7,16 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from parrot_core.errors import MissingPackage, TrainingFailed
+from parrot_core.errors import MissingPackage, RunStopped, TrainingFailed, UserError
 from parrot_core.models.references import child_environment
 from parrot_core.stages.training.ending import WATCH_PARENT
 from parrot_core.stages.training.job import TrainingJob, load_job
+from parrot_core.stages.training.nodes import NODE, TrainingNode, launched_node
 from parrot_core.telemetry.stop_request import stop_request
 
 Figures = dict[str, Any]
@@ -25,6 +26,8 @@ OnProgress = Callable[[Figures], None]
 WORKER = ("-m", "parrot_core.stages.training.worker")
 POLL_S = 0.5
 GRACE_S = 10.0
+SAVE_S = 7.0
+"""How long a training that is to stop may take to end its step and to save a checkpoint."""
 
 
 def run_training(
@@ -48,19 +51,22 @@ def run_training(
         The contents of ``metrics.json``.
 
     Raises:
-        RunStopped: this process is to stop; the newest checkpoint is kept.
+        RunStopped: this process is to stop. A checkpoint was saved at the step that was under
+            way, if that could be done in :data:`SAVE_S`; else the newest one is kept.
         TrainingFailed: the process ended without a model; says why and where its log is.
         MissingPackage: the recipe asks for a package that isn't installed.
+        UserError: it is to train over nodes, and nothing says which.
     """
-    for package, setting in _packages(job):
+    node = node_in(job)
+    for package, setting in _packages(job, node):
         if find_spec(package) is None:
             raise MissingPackage(package, f"training '{job.kind}' sets {setting}")
     prepare(job)
     if not job.metrics_file.exists():
-        for pattern in ("failure-*.json", "alive-*"):
+        for pattern in ("failure-*.json", "alive-*", job.stop_file.name):
             for left in job.folder.glob(pattern):
                 left.unlink()
-        with _process(job, worker) as process:
+        with started(job, worker, node) as process:
             status = _follow(job, process, on_progress, sleep or stop_request().wait)
         if status != 0 or not job.metrics_file.exists():
             raise TrainingFailed(explain(job, status))
@@ -88,40 +94,68 @@ def _same(job: TrainingJob) -> bool:
         return False
 
 
-def command_of(job: TrainingJob, worker: Sequence[str] = WORKER) -> list[str]:
+def node_in(job: TrainingJob) -> TrainingNode | None:
+    """Which of the training's nodes a launcher says this is; None where there is one, or Ray's.
+
+    Raises:
+        UserError: the launcher has another number of nodes; or there is none, and no Ray cluster.
+    """
+    nodes = job.settings.devices.nodes
+    node = launched_node(os.environ) if nodes > 1 else None
+    if node is not None and node.count != nodes:
+        raise UserError(f"devices.nodes is {nodes}, but the launcher gives {node.count} nodes")
+    if nodes > 1 and node is None and not (job.ray_address or os.environ.get("RAY_ADDRESS")):
+        raise UserError(
+            f"devices.nodes {nodes}: there is neither a Ray cluster (RAY_ADDRESS) nor a launcher "
+            "that starts `parrot run` on each node (PET_NNODES, PET_NODE_RANK, PET_MASTER_ADDR, "
+            "PET_MASTER_PORT)"
+        )
+    return node
+
+
+def command_of(
+    job: TrainingJob, worker: Sequence[str] = WORKER, node: TrainingNode | None = None
+) -> list[str]:
     """The command line: a launcher of several processes where the recipe asks for one.
 
     One process needs no launcher, and without one a kill by the kernel is seen for what it is.
     """
+    devices = job.settings.devices
     if _alone(job):
         return [sys.executable, *worker, str(job.file)]
-    if _one_device(job):  # the recipe's own arguments say the rest
+    if devices.total == 1 and devices.strategy == "ddp":  # the recipe's own arguments say the rest
         launch = ("-m", "accelerate.commands.launch", *job.settings.accelerate_args)
         return [sys.executable, *launch, *worker, str(job.file)]
-    return [sys.executable, "-m", "parrot_core.stages.training.devices", str(job.file), *worker]
+    by_ray = devices.nodes > 1 and node is None
+    module = f"parrot_core.stages.training.{'ray_nodes' if by_ray else 'devices'}"
+    return [sys.executable, "-m", module, str(job.file), *worker]
 
 
 def _alone(job: TrainingJob) -> bool:
-    return _one_device(job) and not job.settings.accelerate_args
+    devices = job.settings.devices
+    return devices.total == 1 and devices.strategy == "ddp" and not job.settings.accelerate_args
 
 
-def _one_device(job: TrainingJob) -> bool:
-    return job.settings.devices.processes == 1 and job.settings.devices.strategy == "ddp"
-
-
-def _packages(job: TrainingJob) -> Iterator[tuple[str, str]]:
+def _packages(job: TrainingJob, node: TrainingNode | None) -> Iterator[tuple[str, str]]:
     """Packages that the recipe's settings need and a plain installation lacks."""
-    strategy = job.settings.devices.strategy
-    if strategy.startswith("deepspeed"):
-        yield "deepspeed", f"devices.strategy: {strategy}"
+    devices = job.settings.devices
+    if devices.strategy.startswith("deepspeed"):
+        yield "deepspeed", f"devices.strategy: {devices.strategy}"
+    if devices.nodes > 1 and node is None:
+        yield "ray", f"devices.nodes: {devices.nodes}"
     for name in job.settings.report_to:
         package = "tensorboardX" if name == "tensorboard" else name
         yield package, f"report_to: [{name}]"
 
 
 @contextmanager
-def _process(job: TrainingJob, worker: Sequence[str]) -> Iterator[subprocess.Popen[bytes]]:
+def started(
+    job: TrainingJob, worker: Sequence[str] = WORKER, node: TrainingNode | None = None
+) -> Iterator[subprocess.Popen[bytes]]:
+    """The training's process, or what starts those of this machine; it ends with the block."""
     environment = child_environment()
+    if node is not None:
+        environment[NODE] = node.model_dump_json()
     if _alone(job) and "CUDA_VISIBLE_DEVICES" not in environment:
         environment["CUDA_VISIBLE_DEVICES"] = "0"  # one process, one device
     environment[WATCH_PARENT] = "1"
@@ -132,7 +166,7 @@ def _process(job: TrainingJob, worker: Sequence[str]) -> Iterator[subprocess.Pop
     environment.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     with job.log_file.open("ab") as log:
         process = subprocess.Popen(
-            command_of(job, worker),
+            command_of(job, worker, node),
             stdin=subprocess.PIPE,  # its end tells the process that we are gone
             stdout=log,
             stderr=subprocess.STDOUT,
@@ -141,8 +175,25 @@ def _process(job: TrainingJob, worker: Sequence[str]) -> Iterator[subprocess.Pop
         )
     try:
         yield process
+    except RunStopped:
+        if _phase(job) == "training":
+            save_first(job, process)
+        raise
     finally:
         _end(process)
+
+
+def save_first(job: TrainingJob, process: subprocess.Popen[bytes]) -> None:
+    """Ask a training that takes steps for a checkpoint, and wait a little for it."""
+    job.stop_file.touch()
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(SAVE_S)
+
+
+def _phase(job: TrainingJob) -> str | None:
+    lines = job.progress_file.read_bytes().splitlines() if job.progress_file.exists() else []
+    phases = [line for line in lines if b'"phase"' in line]
+    return json.loads(phases[-1])["phase"] if phases else None
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
@@ -191,7 +242,7 @@ def explain(job: TrainingJob, status: int) -> str:
     """Say in one line why a training ended without a model, and what to change."""
     where = f"(log: {job.log_file})"
     name = f"training '{job.kind}'"
-    failure = _first_failure(job)
+    failure = first_failure(job)
     vanished = sorted(path.name.removeprefix("alive-") for path in job.folder.glob("alive-*"))
     killed = status in (-signal.SIGKILL, 128 + signal.SIGKILL)
     if failure is not None and failure["kind"] == "memory":
@@ -206,12 +257,14 @@ def explain(job: TrainingJob, status: int) -> str:
         return (
             f"{name} was killed{who}, most likely for want of memory: {_smaller(job)}{said} {where}"
         )
+    if status == 0:
+        return f"{name} ended at a checkpoint: another node was told to stop {where}"
     if status < 0:
         return f"{name} was ended by {signal.Signals(-status).name} {where}"
     return f"{name} ended with status {status}: {_last_line(job.log_file)} {where}"
 
 
-def _first_failure(job: TrainingJob) -> dict[str, str] | None:
+def first_failure(job: TrainingJob) -> dict[str, str] | None:
     """What the processes said: the cause if one knew it, else the first to speak.
 
     When one process dies, its peers fail too, for they miss it.
@@ -231,7 +284,7 @@ def _smaller(job: TrainingJob) -> str:
         advice.append("set gradient_checkpointing: true")
     if settings.lora is None:
         advice.append("train with lora: {}")
-    if settings.devices.processes > 1 and settings.devices.strategy == "ddp":
+    if settings.devices.total > 1 and settings.devices.strategy == "ddp":
         advice.append("set devices.strategy: fsdp")
     return ", or ".join(advice)
 

@@ -14,6 +14,7 @@ from trl.trainer.dpo_config import DPOConfig
 from trl.trainer.dpo_trainer import DPOTrainer
 
 from parrot_core.errors import TrainingFailed
+from parrot_core.stages.training.between_nodes import other_nodes
 from parrot_core.stages.training.last_step import StopsAtLastStep
 from parrot_core.stages.training.prefix_trees import AsPairs, PrefixTreeCollator
 
@@ -103,13 +104,19 @@ class PrefixSharingDPOTrainer(StopsAtLastStep, DPOTrainer):
         for pair in dataset.select_columns(["prompt_ids", "chosen_ids", "rejected_ids"]):
             digest.update(repr(sorted(pair.items())).encode())
         home = Path(str(self.args.output_dir)) / f"reference-{name}-{digest.hexdigest()[:16]}"
-        if self.accelerator.is_main_process and not home.exists():
+        if self.accelerator.is_local_main_process and not home.exists():
             scratch = home.with_suffix(".partial")
             shutil.rmtree(scratch, ignore_errors=True)
             dataset.save_to_disk(str(scratch))
             scratch.rename(home)
         self.accelerator.wait_for_everyone()
-        return super()._precompute_ref_logps(load_from_disk(str(home)), name, batch_size)
+        if nodes := other_nodes():
+            home = nodes.copied(nodes.told(home), home)
+        accelerator, self.accelerator = self.accelerator, _OneOfEachNode(self.accelerator)
+        try:
+            return super()._precompute_ref_logps(load_from_disk(str(home)), name, batch_size)
+        finally:
+            self.accelerator = accelerator
 
     def _get_train_sampler(self, train_dataset: Dataset | None = None) -> Sampler[int]:
         data = self.train_dataset if train_dataset is None else train_dataset
@@ -161,6 +168,20 @@ class PrefixSharingDPOTrainer(StopsAtLastStep, DPOTrainer):
         self.eval_margins.clear()
         figures: dict[str, float] = super().evaluate(*args, **options)
         return figures
+
+
+class _OneOfEachNode:
+    """An accelerator by which TRL writes the reference's figures on each node, not on one."""
+
+    def __init__(self, accelerator: Any) -> None:
+        self._accelerator = accelerator
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._accelerator, name)
+
+    @property
+    def is_main_process(self) -> bool:
+        return bool(self._accelerator.is_local_main_process)
 
 
 def groups_of(dataset: Dataset) -> list[int]:

@@ -1,6 +1,5 @@
 """What the training process writes as it goes: phases, steps, figures, failures."""
 
-import json
 import time
 from pathlib import Path
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 from accelerate import PartialState
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from parrot_core.stages.training.between_nodes import other_nodes
 from parrot_core.stages.training.checkpoints import seal
 from parrot_core.stages.training.job import TrainingJob
 
@@ -21,7 +21,7 @@ class Reporter(TrainerCallback):
 
     def __init__(self, job: TrainingJob, main: bool = True) -> None:
         """Report for ``job``; only the main process of a training does."""
-        self._path = job.progress_file
+        self._job = job
         self._main = main
         self._seen: tuple[float, float] | None = None  # time and tokens at the last step
         self._phases: list[tuple[str, float]] = []  # each with its start
@@ -68,11 +68,13 @@ class Reporter(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
         """Seal the checkpoint, once every process has written its part."""
+        checkpoint = Path(str(args.output_dir)) / f"checkpoint-{state.global_step}"
         PartialState().wait_for_everyone()
+        if nodes := other_nodes():
+            nodes.collect(checkpoint)
         if self._main:
-            seal(Path(str(args.output_dir)) / f"checkpoint-{state.global_step}")
+            seal(checkpoint)
 
     def _write(self, line: dict[str, Any]) -> None:
         if self._main:
-            with self._path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(line) + "\n")
+            self._job.tell(line)

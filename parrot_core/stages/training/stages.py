@@ -1,5 +1,6 @@
 """The three stages that train: Parrot-Ask, Parrot-Chat SFT, Parrot-Chat DPO."""
 
+import logging
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
@@ -24,9 +25,12 @@ from parrot_core.stages.training.choice import (
     parts_of,
 )
 from parrot_core.stages.training.job import Kind, TrainingJob
-from parrot_core.stages.training.launch import Figures, prepare, run_training
+from parrot_core.stages.training.joining import JoinedTraining
+from parrot_core.stages.training.launch import Figures, node_in, prepare, run_training
 from parrot_core.stages.training.summary import downsampled
 from parrot_core.text.control_tokens import END_OF_SESSION
+
+logger = logging.getLogger(__name__)
 
 Launch = Callable[[TrainingJob, Callable[[Figures], None]], Figures]
 
@@ -60,6 +64,25 @@ class TrainStage(Stage):
     @abstractmethod
     def heldout_fraction(self, run: Run) -> float:
         """Share of groups to hold out; 0 where the data's split says it."""
+
+    def joins(self, run: Run) -> JoinedTraining | None:
+        """Where a launcher says that this is another node of the training than the first one."""
+        settings = self.settings(run)
+        if settings.devices.nodes == 1:
+            return None
+        job = TrainingJob(
+            kind=self.job_kind,
+            model="",  # this, and the examples, the first node tells
+            folder=run.work_dir.resolve() / self.name,
+            settings=settings,
+            seed=run.recipe.seed,
+            data_sha256="",
+        )
+        node = node_in(job)
+        if node is None or node.rank == 0:
+            return None
+        apart = job.folder / f"node-{node.rank}"  # from the first one's, on a shared volume
+        return JoinedTraining(job.model_copy(update={"folder": apart}), node)
 
     def plan(self, run: Run) -> Sequence[ShardPlan]:
         """One shard, which reads every row of the dataset: a training can't be divided."""
@@ -148,7 +171,24 @@ def _source_of(row: Row) -> str:
     return str(row.get("source") or row["id"].partition(":")[0].partition("/")[0])
 
 
-class TrainAskStage(TrainStage):
+class SupervisedStage(TrainStage):
+    """What the two trainings on sessions share: the recipe names the model they start from."""
+
+    @abstractmethod
+    def settings(self, run: Run) -> TrainAsk | TrainSft:
+        """The stage's part of the recipe."""
+
+    def base(self, run: Run) -> str:
+        """The recipe's base model."""
+        return self.settings(run).base or ""
+
+    def lacks(self, recipe: Recipe) -> str:
+        """A base model."""
+        (name,) = self.settings_read or ()
+        return "" if getattr(recipe, name).base else f"{name}.base"
+
+
+class TrainAskStage(SupervisedStage):
     """Parrot-Ask: learns to write the user's turns (paper §3.1)."""
 
     name = "train-ask"
@@ -172,12 +212,6 @@ class TrainAskStage(TrainStage):
         """``train_ask`` of the recipe."""
         return run.recipe.train_ask
 
-    def base(self, run: Run) -> str:
-        return run.recipe.train_ask.base or ""
-
-    def lacks(self, recipe: Recipe) -> str:
-        return "" if recipe.train_ask.base else "train_ask.base"
-
     def heldout_fraction(self, run: Run) -> float:
         """Ingest has held sessions out already."""
         return 0.0
@@ -199,7 +233,7 @@ def _ends_whole(row: Row) -> bool:
     return bool(row.get("ends_session")) and row["messages"][-1]["role"] == "assistant"
 
 
-class TrainSftStage(TrainStage):
+class TrainSftStage(SupervisedStage):
     """Parrot-Chat SFT: learns the assistant's turns of the synthesized dialogues (paper §3.2).
 
     Or of real conversations, for the comparison of the paper's Table 4.
@@ -227,12 +261,6 @@ class TrainSftStage(TrainStage):
     def settings(self, run: Run) -> TrainSft:
         """``train_sft`` of the recipe."""
         return run.recipe.train_sft
-
-    def base(self, run: Run) -> str:
-        return run.recipe.train_sft.base or ""
-
-    def lacks(self, recipe: Recipe) -> str:
-        return "" if recipe.train_sft.base else "train_sft.base"
 
     def heldout_fraction(self, run: Run) -> float:
         return run.recipe.train_sft.heldout_fraction
@@ -355,6 +383,8 @@ def accounts(choice: Choice, figures: Figures) -> dict[str, Any]:
 
 def _pass_on(work: ShardWork, line: Figures) -> None:
     """Hand a line of progress to the run: steps done, and the figures of the last one."""
+    if "warning" in line:
+        logger.warning("%s", line["warning"])
     if "step" not in line:
         return
     figures = {

@@ -1,7 +1,8 @@
 """The training process: ``accelerate launch -m parrot_core.stages.training.worker job.json``.
 
 It knows only the job's files. It resumes from the newest whole checkpoint, and ends with a model
-folder and ``metrics.json``; or with ``failure.json``, which says in one line what went wrong.
+folder and ``metrics.json``; with a checkpoint, when it is asked to stop; or with ``failure.json``,
+which says in one line what went wrong.
 """
 
 import errno
@@ -35,12 +36,14 @@ from trl.trainer.sft_trainer import SFTTrainer
 
 from parrot_core.errors import ParrotError, TrainingFailed
 from parrot_core.recipe import TrainAsk
+from parrot_core.stages.training.between_nodes import other_nodes
 from parrot_core.stages.training.checkpoints import newest, remove_unfinished
 from parrot_core.stages.training.ending import WATCH_PARENT, end_when_asked, end_with_parent
 from parrot_core.stages.training.examples import Example, prepare_tokenizer, read_examples
 from parrot_core.stages.training.fit import Tally
 from parrot_core.stages.training.heldout import measure
 from parrot_core.stages.training.job import TrainingJob, load_job, write_json
+from parrot_core.stages.training.last_step import StopsWhenAsked
 from parrot_core.stages.training.markup import Markup
 from parrot_core.stages.training.precision import wants_bf16
 from parrot_core.stages.training.prefix_dpo import PrefixSharingDPOTrainer
@@ -55,8 +58,10 @@ SHARD_SIZE = "5GB"
 
 
 def train(job: TrainingJob) -> None:
-    """Do the job, from its files to its files."""
+    """Do the job, from its files to its files; or up to the step in which it is asked to stop."""
     state = PartialState(cpu=not torch.cuda.is_available())
+    if nodes := other_nodes():
+        job = nodes.job(job)
     reporter = Reporter(job, state.is_main_process)
     reporter.phase("loading")
     tokenizer = AutoTokenizer.from_pretrained(job.model)
@@ -69,6 +74,8 @@ def train(job: TrainingJob) -> None:
     trainer = make_trainer(job, tokenizer, examples, heldout, schedule, [reporter])
     check_labels(trainer, {"train": len(examples), "heldout": len(heldout)})
     saved_as = _dtype_of(job)
+    stop = StopsWhenAsked(job, trainer.accelerator)
+    trainer.add_callback(stop)
     measuring = MeasureBefore(job, trainer, reporter)
     untrained = job.settings.max_steps == 0
     if heldout and not untrained and (is_sharded(trainer) or state.num_processes > 1):
@@ -79,19 +86,18 @@ def train(job: TrainingJob) -> None:
     started = time.monotonic()
     if not untrained:
         trainer.train(resume_from_checkpoint=_last_checkpoint(job, state))
+    if stop.stopped:
+        return
     trained_s = time.monotonic() - started - measuring.seconds_of_training
     after: dict[str, float] | None = None
     if heldout:
         reporter.phase("measuring after")
         after = measure(trainer)
-    ending = None
-    if heldout and isinstance(job.settings, TrainAsk) and job.settings.end_mark:
-        ending = _measure_end(trainer, tokenizer, markup, heldout)
+    ending = _measure_end(job, trainer, tokenizer, markup, heldout)
     reporter.phase("saving")
     _save(job, trainer, tokenizer, markup, saved_as)
     if state.is_main_process:
-        figures = _figures(trainer, trained_s)
-        figures |= {
+        figures = _figures(trainer, trained_s) | {
             "template": markup.family,
             "template_notes": list(markup.notes),
             "precision": "bf16" if wants_bf16(job.settings.precision) else "fp32",
@@ -106,12 +112,18 @@ def train(job: TrainingJob) -> None:
 
 
 def _measure_end(
+    job: TrainingJob,
     trainer: Trainer,
     tokenizer: PreTrainedTokenizerBase,
     markup: Markup,
     heldout: Sequence[Example],
 ) -> dict[str, Any] | None:
-    """How well the asker ends sessions, by the main process; None where the model is sharded."""
+    """How well an asker that learned to ends sessions, by the main process.
+
+    None where the model is sharded, or nothing is held out.
+    """
+    if not heldout or not isinstance(job.settings, TrainAsk) or not job.settings.end_mark:
+        return None
     if is_sharded(trainer) or not trainer.accelerator.is_main_process:
         return None
     model: Any = trainer.accelerator.unwrap_model(trainer.model)
@@ -119,11 +131,15 @@ def _measure_end(
 
 
 def _last_checkpoint(job: TrainingJob, state: PartialState) -> str | None:
-    """The newest whole one, the same for all processes; those that are not whole are removed."""
+    """The newest whole one of the first node, for all; those that are not whole are removed."""
     if state.is_main_process:
         remove_unfinished(job.checkpoints)
     state.wait_for_everyone()
     found = newest(job.checkpoints)
+    if nodes := other_nodes():
+        found = nodes.told(found)
+        if found is not None:
+            found = nodes.copied(found, job.checkpoints / found.name)
     return str(found) if found else None
 
 
@@ -333,6 +349,7 @@ def main(arguments: list[str]) -> int:
     end_when_asked(alive)
     try:
         train(job)
+        PartialState().destroy_process_group()  # whose threads else abort the process at its end
     except Exception as error:
         logging.getLogger(__name__).exception("training failed")
         write_json(job.failure_file(rank), failure_of(error))

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from parrot_core.errors import TrainingFailed
+from parrot_core.errors import RunStopped, TrainingFailed
 from parrot_core.stages.training.launch import run_training
 from tests.support.training.kill_points import MID_STEP, START
 from tests.support.training.tiny_jobs import SESSION, ask_job, weights
@@ -57,11 +57,16 @@ def varied_job(folder, model):
     return job
 
 
-def test_killed_at_any_point_it_ends_with_the_weights_of_an_unbroken_training(tmp_path, model):
-    import torch
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory, model):
+    """What nobody has interrupted, and its figures."""
+    job = varied_job(tmp_path_factory.mktemp("unbroken") / "job", model)
+    return job, run_training(job, lambda line: None)
 
-    unbroken = varied_job(tmp_path / "unbroken", model)
-    figures = run_training(unbroken, lambda line: None)
+
+def test_killed_at_any_point_it_ends_with_the_weights_of_an_unbroken_training(
+    tmp_path, model, unbroken
+):
     job = varied_job(tmp_path / "job", model)
     finish = ("", 40)
     for number, (script, begins) in enumerate([*KILLS, finish]):
@@ -74,9 +79,45 @@ def test_killed_at_any_point_it_ends_with_the_weights_of_an_unbroken_training(tm
             result = run_training(job, lines.append, worker=("-c", program))
         begun = next(line["step"] for line in lines if "step" in line)
         assert begun == begins, f"process {number} began at another step"
+    assert_same(job, result, unbroken)
+    assert json.loads(job.metrics_file.read_text())["steps"] == 40
+
+
+def assert_same(job, result, unbroken):
+    """Figures and weights are those of the unbroken training, bit for bit."""
+    import torch
+
+    whole, figures = unbroken
     assert result["heldout"] == figures["heldout"]
     assert [p["loss"] for p in result["curve"]] == [p["loss"] for p in figures["curve"]]
-    mine, theirs = weights(job), weights(unbroken)
+    mine, theirs = weights(job), weights(whole)
     assert mine.keys() == theirs.keys()
     assert all(torch.equal(mine[name], theirs[name]) for name in mine)
-    assert json.loads(job.metrics_file.read_text())["steps"] == 40
+
+
+SLOW = """
+import time
+inner = trainer.Trainer.training_step
+def step(self, *arguments, **options):
+    time.sleep(0.1)
+    return inner(self, *arguments, **options)
+trainer.Trainer.training_step = step
+"""
+
+
+def test_told_to_stop_it_saves_the_step_it_is_in_and_takes_no_step_twice(tmp_path, model, unbroken):
+    job = varied_job(tmp_path / "job", model)
+    program = f"{START}\n{SLOW}\nsys.exit(worker.main(sys.argv[1:]))"
+
+    def stop(line):
+        if line.get("step", 0) >= 13:
+            raise RunStopped("stopped by SIGTERM")
+
+    with pytest.raises(RunStopped):
+        run_training(job, stop, worker=("-c", program))
+    result = run_training(job, lambda line: None)
+    told = [json.loads(line) for line in job.progress_file.read_text().splitlines()]
+    assert [line["step"] for line in told if "loss" in line] == list(range(1, 41))
+    begun = [line["step"] for line in told if "step" in line and "loss" not in line]
+    assert 13 <= begun[1] < 20, "from the step, not from the checkpoint before it"
+    assert_same(job, result, unbroken)

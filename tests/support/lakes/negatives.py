@@ -6,7 +6,7 @@ from typing import Any
 
 from parrot_core.engines.types import Message
 from parrot_core.recipe import Sampling
-from parrot_core.stages.capo.negatives import ContextQuery, Negative
+from parrot_core.stages.capo.negatives import ContextQuery, Negative, Writers
 from parrot_core.stages.capo.strategies import NEGATIVES
 from tests.support.lakes.scripted_model import ScriptedModel
 
@@ -26,10 +26,12 @@ QUERY = ContextQuery("s/t3", "en", 3, HISTORY, "How tall is it?", "The tower is 
 
 
 def write(strategy: str, model: ScriptedModel, seed: int = 7, **changed: Any) -> Negative:
-    """What a strategy makes of the query."""
+    """What a strategy makes of the query; one model writes, answers and judges."""
 
     async def main() -> Negative:
         query = replace(QUERY, **changed)
-        return await NEGATIVES[strategy](query, model, Sampling(max_tokens=200), seed)
+        return await NEGATIVES[strategy](
+            query, Writers(model, model, model), Sampling(max_tokens=200), seed
+        )
 
     return asyncio.run(main())

@@ -83,8 +83,16 @@ def test_a_share_that_is_kept_to_is_no_trouble(tmp_path: Path) -> None:
     assert drive(run, Refusing(bad=5)).accounting.rows_rejected == 10
 
 
-@pytest.mark.parametrize("setting", [{"allow_empty": ["sed"]}, {"max_reject_share": {"sed": 0.1}}])
-def test_a_limit_for_a_stage_that_does_not_exist_is_refused(
+@pytest.mark.parametrize(
+    "setting",
+    [
+        {"allow_empty": ["sed"]},
+        {"max_reject_share": {"sed": 0.1}},
+        {"workers": {"sed": 2}},
+        {"cluster": {"resources": {"sed": {}}}},
+    ],
+)
+def test_a_setting_for_a_stage_that_does_not_exist_is_refused(
     tmp_path: Path, setting: dict[str, Any]
 ) -> None:
     with pytest.raises(UserError, match=r"no stage 'sed'; there are: ingest"):

@@ -11,8 +11,9 @@ import pytest
 from parrot_core.engines.limits.budget import Budget
 from parrot_core.errors import LeaseLost, PartiallyFailed, RunStopped, ShardHeld, StorageError
 from parrot_core.execution.runs import begin_run
-from parrot_core.execution.shard_queue import Pulled
+from parrot_core.execution.shard_queue import Pulled, ShardQueue
 from parrot_core.execution.stage_worker import OpenStage, complete_stage, open_stage
+from parrot_core.lake.leases import Claim
 from parrot_core.lake.manifest import Manifest
 from parrot_core.lake.run import Run
 from parrot_core.lake.run_records import StageRecords
@@ -97,6 +98,48 @@ def test_two_workers_share_the_shards_and_both_end_well(tmp_path: Path) -> None:
     assert StageRecords(run.lake.storage, "test", "seeds").shard(0).failures() == []
 
 
+def test_a_process_that_is_to_help_takes_no_shard_and_ends_well_when_it_is_done(
+    tmp_path: Path,
+) -> None:
+    run = begin_run(minimal_recipe(str(tmp_path)))
+    helped = threading.Event()
+    claims: list[str | None] = []
+
+    class Waiting(SeedStage):
+        def process(self, work: Any) -> None:
+            assert helped.wait(20)
+            super().process(work)
+
+    class Help:
+        def __enter__(self) -> "Help":
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            claims.append("ended")
+
+        def __call__(self, claim: Claim | None) -> None:
+            claims.append(claim and claim.state)
+            if claim is not None:
+                helped.set()
+
+    class Helping(SeedStage):
+        def joins(self, run: Run) -> Help:
+            return Help()
+
+    first, other = Waiting(1), Helping(1)
+
+    def one(stage: SeedStage) -> None:
+        with ThreadPoolExecutor(1) as pool, open_stage(run, stage, Budget(None)) as opened:
+            work(opened, pool)
+            assert opened.publish().accounting.rows_out == 1
+
+    with ThreadPoolExecutor(2) as both:
+        list(both.map(one, (other, first)))
+    assert (first.processed, other.processed) == ([0], [])
+    assert "held" in claims
+    assert claims[-1] == "ended"
+
+
 def test_a_shard_that_failed_here_is_not_pulled_again_and_the_others_are_done(
     tmp_path: Path,
 ) -> None:
@@ -159,3 +202,23 @@ def test_what_ended_a_stage_is_raised_where_the_lake_cannot_keep_it(
     monkeypatch.setattr(StageRecords, "record_failure", full)
     with pytest.raises(PartiallyFailed, match="shard 1: no space"):
         complete_stage(run, SeedStage(), work)
+
+
+def test_a_lake_that_fails_between_shards_stops_this_stage_and_not_what_comes_after_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = begin_run(minimal_recipe(str(tmp_path)))
+
+    def unreachable(_: object) -> None:
+        raise StorageError("the lake can't be reached")
+
+    def attempt() -> Manifest:
+        with open_stage(run, SeedStage(), Budget(None)) as opened, ThreadPoolExecutor(2) as pool:
+            work(opened, pool)
+        return opened.publish()
+
+    with monkeypatch.context() as broken:
+        broken.setattr(ShardQueue, "pull", unreachable)
+        with pytest.raises(StorageError, match="can't be reached"):
+            complete_stage(run, SeedStage(), attempt)
+    assert complete_stage(run, SeedStage(), attempt).accounting.rows_out == 3

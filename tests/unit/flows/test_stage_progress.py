@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 from uuid import UUID, uuid4
 
 import httpx
@@ -13,7 +12,6 @@ import pytest
 from flows import stages
 from parrot_core.errors import StorageError
 from parrot_core.execution.runs import begin_run
-from parrot_core.execution.stage_worker import OpenStage
 from parrot_core.stages.registry import stage_named
 from tests.support.lakes.recipes import minimal_recipe
 from tests.support.lakes.run_log import RunLog
@@ -23,8 +21,7 @@ def watch(folder: Path, monkeypatch: pytest.MonkeyPatch, looks: int) -> None:
     """Look so many times at a stage in work."""
     monkeypatch.setattr(stages, "ARTIFACT_EVERY_S", 0.0)
     run = begin_run(minimal_recipe(str(folder / "lake")))
-    opened = SimpleNamespace(run=run, stage=stage_named("seeds"))
-    look = stages._Watch(cast(OpenStage, opened))
+    look = stages._Watch(run, stage_named("seeds"))
     for _ in range(looks):
         look()
 

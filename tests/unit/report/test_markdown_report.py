@@ -7,9 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from parrot_core.analysis.results.findings import gather
 from parrot_core.errors import MissingRun
 from parrot_core.lake.lake import Lake
-from parrot_core.report.markdown_report import build_markdown, plain
+from parrot_core.report.html_report import render_report
+from parrot_core.report.markdown_report import build_markdown, plain, render_markdown
+from parrot_core.stages.evaluation.sessions import SINGLE_TURN, session_figures
+from parrot_core.stages.evaluation.summary import Judged
 from tests.support.lakes.finished_run import NOW, RUN, STAGES, ago, begin, failure, plan, progress
 from tests.support.lakes.second_run import COMPARED, compared_run
 
@@ -46,6 +50,22 @@ def test_tables_are_tables(tmp_path: Path) -> None:
     html = rendered(build_markdown(compared_run(tmp_path), RUN, COMPARED, NOW))
     assert html.count("<table>") == 6
     assert "|" not in html
+
+
+def test_sessions_held_twice_or_beside_a_single_turn_have_a_table_in_both_reports(
+    tmp_path: Path,
+) -> None:
+    judged = [Judged("chat | x", "q1", "math", 2, 4.0 + 2 * repeat, repeat) for repeat in (1, 2)]
+    control = Judged(f"chat | x{SINGLE_TURN}", "q1", "math", 2, 9.0)
+    found = gather(compared_run(tmp_path), RUN, COMPARED, NOW)
+    stage = found.state.making("judgments")
+    assert stage is not None
+    assert "## Sessions" not in render_markdown(found)
+    figures = session_figures([*judged, control], 1)
+    stage.metrics["sessions"] = {each.subject: each.to_json() for each in figures}
+    row = "| chat \\| x | 2 | 7.00 | 8.00 | 6.00 | 2.00 | - | 7.00 | 9.00 | -2.00 | - |"
+    assert row in render_markdown(found)
+    assert "Conversation less single turn" in render_report(found)
 
 
 @given(st.text())

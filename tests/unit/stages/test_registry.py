@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from parrot_core.monitor.state import StageSpec
 from parrot_core.stages.registry import STAGE_SPECS, STAGES, in_order, stage_named
 from tests.support.lakes.toy_stages import SeedStage
 
@@ -126,7 +125,7 @@ def test_every_stage_says_what_it_does_and_reads_what_an_earlier_one_makes() -> 
 
 
 def test_names_and_outputs_are_those_of_the_classes() -> None:
-    assert tuple(StageSpec(s.name, s.output, s.kind) for s in STAGES) == STAGE_SPECS
+    assert tuple(s.spec for s in STAGES) == STAGE_SPECS
     assert stage_named("capo").output == "preferences"
 
 

@@ -4,7 +4,7 @@ from collections import Counter
 from typing import ClassVar
 
 from parrot_core.analysis.statistics.dependence import Kind, kind_of_dependence
-from parrot_core.analysis.statistics.measures.measure import Ratio
+from parrot_core.analysis.statistics.measures.measure import Measure, Ratio
 from parrot_core.analysis.statistics.session import Session
 from parrot_core.analysis.statistics.values import Curve, CurvePoint, Figure, Found
 
@@ -12,7 +12,7 @@ LAST_TURN = 15
 """Later turns share the last place of the curves."""
 
 
-class ContextMeasure:
+class ContextMeasure(Measure):
     """See ``description``."""
 
     name: ClassVar[str] = "context"
@@ -30,18 +30,20 @@ class ContextMeasure:
         self._asked: Counter[int] = Counter()
         self._seen: Counter[tuple[int, Kind]] = Counter()
 
-    def add(self, session: Session) -> None:
+    def read(self, session: Session) -> list[Kind | None]:
         """Look for cues in its follow-up queries."""
-        kinds = [kind_of_dependence(session, turn) for turn in range(2, session.turns + 1)]
-        for turn, kind in enumerate(kinds, start=2):
+        return [kind_of_dependence(session, turn) for turn in range(2, session.turns + 1)]
+
+    def add(self, session: Session, read: list[Kind | None]) -> None:
+        for turn, kind in enumerate(read, start=2):
             self._asked[min(turn, LAST_TURN)] += 1
             if kind is not None:
                 self._seen[min(turn, LAST_TURN), kind] += 1
-        dependent = sum(kind is not None for kind in kinds)
+        dependent = sum(kind is not None for kind in read)
         self._per_session.add(dependent)
-        self._share["any"].add(dependent, len(kinds))
+        self._share["any"].add(dependent, len(read))
         for name in ("anaphora", "ellipsis"):
-            self._share[name].add(kinds.count(name), len(kinds))
+            self._share[name].add(read.count(name), len(read))
 
     def found(self) -> Found:
         """Per session, as shares of the follow-up queries, and by turn."""

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import ClassVar
 
-from parrot_core.analysis.statistics.measures.measure import Ratio
+from parrot_core.analysis.statistics.measures.measure import Measure, Ratio
 from parrot_core.analysis.statistics.sampling import Draw
 from parrot_core.analysis.statistics.session import Session
 from parrot_core.analysis.statistics.values import Found
@@ -18,7 +18,7 @@ ORDERS = (1, 2, 3)
 Query = Sequence[str]
 
 
-class DistinctMeasure:
+class DistinctMeasure(Measure):
     """See ``description``."""
 
     name: ClassVar[str] = "distinct"
@@ -31,14 +31,15 @@ class DistinctMeasure:
 
     def __init__(self, seed: int) -> None:
         self._seed = seed
-        self._drawn: Draw[list[list[str]]] = Draw(SESSIONS, seed, "distinct")
+        self._drawn: Draw[list[str]] = Draw(SESSIONS, seed, "distinct")
 
-    def add(self, session: Session) -> None:
-        heads = [tokens(q[: 16 * QUERY_TOKENS])[:QUERY_TOKENS] for q in session.queries]
+    def add(self, session: Session, read: None) -> None:
+        heads = [query[: 16 * QUERY_TOKENS] for query in session.queries]
         self._drawn.offer(session.id, heads)
 
     def found(self) -> Found:
-        windows = _windows([query for queries in self._drawn.items() for query in queries])
+        heads = [head for queries in self._drawn.items() for head in queries]
+        windows = _windows([tokens(head)[:QUERY_TOKENS] for head in heads])
         notes: tuple[str, ...] = ()
         if windows and sum(map(len, windows[0])) < WINDOW:
             notes = (f"distinct-n: all queries together have fewer than {WINDOW:,} tokens",)

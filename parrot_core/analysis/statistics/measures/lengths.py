@@ -2,13 +2,13 @@
 
 from typing import ClassVar
 
-from parrot_core.analysis.statistics.measures.measure import Ratio
+from parrot_core.analysis.statistics.measures.measure import Measure, Ratio
 from parrot_core.analysis.statistics.session import Session
 from parrot_core.analysis.statistics.tokens import Counter
 from parrot_core.analysis.statistics.values import Found
 
 
-class Lengths:
+class Lengths(Measure):
     """See ``description``."""
 
     name: ClassVar[str] = "lengths"
@@ -22,14 +22,17 @@ class Lengths:
         self._counter = counter
         self._query, self._follow_up, self._answer, self._session = (Ratio() for _ in range(4))
 
-    def add(self, session: Session) -> None:
+    def read(self, session: Session) -> list[int]:
+        """Tokens of its queries, then of its answers."""
         answers = [text for text in session.responses if text]
-        counts = self._counter.counts([*session.queries, *answers])
-        queries, answered = counts[: session.turns], counts[session.turns :]
+        return self._counter.counts([*session.queries, *answers])
+
+    def add(self, session: Session, read: list[int]) -> None:
+        queries, answered = read[: session.turns], read[session.turns :]
         self._query.add(sum(queries), len(queries))
         self._follow_up.add(sum(queries[1:]), len(queries[1:]))
         self._answer.add(sum(answered), len(answered))
-        self._session.add(sum(counts))
+        self._session.add(sum(read))
 
     def found(self) -> Found:
         seed = self._seed

@@ -1,7 +1,7 @@
 """The shape of a measure, and the figure that most of them make: a ratio over sessions."""
 
 from array import array
-from typing import ClassVar, Protocol
+from typing import Any, ClassVar, Protocol
 
 from parrot_core.analysis.statistics.sampling import ratio
 from parrot_core.analysis.statistics.session import Session
@@ -9,13 +9,23 @@ from parrot_core.analysis.statistics.values import Figure, Found, Unit
 
 
 class Measure(Protocol):
-    """Sees every session once, keeps little, then says what it found."""
+    """Sees every session once, keeps little, then says what it found.
+
+    What takes long is done by ``read``, which other processes may do; ``add`` sees the sessions in
+    their order.
+    """
 
     name: ClassVar[str]
     description: ClassVar[str]
     """What is measured, exactly, in a sentence or two; the page shows it."""
 
-    def add(self, session: Session) -> None: ...
+    def read(self, session: Session) -> Any:
+        """What takes long to work out of a session; nothing else may come into it."""
+        return None
+
+    def add(self, session: Session, read: Any) -> None:
+        """Take a session in, with what was read of it."""
+        ...
 
     def found(self) -> Found:
         """Figures over all sessions so far."""

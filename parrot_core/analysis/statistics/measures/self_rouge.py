@@ -3,7 +3,7 @@
 from itertools import combinations
 from typing import ClassVar
 
-from parrot_core.analysis.statistics.measures.measure import Ratio
+from parrot_core.analysis.statistics.measures.measure import Measure, Ratio
 from parrot_core.analysis.statistics.sampling import Draw, lot
 from parrot_core.analysis.statistics.session import Session
 from parrot_core.analysis.statistics.values import Found
@@ -15,7 +15,7 @@ ACROSS = 400
 """Queries, one a session, that are compared with each other."""
 
 
-class SelfRouge:
+class SelfRouge(Measure):
     """See ``description``."""
 
     name: ClassVar[str] = "self-rouge"
@@ -29,24 +29,28 @@ class SelfRouge:
     def __init__(self, seed: int) -> None:
         self._seed = seed
         self._within = Ratio()
-        self._drawn: Draw[list[str]] = Draw(ACROSS, seed, "self-rouge")
+        self._drawn: Draw[str] = Draw(ACROSS, seed, "self-rouge")
 
-    def add(self, session: Session) -> None:
-        queries = [tokens(query[: 16 * QUERY_TOKENS])[:QUERY_TOKENS] for query in session.queries]
-        if not queries:
-            return
-        place = lot(self._seed, "self-rouge query", session.id) % len(queries)
-        self._drawn.offer(session.id, queries[place])
+    def read(self, session: Session) -> float | None:
+        """Compare its queries; None where there is but one."""
+        queries = [_compared(query) for query in session.queries]
         means = [
             sum(rouge_l_f1(earlier, query) for earlier in queries[:turn]) / turn
             for turn, query in enumerate(queries)
             if turn
         ]
-        if means:
-            self._within.add(100 * sum(means) / len(means))
+        return 100 * sum(means) / len(means) if means else None
+
+    def add(self, session: Session, read: float | None) -> None:
+        if not session.queries:
+            return
+        place = lot(self._seed, "self-rouge query", session.id) % session.turns
+        self._drawn.offer(session.id, session.queries[place][: 16 * QUERY_TOKENS])
+        if read is not None:
+            self._within.add(read)
 
     def found(self) -> Found:
-        drawn = self._drawn.items()
+        drawn = [_compared(query) for query in self._drawn.items()]
         nearest = [0.0] * len(drawn)
         for one, other in combinations(range(len(drawn)), 2):
             score = rouge_l_f1(drawn[one], drawn[other])
@@ -68,3 +72,7 @@ class SelfRouge:
                 ),
             )
         )
+
+
+def _compared(query: str) -> list[str]:
+    return tokens(query[: 16 * QUERY_TOKENS])[:QUERY_TOKENS]

@@ -1,16 +1,17 @@
 """Topic shifts: follow-up queries that leave what the session has talked about so far."""
 
 import math
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 from parrot_core.analysis.statistics.dependence import kind_of_dependence
-from parrot_core.analysis.statistics.measures.measure import Ratio
+from parrot_core.analysis.statistics.measures.context import LAST_TURN
+from parrot_core.analysis.statistics.measures.measure import Measure, Ratio
 from parrot_core.analysis.statistics.sampling import Draw
 from parrot_core.analysis.statistics.session import Session
-from parrot_core.analysis.statistics.values import Found
+from parrot_core.analysis.statistics.values import Curve, CurvePoint, Found
 from parrot_core.text.similarity import tokens
 
 SESSIONS = 2000
@@ -32,7 +33,7 @@ class Talk:
     leans: tuple[bool, ...]  # whether a cue is seen in a query
 
 
-class TopicShifts:
+class TopicShifts(Measure):
     """See ``description``."""
 
     name: ClassVar[str] = "topics"
@@ -40,14 +41,15 @@ class TopicShifts:
         "A follow-up query shifts the topic when the rules see no cue that it leans on the "
         f"conversation, and the cosine of its TF-IDF vector to everything said before is below "
         f"{FAR} (first {MESSAGE_CHARS:,} characters of a message; document frequencies over "
-        f"{SESSIONS:,} drawn sessions)."
+        f"{SESSIONS:,} drawn sessions). Drift, by turn: the share of follow-ups that do, and how "
+        "near to the first query and its answer they still are, by the same cosine."
     )
 
     def __init__(self, seed: int) -> None:
         self._seed = seed
         self._drawn: Draw[Session] = Draw(SESSIONS, seed, "topics")
 
-    def add(self, session: Session) -> None:
+    def add(self, session: Session, read: None) -> None:
         """Keep the beginnings of its messages, if it is drawn."""
         self._drawn.offer(
             session.id,
@@ -64,13 +66,20 @@ class TopicShifts:
         talks = [talk_of(session) for session in self._drawn.items()]
         weights = inverse_frequencies(talks)
         per_session, share = Ratio(), Ratio()
+        asked: Counter[int] = Counter()
+        shifted: Counter[int] = Counter()
+        opening: defaultdict[int, float] = defaultdict(float)
         for talk in talks:
-            shifts = sum(
-                not talk.leans[turn] and near < FAR
-                for turn, near in enumerate(nearness(talk.queries, talk.responses, weights), 1)
-            )
-            per_session.add(shifts)
-            share.add(shifts, len(talk.queries) - 1)
+            near = list(nearness(talk.queries, talk.responses, weights))
+            shifts = [near[n - 1] < FAR and not talk.leans[n] for n in range(1, len(talk.queries))]
+            per_session.add(sum(shifts))
+            share.add(sum(shifts), len(shifts))
+            began = talk.queries[0] + talk.responses[0] if talk.queries else Counter()
+            for turn, (query, shift) in enumerate(zip(talk.queries[1:], shifts, strict=True), 2):
+                place = min(turn, LAST_TURN)
+                asked[place] += 1
+                shifted[place] += shift
+                opening[place] += _cosine(query, began, weights)
         return Found(
             figures=(
                 per_session.figure("topic_shifts", "topic shifts a session", self._seed),
@@ -81,8 +90,20 @@ class TopicShifts:
                     "follow-up queries",
                     "share",
                 ),
-            )
+            ),
+            curves=(
+                _curve("topic_shifts_by_turn", "follow-ups that shift the topic", shifted, asked),
+                _curve("opening_by_turn", "cosine of follow-ups to the first turn", opening, asked),
+            ),
         )
+
+
+def _curve(name: str, what: str, sums: Mapping[int, float], asked: Mapping[int, int]) -> Curve:
+    points = tuple(
+        CurvePoint(x=turn, value=sums[turn] / n, n=n) for turn, n in sorted(asked.items())
+    )
+    title = f"{what}, by turn ({LAST_TURN}: {LAST_TURN} or later)"
+    return Curve(name=name, title=title, x_title="turn", unit="share", points=points)
 
 
 def nearness(

@@ -3,7 +3,7 @@
 from collections import Counter
 from typing import ClassVar
 
-from parrot_core.analysis.statistics.measures.measure import Ratio
+from parrot_core.analysis.statistics.measures.measure import Measure, Ratio
 from parrot_core.analysis.statistics.session import Session
 from parrot_core.analysis.statistics.values import Curve, CurvePoint, Found
 
@@ -12,7 +12,7 @@ LONGEST = 20
 SHORT = 3
 
 
-class Turns:
+class Turns(Measure):
     """See ``description``."""
 
     name: ClassVar[str] = "turns"
@@ -27,7 +27,7 @@ class Turns:
         self._short = Ratio()
         self._counts: Counter[int] = Counter()
 
-    def add(self, session: Session) -> None:
+    def add(self, session: Session, read: None) -> None:
         self._mean.add(session.turns)
         self._short.add(session.turns <= SHORT)
         self._counts[min(session.turns, LONGEST)] += 1

@@ -1,7 +1,7 @@
 """Context hallucination (paper §3.3): guess what the query is about, then answer on the guess.
 
-The guess must be a noun phrase, and wrong: one that shares a word with the chosen answer may be
-what was meant.
+The guess must be a noun phrase, no copy of the instruction's examples, and wrong: one that shares a
+word with the chosen answer may be what was meant.
 """
 
 import re
@@ -10,7 +10,13 @@ from parrot_core.engines.types import ChatModel
 from parrot_core.judging.asking import complete_thinking
 from parrot_core.judging.prompts import PromptSet, prompts_for
 from parrot_core.recipe import Sampling
-from parrot_core.stages.capo.negatives import ContextQuery, Negative, content_words, shortened
+from parrot_core.stages.capo.negatives import (
+    ContextQuery,
+    Negative,
+    Writers,
+    content_words,
+    shortened,
+)
 from parrot_core.stages.fitness import Unfit
 
 GUESS_TOKENS = 48
@@ -32,20 +38,20 @@ _NO_NOUN = re.compile(
 )
 
 
-async def write(query: ContextQuery, writer: ChatModel, sampling: Sampling, seed: int) -> Negative:
+async def write(query: ContextQuery, writers: Writers, sampling: Sampling, seed: int) -> Negative:
     """Guess without the history what the query talks about, then answer on that guess.
 
     Raises:
         Unfit: no guess is a noun phrase, or it may be right.
         EngineError: see :meth:`ChatModel.complete`.
     """
-    prompts = prompts_for(query.language)
+    prompts, writer = prompts_for(query.language), writers.writer
     guess = await _guess(query, writer, sampling, prompts)
     if content_words(guess) & content_words(query.response):
         raise Unfit("evidence_fits", f"the guess '{guess}' may be what the chosen answer is about")
     asked = prompts.hallucinate.messages(query=query.query, guess=guess)
     completion = await writer.complete(asked, sampling, sample=f"{query.id}/hallucination/answer")
-    return Negative(completion.text.strip(), guess, "writer", prompts.prompt_set, completion)
+    return Negative(completion.text.strip(), guess, "writer", prompts.prompt_set, completion, guess)
 
 
 def noun_phrase(text: str) -> str | None:
@@ -70,6 +76,12 @@ async def _guess(
         )
         said = completion.text.strip()
         guess = noun_phrase(said)
-        if guess is not None:
+        if guess is not None and not _copied(guess, query, prompts):
             return guess
     raise Unfit("evidence_unreadable", f"no noun phrase is guessed: {said[:200]}")
+
+
+def _copied(guess: str, query: ContextQuery, prompts: PromptSet) -> bool:
+    """Whether a guess takes words of the examples that the query gives no reason for."""
+    shown = content_words(*(example["reply"] for example in prompts.guess.examples))
+    return bool(content_words(guess) & shown - content_words(query.query))

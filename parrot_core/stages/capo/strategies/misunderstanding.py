@@ -14,7 +14,13 @@ from parrot_core.engines.types import ChatModel, Message
 from parrot_core.judging.asking import complete_thinking
 from parrot_core.judging.prompts import PromptSet, prompts_for
 from parrot_core.recipe import Sampling
-from parrot_core.stages.capo.negatives import ContextQuery, Negative, content_words, shortened
+from parrot_core.stages.capo.negatives import (
+    ContextQuery,
+    Negative,
+    Writers,
+    content_words,
+    shortened,
+)
 from parrot_core.stages.fitness import Unfit
 
 PICK_TOKENS = 16
@@ -27,14 +33,14 @@ _SENTENCE_END = re.compile(
 _NUMBER = re.compile(r"\D{0,20}(\d{1,3})(?!\d)")
 
 
-async def write(query: ContextQuery, writer: ChatModel, sampling: Sampling, seed: int) -> Negative:
+async def write(query: ContextQuery, writers: Writers, sampling: Sampling, seed: int) -> Negative:
     """Let the writer pick an irrelevant passage by its number, then answer about that one.
 
     Raises:
         Unfit: the conversation has no other matter, or the pick can't be read.
         EngineError: see :meth:`ChatModel.complete`.
     """
-    prompts = prompts_for(query.language)
+    prompts, writer = prompts_for(query.language), writers.writer
     passages = other_matter(query)
     if not passages:
         raise Unfit("no_other_matter", "every passage may be what the query is about")
@@ -45,7 +51,9 @@ async def write(query: ContextQuery, writer: ChatModel, sampling: Sampling, seed
     asked = prompts.misunderstand.messages(query=query.query, passage=passage)
     name = f"{query.id}/misunderstanding/answer"
     completion = await writer.complete(asked, sampling, sample=name)
-    return Negative(completion.text.strip(), passage, "writer", prompts.prompt_set, completion)
+    return Negative(
+        completion.text.strip(), passage, "writer", prompts.prompt_set, completion, passage
+    )
 
 
 def other_matter(query: ContextQuery) -> list[str]:

@@ -6,10 +6,10 @@ The answer to it has the style and length of a good one, and one error: what it 
 import random
 import re
 
-from parrot_core.engines.types import ChatModel, Message
+from parrot_core.engines.types import Message
 from parrot_core.judging.prompts import prompts_for
 from parrot_core.recipe import Sampling
-from parrot_core.stages.capo.negatives import ContextQuery, Negative, content_words
+from parrot_core.stages.capo.negatives import ContextQuery, Negative, Writers, content_words
 from parrot_core.stages.capo.rewriting import rewrite
 from parrot_core.stages.fitness import Unfit
 
@@ -17,13 +17,14 @@ _NAME = r"[A-Z][\w'’-]+(?:\s+(?:of|the|de|and)?\s*[A-Z][\w'’-]+)*"
 _ENTITY = re.compile(rf"(?<![.!?:]\s)(?<!^)(?<!\n)\b{_NAME}|[\"“]([^\"“”\n]{{3,40}})[\"”]")
 
 
-async def write(query: ContextQuery, writer: ChatModel, sampling: Sampling, seed: int) -> Negative:
+async def write(query: ContextQuery, writers: Writers, sampling: Sampling, seed: int) -> Negative:
     """Complete the query, put another entity into the place of what was meant, and answer that.
 
     Raises:
         Unfit: the query needs no history, or the history has no other entity.
         EngineError: see :meth:`ChatModel.complete`.
     """
+    writer = writers.writer
     complete = await rewrite(query, writer, sampling)
     others = other_entities(query, complete.text)
     if not others:
@@ -35,7 +36,9 @@ async def write(query: ContextQuery, writer: ChatModel, sampling: Sampling, seed
     completion = await writer.complete([*system, wrong], sampling, sample=name)
     prompts = prompts_for(query.language)
     evidence = f"{complete.referent} → {other}"
-    return Negative(completion.text.strip(), evidence, "seed", prompts.prompt_set, completion)
+    return Negative(
+        completion.text.strip(), evidence, "seed", prompts.prompt_set, completion, other
+    )
 
 
 def other_entities(query: ContextQuery, complete: str) -> list[str]:

@@ -33,9 +33,10 @@ from parrot_core.analysis.asker_proof.proof import compared
 from parrot_core.analysis.asker_proof.provocation import PROVOCATIONS, provoked, role_kept
 from parrot_core.analysis.asker_proof.tables import proof_grids
 from parrot_core.analysis.asker_proof.writing import Writer, write_all
-from parrot_core.analysis.likelihood.likelihoods import Scorer, compare_likelihoods
+from parrot_core.analysis.likelihood.likelihoods import compare_likelihoods
 from parrot_core.engines.types import ProviderError
 from parrot_core.recipe import Filter, Sampling
+from parrot_core.stages.likelihoods import Scorer
 from parrot_core.stages.synthesis.role_play import END, role_play
 from parrot_core.text.control_tokens import END_OF_SESSION
 from tests.support.lakes.scripted_model import ScriptedModel

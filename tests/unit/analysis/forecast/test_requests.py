@@ -88,6 +88,18 @@ def test_the_papers_trainings_fit_its_gpus_and_take_hours(tmp_path: Path) -> Non
     assert "won't fit" not in text
 
 
+def test_a_second_node_halves_a_trainings_hours_and_a_devices_share(tmp_path: Path) -> None:
+    one = planned(tmp_path).trainings[0]
+    two = planned(tmp_path, "train_ask.devices.nodes=2").trainings[0]
+    assert two.devices == 16
+    assert one.hours is not None
+    assert two.hours is not None
+    assert one.memory is not None
+    assert two.memory is not None
+    assert two.hours == pytest.approx(one.hours / 2)
+    assert two.memory.optimiser == pytest.approx(one.memory.optimiser / 2)
+
+
 def test_a_training_that_will_not_fit_is_said_before_it_runs_out_of_memory(tmp_path: Path) -> None:
     text = shown(planned(tmp_path, "train_ask.devices.strategy=ddp"))
     assert "train-ask won't fit into 80 GB" in text

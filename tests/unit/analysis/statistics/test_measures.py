@@ -28,7 +28,7 @@ def value(found: Found, name: str) -> float | None:
 
 def fed(measure: Measure, *sessions: Session) -> Found:
     for session in sessions:
-        measure.add(session)
+        measure.add(session, measure.read(session))
     return measure.found()
 
 
@@ -101,6 +101,18 @@ def test_a_query_that_shares_nothing_with_the_talk_is_a_topic_shift() -> None:
     others = [talk(f"Word{i} of{i} another{i} matter{i}", id=str(i)) for i in range(30)]
     found = fed(TopicShifts(1), stays, leaves, *others)
     assert value(found, "topic_shifts") == pytest.approx(1 / 32)
+
+
+def test_the_drift_of_the_topic_is_told_by_turn() -> None:
+    drifting = talk("How do I bake bread?", "Which flour suits bread?", "Name a river of Norway.")
+    others = [talk(f"Word{i} of{i} another{i} matter{i}", id=str(i)) for i in range(30)]
+    curves = {curve.name: curve for curve in fed(TopicShifts(1), drifting, *others).curves}
+    assert [(p.x, p.value, p.n) for p in curves["topic_shifts_by_turn"].points] == [
+        (2, 0.0, 1),
+        (3, 1.0, 1),
+    ]
+    near = [point.value for point in curves["opening_by_turn"].points]
+    assert near[0] > 0.1 > near[1] == 0
 
 
 def test_a_query_that_leans_on_the_talk_is_no_topic_shift() -> None:

@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from parrot_core.stages.capo.gates import (
     asks_back,
     chosen_problem,
+    evidence_ignored,
     negative_problem,
     normalise,
 )
@@ -98,3 +99,31 @@ def test_a_text_never_stands_against_itself_or_what_contains_it(text: str, more:
     if normalise(text).startswith(" "):
         found = negative_problem(f"{text} {more}", text)
         assert found in ("negative_equals_chosen", "negative_asks_back")
+
+
+@pytest.mark.parametrize(
+    ("negative", "ignored"),
+    [
+        ("The tower measures 330 metres.", True),
+        ("A giraffe's tower of bones measures 5 metres.", False),
+        ("About 5.", False),
+    ],
+)
+def test_a_negative_that_says_what_the_chosen_answer_says_must_speak_of_its_evidence(
+    negative: str, ignored: bool
+) -> None:
+    chosen = "The tower measures 330 metres."
+    assert evidence_ignored(negative, "a giraffe", "How tall is it?", chosen) is ignored
+    assert not evidence_ignored(negative, None, "How tall is it?", chosen)
+
+
+def test_a_refusal_is_no_negative() -> None:
+    assert negative_problem("I'm sorry, but I can't help with that.", "Yes.") == "negative_refuses"
+
+
+def test_a_chosen_answer_that_an_earlier_one_holds_word_for_word_is_unusable() -> None:
+    old = "Plant the seedlings in a sunny place, and water the beds often. Then wait."
+    again = "plant the seedlings in a sunny place and water the beds often"
+    assert chosen_problem(again, "And then?", [old]).endswith("repeats an earlier one")
+    assert not chosen_problem(f"{again} with rain", "And then?", [old])
+    assert not chosen_problem("Then wait.", "And then?", [old])

@@ -7,14 +7,15 @@ from parrot_core.errors import TrainingFailed
 from parrot_core.recipe import Devices, TrainDpo, TrainSft
 from parrot_core.stages.training.devices import WORKER, accelerate_config, launcher
 from parrot_core.stages.training.job import TrainingJob
+from parrot_core.stages.training.nodes import TrainingNode
 
 
-def job_of(tmp_path, strategy, processes=8, **settings):
+def job_of(tmp_path, strategy, processes=8, nodes=1, **settings):
     chosen = TrainSft(
         base="x",
         batch_size=32,
         per_device_batch_size=2,
-        devices=Devices(processes=processes, strategy=strategy),
+        devices=Devices(nodes=nodes, processes=processes, strategy=strategy),
         **settings,
     )
     return TrainingJob(
@@ -22,11 +23,14 @@ def job_of(tmp_path, strategy, processes=8, **settings):
     )
 
 
-def as_accelerate_reads_it(job, gpus=8):
+SECOND = TrainingNode(rank=1, count=2, address="first.example", port=29400)
+
+
+def as_accelerate_reads_it(job, gpus=8, node=None):
     """The launcher's arguments after accelerate has validated them against the file."""
     from accelerate.commands.launch import _validate_launch_command, launch_command_parser
 
-    command = launcher(job, gpus, bf16=True, worker=(*WORKER, str(job.file)))
+    command = launcher(job, gpus, bf16=True, worker=(*WORKER, str(job.file)), node=node)
     assert command[1:3] == ["-m", "accelerate.commands.launch"]
     arguments = launch_command_parser().parse_args(command[3:])
     return _validate_launch_command(arguments)[0]
@@ -43,6 +47,13 @@ def test_accelerate_takes_the_rendered_file_for_what_the_recipe_says(tmp_path, s
     assert found.use_deepspeed == strategy.startswith("deepspeed")
     assert found.multi_gpu == (strategy == "ddp")
     assert found.main_process_port == 0
+
+
+@pytest.mark.parametrize("strategy", ["ddp", "fsdp"])
+def test_accelerate_starts_a_nodes_own_processes_and_meets_the_first_node(tmp_path, strategy):
+    found = as_accelerate_reads_it(job_of(tmp_path, strategy, nodes=2), node=SECOND)
+    assert (found.num_machines, found.machine_rank, found.num_processes) == (2, 1, 16)
+    assert (found.main_process_ip, found.main_process_port) == ("first.example", 29400)
 
 
 def test_fsdp_shards_everything_and_gathers_one_state_to_save(tmp_path):
@@ -78,6 +89,13 @@ def test_cpu_processes_are_started_by_torchrun(tmp_path):
     assert command[1:3] == ["-m", "torch.distributed.run"]
     assert "--nproc_per_node=2" in command
     assert not (tmp_path / "accelerate.yaml").exists()
+
+
+def test_torchrun_is_told_the_node_so_that_the_first_one_stays_the_first(tmp_path):
+    command = launcher(job_of(tmp_path, "ddp", 2, 2), 0, False, (*WORKER, "job.json"), SECOND)
+    assert {"--nnodes=2", "--node_rank=1", "--nproc_per_node=2"} < set(command)
+    assert {"--master_addr=first.example", "--master_port=29400"} < set(command)
+    assert "--standalone" not in command
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from parrot_core.errors import MissingPackage, TrainingFailed
+from parrot_core.errors import MissingPackage, RunStopped, TrainingFailed
 from parrot_core.recipe import Devices, TrainSft
 from parrot_core.stages.training.job import TrainingJob, load_job
 from parrot_core.stages.training.launch import command_of, explain, prepare, run_training
@@ -111,6 +111,33 @@ def test_leaving_by_an_exception_ends_the_process(job):
     with pytest.raises(KeyboardInterrupt):
         launch(job, "say(step=1); time.sleep(60)", cancel)
     assert gone(job)
+
+
+WAITS_FOR_THE_STOP = """
+say(phase='loading'); say(phase='training'); say(step=1)
+while not (folder / 'stop').exists(): time.sleep(0.02)
+(folder / 'saved').touch()
+"""
+
+
+def stop(line):
+    if "step" in line:
+        raise RunStopped("stopped by SIGTERM")
+
+
+def test_a_training_that_takes_steps_is_asked_for_a_checkpoint_before_it_is_ended(job):
+    with pytest.raises(RunStopped):
+        launch(job, WAITS_FOR_THE_STOP, stop)
+    assert (job.folder / "saved").exists()
+    assert gone(job)
+    launch(job, "assert not (folder / 'stop').exists(); finish(loss=1.5)")
+
+
+def test_a_training_that_takes_no_steps_yet_is_ended_at_once(job):
+    with pytest.raises(RunStopped):
+        launch(job, "say(phase='loading'); say(step=0); time.sleep(60)", stop)
+    assert gone(job)
+    assert not job.stop_file.exists()
 
 
 def test_the_launcher_is_used_when_the_recipe_gives_it_arguments(job):

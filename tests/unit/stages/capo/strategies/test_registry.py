@@ -15,7 +15,7 @@ def test_each_file_of_the_folder_is_a_strategy_that_a_recipe_can_name() -> None:
     assert set(NEGATIVES) == set(ALL_STRATEGIES) == files
     assert CaPO(strategies=ALL_STRATEGIES).strategies == ALL_STRATEGIES
     for write in NEGATIVES.values():
-        assert list(inspect.signature(write).parameters) == ["query", "writer", "sampling", "seed"]
+        assert list(inspect.signature(write).parameters) == ["query", "writers", "sampling", "seed"]
 
 
 def test_each_strategy_has_its_test() -> None:
