@@ -15,7 +15,7 @@ from parrot_core.analysis.comparison.settings import value_text
 from parrot_core.monitor import RunState
 from parrot_core.monitor.costs import cost_of_run
 from parrot_core.text.sanitise import one_line
-from parrot_core.text.wording import count, duration, figure, plural, short_count
+from parrot_core.text.wording import bounds, count, duration, figure, plural, short_count
 
 MOST_RUNS = 5
 MOST_VALUES = 6
@@ -184,8 +184,7 @@ def _scores(found: RunDifference) -> None:
         rows = []
         for name, each in found.scores.items():
             overall = each.difference.overall
-            known = overall.low is not None and overall.high is not None
-            span = f"{overall.low:+.2f} to {overall.high:+.2f}" if known else "–"
+            span = bounds(overall.low, overall.high, "+")
             rows.append((name, f"{overall.mean:+.2f}", span, count(overall.n)))
         heading("Scores, the second less the first", 3)
         table(("subject", "mean", "95 % interval", "answers"), rows, frozenset({1, 2, 3}))

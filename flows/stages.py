@@ -188,7 +188,9 @@ def _flow_of(stage: Stage) -> StageFlow:
 
     def named() -> str:
         given = flow_run.parameters
-        return f"{given.get('run') or given['recipe'].name}-{stage.name}"
+        name = f"{given.get('run') or given['recipe'].name}-{stage.name}"
+        asked = flow_run.name or ""  # on a pool, by who began the workers
+        return asked if asked.startswith(f"{name} worker ") else name
 
     return flow(name=stage.name, flow_run_name=named)(make)
 

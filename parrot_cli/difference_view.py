@@ -12,7 +12,7 @@ from parrot_core.analysis.comparison.rows import RowsDifference
 from parrot_core.analysis.comparison.runs import RunDifference, StageDifference
 from parrot_core.analysis.comparison.settings import SettingChange, value_text
 from parrot_core.text.sanitise import one_line
-from parrot_core.text.wording import count, figure
+from parrot_core.text.wording import bounds, count, figure
 
 SHARES_SHOWN = 6
 """Values of a share that are listed; ``--json`` has all."""
@@ -141,8 +141,7 @@ def _scores(found: RunDifference) -> list[RenderableType]:
         table = _table("score, B − A", "mean", "95 %", "answers", "sessions", "unpaired")
         for name, each in found.scores.items():
             overall = each.difference.overall
-            known = overall.low is not None and overall.high is not None
-            span = f"{overall.low:+.2f} to {overall.high:+.2f}" if known else "-"
+            span = bounds(overall.low, overall.high, "+")
             table.add(
                 Text(one_line(name, 60)),
                 *(f"{overall.mean:+.2f}", span, count(overall.n), count(overall.sessions)),

@@ -33,18 +33,25 @@ def client() -> "Iterator[SyncPrefectClient | None]":
 
 
 def flow_runs(opened: "SyncPrefectClient", run: str) -> "list[FlowRun]":
-    """The flow runs that make a run or its stages, the newest first."""
+    """The flow runs that make a run, its stages, or a part of a stage as one of its workers."""
     from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterName
     from prefect.client.schemas.sorting import FlowRunSort
 
     from parrot_core.stages.registry import STAGE_SPECS
 
-    names = [run, f"retry-{run}", *(f"{run}-{spec.name}" for spec in STAGE_SPECS)]
-    return opened.read_flow_runs(
-        flow_run_filter=FlowRunFilter(name=FlowRunFilterName(any_=names)),
-        sort=FlowRunSort.START_TIME_DESC,
-        limit=MOST,
-    )
+    stages = [f"{run}-{spec.name}" for spec in STAGE_SPECS]
+    named = FlowRunFilterName(any_=[run, f"retry-{run}", *stages])
+    workers = FlowRunFilterName(like_=f"{run}-%worker ")
+    return [
+        each
+        for name in (named, workers)
+        for each in opened.read_flow_runs(
+            flow_run_filter=FlowRunFilter(name=name),
+            sort=FlowRunSort.START_TIME_DESC,
+            limit=MOST,
+        )
+        if name is named or each.name.partition(" worker ")[0] in stages
+    ]
 
 
 def cancel_runs(run: str) -> int:

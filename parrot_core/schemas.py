@@ -203,7 +203,6 @@ REASONS: dict[str, str] = {
     "unreadable_file": "a file of a source that can't be read, whole",
     "malformed_record": "not an object with an id and a list of messages",
     "no_turns": "a record without any message",
-    "role_order": "speakers out of order in a way that can't be mended",
     "language": "a language that the recipe doesn't keep",
     "duplicate": "the same content as another row",
     "near_duplicate": "nearly the same content as another row that is kept",

@@ -58,6 +58,7 @@ def work(assignment: Assignment) -> None:
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
     level = os.environ.get("PARROT_LOG_LEVEL", "INFO").upper()
     logging.getLogger("parrot_core").setLevel(level)
+    _tell_children()
     recipe = parse_recipe(json.loads(assignment.recipe))
     lake = Lake(recipe.lake)
     if not lake.storage.exists(assignment.proof):
@@ -70,6 +71,13 @@ def work(assignment: Assignment) -> None:
     start_tracing(recipe.traces)
     with in_context(run.name, stage.name), span(f"worker {assignment.number}"):
         complete_stage(run, stage, partial(work_through, run, stage, assignment.only))
+
+
+def _tell_children() -> None:
+    """Let what the stage starts find the cluster that we are on: a training, a vLLM over nodes."""
+    ray: Any = sys.modules.get("ray")  # this function is of use without it, too
+    if ray is not None and ray.is_initialized():
+        os.environ["RAY_ADDRESS"] = ray.get_runtime_context().gcs_address
 
 
 def _count_life(run: Run, assignment: Assignment) -> None:

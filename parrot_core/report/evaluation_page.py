@@ -13,6 +13,7 @@ from parrot_core.report.charts import Series, line_chart
 from parrot_core.report.radar import RadarLine, radar_chart
 from parrot_core.stages.evaluation.sessions import SessionFigures
 from parrot_core.stages.evaluation.summary import Estimate
+from parrot_core.text.wording import bounds
 
 _BAR = 240
 _NONE = WinRates("", (), {})
@@ -64,16 +65,12 @@ def tone(place: int) -> int:
 
 def interval(estimate: Estimate | None) -> str:
     """``0.45 to 0.62``; a dash where there is none."""
-    if estimate is None or estimate.low is None or estimate.high is None:
-        return "-"
-    return f"{estimate.low:.2f} to {estimate.high:.2f}"
+    return "-" if estimate is None else bounds(estimate.low, estimate.high)
 
 
 def signed_interval(estimate: Estimate) -> str:
     """``-0.12 to +0.30``; a dash where there is none."""
-    if estimate.low is None or estimate.high is None:
-        return "-"
-    return f"{estimate.low:+.2f} to {estimate.high:+.2f}"
+    return bounds(estimate.low, estimate.high, "+")
 
 
 def outcome_bar(outcomes: Outcomes) -> Markup:

@@ -73,6 +73,23 @@ def figure(value: float | None) -> str:
     return f"{value:.3f}" if abs(value) < 100 else f"{value:,.1f}"
 
 
+def bounds(low: float | None, high: float | None, sign: str = "") -> str:
+    """``0.45 to 0.62``, an interval; with the sign ``+`` as ``-0.12 to +0.30``."""
+    return "-" if low is None or high is None else f"{low:{sign}.2f} to {high:{sign}.2f}"
+
+
+def with_bounds(
+    value: float | None, low: float | None, high: float | None, digits: int = 2, scale: float = 1
+) -> str:
+    """``0.53 [0.45, 0.62]``: a figure with its interval, where it has one."""
+    if value is None:
+        return "–"
+    shown = f"{value * scale:.{digits}f}"
+    if low is None or high is None:
+        return shown
+    return f"{shown} [{low * scale:.{digits}f}, {high * scale:.{digits}f}]"
+
+
 def rate(per_second: float | None, unit: str) -> str:
     """``3.2 sessions/s``, ``14 sessions/min``: whichever reads as a number above one."""
     if not per_second:

@@ -136,3 +136,21 @@ def test_what_no_node_has_is_told_before_anything_waits(machines: Machines, tmp_
         assert ended.returncode == 2
         assert "a worker takes CPU 1, GPU 1, and no node of the cluster has that" in ended.stderr
         assert api.requests == []
+
+
+def test_a_workers_failure_shows_its_own_traceback_in_prefect_and_in_the_lake(
+    machines: Machines, tmp_path: Path
+) -> None:
+    with serving(lambda number, body: Reply(status=401)) as api:
+        arguments = command(machines, tmp_path / "lake", api, "refused")
+        ended = machines.cli.call(*arguments, "--on", machines.nodes.address)
+        assert ended.returncode == 2
+        assert "HTTP 401" in ended.stderr
+    states = shown(machines, "task", "refused-synthesize")
+    assert states["refused-synthesize worker 1/2"] == "FAILED"
+    there = 'cluster_worker.py", line'
+    assert there in machines.cli.call("logs", "refused", "--lake", str(tmp_path / "lake")).stdout
+    storage = Lake(str(tmp_path / "lake")).storage
+    failure = storage.read_json("runs/refused/synthesize/failure.json")
+    assert failure["error_type"] == "KeyRefused"
+    assert there in failure["traceback"]

@@ -11,6 +11,7 @@ from parrot_core.analysis.results.scores import judge_note
 from parrot_core.lake.lake import Lake
 from parrot_core.stages.evaluation.summary import Judged, summarise
 from parrot_core.text.text_table import Grid
+from parrot_core.text.wording import with_bounds
 
 FIRST_TURNS = 2
 """MT-Bench has two turns: our first two stand beside it, all of ours beside MT-Bench++."""
@@ -176,9 +177,5 @@ def notes(result: Mapping[str, Any]) -> str:
 
 
 def _shown(estimate: Mapping[str, Any] | None) -> str:
-    if estimate is None:
-        return "–"
-    mean = f"{estimate['mean']:.2f}"
-    if estimate["low"] is None:
-        return mean
-    return f"{mean} [{estimate['low']:.2f}, {estimate['high']:.2f}]"
+    found = estimate or dict.fromkeys(("mean", "low", "high"))
+    return with_bounds(found["mean"], found["low"], found["high"])

@@ -6,6 +6,7 @@ from typing import Any
 from parrot_core.analysis.asker_proof.likelihoods import GROUPS
 from parrot_core.analysis.asker_proof.measures import SHARES
 from parrot_core.text.text_table import Grid
+from parrot_core.text.wording import with_bounds
 
 WRITERS = {
     "human": "the human",
@@ -158,9 +159,4 @@ def _told_apart(result: Mapping[str, Any]) -> Grid:
 
 
 def _shown(estimate: Mapping[str, Any], scale: int, digits: int) -> str:
-    if estimate["value"] is None:
-        return "–"
-    value = f"{estimate['value'] * scale:.{digits}f}"
-    if estimate["low"] is None:
-        return value
-    return f"{value} [{estimate['low'] * scale:.{digits}f}, {estimate['high'] * scale:.{digits}f}]"
+    return with_bounds(estimate["value"], estimate["low"], estimate["high"], digits, scale)

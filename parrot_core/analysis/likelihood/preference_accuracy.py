@@ -32,6 +32,7 @@ from parrot_core.stages.evaluation.summary import Judged, summarise
 from parrot_core.stages.likelihoods import LikelihoodRequest, Scorer, Scores, scores_of
 from parrot_core.telemetry.progress import SILENT, ProgressReporter
 from parrot_core.text.text_table import Grid
+from parrot_core.text.wording import with_bounds
 
 Measure = Literal["mean", "sum", "margin"]
 MEASURES: dict[Measure, str] = {
@@ -348,7 +349,4 @@ def _at(found: Mapping[str, Any], path: tuple[str, ...]) -> Mapping[str, Any]:
 
 def _shown(estimate: Mapping[str, Any], measure: Measure) -> str:
     scale, digits = (1, 3) if measure == "margin" else (100, 1)
-    mean = f"{estimate['mean'] * scale:.{digits}f}"
-    if estimate["low"] is None:
-        return mean
-    return f"{mean} [{estimate['low'] * scale:.{digits}f}, {estimate['high'] * scale:.{digits}f}]"
+    return with_bounds(estimate["mean"], estimate["low"], estimate["high"], digits, scale)

@@ -42,11 +42,6 @@ class Budget:
         return self._durable
 
     @property
-    def exposed_usd(self) -> float:
-        """What this process may be charged for that no other worker can see in the lake."""
-        return max(0.0, self._committed - self._durable)
-
-    @property
     def free_usd(self) -> float:
         return max(0.0, self._ceiling - self._committed)
 

@@ -175,7 +175,9 @@ def _wrong_pair(
         return Rejection("no_user_turn", "the prompt doesn't end with a query")
     for name, answer in (("chosen", chosen), ("rejected", rejected)):
         if [message["role"] for message in answer] != ["assistant"]:
-            return Rejection("role_order", f"{name}: expected one answer, found {len(answer)}")
+            return Rejection(
+                "malformed_record", f"{name}: expected one answer, found {len(answer)}"
+            )
     if not chosen[0]["content"].strip():
         return Rejection("chosen_unusable", "empty")
     if not rejected[0]["content"].strip():

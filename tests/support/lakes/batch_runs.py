@@ -1,5 +1,8 @@
 """Runs whose engines are asked in batches, and the driver that works on all shards at once."""
 
+import threading
+import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -8,12 +11,16 @@ from parrot_core.engines.limits.limits import Budget
 from parrot_core.execution.plans import unfinished
 from parrot_core.execution.runs import begin_run
 from parrot_core.execution.stage_worker import open_stage
+from parrot_core.lake.batch_records import BatchRecords
 from parrot_core.lake.manifest import Manifest
 from parrot_core.lake.run import Run
 from parrot_core.recipe import Recipe
 from parrot_core.stages.base import ShardWork, Stage
+from parrot_core.stages.synthesis.stage import SynthesizeStage
 from tests.support.lakes.recipes import minimal_recipe
 from tests.support.lakes.toy_stages import SEEDS, SeedStage, drive
+from tests.support.servers.fake_api import canonical
+from tests.support.servers.fake_batch_api import FakeBatchApi
 
 QUICK = {"max_wait_s": 0.5, "max_requests": SEEDS, "poll_s": 0.02, "grace_s": 0}
 """A round is ordered as soon as all sessions wait for it, however busy the machine is."""
@@ -75,3 +82,36 @@ def drive_together(run: Run, stage: Stage, budget: Budget | None = None) -> Mani
             for attempt in [pool.submit(opened.run_shard, shard) for shard in shards]:
                 attempt.exception()
     return opened.publish()
+
+
+def synthesize(run: Run, budget: Budget | None = None) -> Manifest:
+    return drive_together(run, SynthesizeStage(), budget)
+
+
+def sold(api: FakeBatchApi) -> list[str]:
+    return sorted(canonical(body) for body in api.sold)
+
+
+def open_records(run: Run) -> list[str]:
+    return BatchRecords(run.lake.storage, run.name, "synthesize").rounds()
+
+
+def in_thread(work: Callable[[], Any]) -> tuple[threading.Thread, list[BaseException]]:
+    failures: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            work()
+        except BaseException as error:
+            failures.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    return thread, failures
+
+
+def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it didn't happen"
+        time.sleep(0.01)

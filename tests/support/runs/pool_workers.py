@@ -4,7 +4,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,15 +46,12 @@ def until(what: str, true: Callable[[], bool]) -> None:
         time.sleep(0.5)
 
 
-def start_worker(parrot: Factory) -> subprocess.Popen[bytes]:
-    command = [
-        sys.executable,
-        "-c",
-        "from parrot_cli.main import main; main()",
-        "workers",
-        "cpu",
-        "api",
-    ]
+def start_worker(
+    parrot: Factory, pools: Sequence[str] = ("cpu", "api"), limit: int = 0
+) -> subprocess.Popen[bytes]:
+    program = "from parrot_cli.main import main; main()"
+    command = [sys.executable, "-c", program, "workers", *pools]
+    command += ["--limit", str(limit)] if limit else []
     log = (parrot.folder / "workers.log").open("ab")
     return subprocess.Popen(
         command,
@@ -66,10 +63,10 @@ def start_worker(parrot: Factory) -> subprocess.Popen[bytes]:
     )
 
 
-def check(lake: Lake, sent: list[str]) -> None:
-    manifest = lake.manifest("dataset", "dialogues", "again")
+def check(lake: Lake, sent: list[str], run: str = "again") -> None:
+    manifest = lake.manifest("dataset", "dialogues", run)
     assert manifest.accounting.rows_out == SEEDS
-    ids = sorted(row["id"] for row in lake.dataset("dialogues", "again").rows())
+    ids = sorted(row["id"] for row in lake.dataset("dialogues", run).rows())
     assert ids == sorted(f"s{n}" for n in range(SEEDS))
     assert verify_version(lake, manifest) == []
     assert len(Counter(sent)) == REQUESTS

@@ -134,6 +134,26 @@ def test_images_manifests_and_package_have_one_version() -> None:
     assert set(re.findall(r"\$\{PARROT_VERSION:-([^}]+)\}", compose)) == {version}
     kustomization = PROJECT / "deployments" / "kubernetes" / "kustomization.yaml"
     assert set(re.findall(r"newTag: (\S+?)\}", kustomization.read_text("utf-8"))) == {version}
+    on_ray = PROJECT / "deployments" / "kubernetes" / "ray" / "kustomization.yaml"
+    assert set(re.findall(r"newTag: (\S+?)\}", on_ray.read_text("utf-8"))) == {f"{version}-ray"}
+
+
+def test_an_image_for_ray_has_one_more_extra_and_the_cluster_names_its_version() -> None:
+    text = (PROJECT / "docker" / "Dockerfile").read_text(encoding="utf-8")
+    declared = re.findall(r"(?m)^ARG EXTRAS=(\S+)$", text)
+    assert len(declared) == 1
+    extras = tomllib.loads((PROJECT / "pyproject.toml").read_text("utf-8"))["project"]
+    assert {*declared[0].split(","), "ray"} <= extras["optional-dependencies"].keys()
+    for kind in ("core", "gpu"):  # an argument counts in the stages that declare it
+        assert ("ARG", "EXTRAS") in STAGES[f"build-{kind}"].instructions
+        installs = [told for name, told in STAGES[f"build-{kind}"].instructions if name == "RUN"]
+        assert "${EXTRAS}]" in installs[-1]
+    cluster = PROJECT / "deployments" / "kubernetes" / "ray" / "ray-cluster.yaml"
+    (version,) = re.findall(r"(?m)^  rayVersion: (\S+)$", cluster.read_text("utf-8"))
+    for kind in ("cpu", "gpu"):
+        file = PROJECT / "deployments" / "setup" / f"constraints-{kind}.txt"
+        assert f"\nray=={version}\n" in file.read_text("utf-8")
+    assert f"ray[default]=={version}" in extras["optional-dependencies"]["ray"]
 
 
 def test_no_environment_file_gets_into_an_image() -> None:

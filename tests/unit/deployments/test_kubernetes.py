@@ -11,20 +11,36 @@ from flows.deploy import POOLS
 from flows.logs import JSON_ENVIRONMENT, RUN_LOGS_ENVIRONMENT
 
 FOLDER = Path(__file__).resolve().parents[3] / "deployments" / "kubernetes"
-KUSTOMIZATION: dict[str, Any] = yaml.safe_load((FOLDER / "kustomization.yaml").read_text("utf-8"))
+RUN_ON_RAY = "ray/run.yaml"  # created for each run, not applied
+
+
+def kustomization(folder: str = "") -> dict[str, Any]:
+    return dict(yaml.safe_load((FOLDER / folder / "kustomization.yaml").read_text("utf-8")))
+
+
+KUSTOMIZATION, ON_RAY = kustomization(), kustomization("ray")
 
 
 def resources() -> Iterator[dict[str, Any]]:
-    for file in KUSTOMIZATION["resources"]:
+    files = [*KUSTOMIZATION["resources"], *(f"ray/{file}" for file in ON_RAY["resources"])]
+    for file in (*files, RUN_ON_RAY):
         yield from yaml.safe_load_all((FOLDER / file).read_text("utf-8"))
 
 
+def pods_of(resource: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    spec = resource.get("spec", {})
+    if resource["kind"] in ("Deployment", "Job"):
+        yield resource["metadata"]["name"], spec["template"]
+    if resource["kind"] == "RayCluster":
+        yield "ray-head", spec["headGroupSpec"]["template"]
+        for group in spec["workerGroupSpecs"]:
+            yield f"ray-{group['groupName']}", group["template"]
+    if resource["kind"] == "RayJob":
+        yield "ray-submit", spec["submitterPodTemplate"]
+
+
 RESOURCES = list(resources())
-PODS = {
-    each["metadata"]["name"]: each["spec"]["template"]
-    for each in RESOURCES
-    if each["kind"] in ("Deployment", "Job")
-}
+PODS = {name: pod for each in RESOURCES for name, pod in pods_of(each)}
 WORKERS = {name: pod for name, pod in PODS.items() if name.startswith("worker-")}
 every_pod = pytest.mark.parametrize("name", sorted(PODS))
 
@@ -35,8 +51,9 @@ def container(name: str) -> dict[str, Any]:
 
 
 def test_every_file_is_applied() -> None:
-    files = {file.name for file in FOLDER.glob("*.yaml")} - {"kustomization.yaml"}
-    assert set(KUSTOMIZATION["resources"]) == files
+    files = {str(file.relative_to(FOLDER)) for file in FOLDER.rglob("*.yaml")}
+    known = {*KUSTOMIZATION["resources"], *(f"ray/{file}" for file in ON_RAY["resources"])}
+    assert files == known | {"kustomization.yaml", "ray/kustomization.yaml", RUN_ON_RAY}
 
 
 def test_every_pool_has_a_worker() -> None:
@@ -72,25 +89,29 @@ def test_a_pod_has_limits_and_an_image_whose_version_is_set(name: str) -> None:
     assert only["resources"]["requests"].keys() >= {"cpu", "memory"}
     assert only["resources"]["limits"].keys() >= {"cpu", "memory"}
     repository, _, tag = only["image"].partition(":")
-    pinned = {image["name"]: image["newTag"] for image in KUSTOMIZATION["images"]}
+    applied = ON_RAY if name.startswith("ray-") else KUSTOMIZATION
+    pinned = {image["name"]: image["newTag"] for image in applied["images"]}
     assert pinned[repository] == tag != "latest"
 
 
-def test_only_the_gpu_worker_asks_for_gpus_and_says_the_same_number_twice() -> None:
+def test_only_gpu_workers_ask_for_gpus_and_say_the_same_number_twice() -> None:
     for name in PODS:
         wanted = container(name)["resources"]
         number = wanted["limits"].get("nvidia.com/gpu", 0)
-        assert (number > 0) == (name == "worker-gpu")
+        assert (number > 0) == name.endswith("-gpu")
         assert wanted["requests"].get("nvidia.com/gpu", 0) == number
     gpu = next(each for each in RESOURCES if each["metadata"]["name"] == "worker-gpu")
     assert gpu["spec"]["strategy"] == {"type": "Recreate"}
-    tolerated = [each["key"] for each in PODS["worker-gpu"]["spec"]["tolerations"]]
-    assert tolerated == ["nvidia.com/gpu"]
+    for name in ("worker-gpu", "ray-gpu"):
+        tolerated = [each["key"] for each in PODS[name]["spec"]["tolerations"]]
+        assert tolerated == ["nvidia.com/gpu"]
 
 
 @every_pod
 def test_what_goes_on_is_probed(name: str) -> None:
-    if name == "deploy":
+    if name == "ray-submit":
+        assert PODS[name]["spec"]["restartPolicy"] == "Never"  # it only waits for its job
+    elif name == "deploy":
         assert PODS[name]["spec"]["restartPolicy"] == "OnFailure"
     else:
         assert "livenessProbe" in container(name)
@@ -116,7 +137,25 @@ def test_services_and_policies_select_pods_that_there_are() -> None:
             assert wanted.items() <= each["spec"]["template"]["metadata"]["labels"].items()
         if each["kind"] == "NetworkPolicy" and each["spec"]["podSelector"]:
             chosen = each["spec"]["podSelector"]["matchLabels"]
-            assert chosen["app.kubernetes.io/name"] in labels
+            cluster = {"ray.io/cluster": "parrot"}  # KubeRay's own label
+            assert chosen == cluster or chosen["app.kubernetes.io/name"] in labels
+
+
+def test_the_nodes_of_ray_are_one_cluster_that_only_its_own_and_drivers_reach() -> None:
+    (cluster,) = (each for each in RESOURCES if each["kind"] == "RayCluster")
+    (run,) = (each for each in RESOURCES if each["kind"] == "RayJob")
+    assert run["spec"]["clusterSelector"] == {"ray.io/cluster": cluster["metadata"]["name"]}
+    assert run["spec"]["entrypoint"].split()[:2] == ["parrot", "run"]
+    recipe, place = run["spec"]["entrypoint"].split()[2], {"name": "recipe", "mountPath": "/recipe"}
+    assert place | {"readOnly": True} in container("ray-head")["volumeMounts"]
+    assert recipe.startswith("/recipe/")
+    assert cluster["spec"]["headGroupSpec"]["rayStartParams"]["num-cpus"] == "0"
+    for group in cluster["spec"]["workerGroupSpecs"]:
+        assert group["minReplicas"] <= group["replicas"] <= group["maxReplicas"]
+    (policy,) = (each for each in RESOURCES if each["metadata"].get("name") == "ray")
+    (allowed,) = policy["spec"]["ingress"]
+    assert allowed["from"], "an empty list would be everybody"
+    assert all(each["podSelector"] for each in allowed["from"])
 
 
 def test_workers_do_not_know_the_dashboards_password() -> None:

@@ -18,11 +18,6 @@ class SessionId:
     base: str
     part: int | None  # index of the part's first message in the session; None: not split
 
-    @property
-    def opens_session(self) -> bool:
-        """Whether the record holds the session's beginning."""
-        return self.part in (None, 0)
-
 
 def parse_id(record_id: str) -> SessionId:
     """Take a record id apart. All parts of one session share ``base``."""

@@ -1,82 +1,26 @@
-import json
-import threading
-import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from parrot_core.engines.batch.rounds import LeftOpen
-from parrot_core.engines.limits.limits import Budget
-from parrot_core.engines.types import BudgetReached, KeyRefused, RunError
-from parrot_core.errors import BatchesOpen, PartiallyFailed
-from parrot_core.execution import shard_work
-from parrot_core.execution.plans import unfinished
-from parrot_core.execution.runs import begin_run, budget_of
-from parrot_core.execution.stage_worker import open_stage
-from parrot_core.lake.batch_records import BatchRecords
-from parrot_core.lake.manifest import Manifest
-from parrot_core.lake.run import Run
-from parrot_core.monitor.reader import RunReader
-from parrot_core.monitor.state import StageSpec
-from parrot_core.stages.synthesis.stage import SynthesizeStage
+from parrot_core.engines.types import RunError
+from parrot_core.errors import PartiallyFailed
 from tests.support.lakes.batch_runs import (
     HASTY,
     QUICK,
     REQUESTS,
     ROUNDS,
-    batch_recipe,
     batch_run,
-    drive_together,
+    open_records,
+    sold,
+    synthesize,
 )
 from tests.support.lakes.toy_stages import SEEDS
 from tests.support.servers.fake_api import Reply, canonical, echo_turns
-from tests.support.servers.fake_batch_api import EXPIRED, TIMED_OUT, FakeBatchApi, Fate, selling
+from tests.support.servers.fake_batch_api import EXPIRED, TIMED_OUT, Fate, selling
 
 Behaviour = Callable[[int, dict[str, Any]], Reply]
-
-
-def synthesize(run: Run, budget: Budget | None = None) -> Manifest:
-    return drive_together(run, SynthesizeStage(), budget)
-
-
-def sold(api: FakeBatchApi) -> list[str]:
-    return sorted(canonical(body) for body in api.sold)
-
-
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    """The requests of a run that nothing disturbs."""
-    with selling() as api:
-        synthesize(batch_run(tmp_path_factory.mktemp("whole"), api.base_url))
-        return sold(api)
-
-
-def open_records(run: Run) -> list[str]:
-    return BatchRecords(run.lake.storage, run.name, "synthesize").rounds()
-
-
-def in_thread(work: Callable[[], Any]) -> tuple[threading.Thread, list[BaseException]]:
-    failures: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            work()
-        except BaseException as error:
-            failures.append(error)
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    return thread, failures
-
-
-def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it didn't happen"
-        time.sleep(0.01)
 
 
 def test_a_batch_buys_the_same_requests_at_half_the_price(tmp_path: Path) -> None:
@@ -264,156 +208,3 @@ def test_text_with_unusual_line_ends_is_kept(tmp_path: Path) -> None:
         synthesize(run)
     rows = run.lake.dataset("dialogues", "test").rows()
     assert all(row["messages"][1]["content"].startswith(odd) for row in rows)
-
-
-def test_a_batch_in_work_is_seen_and_left_open_when_the_run_is_ended(
-    tmp_path: Path, whole: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(shard_work, "PROGRESS_EVERY_S", 0.1)
-    with selling() as api:
-        api.held = True
-        run = batch_run(tmp_path, api.base_url, {**QUICK, "max_requests": 4})
-        with open_stage(run, SynthesizeStage(), Budget(None)) as opened:
-            shard = unfinished(run, opened.plan)[0]
-            attempt, failures = in_thread(lambda: opened.run_shard(shard))
-            reader = RunReader(
-                run.lake, run.name, [StageSpec("synthesize", "dialogues", "dataset")]
-            )
-            seen = {"answerer": "waiting for batch batch_0: 2/4 done"}
-            until(lambda: reader.read(datetime.now(UTC)).stages[0].waiting == seen, 20)
-        attempt.join()
-        assert isinstance(failures[0], LeftOpen)
-        assert "batch_0 with 4 requests goes on at the provider" in str(failures[0])
-        api.held = False
-        synthesize(run)
-    assert sold(api) == whole
-    assert open_records(run) == []
-
-
-def interrupted(api: FakeBatchApi, run: Run, budget: Budget | None = None) -> None:
-    """Leave the first round open, as a Ctrl-C does, its id kept in the lake."""
-    api.held = True
-    records = BatchRecords(run.lake.storage, run.name, "synthesize")
-    before = set(records.rounds())
-    with open_stage(run, SynthesizeStage(), budget or Budget(None)) as opened:
-        attempts = [
-            in_thread(lambda shard=shard: opened.run_shard(shard))[0]  # type: ignore[misc]
-            for shard in unfinished(run, opened.plan)
-        ]
-        until(lambda: any(records.batch_id(r)[1] for r in set(records.rounds()) - before))
-    for attempt in attempts:
-        attempt.join()
-    api.held = False
-
-
-def test_open_batches_are_not_forgotten_by_a_run_that_buys_at_once(
-    tmp_path: Path, whole: list[str]
-) -> None:
-    with selling() as api:
-        run = batch_run(tmp_path, api.base_url)
-        interrupted(api, run)
-        direct = begin_run(batch_recipe(tmp_path, api.base_url, batch={}))
-        with pytest.raises(BatchesOpen, match=r"engines\.answerer\.batch"):
-            synthesize(direct)
-        synthesize(run)
-    assert sold(api) == whole
-
-
-def test_another_account_is_told_from_a_batch_that_is_gone(
-    tmp_path: Path, whole: list[str]
-) -> None:
-    with selling() as api:
-        run = batch_run(tmp_path, api.base_url)
-        interrupted(api, run)
-        elsewhere = dict(api.batches)
-        api.batches.clear()
-        with pytest.raises(KeyRefused, match=r"batch batch_0: HTTP 404.*bought again"):
-            synthesize(run)
-        assert not api.batches
-        api.batches = elsewhere
-        synthesize(run)
-    assert sold(api) == whole
-
-
-def test_a_round_that_passes_the_budget_is_not_ordered(tmp_path: Path, whole: list[str]) -> None:
-    with selling() as api:
-        run = batch_run(tmp_path, api.base_url, budget_usd=1)
-        with pytest.raises(BudgetReached, match="paused: budget"):
-            synthesize(run, Budget(1))
-        assert not api.batches
-        synthesize(run, Budget(None))
-    assert sold(api) == whole
-
-
-def test_what_was_ordered_before_counts_against_the_budget_until_it_is_journaled(
-    tmp_path: Path,
-) -> None:
-    with selling() as api:
-        run = batch_run(tmp_path, api.base_url, budget_usd=10_000)
-        interrupted(api, run)
-        budget = budget_of(run)
-        free = budget.free_usd
-        api.held = True
-        with open_stage(run, SynthesizeStage(), budget) as opened:
-            attempts = [
-                in_thread(lambda shard=shard: opened.run_shard(shard))[0]  # type: ignore[misc]
-                for shard in unfinished(run, opened.plan)
-            ]
-            until(lambda: budget.free_usd < free)
-            assert len(api.batches) == 1
-            api.held = False
-            for attempt in attempts:
-                attempt.join()
-        manifest = opened.publish()
-    assert budget.spent_usd == pytest.approx(manifest.usd)
-    assert budget.free_usd == pytest.approx(free - manifest.usd)
-
-
-def test_a_worker_that_was_too_slow_to_order_a_round_cancels_it(
-    tmp_path: Path, whole: list[str]
-) -> None:
-    """Another worker took the shard over, looked for the batch in vain and gave the round up."""
-
-    def give_up(what: str, number: int) -> None:
-        if (what, number) == ("create", 1):
-            records = BatchRecords(run.lake.storage, run.name, "synthesize")
-            assert records.decide(records.rounds()[0], None) is None
-
-    with selling() as api:
-        api.on = give_up
-        run = batch_run(tmp_path, api.base_url)
-        synthesize(run)
-    assert api.asked["cancel"] == 1
-    assert sold(api) == whole
-
-
-def test_a_line_that_is_no_result_is_not_guessed_at(tmp_path: Path, whole: list[str]) -> None:
-    with selling() as api:
-
-        def damage(what: str, number: int) -> None:
-            if what == "retrieve":
-                for name in list(api.files):
-                    if name.startswith("file-output-batch_0"):
-                        lines = api.files[name].splitlines(keepends=True)
-                        api.files[name] = b"".join(lines[:-1]) + lines[-1][:50]
-
-        api.on = damage
-        run = batch_run(tmp_path, api.base_url, HASTY)
-        with pytest.raises(PartiallyFailed, match="a line that is no batch result"):
-            synthesize(run)
-        api.on = lambda what, number: None
-        synthesize(run)
-    assert sold(api) == whole
-
-
-def test_the_intent_of_a_round_names_its_requests_by_the_journals_keys(tmp_path: Path) -> None:
-    with selling() as api:
-        run = batch_run(tmp_path, api.base_url)
-        interrupted(api, run)
-        records = BatchRecords(run.lake.storage, run.name, "synthesize")
-        (intent,) = records.intents(records.rounds())
-        sent = {json.loads(line)["custom_id"] for line in api.files["file-0"].splitlines()}
-    assert {key for keys in intent.orders.values() for key in keys} == sent
-    assert sorted(intent.orders) == [0, 1, 2]
-    assert intent.engine == "answerer"
-    assert records.batch_id(intent.round) == ("batch_0", True)

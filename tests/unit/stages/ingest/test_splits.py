@@ -34,8 +34,3 @@ def test_splits_have_their_sizes_and_change_with_the_seed() -> None:
     assert abs(sizes["heldout"] - 400) < 80
     assert abs(sizes["seed"] - 1200) < 120
     assert splits[0] != splits[1]
-
-
-def test_only_an_unsplit_session_and_part_zero_open_a_session() -> None:
-    opens = [parse_id(one).opens_session for one in ("abc", "abc_0", "abc_7", "a_0_3", "_5")]
-    assert opens == [True, True, False, False, True]
