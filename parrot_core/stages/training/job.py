@@ -24,7 +24,6 @@ class TrainingJob(BaseModel):
     settings: TrainAsk | TrainSft | TrainDpo
     seed: int
     data_sha256: str = Field(description="Of the training file and the held-out file together.")
-    ray_address: str | None = Field(None, description="Of the cluster that brings the other nodes.")
 
     @property
     def train_file(self) -> Path:

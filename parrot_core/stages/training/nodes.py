@@ -4,15 +4,11 @@ A launcher (Kubeflow's, ``torchrun``) starts the same ``parrot run`` once on eac
 node's does the stages; the others join the trainings.
 """
 
-import os
-import sys
 from collections.abc import Mapping
-from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from parrot_core.errors import UserError
-from parrot_core.lake.run import Run
 
 NODE = "PARROT_NODE"
 """Tells the process that starts a node's part of a training which node it is, as JSON."""
@@ -75,14 +71,3 @@ def launched_node(environment: Mapping[str, str]) -> TrainingNode | None:
         # torchrun itself listens at its port; its processes may meet at the next one.
         return node.model_copy(update={"port": node.port + 1}) if by_torchrun else node
     return None
-
-
-def ray_cluster(run: Run) -> str | None:
-    """Address of the Ray cluster that may bring the other nodes of a training.
-
-    The one in which this process is a worker, or RAY_ADDRESS's.
-    """
-    ray: Any = sys.modules.get("ray")
-    if ray is not None and ray.is_initialized():
-        return str(ray.get_runtime_context().gcs_address)
-    return os.environ.get("RAY_ADDRESS")

@@ -27,7 +27,6 @@ from parrot_core.stages.training.choice import (
 from parrot_core.stages.training.job import Kind, TrainingJob
 from parrot_core.stages.training.joining import JoinedTraining
 from parrot_core.stages.training.launch import Figures, node_in, prepare, run_training
-from parrot_core.stages.training.nodes import ray_cluster
 from parrot_core.stages.training.summary import downsampled
 from parrot_core.text.control_tokens import END_OF_SESSION
 
@@ -78,7 +77,6 @@ class TrainStage(Stage):
             settings=settings,
             seed=run.recipe.seed,
             data_sha256="",
-            ray_address=ray_cluster(run),
         )
         node = node_in(job)
         if node is None or node.rank == 0:
@@ -164,7 +162,6 @@ class TrainStage(Stage):
             settings=settings,
             seed=run.recipe.seed,
             data_sha256=choice.sha256,
-            ray_address=ray_cluster(run),
         )
         return job, choice
 

@@ -82,7 +82,7 @@ def test_what_a_launcher_told_this_process_is_kept_from_its_children(monkeypatch
 
 @pytest.fixture
 def job(tmp_path, monkeypatch):
-    for name in (*KUBEFLOW, *TORCHRUN):
+    for name in (*KUBEFLOW, *TORCHRUN, "RAY_ADDRESS"):
         monkeypatch.delenv(name, raising=False)
     settings = TrainSft(base="x", devices=Devices(nodes=2, processes=8, strategy="fsdp"))
     return TrainingJob(
@@ -98,8 +98,8 @@ def test_a_launchers_node_starts_its_own_processes(job, monkeypatch):
     assert command_of(job, node=node)[2] == "parrot_core.stages.training.devices"
 
 
-def test_without_a_launcher_ray_brings_the_nodes(job):
-    job = job.model_copy(update={"ray_address": "10.0.0.1:6379"})
+def test_without_a_launcher_ray_brings_the_nodes(job, monkeypatch):
+    monkeypatch.setenv("RAY_ADDRESS", "10.0.0.1:6379")
     assert node_in(job) is None
     assert command_of(job)[2] == "parrot_core.stages.training.ray_nodes"
 
