@@ -1,7 +1,7 @@
 """Context hallucination (paper §3.3): guess what the query is about, then answer on the guess.
 
-The guess must be a noun phrase, and wrong: one that shares a word with the chosen answer may be what
-was meant. One that copies the instruction's examples, as small writers do, is asked for again.
+The guess must be a noun phrase, and wrong: one that shares a word with the chosen answer may be
+what was meant. A copy of the instruction's examples, as small writers make, is asked for again.
 """
 
 import re
