@@ -20,15 +20,18 @@ MOST = 200
 @contextmanager
 def client() -> "Iterator[SyncPrefectClient | None]":
     """A client of the server in ``PREFECT_API_URL`` or of the one started from here, if any."""
-    if not os.environ.get("PREFECT_API_URL"):
+    address = os.environ.get("PREFECT_API_URL")
+    if not address:
         local = prefect_server.running()
         if local is None:
             yield None
             return
-        os.environ.update(prefect_server.environment(local))
+        address = local.api_url
     from prefect.client.orchestration import get_client
+    from prefect.settings import PREFECT_API_URL, temporary_settings
 
-    with get_client(sync_client=True) as opened:
+    # By now Prefect may have been imported, and have read its settings.
+    with temporary_settings({PREFECT_API_URL: address}), get_client(sync_client=True) as opened:
         yield opened
 
 
