@@ -13,6 +13,7 @@ from parrot_core.analysis.forecast.requests import forecast
 from parrot_core.engines.access import api_key, check_reachable
 from parrot_core.engines.limits.prices import check_prices
 from parrot_core.errors import UserError
+from parrot_core.execution.ray_cluster import check_address
 from parrot_core.execution.runs import ask_for, begin_run, is_published
 from parrot_core.execution.selection import (
     check_selection,
@@ -86,6 +87,8 @@ def run_recipe(
     to_be = run_to_be(recipe, name)
     wanted = selected(to_be, choice.only, choice.first, choice.last)
     check_selection(to_be, wanted)
+    if recipe.cluster is not None:
+        check_address(recipe.cluster.address)
     run = begin_run(recipe, name)
     Pauses(run.lake.storage, run.name).refuse()
     wanted = tuple(stage for stage in wanted if run.makes(stage.name))
