@@ -6,8 +6,7 @@ from dashboard.widgets import block, chart, drawing, line, section, table
 from parrot_core.analysis.results.win_rates import WinRates, win_rates
 from parrot_core.lake.metrics import ScoreMetrics
 from parrot_core.monitor import RunState, StageState
-from parrot_core.report.charts import Series
-from parrot_core.report.evaluation_page import interval, outcome_bar, tone
+from parrot_core.report.evaluation_page import interval, outcome_bar, tone, turn_line
 from parrot_core.stages.evaluation.summary import Estimate, SubjectSummary
 from parrot_core.text.sanitise import one_line
 from parrot_core.text.wording import count
@@ -60,11 +59,7 @@ def _outcomes(rates: WinRates) -> None:
 
 def _by_turn(subjects: Sequence[SubjectSummary], title: str) -> None:
     lines = [
-        Series(
-            one_line(each.subject, NAME_CHARS),
-            tuple((float(turn), found.mean) for turn, found in sorted(each.by_turn.items())),
-            tone(place),
-        )
+        turn_line(one_line(each.subject, NAME_CHARS), each, tone(place))
         for place, each in enumerate(subjects)
     ]
     with block("plots"):

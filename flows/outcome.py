@@ -1,11 +1,26 @@
 """How a flow that was called ended, by its state."""
 
+from collections.abc import Callable
 from typing import Any
 
 from prefect.client.schemas.objects import State
+from prefect.exceptions import ObjectNotFound
 
 from parrot_core.errors import RunStopped
 from parrot_core.telemetry.stop_request import stop_request
+
+
+def ended(call: Callable[[], State[Any]]) -> State[Any]:
+    """The state that a flow ends in.
+
+    Raises:
+        RunStopped: it was deleted in Prefect meanwhile, whose server can't be told of its end.
+    """
+    try:
+        return call()
+    except ObjectNotFound:
+        stop_request().check()
+        raise
 
 
 def check_completed(state: State[Any]) -> None:

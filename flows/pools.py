@@ -10,6 +10,7 @@ from prefect import get_run_logger
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.deployments import run_deployment
+from prefect.exceptions import ObjectNotFound
 from prefect.runtime import flow_run
 from prefect.states import Cancelled, Crashed
 
@@ -41,7 +42,10 @@ def run_on_pool(run: Run, stage: Stage, only: list[int] | None) -> None:
     """
     done = partial(is_published, run, stage)
     begin = partial(_begin, run, stage, only)
-    ended = _wait_for(begin, _workers_of(run, stage), done, _Losses(run, stage))
+    try:
+        ended = _wait_for(begin, _workers_of(run, stage), done, _Losses(run, stage))
+    except ObjectNotFound:  # workers that are left see that we have ended, and stop
+        raise RunStopped(f"a flow run of '{stage.name}' was deleted in Prefect") from None
     if done():
         return
     states = [each.state for each in ended if each.state is not None]

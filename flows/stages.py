@@ -21,7 +21,7 @@ from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.announce import StageAnnouncer
 from flows.logs import listen
-from flows.outcome import check_completed
+from flows.outcome import check_completed, ended
 from flows.ray_workers import work_on_ray
 from flows.server_outage import tried
 from flows.stopping import flow_runs_here, look_for_cancellation, stopping_on_signals
@@ -212,4 +212,4 @@ def run_here(run: Run, stage: Stage, only: list[int] | None = None) -> None:
     most = max(run.recipe.shards_at_once, workers)
     at_once: ThreadPoolTaskRunner[Any] = ThreadPoolTaskRunner(most)
     made = STAGE_FLOWS[stage.name].with_options(task_runner=cast(Any, at_once))
-    check_completed(made(run.recipe, run.name, only, return_state=True))
+    check_completed(ended(lambda: made(run.recipe, run.name, only, return_state=True)))

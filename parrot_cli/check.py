@@ -24,7 +24,7 @@ def check(
     overrides: Overrides = None,
     as_json: AsJson = False,
 ) -> None:
-    """Ask each API of a recipe one tiny request, with its stages' own parameters; costs cents."""
+    """Send one tiny request to each API of a recipe, as its stages would; costs cents."""
     from parrot_core.execution.engine_checks import check_engines
     from parrot_core.execution.selection import run_to_be
     from parrot_core.recipe import OpenAIEngine

@@ -14,7 +14,7 @@ from parrot_cli.options import DEFAULT_LAKE, LakeHere, RunName
 def dashboard(
     lake: LakeHere = DEFAULT_LAKE,
     host: Annotated[
-        str, typer.Option(help="Address to listen at; others than this machine's need a password.")
+        str, typer.Option(help="Address to listen on; any but this machine's own needs a password.")
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535)] = 8787,
     read_only: Annotated[
@@ -22,7 +22,7 @@ def dashboard(
     ] = False,
     browser: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
 ) -> None:
-    """Watch runs and read their data in the browser, from the lake alone."""
+    """Watch runs and read their data in the browser. Reads only the lake."""
     from parrot_core.errors import UserError
 
     try:
@@ -54,9 +54,9 @@ def _prefect_api() -> str | None:
 def pause(
     name: RunName,
     lake: LakeHere = DEFAULT_LAKE,
-    reason: Annotated[str, typer.Option("--reason", help="Why, for whoever looks.")] = "",
+    reason: Annotated[str, typer.Option("--reason", help="Why; shown with the pause.")] = "",
 ) -> None:
-    """Let a run begin no further shard and send no further request; what is out is kept."""
+    """Pause a run: no shard begins and no request is sent; answers on their way are kept."""
     from parrot_core.execution.runs import open_run
     from parrot_core.lake.lake import Lake
     from parrot_core.lake.pauses import Pauses
@@ -68,7 +68,7 @@ def pause(
 
 
 def resume(name: RunName, lake: LakeHere = DEFAULT_LAKE) -> None:
-    """Let a paused run go on: its workers see it within seconds."""
+    """Resume a paused run; its workers notice within seconds."""
     from parrot_core.execution.runs import open_run
     from parrot_core.lake.lake import Lake
     from parrot_core.lake.pauses import Pauses
@@ -81,7 +81,7 @@ def resume(name: RunName, lake: LakeHere = DEFAULT_LAKE) -> None:
 
 
 def cancel(name: RunName, lake: LakeHere = DEFAULT_LAKE) -> None:
-    """End a run in progress: what is in flight is kept, and the same command goes on later."""
+    """Stop a run in progress; what is in flight is kept, and the same command continues it."""
     from parrot_cli.prefect_runs import cancel_runs
     from parrot_core.execution.runs import open_run
     from parrot_core.lake.lake import Lake
@@ -104,7 +104,7 @@ def logs(
         int, typer.Option("--lines", "-n", min=1, help="How many of the newest lines to show.")
     ] = 200,
 ) -> None:
-    """Print what a run has logged: Prefect's lines, then the failures that the lake holds."""
+    """Print what a run has logged: Prefect's lines, then the failures recorded in the lake."""
     from parrot_cli.prefect_runs import lines_of
     from parrot_core.execution.runs import open_run
     from parrot_core.lake.lake import Lake

@@ -31,10 +31,10 @@ def stats(
         str | None,
         typer.Option(
             metavar="WHAT",
-            help="Human sessions to tell from. Default: the held-out ones of a version's run.",
+            help="Human sessions to compare with. Default: the held-out ones of a version's run.",
         ),
     ] = None,
-    no_human: Annotated[bool, typer.Option("--no-human", help="No human-likeness.")] = False,
+    no_human: Annotated[bool, typer.Option("--no-human", help="Skip human-likeness.")] = False,
     asker: Annotated[
         str | None,
         typer.Option(
@@ -43,16 +43,19 @@ def stats(
         ),
     ] = None,
     asker_queries: Annotated[
-        int, typer.Option(min=2, help="Follow-up queries that the asker scores, a side.")
+        int, typer.Option(min=2, help="Follow-up queries that the asker scores on each side.")
     ] = 60,
     judge: Annotated[
         str | None,
-        typer.Option(metavar="ENGINE", help="Also ask this engine of the recipe; it may cost."),
+        typer.Option(
+            metavar="ENGINE", help="Also ask this engine of the recipe; this may cost money."
+        ),
     ] = None,
     recipe: Annotated[
-        Path | None, typer.Option(help="Where ENGINE is. Default: the version's run's recipe.")
+        Path | None,
+        typer.Option(help="The recipe with ENGINE. Default: that of the version's run."),
     ] = None,
-    judge_queries: Annotated[int, typer.Option(min=1, help="Queries to judge, a set.")] = 200,
+    judge_queries: Annotated[int, typer.Option(min=1, help="Queries to judge in each set.")] = 200,
     processes: Annotated[
         int | None, typer.Option(min=1, help="Processes for many sessions. Default: one a core.")
     ] = None,
@@ -62,7 +65,7 @@ def stats(
 ) -> None:
     """Measure sessions: turns, lengths, context, Self-ROUGE, diversity, human-likeness.
 
-    Several sets stand side by side, with the paper's Table 1.
+    Shows several sets side by side, with the paper's Table 1.
     """
     from parrot_cli import statistics_view as statistics
     from parrot_core.lake.lake import Lake
@@ -117,7 +120,7 @@ def import_(
 ) -> None:
     """Publish what you have as a version that runs can start from.
 
-    Records in any layout that ingest reads, pairs as prompt, chosen and rejected.
+    Takes records in any layout that ingest reads, and pairs (prompt, chosen, rejected).
     """
     from parrot_cli.progress_bar import bar
     from parrot_core.interchange.imported.publishing import MODELS, import_files, import_model
@@ -157,12 +160,12 @@ def export(
     format: Annotated[str, typer.Option("--format", help="hf, sharegpt, trl or parquet.")] = "hf",
     force: Annotated[bool, typer.Option("--force", help="Replace what is there.")] = False,
     public: Annotated[
-        bool, typer.Option("--public", help="On the hub: everybody may read it.")
+        bool, typer.Option("--public", help="On the Hub: anyone may read it.")
     ] = False,
     lake: LakeHere = DEFAULT_LAKE,
     as_json: AsJson = False,
 ) -> None:
-    """Write a version for others: a Hugging Face dataset, ShareGPT JSON, TRL JSONL, Parquet."""
+    """Export a version as a Hugging Face dataset, ShareGPT JSON, TRL JSONL or Parquet."""
     from parrot_cli import export_view as exporting
     from parrot_core.lake.lake import Lake
 

@@ -47,7 +47,7 @@ def show(
     lake: LakeHere = DEFAULT_LAKE,
     rows: Annotated[int, typer.Option(help="How many rows to print.", min=0)] = 0,
     rejects: Annotated[
-        bool, typer.Option("--rejects", help="Rows of the rejects instead.")
+        bool, typer.Option("--rejects", help="Print rejected rows instead.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -102,16 +102,16 @@ def verify(
 
 def collect_garbage(
     lake: LakeHere = DEFAULT_LAKE,
-    yes: Annotated[bool, typer.Option("--yes", help="Remove it; else it is only shown.")] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Remove the files; otherwise they are only listed.")
+    ] = False,
     grace: Annotated[
         str,
-        typer.Option(
-            metavar="TIME", help="Leave runs alone that wrote something within this time."
-        ),
+        typer.Option(metavar="TIME", help="Leave out runs that wrote something within this time."),
     ] = "1h",
     as_json: AsJson = False,
 ) -> None:
-    """Show what no published version and no resumed run needs; remove it with --yes."""
+    """List files that no published version and no run needs; remove them with --yes."""
     from parrot_cli import upkeep
     from parrot_core.lake.gc import collect
     from parrot_core.lake.lake import Lake

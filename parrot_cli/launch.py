@@ -2,19 +2,20 @@
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 
 from rich.console import Console
 
 from flows import logs
 from flows.server_outage import PATIENCE
 from parrot_cli import prefect_server as server
-from parrot_core.analysis.forecast.requests import forecast
+from parrot_core.analysis.forecast.requests import Forecast, forecast
 from parrot_core.engines.access import api_key, check_reachable
 from parrot_core.engines.limits.prices import check_prices
-from parrot_core.errors import UserError
+from parrot_core.errors import MissingRun, UserError
 from parrot_core.execution.ray_cluster import check_address
-from parrot_core.execution.runs import ask_for, begin_run, is_published
+from parrot_core.execution.runs import ask_for, begin_run, is_published, open_run
 from parrot_core.execution.selection import (
     check_selection,
     checked_stage,
@@ -87,12 +88,19 @@ def run_recipe(
     to_be = run_to_be(recipe, name)
     wanted = selected(to_be, choice.only, choice.first, choice.last)
     check_selection(to_be, wanted)
-    if recipe.cluster is not None:
+    with suppress(MissingRun):
+        to_be = replace(to_be, stages=open_run(to_be.lake, to_be.name).stages)
+    wanted = tuple(stage for stage in wanted if to_be.makes(stage.name))
+    missing = [stage for stage in wanted if not is_published(to_be, stage)]
+    needed = sorted({engine for stage in missing for engine in stage.engines(to_be)})
+    if recipe.cluster is None:
+        check_apis(recipe, needed)
+    else:  # the nodes have the keys, and reach the addresses
+        check_prices(recipe, needed)
         check_address(recipe.cluster.address)
-    run = begin_run(recipe, name)
+    expected = forecast(to_be, Basis(), missing)
+    run = begin_run(recipe, name)  # now that nothing is seen that stands in its way
     Pauses(run.lake.storage, run.name).refuse()
-    wanted = tuple(stage for stage in wanted if run.makes(stage.name))
-    missing = [stage for stage in wanted if not is_published(run, stage)]
     if not missing:
         if not choice.shards:
             ask_for(run, None if len(wanted) == len(STAGES) else wanted)
@@ -102,22 +110,16 @@ def run_recipe(
             "is published; nothing to do."
         )
         return Finished(run, run.lake.storage.show(report_file(run.name)))
-    needed = {engine for stage in missing for engine in stage.engines(run)}
-    if recipe.cluster is None:
-        check_apis(recipe, sorted(needed))
-    else:  # the nodes have the keys, and reach the addresses
-        check_prices(recipe, sorted(needed))
-    _announce(console, run, missing)
+    _announce(console, run, missing, expected)
     use_prefect(console)
     start_tracing(recipe.traces)  # before the flow's own span
     return Finished(run, _run_flow(run, wanted, choice.shards, quiet))
 
 
-def _announce(console: Console, run: Run, missing: Sequence[Stage]) -> None:
+def _announce(console: Console, run: Run, missing: Sequence[Stage], expected: Forecast) -> None:
     """Say what will run and what it will ask of engines; ``parrot plan`` says on what it rests."""
     names = ", ".join(stage.name for stage in missing)
     console.print(f"To do in run '{run.name}': {names}.", markup=False, soft_wrap=True)
-    expected = forecast(run, Basis(), missing)
     if not expected.loads:
         return
     tokens = sum(load.prompt_tokens + load.completion_tokens for load in expected.loads)
@@ -163,7 +165,8 @@ def use_prefect(console: Console) -> None:
     os.environ.update(server.environment(local))
     console.print(
         f"Prefect UI: [link]{local.ui_url}[/link] (stays up after the run; "
-        "`parrot server stop` ends it)"
+        "`parrot server stop` ends it)",
+        soft_wrap=True,
     )
 
 
@@ -171,17 +174,19 @@ def _run_flow(run: Run, wanted: Sequence[Stage], shards: Sequence[int], quiet: b
     from prefect import tags  # Prefect reads its settings when it is imported
 
     from flows.lost_runs import process_tag
-    from flows.outcome import check_completed
+    from flows.outcome import check_completed, ended
     from flows.regenerate import regenerate
     from parrot_cli.run_view import LiveProgress
 
     with tags(process_tag()), LiveProgress(run.lake, run.name, STAGE_SPECS, quiet=quiet):
-        state = regenerate(
-            run.recipe,
-            run.name,
-            only=[stage.name for stage in wanted],
-            shards=list(shards) or None,
-            return_state=True,
+        state = ended(
+            lambda: regenerate(
+                run.recipe,
+                run.name,
+                only=[stage.name for stage in wanted],
+                shards=list(shards) or None,
+                return_state=True,
+            )
         )
     check_completed(state)
     return run.lake.storage.show(report_file(run.name))

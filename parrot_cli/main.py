@@ -87,7 +87,10 @@ def options(
         ),
     ] = logs.LogFormat.TEXT,
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Say which it is.")
+        bool,
+        typer.Option(
+            "--version", callback=_version, is_eager=True, help="Show the version and exit."
+        ),
     ] = False,
 ) -> None:
     """A data factory for multi-turn dialogue: ShareGPT in, Parrot-Chat and its data out."""

@@ -32,18 +32,21 @@ def accuracy(
     max_length: Annotated[int, typer.Option(min=64, help="Tokens of prompt and answer.")] = 2048,
     limit: Annotated[int, typer.Option(min=1, help="Most queries of each kind.")] = 500,
     trained: Annotated[
-        bool, typer.Option("--trained", help="Also pairs that a compared model was trained on.")
+        bool,
+        typer.Option("--trained", help="Also measure pairs that a compared model was trained on."),
     ] = False,
     histories: Annotated[
         bool,
-        typer.Option("--histories", help="Also without history, and with another session's."),
+        typer.Option(
+            "--histories", help="Also measure without history, and with another session's."
+        ),
     ] = False,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Measure how often models find the chosen answer likelier than each kind of negative.
 
-    On pairs that none of them was trained on; no judge is needed. Kept with each run in the lake.
+    Uses pairs that none of them was trained on, and no judge. Each run keeps it in the lake.
     """
     from parrot_cli.progress_bar import bar
     from parrot_core.analysis.likelihood.held_out_pairs import ModelName
@@ -121,21 +124,22 @@ def ablate(
     ] = None,
     earlier: Annotated[
         list[str] | None,
-        typer.Option("--from", metavar="RUN", help="Share this run's versions where they fit."),
+        typer.Option("--from", metavar="RUN", help="Reuse this run's versions where they fit."),
     ] = None,
     overrides: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="KEY.PATH=VALUE", help="Override a value of all cells."),
+        typer.Option("--set", metavar="KEY.PATH=VALUE", help="Override a value in all cells."),
     ] = None,
     only: Annotated[
-        list[str] | None, typer.Option("--cell", metavar="CELL", help="Only this cell; repeatable.")
+        list[str] | None,
+        typer.Option("--cell", metavar="CELL", help="Only this cell; may be repeated."),
     ] = None,
     plan: Annotated[bool, typer.Option("--plan", help="Only show what each cell makes.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Run an ablation: every cell of a matrix, sharing what is the same; then the table.
+    """Run an ablation: all cells of a matrix, which share equal versions; then the table.
 
-    Run it again to do what is missing. A cell that fails is named while the others go on.
+    Run it again to do what is missing. If a cell fails, the others go on.
     """
     from parrot_cli.launch import check_apis, use_prefect
     from parrot_core.analysis.ablation.matrix import load_matrix

@@ -35,20 +35,18 @@ def deploy(
     lake: LakeUrl = None,
     overrides: Overrides = None,
     cron: Annotated[
-        str | None, typer.Option(help="When to run by itself, e.g. '0 1 * * *'; never if left out.")
+        str | None, typer.Option(help="When to start a run, e.g. '0 1 * * *'. Default: never.")
     ] = None,
-    timezone: Annotated[str, typer.Option(help="Of --cron.")] = "UTC",
+    timezone: Annotated[str, typer.Option(help="Time zone of --cron.")] = "UTC",
     run: Annotated[
-        str, typer.Option(help="Name of scheduled runs; % as in strftime, by the scheduled time.")
+        str, typer.Option(help="Name of scheduled runs; date codes as in strftime.")
     ] = "nightly-%Y-%m-%d",
     overlap: Annotated[
-        str, typer.Option(help="What a run does while another one is in work: wait or refuse.")
+        str, typer.Option(help="What a new run does while another is in progress: wait or refuse.")
     ] = "wait",
     webhook: Annotated[
         str | None,
-        typer.Option(
-            envvar="PARROT_WEBHOOK", help="Address that is told of failures, pauses and standstill."
-        ),
+        typer.Option(envvar="PARROT_WEBHOOK", help="URL to notify of failures, pauses and stalls."),
     ] = None,
     silent: Annotated[
         int,
@@ -58,7 +56,9 @@ def deploy(
             "as gone and the run is gone on with.",
         ),
     ] = SILENT_S,
-    pool_type: Annotated[str, typer.Option(help="Type of work pools created anew.")] = "process",
+    pool_type: Annotated[
+        str, typer.Option(help="Type of the work pools that are created.")
+    ] = "process",
 ) -> None:
     """Put pools, deployments, schedule and automations on the Prefect server."""
     from flows.portable import keys_wanted, portable
@@ -115,7 +115,7 @@ def _schedule(cron: str, timezone: str, run: str, now: datetime) -> "tuple[CronS
 
 
 def list_(as_json: AsJson = False) -> None:
-    """List what is deployed: when it runs next, on which pool, and what is in work."""
+    """List the deployments: next run, pool, and what is running."""
     from parrot_cli.prefect_runs import deployed
     from parrot_cli.tables import Column, FittedTable
 
@@ -138,10 +138,10 @@ def list_(as_json: AsJson = False) -> None:
 
 def workers(
     pools: Annotated[
-        list[str] | None, typer.Argument(help="cpu, api, gpu; all of them if left out.")
+        list[str] | None, typer.Argument(help="cpu, api, gpu. Default: all of them.")
     ] = None,
     limit: Annotated[
-        int | None, typer.Option(min=1, help="Most flow runs at once of each worker.")
+        int | None, typer.Option(min=1, help="How many flow runs each worker may run at once.")
     ] = None,
 ) -> None:
     """Start a worker for each pool on this machine, until Ctrl-C."""
@@ -174,7 +174,7 @@ def workers(
 
 def metrics(
     lake: LakeHere = DEFAULT_LAKE,
-    host: Annotated[str, typer.Option(help="Address to listen at.")] = "127.0.0.1",
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535)] = 9108,
     once: Annotated[bool, typer.Option("--once", help="Print one scrape and end.")] = False,
 ) -> None:
@@ -220,7 +220,7 @@ def requests(
     reads: Annotated[float, typer.Option(min=0, help="Dollars per 1,000 reads.")] = 0.0004,
     as_json: AsJson = False,
 ) -> None:
-    """Requests that a run's stages sent to S3, and what they cost at the given prices."""
+    """Show the requests that a run's stages sent to S3, and what they cost."""
     from parrot_cli.tables import Column, FittedTable, figures
     from parrot_core.execution.runs import open_run
     from parrot_core.lake.lake import Lake

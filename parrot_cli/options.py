@@ -45,7 +45,7 @@ def runs_like(ctx: typer.Context, incomplete: str) -> list[str]:
 RecipePath = Annotated[
     str,
     typer.Argument(
-        help="The recipe: a YAML file, or the name of one that ships, as demo.",
+        help="A recipe: a YAML file, or the name of one that ships, such as demo.",
         autocompletion=recipes_like,
     ),
 ]
@@ -80,7 +80,7 @@ FromStage = Annotated[
     typer.Option(
         "--from",
         metavar="STAGE",
-        help="No stage before this one.",
+        help="Begin with this stage.",
         autocompletion=stages_like,
     ),
 ]
@@ -89,7 +89,7 @@ UntilStage = Annotated[
     typer.Option(
         "--until",
         metavar="STAGE",
-        help="No stage after this one.",
+        help="End with this stage.",
         autocompletion=stages_like,
     ),
 ]

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from prefect.client.orchestration import SyncPrefectClient
-    from prefect.client.schemas.objects import DeploymentSchedule, FlowRun
+    from prefect.client.schemas.objects import DeploymentSchedule, FlowRun, StateType
 
 MOST = 200
 """Flow runs of one name that are looked at."""
@@ -19,19 +19,19 @@ MOST = 200
 
 @contextmanager
 def client() -> "Iterator[SyncPrefectClient | None]":
-    """A client of the server in ``PREFECT_API_URL`` or of the one started from here, if any."""
-    address = os.environ.get("PREFECT_API_URL")
-    if not address:
+    """A client of the server in ``PREFECT_API_URL`` or of the one started from here, if any.
+
+    Nothing of Prefect may be imported before: it reads then where its server is.
+    """
+    if not os.environ.get("PREFECT_API_URL"):
         local = prefect_server.running()
         if local is None:
             yield None
             return
-        address = local.api_url
+        os.environ.update(prefect_server.environment(local))
     from prefect.client.orchestration import get_client
-    from prefect.settings import PREFECT_API_URL, temporary_settings
 
-    # By now Prefect may have been imported, and have read its settings.
-    with temporary_settings({PREFECT_API_URL: address}), get_client(sync_client=True) as opened:
+    with get_client(sync_client=True) as opened:
         yield opened
 
 
@@ -62,11 +62,11 @@ def cancel_runs(run: str) -> int:
 
     Their processes notice within seconds and stop as after Ctrl-C.
     """
-    from prefect.states import Cancelling
-
     with client() as opened:
         if opened is None:
             return 0
+        from prefect.states import Cancelling
+
         live = [r for r in flow_runs(opened, run) if r.state is None or not r.state.is_final()]
         for each in live:
             opened.set_flow_run_state(each.id, Cancelling(message="by parrot cancel"), force=True)
@@ -75,12 +75,12 @@ def cancel_runs(run: str) -> int:
 
 def lines_of(run: str, most: int) -> Sequence[str]:
     """The newest log lines of a run's flow runs, in order of time."""
-    from prefect.client.schemas.filters import LogFilter, LogFilterFlowRunId
-    from prefect.client.schemas.sorting import LogSort
-
     with client() as opened:
         if opened is None:
             return []
+        from prefect.client.schemas.filters import LogFilter, LogFilterFlowRunId
+        from prefect.client.schemas.sorting import LogSort
+
         ids = [each.id for each in flow_runs(opened, run)]
         if not ids:
             return []
@@ -94,34 +94,17 @@ def lines_of(run: str, most: int) -> Sequence[str]:
 
 def deployed() -> list[dict[str, str | int | None]]:
     """Our deployments: pool, schedule, when it fires next, flow runs in work."""
-    from prefect.client.schemas.filters import (
-        DeploymentFilter,
-        DeploymentFilterId,
-        DeploymentFilterTags,
-        FlowRunFilter,
-        FlowRunFilterState,
-        FlowRunFilterStateType,
-    )
-    from prefect.client.schemas.objects import StateType
-    from prefect.client.schemas.sorting import FlowRunSort
-
-    def runs(opened: "SyncPrefectClient", ids: "list[UUID]", *states: StateType) -> "list[FlowRun]":
-        kinds = FlowRunFilterStateType(any_=list(states))
-        return opened.read_flow_runs(
-            flow_run_filter=FlowRunFilter(state=FlowRunFilterState(type=kinds)),
-            deployment_filter=DeploymentFilter(id=DeploymentFilterId(any_=ids)),
-            sort=FlowRunSort.EXPECTED_START_TIME_ASC,
-            limit=MOST,
-        )
-
     with client() as opened:
         if opened is None:
             return []
+        from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterTags
+        from prefect.client.schemas.objects import StateType
+
         ours = DeploymentFilter(tags=DeploymentFilterTags(all_=["parrot"]))
         found = opened.read_deployments(deployment_filter=ours, limit=MOST)
         ids = [each.id for each in found]
-        waiting = runs(opened, ids, StateType.SCHEDULED) if ids else []
-        working = runs(opened, ids, StateType.RUNNING, StateType.PENDING) if ids else []
+        waiting = _runs_of(opened, ids, StateType.SCHEDULED)
+        working = _runs_of(opened, ids, StateType.RUNNING, StateType.PENDING)
     rows: list[dict[str, str | int | None]] = []
     for each in found:
         due = next((run for run in waiting if run.deployment_id == each.id), None)
@@ -136,6 +119,30 @@ def deployed() -> list[dict[str, str | int | None]]:
             }
         )
     return sorted(rows, key=lambda row: (row["schedule"] is None, str(row["name"])))
+
+
+def _runs_of(
+    opened: "SyncPrefectClient", deployments: "list[UUID]", *states: "StateType"
+) -> "list[FlowRun]":
+    """Flow runs of deployments in one of the states, the one that is due first at the front."""
+    from prefect.client.schemas.filters import (
+        DeploymentFilter,
+        DeploymentFilterId,
+        FlowRunFilter,
+        FlowRunFilterState,
+        FlowRunFilterStateType,
+    )
+    from prefect.client.schemas.sorting import FlowRunSort
+
+    if not deployments:
+        return []
+    kinds = FlowRunFilterStateType(any_=list(states))
+    return opened.read_flow_runs(
+        flow_run_filter=FlowRunFilter(state=FlowRunFilterState(type=kinds)),
+        deployment_filter=DeploymentFilter(id=DeploymentFilterId(any_=deployments)),
+        sort=FlowRunSort.EXPECTED_START_TIME_ASC,
+        limit=MOST,
+    )
 
 
 def _schedule(held: "DeploymentSchedule") -> str:

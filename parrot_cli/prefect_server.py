@@ -23,6 +23,9 @@ from pathlib import Path
 from parrot_core.errors import ParrotError
 
 START_TIMEOUT_S = 180.0
+BUSY_S = 60.0
+"""A server of ours that runs and doesn't answer is waited for so long."""
+
 FIRST_PORT = 4200
 
 
@@ -47,6 +50,14 @@ class LocalServer:
     def ui_url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
+    def alive(self) -> bool:
+        """Whether its process runs; it may be too busy to answer."""
+        try:
+            command = Path(f"/proc/{self.pid}/cmdline").read_bytes().split(b"\0")
+        except OSError:
+            return False
+        return b"prefect" in command and b"server" in command
+
     def healthy(self) -> bool:
         """Whether it answers, and is ours: another one may have taken the port meanwhile."""
         try:
@@ -63,11 +74,15 @@ def home() -> Path:
 
 def running() -> LocalServer | None:
     """The server that was started from here, if it still answers."""
+    server = _recorded()
+    return server if server is not None and server.healthy() else None
+
+
+def _recorded() -> LocalServer | None:
     try:
-        server = LocalServer(**json.loads((home() / "server.json").read_text()))
+        return LocalServer(**json.loads((home() / "server.json").read_text()))
     except (FileNotFoundError, ValueError, TypeError):
         return None
-    return server if server.healthy() else None
 
 
 def ensure() -> LocalServer:
@@ -80,7 +95,17 @@ def ensure() -> LocalServer:
     if found is not None:
         return found
     with _one_start_at_a_time():
-        return running() or _start()
+        return _patiently(_recorded()) or _start()
+
+
+def _patiently(server: LocalServer | None) -> LocalServer | None:
+    """The server when it answers; None if it has ended. A second one would share its database."""
+    deadline = time.monotonic() + BUSY_S
+    while server is not None and not server.healthy():
+        if not server.alive() or time.monotonic() > deadline:
+            return None
+        time.sleep(0.5)
+    return server
 
 
 @contextmanager

@@ -32,7 +32,9 @@ def preview(
     ] = 3,
     query: Annotated[
         list[str] | None,
-        typer.Option("--query", help="Begin a dialogue with this, not with a seed; repeatable."),
+        typer.Option(
+            "--query", help="Begin a dialogue with this query, not a seed; may be repeated."
+        ),
     ] = None,
     name: NameIt = None,
     lake: LakeUrl = None,
@@ -41,7 +43,7 @@ def preview(
 ) -> None:
     """Make a few dialogues (or negatives, or verdicts) and show them; nothing is published.
 
-    What is bought is kept, and a run of the recipe doesn't buy it again.
+    Answers that are bought are kept: a run of the recipe doesn't buy them again.
     """
     from flows.stopping import stopping_on_signals
     from parrot_core.engines.limits.prices import price_of

@@ -38,10 +38,11 @@ def init(
         str | None, typer.Option("--model", help="The model that answers (engines.answerer).")
     ] = None,
     base_url: Annotated[
-        str | None, typer.Option("--base-url", help="Where that model is: an API's address.")
+        str | None, typer.Option("--base-url", help="The address of that model's API.")
     ] = None,
     budget: Annotated[
-        float | None, typer.Option("--budget", metavar="USD", help="A hard stop before this cost.")
+        float | None,
+        typer.Option("--budget", metavar="USD", help="Stop before the run costs this much."),
     ] = None,
     overrides: Overrides = None,
     force: Annotated[bool, typer.Option("--force", help="Replace the file.")] = False,
@@ -155,7 +156,7 @@ def settings() -> None:
 
 
 def fetch(recipe: RecipePath, overrides: Overrides = None) -> None:
-    """Get the models that a recipe starts from, so that a run doesn't wait for them."""
+    """Download the models that a recipe starts from, before a run needs them."""
     from parrot_core.models.references import fetch_model, outside_models
 
     for reference in outside_models(recipe_at(recipe, None, overrides)):

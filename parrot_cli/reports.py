@@ -29,7 +29,7 @@ def report(
         bool, typer.Option("--markdown", help="Markdown instead of HTML, to the terminal.")
     ] = False,
 ) -> None:
-    """Write a run's report anew, or compare several runs: one HTML file, readable offline."""
+    """Write the report of a run, or compare several: one HTML file that works offline."""
     from parrot_core.lake.lake import Lake
     from parrot_core.report.comparison_report import build_comparison
     from parrot_core.report.html_report import build_report
@@ -57,11 +57,15 @@ def report(
 def diff(
     before: Annotated[
         str,
-        typer.Argument(metavar="RUN_A", help="The run compared with.", autocompletion=runs_like),
+        typer.Argument(
+            metavar="RUN_A",
+            help="The run to compare with, such as yesterday's.",
+            autocompletion=runs_like,
+        ),
     ],
     after: Annotated[
         str,
-        typer.Argument(metavar="RUN_B", help="The run looked at.", autocompletion=runs_like),
+        typer.Argument(metavar="RUN_B", help="The run to look at.", autocompletion=runs_like),
     ],
     lake: LakeHere = DEFAULT_LAKE,
     exit_code: Annotated[

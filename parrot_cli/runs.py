@@ -44,7 +44,7 @@ def run(
         typer.Option(
             "--with",
             metavar="RUN",
-            help="Take what comes before the stages from this run.",
+            help="Take what earlier stages make from this run.",
             autocompletion=runs_like,
         ),
     ] = None,
@@ -81,18 +81,18 @@ def retry(
         ),
     ] = None,
     quarantined: Annotated[
-        bool, typer.Option("--quarantined", help="Try shards in quarantine again, too.")
+        bool, typer.Option("--quarantined", help="Also try shards in quarantine.")
     ] = False,
     rest: Annotated[
         bool,
-        typer.Option("--rest", help="Go on with the stages nobody has asked for yet, too."),
+        typer.Option("--rest", help="Also run the stages nobody has asked for yet."),
     ] = False,
     on: On = None,
     as_json: AsJson = False,
 ) -> None:
     """Run the failed and missing shards of a run, with the recipe it was begun with.
 
-    Of the stages that were asked for: --until, --from and --only of `parrot run` still hold.
+    Only of the stages asked for: --until, --from and --only of `parrot run` still apply.
     """
     from parrot_cli.launch import StageChoice, chosen_shards, run_recipe
     from parrot_core.execution.runs import open_run, release_quarantine
@@ -128,7 +128,7 @@ def plan(
     sample: Annotated[
         int,
         typer.Option(
-            min=0, help="Measure lengths on so many rows of what the lake holds; 0 assumes them."
+            min=0, help="Measure lengths on this many rows of the lake; 0: use assumed lengths."
         ),
     ] = 0,
     as_json: AsJson = False,
@@ -153,10 +153,12 @@ def status(
         typer.Argument(help="Name of a run. Default: all runs.", autocompletion=runs_like),
     ] = None,
     lake: LakeHere = DEFAULT_LAKE,
-    shards: Annotated[bool, typer.Option("--shards", help="Each shard with its cost.")] = False,
+    shards: Annotated[
+        bool, typer.Option("--shards", help="Also list each shard with its cost.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show how far a run is, from the lake alone; without a name, list the runs."""
+    """Show how far a run is; without a name, list all runs. Reads only the lake."""
     from parrot_cli.status_view import render_runs, render_shards, render_status
     from parrot_core.lake.lake import Lake
     from parrot_core.monitor.reader import list_runs, read_run

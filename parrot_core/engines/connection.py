@@ -289,15 +289,22 @@ class Engines:
 
 def _batch_client(name: str, settings: OpenAIEngine) -> openai.AsyncOpenAI:
     """A client for the Batch API: its files and orders are few."""
-    timeout_s = settings.limits.timeout_s
+    key, timeout_s = api_key(name, settings), settings.limits.timeout_s
     limits = httpx2.Limits(max_connections=0)
     return openai.AsyncOpenAI(
         base_url=settings.base_url,
-        api_key=api_key(name, settings) or "none",
+        api_key=key or "none",
         max_retries=0,
         timeout=timeout_s,
-        http_client=openai.DefaultAioHttpClient(limits=limits, timeout=timeout_s),
+        http_client=openai.DefaultAioHttpClient(
+            limits=limits, timeout=timeout_s, event_hooks={"request": [] if key else [_keyless]}
+        ),
     )
+
+
+async def _keyless(request: httpx2.Request) -> None:
+    """Send no key where there is none; the client insists on one."""
+    del request.headers["Authorization"]
 
 
 async def _cancel_all() -> None:

@@ -7,7 +7,7 @@ keeps what is in flight, for some seconds; a second one ends the run at once.
 import logging
 import threading
 from collections.abc import Collection, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from contextvars import copy_context
 from functools import partial
 
@@ -32,6 +32,8 @@ from parrot_core.telemetry.stop_request import stop_request
 logger = logging.getLogger(__name__)
 
 RETRY_AFTER_S = 5.0
+LET_GO_S = 2.0
+"""Longest wait for shards that were given up to let go of their leases."""
 
 
 def run(
@@ -83,8 +85,18 @@ def run(
 
 def work_through(run: Run, stage: Stage, only: Collection[int] | None = None) -> Manifest:
     """Do the shards that are left of a stage, or of ``only``, in threads here, and publish it."""
-    with open_stage(run, stage, budget_of(run)) as opened:
-        opened.work_through(partial(_begin_shard, opened), only)
+    begun: list[Future[None]] = []
+
+    def submit(pulled: Pulled) -> "Future[None]":
+        begun.append(_begin_shard(opened, pulled))
+        return begun[-1]
+
+    try:
+        with open_stage(run, stage, budget_of(run)) as opened:
+            opened.work_through(submit, only)
+    except BaseException:
+        wait(begun, LET_GO_S)  # their engines are closed: they end, and let go of their shards
+        raise
     return opened.publish()
 
 

@@ -164,7 +164,6 @@ class OpenStage:
         except BaseException as error:  # Prefect's signal of a cancelled flow run is one
             stop.ask(RunStopped(f"stopped: {error!r}"))
             _drain(at_work, ended)
-            stop.reset()
             raise
         finally:
             stop.unlisten(wake.set)
@@ -238,6 +237,7 @@ def complete_stage(
         except RunStopped:
             raise
         except Exception as error:
+            stop_request().reset()  # shards in work were asked to stop; they have ended by now
             if not isinstance(error, EngineDied) or not starts_left:
                 _record(records, error, log)
                 raise

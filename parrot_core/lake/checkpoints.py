@@ -11,20 +11,19 @@ import uuid
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from parrot_core.errors import CorruptFile
 from parrot_core.lake.manifest import FileEntry
+from parrot_core.lake.records import Record
 from parrot_core.lake.shard_writer import upload_verified
 from parrot_core.lake.storage import Storage
 
 RECORD = "checkpoint.json"
 
 
-class Checkpoint(BaseModel):
+class Checkpoint(Record):
     """A whole checkpoint in the lake."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     identity: str  # of the training, the same on every machine
     step: int
@@ -69,7 +68,7 @@ class Checkpoints:
             identity=identity, step=step, attempt=self._attempt, files=tuple(entries)
         )
         self._check()
-        self._storage.write_json(f"{place}/{RECORD}", record.model_dump(mode="json"))
+        self._storage.write_bytes(f"{place}/{RECORD}", record.to_bytes())
         self._remove(
             path for path in self._storage.list(self._folder) if not path.startswith(f"{place}/")
         )

@@ -10,9 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
-
-from parrot_core.errors import StorageError, UserError
+from parrot_core.errors import UserError
+from parrot_core.lake.records import Record, as_record, read_record
 from parrot_core.lake.storage import Storage, to_json
 from parrot_core.recipe.base import SLUG
 
@@ -21,10 +20,8 @@ LONGEST_NAME = 60
 LONGEST_NOTE = 2000
 
 
-class Mark(BaseModel):
+class Mark(Record):
     """One reviewer's verdict on one row."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     id: str
     verdict: Verdict
@@ -34,10 +31,8 @@ class Mark(BaseModel):
     note: str = ""
 
 
-class FlaggedRows(BaseModel):
+class ReviewExport(Record):
     """Ids that reviewers flagged in one version, frozen under a name."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str
     dataset: str
@@ -97,11 +92,11 @@ class Reviews:
         for path, data in zip(changed, self._storage.read_jsons(changed), strict=True):
             if data is not None:
                 seen = (files[path].modified, files[path].bytes)
-                self._known[path] = (seen, Mark.model_validate(data))
+                self._known[path] = (seen, as_record(Mark, data, path))
         self._known = {path: each for path, each in self._known.items() if path in files}
         return [mark for _, mark in self._known.values()]
 
-    def export(self, name: str, now: datetime) -> FlaggedRows:
+    def export(self, name: str, now: datetime) -> ReviewExport:
         """Freeze the ids that are flagged now under a name.
 
         Raises:
@@ -109,7 +104,7 @@ class Reviews:
         """
         if not re.fullmatch(SLUG, name):
             raise UserError(f"'{name}' can't name an export: letters, digits, '.', '_', '-' only")
-        wanted = FlaggedRows(
+        wanted = ReviewExport(
             name=name,
             dataset=self._dataset,
             version=self._version,
@@ -173,23 +168,17 @@ def checked_reviewer(name: str) -> str:
     return kept
 
 
-def read_flagged(storage: Storage, name: str) -> FlaggedRows:
+def read_flagged(storage: Storage, name: str) -> ReviewExport:
     """An export of flagged ids.
 
     Raises:
         UserError: there is none of this name.
     """
-    try:
-        return FlaggedRows.model_validate(storage.read_json(_export(name)))
-    except FileNotFoundError:
+    found = read_record(storage, _export(name), ReviewExport)
+    if found is None:
         have = ", ".join(exports(storage)) or "none"
-        raise UserError(
-            f"no export of flagged rows is called '{name}' (there are: {have})"
-        ) from None
-    except ValidationError as error:
-        raise StorageError(
-            f"{storage.show(_export(name))}: not an export of ids: {error}"
-        ) from None
+        raise UserError(f"no export of flagged rows is called '{name}' (there are: {have})")
+    return found
 
 
 def exports(storage: Storage) -> Sequence[str]:

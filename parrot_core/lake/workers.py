@@ -7,32 +7,28 @@ process of this machine that has ended is known to be dead at once.
 import time
 import uuid
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from parrot_core.lake.holder import Holder, this_process
+from parrot_core.lake.records import Record, read_record
 from parrot_core.lake.run_records import utc_now
-from parrot_core.lake.storage import Storage, to_json
+from parrot_core.lake.storage import Storage
 
 DEAD_AFTER_S = 20.0
 """A record that hasn't changed for so long belongs to nobody."""
 
 
-class LimitClaim(BaseModel):
+class LimitClaim(Record):
     """What one worker may use of one engine's limits until its next record; null is unlimited."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     concurrency: int = 0
     requests_per_minute: float | None = None
     tokens_per_minute: float | None = None
 
 
-class WorkerRecord(BaseModel):
+class WorkerRecord(Record):
     """One worker, as the others see it."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     id: str
     holder: Holder
@@ -59,8 +55,7 @@ class Workers:
     def say(self, record: WorkerRecord) -> None:
         update = {"beat": self.me.beat + 1, "updated_at": utc_now()}
         self.me = record.model_copy(update=update)
-        path = f"{self._folder}/{self.me.id}.json"
-        self._storage.write_bytes(path, to_json(self.me.model_dump(mode="json")))
+        self._storage.write_bytes(f"{self._folder}/{self.me.id}.json", self.me.to_bytes())
 
     def others(self) -> list[WorkerRecord]:
         """Records of the other workers that live; the dead ones' are removed."""
@@ -69,8 +64,8 @@ class Workers:
         if not paths:
             self._seen.clear()
             return []
-        with ThreadPoolExecutor(min(16, len(paths))) as pool:
-            found = [record for record in pool.map(self._read, paths) if record is not None]
+        read = self._storage.each(lambda p: read_record(self._storage, p, WorkerRecord), paths)
+        found = [record for record in read if record is not None]
         alive = [record for record in found if self._lives(record)]
         gone = {record.id for record in found} - {record.id for record in alive}
         self._storage.delete([f"{self._folder}/{each}.json" for each in gone])
@@ -80,12 +75,6 @@ class Workers:
     def leave(self) -> None:
         """Take this worker's record away: what it claimed is free."""
         self._storage.delete([f"{self._folder}/{self.me.id}.json"])
-
-    def _read(self, path: str) -> WorkerRecord | None:
-        try:
-            return WorkerRecord.model_validate(self._storage.read_json(path))
-        except FileNotFoundError:
-            return None
 
     def _lives(self, record: WorkerRecord) -> bool:
         now = self._clock()

@@ -119,7 +119,8 @@ class CaPO(Model):
         None,
         description=(
             "Ask a local model what the history adds, and drop the queries and pairs to which it "
-            "adds too little. null asks none, as in the paper."
+            "adds too little. Beside a vLLM engine on the same GPU it needs room: "
+            "--gpu-memory-utilization. null asks none, as in the paper."
         ),
     )
     sampling: Sampling = Field(Sampling(max_tokens=1024), description="Sampling of negatives.")

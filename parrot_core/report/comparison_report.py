@@ -19,9 +19,8 @@ from parrot_core.monitor import StageSpec
 from parrot_core.monitor.costs import cost_of
 from parrot_core.monitor.state import StageState
 from parrot_core.report.charts import Series, line_chart
-from parrot_core.report.evaluation_page import outcome_bar, signed_interval, tone
+from parrot_core.report.evaluation_page import by_turn, outcome_bar, radar, signed_interval, tone
 from parrot_core.report.html_report import TRAINING_WORDS, render_page
-from parrot_core.report.radar import RadarLine, radar_chart
 from parrot_core.stages.evaluation.summary import Estimate, SubjectSummary
 
 CURVES = (
@@ -153,13 +152,7 @@ def _subject(found: RunComparison, name: str) -> SubjectView:
     scores = [_scored(run, name) for run in found.runs]
     paired = [None, *(pairs.get(name) for pairs in found.paired)]
     lines = [
-        Series(_name(run), _turns(each), tone(place))
-        for place, (run, each) in enumerate(zip(found.runs, scores, strict=True))
-        if each
-    ]
-    categories = sorted({category for each in scores if each for category in each.by_category})
-    spokes = [
-        RadarLine(_name(run), {k: v.mean for k, v in each.by_category.items()}, tone(place))
+        (_name(run), each, tone(place))
         for place, (run, each) in enumerate(zip(found.runs, scores, strict=True))
         if each
     ]
@@ -168,19 +161,8 @@ def _subject(found: RunComparison, name: str) -> SubjectView:
         tuple(scores),
         tuple(each.difference.overall if each else None for each in paired),
         tuple(each.difference.overall.n if each else 0 for each in paired),
-        line_chart(
-            lines,
-            title=f"Mean score of {name} by turn, one line a run",
-            x_label="turn",
-            y_range=(1.0, 10.0),
-            whole_steps=True,
-        ),
-        radar_chart(
-            categories,
-            spokes,
-            title=f"Mean score of {name} by category, one line a run",
-            value_range=(1.0, 10.0),
-        ),
+        by_turn(lines, f"Mean score of {name} by turn, one line a run"),
+        radar(lines, f"Mean score of {name} by category, one line a run"),
     )
 
 
@@ -196,10 +178,6 @@ def _notes(found: RunComparison) -> dict[str, list[str]]:
         if run.scores and run.scores.note:
             notes.setdefault(run.scores.note, []).append(_name(run))
     return notes
-
-
-def _turns(summary: SubjectSummary) -> tuple[tuple[float, float], ...]:
-    return tuple((float(turn), each.mean) for turn, each in sorted(summary.by_turn.items()))
 
 
 def _rates(found: RunComparison) -> list[tuple[str, list[tuple[str, SubjectSummary, Markup]]]]:

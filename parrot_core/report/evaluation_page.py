@@ -1,6 +1,6 @@
 """What the report draws of an evaluation: scores by category, and outcomes against the baseline."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup
@@ -12,7 +12,7 @@ from parrot_core.monitor import RunState
 from parrot_core.report.charts import Series, line_chart
 from parrot_core.report.radar import RadarLine, radar_chart
 from parrot_core.stages.evaluation.sessions import SessionFigures
-from parrot_core.stages.evaluation.summary import Estimate
+from parrot_core.stages.evaluation.summary import Estimate, SubjectSummary
 from parrot_core.text.wording import bounds
 
 _BAR = 240
@@ -34,8 +34,9 @@ def evaluation_page(scores: Scores | None, state: RunState) -> EvaluationPage:
     rates = win_rates(state.making("comparisons"))
     names = [s.subject for s in (*(scores.subjects if scores else ()), *(rates or _NONE).subjects)]
     tones = {name: tone(place) for place, name in enumerate(dict.fromkeys(names))}
-    by_turn = _by_turn(rates, tones)
-    return EvaluationPage(score_radar(scores), rates, by_turn, tones, shown_sessions(state))
+    title = "Win rate by turn, one line a subject; 0.5 is as good as the baseline"
+    won = by_turn([(name, each, tones[name]) for name, each, _ in named(rates)], title, 1.0)
+    return EvaluationPage(score_radar(scores), rates, won, tones, shown_sessions(state))
 
 
 def shown_sessions(state: RunState) -> tuple[SessionFigures, ...]:
@@ -48,14 +49,42 @@ def shown_sessions(state: RunState) -> tuple[SessionFigures, ...]:
 
 def score_radar(scores: Scores | None) -> Markup:
     """The subjects' mean scores by category."""
-    if scores is None:
-        return Markup("")
-    lines = [
-        RadarLine(s.subject, {name: mean.mean for name, mean in s.by_category.items()}, tone(place))
-        for place, s in enumerate(scores.subjects)
+    return radar(named(scores), "Mean score by category, one line a subject")
+
+
+Named = tuple[str, SubjectSummary, int]
+"""What a line is called, its figures and its tone."""
+
+
+def named(found: Scores | WinRates | None) -> list[Named]:
+    subjects = found.subjects if found is not None else ()
+    return [(each.subject, each, tone(place)) for place, each in enumerate(subjects)]
+
+
+def turn_line(name: str, summary: SubjectSummary, tone: int) -> Series:
+    points = tuple((float(turn), each.mean) for turn, each in sorted(summary.by_turn.items()))
+    return Series(name, points, tone)
+
+
+def by_turn(lines: Iterable[Named], title: str, highest: float = 10.0) -> Markup:
+    """Means by turn; scores begin at 1, rates at 0."""
+    return line_chart(
+        [turn_line(*each) for each in lines],
+        title=title,
+        x_label="turn",
+        y_range=(1.0 if highest > 1 else 0.0, highest),
+        whole_steps=True,
+    )
+
+
+def radar(lines: Sequence[Named], title: str) -> Markup:
+    """Mean scores by category."""
+    spokes = [
+        RadarLine(name, {k: mean.mean for k, mean in each.by_category.items()}, tone)
+        for name, each, tone in lines
     ]
-    title = "Mean score by category, one line a subject"
-    return radar_chart(scores.categories, lines, title=title, value_range=(1.0, 10.0))
+    axes = sorted({category for _, each, _ in lines for category in each.by_category})
+    return radar_chart(axes, spokes, title=title, value_range=(1.0, 10.0))
 
 
 def tone(place: int) -> int:
@@ -91,23 +120,3 @@ def outcome_bar(outcomes: Outcomes) -> Markup:
     return Markup(
         '<svg class="outcomes" viewBox="0 0 {} 14" role="img" aria-label="{}">{}</svg>'
     ).format(_BAR, said, Markup("").join(parts))
-
-
-def _by_turn(rates: WinRates | None, tones: Mapping[str, int]) -> Markup:
-    if rates is None:
-        return Markup("")
-    lines = [
-        Series(
-            s.subject,
-            tuple((float(turn), each.mean) for turn, each in sorted(s.by_turn.items())),
-            tones[s.subject],
-        )
-        for s in rates.subjects
-    ]
-    return line_chart(
-        lines,
-        title="Win rate by turn, one line a subject; 0.5 is as good as the baseline",
-        x_label="turn",
-        y_range=(0.0, 1.0),
-        whole_steps=True,
-    )

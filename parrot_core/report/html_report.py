@@ -16,14 +16,20 @@ from markupsafe import Markup
 from parrot_core.analysis.results.cost import by_engine
 from parrot_core.analysis.results.findings import Findings, gather
 from parrot_core.analysis.results.samples import LineageStep, RejectExample
-from parrot_core.analysis.results.scores import Scores, short_model
+from parrot_core.analysis.results.scores import short_model
 from parrot_core.analysis.statistics.values import Statistics
 from parrot_core.lake.lake import Lake
 from parrot_core.monitor import StageSpec
 from parrot_core.monitor.costs import cost_of, cost_of_run
 from parrot_core.monitor.stage_facts import TrainingFacts
 from parrot_core.report.charts import Series, line_chart
-from parrot_core.report.evaluation_page import evaluation_page, interval, outcome_bar
+from parrot_core.report.evaluation_page import (
+    by_turn,
+    evaluation_page,
+    interval,
+    named,
+    outcome_bar,
+)
 from parrot_core.report.pairs_table import NOTE, pairs_grid
 from parrot_core.report.pipeline_picture import pipeline_picture
 from parrot_core.report.statistics_page import (
@@ -108,7 +114,7 @@ def render_report(findings: Findings) -> str:
     """Render what was found as one HTML page; a section without facts says so."""
     state = findings.state
     recipe = state.header.recipe
-    page = _environment().get_template("report.html.j2")
+    page = environment().get_template("report.html.j2")
     return page.render(
         found=findings,
         state=state,
@@ -121,7 +127,7 @@ def render_report(findings: Findings) -> str:
             if shard.last_error
         ],
         trainings=[(facts, _training_charts(facts)) for facts in findings.trainings],
-        score_chart=_score_chart(findings.scores),
+        score_chart=by_turn(named(findings.scores), "Mean score by turn, one line a subject"),
         statistics=_statistics(findings.statistics),
         rejects=_grouped(findings.rejects),
         lineage=_lineage(findings.lineage),
@@ -137,7 +143,7 @@ def render_report(findings: Findings) -> str:
 
 def render_statistics(sets: Sequence[Statistics]) -> str:
     """Render statistics of one or several sets as one HTML page of its own."""
-    page = _environment().get_template("statistics.html.j2")
+    page = environment().get_template("statistics.html.j2")
     title = " · ".join(found.label for found in sets)
     return page.render(title=title, statistics=_statistics(sets))
 
@@ -154,7 +160,7 @@ def _statistics(sets: Sequence[Statistics]) -> dict[str, Any]:
     }
 
 
-def _environment() -> Environment:
+def environment() -> Environment:
     environment = Environment(
         loader=PackageLoader("parrot_core.report"),
         autoescape=select_autoescape(default=True, default_for_string=True),
@@ -233,26 +239,6 @@ def _training_charts(facts: TrainingFacts) -> list[tuple[Markup, str]]:
     return found
 
 
-def _score_chart(scores: Scores | None) -> Markup:
-    if scores is None:
-        return Markup("")
-    lines = [
-        Series(
-            s.subject,
-            tuple((float(turn), mean.mean) for turn, mean in sorted(s.by_turn.items())),
-            tone=place % 4 + 1,
-        )
-        for place, s in enumerate(scores.subjects)
-    ]
-    return line_chart(
-        lines,
-        title="Mean score by turn, one line a subject",
-        x_label="turn",
-        y_range=(1.0, 10.0),
-        whole_steps=True,
-    )
-
-
 def _grouped(
     rejects: Sequence[RejectExample],
 ) -> list[tuple[str, list[tuple[str, int, list[RejectExample]]]]]:
@@ -276,4 +262,4 @@ def render_page(template: str, **values: object) -> str:
     Args:
         template: a file of ``templates/``.
     """
-    return _environment().get_template(template).render(**values)
+    return environment().get_template(template).render(**values)

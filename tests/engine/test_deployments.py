@@ -8,14 +8,11 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-import httpx
 import pytest
 import yaml
 
@@ -23,34 +20,17 @@ from flows.announce import PARTIAL
 from parrot_core.lake.lake import Lake
 from parrot_core.stages.registry import STAGES
 from tests.support.runs.factory import Factory, sharegpt_file
-from tests.support.servers.listening import listening
+from tests.support.servers import patient_http
+from tests.support.servers.webhook import Webhook, listening_webhook
 
 pytestmark = pytest.mark.engine
 
 DATE = f"{datetime.now(UTC):%Y-%m-%d}"
 
 
-@dataclass
-class Webhook:
-    """A chat's incoming webhook, on a real port."""
-
-    url: str = ""
-    told: list[dict[str, Any]] = field(default_factory=list)
-
-
 @pytest.fixture
 def webhook() -> Iterator[Webhook]:
-    hook = Webhook()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            hook.told.append(json.loads(body))
-            self.send_response(200)
-            self.end_headers()
-
-    with listening(Handler) as port:
-        hook.url = f"http://127.0.0.1:{port}/hook"
+    with listening_webhook() as hook:
         yield hook
 
 
@@ -68,7 +48,7 @@ def worker(parrot: Factory) -> Iterator[None]:
 def finished(api: str, run_id: str) -> dict[str, Any]:
     deadline = time.monotonic() + 240
     while True:
-        run: dict[str, Any] = httpx.get(f"{api}/flow_runs/{run_id}").json()
+        run: dict[str, Any] = patient_http.get(f"{api}/flow_runs/{run_id}").json()
         if run["state"]["type"] in ("COMPLETED", "FAILED", "CRASHED", "CANCELLED"):
             return run
         assert time.monotonic() < deadline, run["state"]
@@ -105,9 +85,10 @@ def test_a_deployed_factory_runs_on_its_pools_and_tells_a_webhook_when_it_fails(
         assert "none, all are there" in parrot("deploy", "recipe.yaml", *night)  # again: no harm
         server = json.loads((tmp_path / "prefect" / "server.json").read_text())
         api = f"http://127.0.0.1:{server['port']}/api"
-        found = httpx.post(f"{api}/deployments/filter", json={}).json()
+        found = patient_http.post(f"{api}/deployments/filter", json={}).json()
         deployed = {each["name"]: each for each in found}
         check_deployments(deployed)
+        check_list(parrot)
         with worker(parrot):
             check_runs(api, deployed, tmp_path)
             deadline = time.monotonic() + 60
@@ -133,7 +114,7 @@ def check_one_event_tells_once(api: str, webhook: Webhook) -> None:
         for run in ("twice", "twice", "last")
     ]
     for event in events:
-        httpx.post(f"{api}/events", json=[event]).raise_for_status()
+        patient_http.post(f"{api}/events", json=[event]).raise_for_status()
     deadline = time.monotonic() + 60
     while "last" not in [told["run"] for told in webhook.told]:
         assert time.monotonic() < deadline, webhook.told
@@ -163,16 +144,26 @@ def check_deployments(deployed: dict[str, Any]) -> None:
     assert deployed["ablate"]["work_pool_name"] == "parrot-gpu"
 
 
+def check_list(parrot: Factory) -> None:
+    """`parrot list`, from the server alone."""
+    first = json.loads(parrot("list", "--json"))[0]
+    assert (first["name"], first["pool"]) == ("regenerate", "parrot-cpu")
+    assert first["schedule"] == "0 1 * * * UTC"
+    assert " 01:00 UTC as nightly-" in first["next"]
+    shown = parrot("list")
+    assert all(stage.name in shown for stage in STAGES)
+
+
 def check_runs(api: str, deployed: dict[str, Any], folder: Path) -> None:
     start = f"{api}/deployments/{deployed['regenerate']['id']}/create_flow_run"
     wanted = {"run": "nightly-%Y-%m-%d", "until": "assemble"}
-    good = httpx.post(start, json={"parameters": wanted}).json()
+    good = patient_http.post(start, json={"parameters": wanted}).json()
     done = finished(api, good["id"])
     assert done["state"]["type"] == "COMPLETED", done["state"]
     assert done["name"] == f"nightly-{DATE}"
     lake = Lake(str(folder / "lake"))
     assert lake.manifest("dataset", "conversations", f"nightly-{DATE}").accounting.rows_out
-    runs = httpx.post(f"{api}/flow_runs/filter", json={}).json()
+    runs = patient_http.post(f"{api}/flow_runs/filter", json={}).json()
     stages = [run for run in runs if run["deployment_id"] == deployed["ingest"]["id"]]
     assert [(run["name"], run["work_pool_name"], run["state"]["type"]) for run in stages] == [
         (f"nightly-{DATE}-ingest", "parrot-cpu", "COMPLETED")
@@ -181,5 +172,5 @@ def check_runs(api: str, deployed: dict[str, Any], folder: Path) -> None:
     recipe = deployed["regenerate"]["parameters"]["recipe"]
     recipe = {**recipe, "ingest": {**recipe["ingest"], "sources": ["/nowhere.json"]}}
     wanted = {"run": "broken", "until": "ingest", "recipe": recipe}
-    bad = httpx.post(start, json={"parameters": wanted}).json()
+    bad = patient_http.post(start, json={"parameters": wanted}).json()
     assert finished(api, bad["id"])["state"]["type"] == "FAILED"

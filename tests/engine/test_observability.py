@@ -7,13 +7,13 @@ import sys
 from dataclasses import dataclass
 from typing import Any
 
-import httpx
 import pytest
 import yaml
 
 from parrot_core.execution.pinning import pinned_before
 from tests.support.lakes.finished_run import publish
 from tests.support.lakes.toy_stages import synthesis
+from tests.support.servers import patient_http
 from tests.support.servers.fake_api import Reply, echo_turns, serving
 from tests.support.servers.otlp_receiver import Collector, collecting
 
@@ -80,8 +80,8 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Seen:
             assert done.returncode == 0, done.stderr
             port = json.loads((folder / "prefect" / "server.json").read_text())["port"]
             api_url = f"http://127.0.0.1:{port}/api"
-            logs = httpx.post(f"{api_url}/logs/filter", json={}, timeout=60).json()
-            tasks = httpx.post(f"{api_url}/task_runs/filter", json={}, timeout=60).json()
+            logs = patient_http.post(f"{api_url}/logs/filter", json={}).json()
+            tasks = patient_http.post(f"{api_url}/task_runs/filter", json={}).json()
         finally:
             subprocess.run([*COMMAND, "server", "stop"], cwd=folder, env=environment, check=True)
     lines = [json.loads(line) for line in done.stderr.splitlines()]

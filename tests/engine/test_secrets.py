@@ -5,7 +5,6 @@ import os
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 import yaml
 
@@ -14,6 +13,7 @@ from parrot_core.lake.lake import Lake
 from tests.support.lakes.finished_run import publish
 from tests.support.lakes.toy_stages import synthesis
 from tests.support.runs.factory import Factory
+from tests.support.servers import patient_http
 from tests.support.servers.fake_api import Reply, echo_turns, serving
 
 pytestmark = pytest.mark.engine
@@ -102,6 +102,6 @@ def test_no_file_log_or_database_holds_a_planted_secret(
 def answers(api: str) -> list[str]:
     """All that Prefect's API tells about runs, logs, artifacts, automations and blocks."""
     wanted = ("flow_runs", "task_runs", "logs", "artifacts", "automations", "block_documents")
-    found = [httpx.post(f"{api}/{what}/filter", json={}, timeout=60) for what in wanted]
+    found = [patient_http.post(f"{api}/{what}/filter", json={}) for what in wanted]
     assert all(answer.status_code == 200 for answer in found)
     return [answer.text for answer in found]

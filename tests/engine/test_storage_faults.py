@@ -30,6 +30,7 @@ LINE = {
     "cut_after": 0.03,
     "cut_within": 0.03,
     "slow": 0.02,
+    "conflict": 0.05,
 }
 
 

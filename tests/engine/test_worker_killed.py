@@ -4,14 +4,11 @@ import json
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 import yaml
 
@@ -20,30 +17,21 @@ from parrot_core.execution.pinning import pinned_before
 from parrot_core.lake.run_records import StageRecords
 from tests.support.lakes.toy_stages import SEEDS
 from tests.support.runs.factory import Factory
-from tests.support.runs.pool_workers import REQUESTS, check, seeded, slow, start_worker, until
+from tests.support.runs.pool_workers import (
+    REQUESTS,
+    check,
+    restart,
+    seeded,
+    slow,
+    start_worker,
+    until,
+)
+from tests.support.servers import patient_http
 from tests.support.servers.fake_api import FakeApi, canonical, serving
 
 pytestmark = pytest.mark.engine
 
 SILENT_S = 65  # Prefect sends no heartbeat more often than every 30 s, and one may be lost
-
-
-def restart(server: LocalServer, home: Path, parrot: Factory) -> LocalServer:
-    """Kill the server and start it again where it was, with the database that it left."""
-    os.killpg(server.pid, signal.SIGKILL)
-    until("the server is down", lambda: not server.healthy())
-    settings = {"PREFECT_HOME": str(home), "PREFECT_SERVER_API_PORT": str(server.port)}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "prefect", "server", "start"],
-        env={**parrot.environment, **settings},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
-    )
-    again = LocalServer(process.pid, server.port, server.home)
-    (home / "server.json").write_text(json.dumps(asdict(again)))
-    until("the server is up again", again.healthy)
-    return again
 
 
 class Deployed:
@@ -59,19 +47,21 @@ class Deployed:
         self.parrot("deploy", "recipe.yaml", "--silent", str(SILENT_S))
         self.server = LocalServer(**json.loads((self.home / "server.json").read_text()))
         url = f"{self.server.api_url}/deployments/name/regenerate/regenerate"
-        self._start = f"deployments/{httpx.get(url).json()['id']}/create_flow_run"
+        self._start = f"deployments/{patient_http.get(url).json()['id']}/create_flow_run"
         self._machines: list[subprocess.Popen[bytes]] = []
 
     def begin(self, name: str, **changes: Any) -> None:
         recipe = self.recipe.model_copy(update={"name": name, **changes}).model_dump(mode="json")
         wanted = {"recipe": recipe, "run": name, "until": "synthesize"}
-        begun = httpx.post(f"{self.server.api_url}/{self._start}", json={"parameters": wanted})
+        begun = patient_http.post(
+            f"{self.server.api_url}/{self._start}", json={"parameters": wanted}
+        )
         assert begun.status_code == 201
 
     def states(self, name: str) -> dict[str, str]:
         """Flow runs whose names begin so, with their states."""
         wanted = {"flow_runs": {"name": {"like_": name}}}
-        runs = httpx.post(f"{self.server.api_url}/flow_runs/filter", json=wanted).json()
+        runs = patient_http.post(f"{self.server.api_url}/flow_runs/filter", json=wanted).json()
         return {run["name"]: run["state_type"] for run in runs}
 
     def add(self, *pools: str, limit: int = 0) -> subprocess.Popen[bytes]:
@@ -129,13 +119,13 @@ def test_a_run_ends_right_by_itself_after_a_restarted_server_and_a_killed_worker
 
     def states() -> list[str]:
         wanted = {"flow_runs": {"name": {"any_": ["again"]}}}
-        runs = httpx.post(f"{deployed.server.api_url}/flow_runs/filter", json=wanted).json()
+        runs = patient_http.post(f"{deployed.server.api_url}/flow_runs/filter", json=wanted).json()
         return [run["state_type"] for run in runs]
 
     killed = deployed.add("cpu", "api")
     deployed.begin("again")
     until("a first answer was bought", lambda: len(sent()) > 4)
-    deployed.server = restart(deployed.server, deployed.home, deployed.parrot)
+    deployed.server = restart(deployed.server, deployed.home, deployed.parrot.environment)
     until("it goes on", lambda: len(sent()) > REQUESTS // 2)
     os.killpg(killed.pid, signal.SIGKILL)
     killed.wait()
@@ -151,12 +141,12 @@ def test_a_run_ends_right_by_itself_after_a_restarted_server_and_a_killed_worker
 def check_picker(server: LocalServer) -> None:
     """The form of retry-failed offers both runs: neither has all its versions."""
     url = f"{server.api_url}/deployments/name/retry-failed/retry-failed"
-    form = httpx.get(url).json()
+    form = patient_http.get(url).json()
     assert form["parameter_openapi_schema"]["properties"]["run"]["enum"] == [
         "again",
         "shared",
         "test",
     ]
     start = f"{server.api_url}/deployments/{form['id']}/create_flow_run"
-    refused = httpx.post(start, json={"parameters": {"run": "nobody"}})
+    refused = patient_http.post(start, json={"parameters": {"run": "nobody"}})
     assert refused.status_code in (409, 422)

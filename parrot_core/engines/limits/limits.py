@@ -127,6 +127,8 @@ class Limiter:
         self.held = ""  # why nothing may go out, in words; empty while requests may
         self.window = float(limits.concurrency)
         self.in_flight = 0
+        self._waiting = 0
+        self._wanted_at = clock()
         self._sent = 0
         self._halved_at = 0  # number of the last request sent before the window was halved
         self._refusals = 0.0  # moving average: the share of recent requests that were refused
@@ -154,6 +156,12 @@ class Limiter:
             self._tokens.set_rate(share.tokens_per_minute)
         self._changed.set()
 
+    @property
+    def idle_s(self) -> float:
+        """Seconds since a request was in flight, or waited to be."""
+        busy = self.in_flight or self._waiting
+        return 0.0 if busy else self._clock() - self._wanted_at
+
     @asynccontextmanager
     async def slot(self, tokens: int, *, again: bool = False) -> AsyncIterator[Ticket]:
         """Hold one request's place, after waiting for all limits.
@@ -165,18 +173,24 @@ class Limiter:
         Raises:
             ProviderRefuses: the provider was paused for too long.
         """
-        async with nullcontext() if again else self._line, self._front:
-            while (wait := self._wait(tokens)) > 0:
-                if wait == math.inf:
-                    self._changed.clear()
-                    await self._changed.wait()
-                else:
-                    await self._sleep(min(wait, LOOK_AGAIN_S))
-            ticket = self._let_go(tokens)
+        self._waiting += 1
+        try:
+            async with nullcontext() if again else self._line, self._front:
+                while (wait := self._wait(tokens)) > 0:
+                    if wait == math.inf:
+                        self._changed.clear()
+                        await self._changed.wait()
+                    else:
+                        await self._sleep(min(wait, LOOK_AGAIN_S))
+                ticket = self._let_go(tokens)
+        finally:
+            self._waiting -= 1
+            self._wanted_at = self._clock()
         try:
             yield ticket
         finally:
             self.in_flight -= 1
+            self._wanted_at = self._clock()
             if ticket.probe:
                 self.breaker.dropped()
             self._changed.set()

@@ -1,8 +1,9 @@
 """One budget for all workers of a run: limits and money, shared over the lake alone.
 
 Every worker keeps a record in the lake that says what it claims. It uses no more than it has
-claimed in writing, and no more than the claims of the others, read *after* that write, leave. Of
-any two workers one reads after the other has written; so the sum stays within the limit whoever
+claimed in writing, and no more than the claims of the others, read *after* that write, leave. A
+worker that has asked a model nothing for a while claims none of its limits while others do. Of any
+two workers one reads after the other has written; so the sum stays within the limit whoever
 comes, goes or dies at any moment, without a lock, a service or synchronous clocks. Claims move
 towards equal parts at each beat. A worker that can't reach the lake stops using its share well
 before the others take it over.
@@ -29,6 +30,9 @@ SOON_S = 0.5
 
 VALID_S = 10.0
 """A share is used for so long after the beat that gave it; the others wait for twice as long."""
+
+IDLE_S = 10.0
+"""After so long without a request a worker leaves its share to those who have some."""
 
 LOW_SHARE = 0.25
 """Part of its fair share of the money below which a worker reckons anew."""
@@ -126,6 +130,8 @@ class Sharing:
             self._used[name] = _least(self._used[name], due)
             in_flight = self._give(limiter, self._used[name], until)
             self._claimed[name] = due
+            if self._makes_room(name) and not in_flight:
+                continue
             claims[name] = LimitClaim(
                 concurrency=max(due.concurrency, in_flight),
                 requests_per_minute=due.requests_per_minute,
@@ -189,8 +195,15 @@ class Sharing:
     def _due(self, name: str) -> Share:
         """Our equal part of one model's limits among those who use it."""
         limits = self._limiters[name].limits
+        if self._makes_room(name):
+            return Share.nothing(limits)
         ids = sorted([self._workers.me.id, *(e.id for e in self._others if name in e.claims)])
         return part_of(limits, ids.index(self._workers.me.id), len(ids))
+
+    def _makes_room(self, name: str) -> bool:
+        """Whether we ask nothing of a model that others use."""
+        used = any(name in each.claims for each in self._others)
+        return used and self._limiters[name].idle_s > IDLE_S
 
     def _loop(self) -> None:
         wait = BEAT_S

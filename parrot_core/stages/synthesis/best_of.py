@@ -16,6 +16,7 @@ from parrot_core.text.similarity import WITHOUT_CONTENT, tokens
 
 USUAL_WORDS = 40
 """Nine in ten of ShareGPT's follow-ups are shorter."""
+_OBJECTED = 0.1  # by a guard: better than none
 _NEW_WORDS = 0.5  # share that a coherent query may bring
 _LAST = 4  # messages that a query is likely about, with the first
 
@@ -45,19 +46,22 @@ def merit(
     language: str | None,
     settings: Synthesize,
 ) -> float:
-    """From 0 for what would end the session to 4: twice likeness, dependence, coherence."""
+    """From 0, for what would end the session, to 4.6; guards come before all else.
+
+    The weights tell people's follow-ups from other sessions' best (measurements/best-of.md).
+    """
     try:
         text = fit_text(sample, keep_truncated=settings.keep_truncated, control_tokens="end")
     except Unfit:
         return 0.0
     all_guards = settings.model_copy(update={"guards": GUARDS})
+    if text == END_OF_SESSION or query_problem(text, conversation, all_guards):
+        return _OBJECTED
     words = tokens(text)
-    like = 0.0 if text == END_OF_SESSION or query_problem(text, conversation, all_guards) else 1.0
-    if len(words) > USUAL_WORDS:
-        like *= USUAL_WORDS / len(words)
+    short = min(1.0, USUAL_WORDS / max(len(words), 1))
     depends = detect(text, conversation, language).depends
     leans = 0.5 if depends is None else float(depends)
-    return 2 * like + leans + coherence(words, conversation)
+    return _OBJECTED + short + 0.5 * leans + 3 * coherence(words, conversation)
 
 
 def coherence(words: Sequence[str], conversation: Sequence[Message]) -> float:

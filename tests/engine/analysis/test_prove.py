@@ -98,9 +98,10 @@ def test_a_run_is_proved_against_its_base_a_role_player_and_the_humans(tmp_path,
     domain = found["domains"]["held out"]
     assert domain["contexts"] == {"taken": taken, "sessions": HELD_OUT, "left_out": {}}
     likelihood = domain["likelihood"]["follow-ups"]
-    assert likelihood["models"]["base"] == likelihood["models"]["asker"]  # it learned nothing
-    less = likelihood["less"]["base"]
-    assert (less["value"], less["low"], less["high"]) == (0, 0, 0)
+    less = likelihood["less"]["base"]  # it learned nothing: another end beside it only rounds
+    assert [less[bound] for bound in ("value", "low", "high")] == pytest.approx([0] * 3, abs=1e-5)
+    tokens = {each["tokens"] for each in likelihood["models"].values()}
+    assert len(tokens) == 1
     assert domain["likelihood"]["opening queries"]["queries"] == taken
     depends = {who: each["depends"]["value"] for who, each in domain["follow_ups"].items()}
     assert (depends["asker"], depends["role_play"]) == (1, 0)

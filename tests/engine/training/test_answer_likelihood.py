@@ -2,6 +2,9 @@
 
 import pytest
 
+from parrot_core.recipe import HistoryGain
+from parrot_core.stages.capo.history_gain import HistoryGains
+from parrot_core.stages.capo.negatives import ContextQuery
 from tests.support.training.tiny_model import build_tiny_model
 
 pytestmark = pytest.mark.engine
@@ -50,3 +53,23 @@ def test_the_oldest_turns_go_first_and_what_cannot_fit_is_told(model):
     assert whole is not None
     assert AnswerLikelihood(model, 40).score(PROMPT, ANSWERS) not in (None, whole)
     assert AnswerLikelihood(model, 8).score(PROMPT, ANSWERS) is None
+
+
+def test_what_the_history_adds_to_an_answer_and_to_a_margin_is_read_off_two_prompts(
+    model, tmp_path
+):
+    from parrot_core.stages.training.answer_likelihood import AnswerLikelihood
+
+    *history, last = PROMPT
+    chosen, rejected = (answer[0]["content"] for answer in ANSWERS[:2])
+    query = ContextQuery("q", "en", 2, tuple(history), last["content"], chosen)
+    gains = HistoryGains(HistoryGain(model=str(model), max_length=512), model, tmp_path)
+    scorer = AnswerLikelihood(model, 512)
+    own, alone = (
+        [total / tokens for total, tokens in scorer.score(prompt, ANSWERS[:2])]
+        for prompt in (PROMPT, [last])
+    )
+    found = gains.of_answers([query])["q"]
+    assert found == pytest.approx(own[0] - alone[0], abs=1e-4)
+    margin = gains.of_margins({"q": (query, {"neglect": rejected})})["q", "neglect"]
+    assert margin == pytest.approx(found - (own[1] - alone[1]), abs=1e-4)

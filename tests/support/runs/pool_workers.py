@@ -1,13 +1,18 @@
 """A deployed synthesis with workers of its own, and what must hold at its end."""
 
+import json
+import os
+import signal
 import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from parrot_cli.prefect_server import LocalServer
 from parrot_core.lake.lake import Lake
 from parrot_core.lake.run import Run
 from parrot_core.lake.verify import verify_version
@@ -72,3 +77,21 @@ def check(lake: Lake, sent: list[str], run: str = "again") -> None:
     assert len(Counter(sent)) == REQUESTS
     assert len(sent) - REQUESTS <= AT_RISK, "answers that were kept were bought again"
     assert sum(used.requests for used in manifest.usage.values()) == REQUESTS
+
+
+def restart(server: LocalServer, home: Path, environment: Mapping[str, str]) -> LocalServer:
+    """Kill the server and start it again where it was, with the database that it left."""
+    os.killpg(server.pid, signal.SIGKILL)
+    until("the server is down", lambda: not server.healthy())
+    settings = {"PREFECT_HOME": str(home), "PREFECT_SERVER_API_PORT": str(server.port)}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "prefect", "server", "start"],
+        env={**environment, **settings},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
+    again = LocalServer(process.pid, server.port, server.home)
+    (home / "server.json").write_text(json.dumps(asdict(again)))
+    until("the server is up again", again.healthy)
+    return again

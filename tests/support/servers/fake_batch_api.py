@@ -60,6 +60,7 @@ class FakeBatchApi(FakeApi):
         self.batches: dict[str, _Batch] = {}
         self.sold: list[Json] = []
         self.asked: dict[str, int] = {}
+        self.keys: set[str | None] = set()  # what requests were authorised with
         self.hidden: set[str] = set()  # batches that a listing does not show (yet)
 
     def add_routes(self, app: web.Application) -> None:
@@ -76,6 +77,7 @@ class FakeBatchApi(FakeApi):
 
         async def handle(request: web.Request) -> web.StreamResponse:
             number = self.asked[what] = self.asked.get(what, 0) + 1
+            self.keys.add(request.headers.get("Authorization"))
             reply = self.lost(what, number)
             if reply is not None and reply.status in (401, 429):  # refused before it was served
                 return _error(reply.status, reply.error)

@@ -24,6 +24,7 @@ class Faults:
     cut_after: float = 0.0  # the store has done it, but the answer is lost
     cut_within: float = 0.0  # half of the answer, then the connection is closed
     slow: float = 0.0  # a second late
+    conflict: float = 0.0  # 409 to a conditional write: another one is under way
     expired: bool = False  # every request: the credentials have expired
     seed: int = 0
     met: Counter[str] = field(default_factory=Counter)
@@ -42,7 +43,7 @@ class FaultyProxy:
         if self.faults.expired:
             return "expired"
         drawn = self._rng.random()
-        for name in ("busy", "broken", "cut_before", "cut_after", "cut_within", "slow"):
+        for name in ("busy", "broken", "cut_before", "cut_after", "cut_within", "slow", "conflict"):
             drawn -= getattr(self.faults, name)
             if drawn < 0:
                 return name
@@ -58,6 +59,8 @@ class FaultyProxy:
             return _error(503, "SlowDown", "Please reduce your request rate.")
         if fate == "broken":
             return _error(500, "InternalError", "We encountered an internal error.")
+        if fate == "conflict" and "If-None-Match" in request.headers:
+            return _error(409, "ConditionalRequestConflict", "A conflicting operation occurred.")
         if fate == "cut_before":
             return _cut(request)
         if fate == "slow":

@@ -11,7 +11,7 @@ import pytest
 from parrot_core.engines.limits.budget import Budget
 from parrot_core.errors import LeaseLost, PartiallyFailed, RunStopped, ShardHeld, StorageError
 from parrot_core.execution.runs import begin_run
-from parrot_core.execution.shard_queue import Pulled
+from parrot_core.execution.shard_queue import Pulled, ShardQueue
 from parrot_core.execution.stage_worker import OpenStage, complete_stage, open_stage
 from parrot_core.lake.leases import Claim
 from parrot_core.lake.manifest import Manifest
@@ -202,3 +202,23 @@ def test_what_ended_a_stage_is_raised_where_the_lake_cannot_keep_it(
     monkeypatch.setattr(StageRecords, "record_failure", full)
     with pytest.raises(PartiallyFailed, match="shard 1: no space"):
         complete_stage(run, SeedStage(), work)
+
+
+def test_a_lake_that_fails_between_shards_stops_this_stage_and_not_what_comes_after_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = begin_run(minimal_recipe(str(tmp_path)))
+
+    def unreachable(_: object) -> None:
+        raise StorageError("the lake can't be reached")
+
+    def attempt() -> Manifest:
+        with open_stage(run, SeedStage(), Budget(None)) as opened, ThreadPoolExecutor(2) as pool:
+            work(opened, pool)
+        return opened.publish()
+
+    with monkeypatch.context() as broken:
+        broken.setattr(ShardQueue, "pull", unreachable)
+        with pytest.raises(StorageError, match="can't be reached"):
+            complete_stage(run, SeedStage(), attempt)
+    assert complete_stage(run, SeedStage(), attempt).accounting.rows_out == 3

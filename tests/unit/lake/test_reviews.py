@@ -80,5 +80,5 @@ def test_a_wrong_name_or_a_damaged_export_is_told(reviews: Reviews, tmp_path: Pa
     with pytest.raises(UserError, match=r"'gone' \(there are: none\)"):
         read_flagged(storage, "gone")
     storage.write_json("reviews/exports/odd.json", {"name": "odd"})
-    with pytest.raises(StorageError, match="not an export of ids"):
+    with pytest.raises(StorageError, match="not a review export we know"):
         read_flagged(storage, "odd")

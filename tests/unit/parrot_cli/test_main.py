@@ -59,7 +59,7 @@ def test_an_endpoint_where_nothing_answers_is_named_before_any_work(
     outcome = parrot("run", write_recipe(tmp_path))
     assert outcome.code == 2
     assert "nothing answers at http://127.0.0.1:9/v1" in outcome.err
-    assert not (tmp_path / "lake" / "datasets").exists()
+    assert not (tmp_path / "lake").exists(), "no run was begun, and none waits for ever"
 
 
 def test_a_missing_key_names_its_variable(parrot: Any, tmp_path: Path) -> None:

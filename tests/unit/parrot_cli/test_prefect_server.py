@@ -1,6 +1,7 @@
 """The local Prefect server is known from others that may listen at its port."""
 
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import asdict
 from http.server import BaseHTTPRequestHandler
@@ -42,3 +43,26 @@ def test_a_server_of_another_home_is_not_taken_for_ours(
     assert server.running() == ours
     told.clear()  # no Prefect server at all
     assert server.running() is None
+
+
+def test_a_server_that_is_too_busy_to_answer_is_waited_for_and_no_second_one_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told: dict[str, object], port: int
+) -> None:
+    monkeypatch.setenv("PARROT_SERVER_HOME", str(tmp_path))
+    ours = server.LocalServer(1, port, str(tmp_path))
+    (tmp_path / "server.json").write_text(json.dumps(asdict(ours)))
+    monkeypatch.setattr(server.LocalServer, "alive", lambda _: True)
+    monkeypatch.setattr(server, "_start", lambda: pytest.fail("a second one on the same database"))
+    monkeypatch.setattr(server.time, "sleep", lambda _: told.update(home=str(tmp_path)))
+    assert server.ensure() == ours
+
+
+def test_what_has_the_process_id_of_a_server_that_ended_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, port: int
+) -> None:
+    monkeypatch.setenv("PARROT_SERVER_HOME", str(tmp_path))
+    gone = server.LocalServer(os.getpid(), port, str(tmp_path))
+    (tmp_path / "server.json").write_text(json.dumps(asdict(gone)))
+    new = server.LocalServer(1, 1, "new")
+    monkeypatch.setattr(server, "_start", lambda: new)
+    assert server.ensure() == new

@@ -208,3 +208,9 @@ def test_text_with_unusual_line_ends_is_kept(tmp_path: Path) -> None:
         synthesize(run)
     rows = run.lake.dataset("dialogues", "test").rows()
     assert all(row["messages"][1]["content"].startswith(odd) for row in rows)
+
+
+def test_without_a_key_none_is_sent(tmp_path: Path) -> None:
+    with selling() as api:
+        synthesize(batch_run(tmp_path, api.base_url))
+    assert api.keys == {None}

@@ -111,6 +111,27 @@ def test_a_share_that_was_not_renewed_is_not_used() -> None:
     assert asyncio.run(one()) > 50
 
 
+def test_requests_in_flight_and_in_line_are_work_and_after_them_idleness_begins() -> None:
+    time = Time()
+    limiter = Limiter(Limits(concurrency=1), time.clock, time.sleep)
+    seen: list[float] = []
+
+    async def one() -> None:
+        async with limiter.slot(1):
+            await time.sleep(20)
+            seen.append(limiter.idle_s)
+
+    async def two_after_each_other() -> None:
+        await asyncio.gather(one(), one())
+
+    time.now = 15
+    assert limiter.idle_s == 15
+    asyncio.run(two_after_each_other())
+    assert seen == [0, 0]
+    time.now += 7
+    assert limiter.idle_s == 7
+
+
 async def limiter_slot(limiter: Limiter) -> None:
     async with limiter.slot(1):
         pass

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from parrot_core.engines.limits.budget import Budget
 from parrot_core.engines.limits.limits import Limiter, Share
-from parrot_core.engines.limits.sharing import Sharing, part_of
+from parrot_core.engines.limits.sharing import IDLE_S, Sharing, part_of
 from parrot_core.engines.types import BudgetReached
 from parrot_core.lake.spending import Spending
 from parrot_core.lake.storage import Storage
@@ -36,6 +36,7 @@ class Memory(Storage):
     """A lake in memory: files as they are, no disk to wait for."""
 
     def __init__(self) -> None:
+        super().__init__("memory://sharing")
         self.files: dict[str, bytes] = {}
 
     def write_bytes(self, path: str, data: bytes) -> None:
@@ -151,9 +152,41 @@ def test_the_share_of_a_worker_that_leaves_goes_to_the_others() -> None:
     assert first.limiter.share == Share.whole(LIMITS)
 
 
+def test_a_worker_without_work_leaves_its_share_to_those_with_some_and_gets_it_back() -> None:
+    world = World()
+    first, second = world.join(), world.join()
+    first.limiter.in_flight = 1
+    for _ in range(2):
+        first.sharing.beat()
+        second.sharing.beat()
+    assert second.limiter.share.concurrency == 8
+    world.now += IDLE_S + 0.1
+    for worker in (second, first, first):
+        worker.sharing.beat()
+    assert second.limiter.share == Share.nothing(LIMITS)
+    assert first.limiter.share == Share.whole(LIMITS)
+
+    second.limiter._waiting = 1
+    for worker in (second, first, second):
+        worker.sharing.beat()
+    assert first.limiter.share.concurrency == second.limiter.share.concurrency == 8
+
+
+def test_where_nobody_has_work_the_limits_are_still_somebodys() -> None:
+    world = World()
+    first, second = world.join(), world.join()
+    world.now += IDLE_S + 0.1
+    for _ in range(3):
+        first.sharing.beat()
+        second.sharing.beat()
+    shares = [first.limiter.share, second.limiter.share]
+    assert Share.whole(LIMITS) in shares
+
+
 def test_the_share_of_a_worker_that_died_is_freed_when_its_heartbeat_is_dead() -> None:
     world = World()
     first, second = world.join(), world.join()
+    first.limiter.in_flight = 1
     for _ in range(2):
         first.sharing.beat()
         second.sharing.beat()
@@ -243,6 +276,9 @@ def test_whatever_happens_the_sums_stay_within_limits_and_cap(seed: int, steps: 
         worker = one()
         worker.limiter.in_flight = max(0, worker.limiter.in_flight - 3)
 
+    def rest() -> None:
+        one().limiter._wanted_at = world.now - chance.choice([0, 60])
+
     def leave() -> None:
         if len(world.workers) > 1:
             worker = one()
@@ -256,7 +292,7 @@ def test_whatever_happens_the_sums_stay_within_limits_and_cap(seed: int, steps: 
         worker.sharing.beat()
 
     moves: list[tuple[Callable[[], object], int]] = [
-        *((beat, 10), (spend, 12), (lambda: one().journal(), 5), (fly, 6), (land, 6)),
+        *((beat, 10), (spend, 12), (lambda: one().journal(), 5), (fly, 6), (land, 6), (rest, 4)),
         *((leave, 1), (lambda: world.join() if len(world.workers) < 5 else None, 2)),
     ]
     for _ in range(steps):
@@ -269,5 +305,7 @@ def test_whatever_happens_the_sums_stay_within_limits_and_cap(seed: int, steps: 
         assert sum(used) <= LIMITS.concurrency
         assert sum(share.requests_per_minute or 0 for share in shares) <= 600 + 1e-6
         assert sum(share.tokens_per_minute or 0 for share in shares) <= 60_000 + 1e-6
-        could_spend = sum(w.budget.exposed_usd + w.budget.free_usd for w in world.workers)
+        budgets = [worker.budget for worker in world.workers]
+        exposed = sum(max(0.0, each._committed - each.durable_usd) for each in budgets)
+        could_spend = exposed + sum(each.free_usd for each in budgets)
         assert world.bank.spent + could_spend <= CAP + 1e-6
