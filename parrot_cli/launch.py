@@ -95,7 +95,7 @@ def run_recipe(
     needed = sorted({engine for stage in missing for engine in stage.engines(to_be)})
     if recipe.cluster is None:
         check_apis(recipe, needed)
-    else:  # the nodes have the keys, and reach the addresses
+    elif missing:  # the nodes have the keys, and reach the addresses
         check_prices(recipe, needed)
         check_address(recipe.cluster.address)
     expected = forecast(to_be, Basis(), missing)
