@@ -63,7 +63,7 @@ def run_stage(run: Run, stage: Stage, only: Sequence[int] | None = None) -> None
     logger = get_run_logger()
     if is_published(run, stage):
         how = "pinned to" if is_pinned(run, stage) else "already published as"
-        logger.info("%s %s %s", stage.output, how, run.version_of(stage.output))
+        logger.info("%s %s %s", stage.output, how, stage.version(run))
         return
     listen()
     start_tracing(run.recipe.traces)

@@ -4,12 +4,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import yaml
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader
 
 from parrot_core.analysis.statistics.values import Statistics
 from parrot_core.interchange.formats import Written
 from parrot_core.interchange.lineage import Lineage
 from parrot_core.lake.manifest import Manifest
+from parrot_core.report.html_report import environment
 from parrot_core.report.statistics_page import compare
 from parrot_core.schemas import DATASETS
 from parrot_core.stages.registry import maker_of
@@ -84,13 +85,10 @@ def _yaml(value: object) -> str:
 
 
 def _environment() -> Environment:
-    environment = Environment(
+    made = environment().overlay(
         loader=PackageLoader("parrot_core.interchange"),
-        autoescape=False,  # Markdown; texts of strangers go through ``cell``
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
+        autoescape=False,
         keep_trailing_newline=True,
-    )
-    environment.filters["cell"] = lambda text: one_line(text, 300).replace("|", "\\|")
-    return environment
+    )  # Markdown; texts of strangers go through ``cell``
+    made.filters = {**made.filters, "cell": lambda text: one_line(text, 300).replace("|", "\\|")}
+    return made

@@ -9,14 +9,19 @@ from typing import Any
 
 import httpx
 import pytest
+import torch
+from safetensors.torch import load_file
 
 from parrot_core.lake.lake import Lake
 from parrot_core.lake.run_records import StageRecords
 from parrot_core.lake.verify import verify_version
+from tests.support.lakes.recipes import minimal_recipe
 from tests.support.lakes.toy_stages import SEEDS, synthesis
 from tests.support.runs.command import Cli, until
+from tests.support.runs.factory import sharegpt_file
 from tests.support.runs.ray_nodes import RayNodes, network_of_its_own
 from tests.support.servers.fake_api import FakeApi, Reply, canonical, echo_turns, serving
+from tests.support.training.tiny_model import build_tiny_model
 
 pytest.importorskip("ray")
 pytestmark = pytest.mark.engine
@@ -48,7 +53,7 @@ def machines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machines]:
 
 
 def slow(number: int, body: dict[str, Any]) -> Reply:
-    return Reply(echo_turns(number, body).text, delay_s=0.4)
+    return Reply(echo_turns(number, body).text, delay_s=0.25)
 
 
 def command(machines: Machines, lake: Path, api: FakeApi, name: str, *more: str) -> tuple[str, ...]:
@@ -123,7 +128,7 @@ def test_a_stopped_run_stops_its_workers_and_a_lost_head_is_told_and_gone_on_fro
         machines.nodes.add()
         running = machines.cli.start(*arguments, "--on", machines.nodes.address)
         assert running.wait() == 0, running.shown[-3000:]
-        check(lake, "stopped", api, twice=IN_FLIGHT)
+        check(lake, "stopped", api, twice=2 * IN_FLIGHT)
 
 
 def test_what_no_node_has_is_told_before_anything_waits(machines: Machines, tmp_path: Path) -> None:
@@ -154,3 +159,51 @@ def test_a_workers_failure_shows_its_own_traceback_in_prefect_and_in_the_lake(
     failure = storage.read_json("runs/refused/synthesize/failure.json")
     assert failure["error_type"] == "KeyRefused"
     assert there in failure["traceback"]
+
+
+def test_a_training_over_two_nodes_goes_on_after_one_was_killed_and_learns_what_one_process_does(
+    machines: Machines, tmp_path: Path
+) -> None:
+    recipe = minimal_recipe(
+        str(tmp_path / "lake"),
+        ingest={"sources": [str(sharegpt_file(tmp_path / "chats.json", 60))], "languages": []},
+        train_ask={
+            "base": str(build_tiny_model(tmp_path / "model")),
+            "max_length": 128,
+            "batch_size": 4,
+            "epochs": 100,
+            "max_steps": 150,
+            "save_steps": 10,
+            "precision": "fp32",
+        },
+        cluster={"address": machines.nodes.address, "resources": {"train-ask": {"gpus": 0}}},
+    )
+    path = machines.cli.recipe("trained", recipe.model_dump(mode="json"))
+    arguments = ("run", path, "--until", "train-ask")
+    machines.nodes.add()
+    alone = machines.cli.start(*arguments, "--name", "alone", "--on", "here")
+    over_two = ("--name", "over-two", "--set", "train_ask.devices.nodes=2")
+    running = machines.cli.start(*arguments, *over_two)
+    lake = Lake(str(tmp_path / "lake"))
+    records = StageRecords(lake.storage, "over-two", "train-ask").shard(0)
+
+    def trains() -> bool:
+        told = records.progress()
+        return told is not None and told.done > 30
+
+    until("30 steps", lambda: trains() or running.process.poll() is not None)
+    machines.nodes.kill(1)
+    until("it is seen", lambda: bool(records.failures()) or running.process.poll() is not None)
+    machines.nodes.add()
+    assert running.wait() == 0, running.shown[-3000:]
+    assert alone.wait() == 0, alone.shown[-3000:]
+    assert lake.manifest("model", "parrot-ask", "over-two").metrics["processes"] == 2
+    mine, theirs = (weights_of(lake, run, tmp_path) for run in ("over-two", "alone"))
+    for name, tensor in theirs.items():
+        torch.testing.assert_close(mine[name], tensor, rtol=1e-2, atol=1e-3)
+
+
+def weights_of(lake: Lake, run: str, scratch: Path) -> dict[str, torch.Tensor]:
+    """What a run has taught the asker."""
+    folder = lake.model("parrot-ask", run).local_copy(scratch / run)
+    return load_file(folder / "model.safetensors")

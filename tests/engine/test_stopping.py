@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -219,7 +219,7 @@ def test_what_fails_before_it_has_a_plan_is_seen_as_failed_with_its_message(
     assert "nowhere.json" in stage.failure.message
 
 
-def test_a_signal_amid_ingest_and_amid_a_training_ends_them_in_time_and_both_go_on(
+def test_a_signal_amid_ingest_and_amid_a_training_over_nodes_ends_them_in_time_and_both_go_on(
     cli: Cli, tmp_path: Path
 ) -> None:
     training = {"max_length": 128, "batch_size": 4, "per_device_batch_size": 4, "save_steps": 1000}
@@ -234,45 +234,54 @@ def test_a_signal_amid_ingest_and_amid_a_training_ends_them_in_time_and_both_go_
             "base": str(build_tiny_model(tmp_path / "model")),
             **training,
             "max_examples": 64,
-            "max_steps": 400,
+            "epochs": 100,
+            "max_steps": 300,
         },
     )
     path = cli.recipe("trained", recipe.model_dump(mode="json"))
     storage = Lake(str(tmp_path / "lake")).storage
     records = StageRecords(storage, "trained", "ingest").shard(0)
-    ended_in_time(cli.start("run", path, "--only", "ingest"), lambda: has_begun(records))
+    ended_in_time([cli.start("run", path, "--only", "ingest")], lambda: has_begun(records))
     assert records.failures() == []
 
     small = sharegpt_file(tmp_path / "few.json", 60)
     settings = ("--set", f"ingest.sources=['{small}']", "--name", "few", "--until", "train-ask")
     records = StageRecords(storage, "few", "train-ask").shard(0)
-    ended_in_time(
-        cli.start("run", path, *settings),
-        lambda: (told := records.progress()) is not None and told.done > 5,
-    )
+    port, over_nodes = free_port(), (*settings, "--set", "train_ask.devices.nodes=2")
+
+    def trains() -> bool:
+        told = records.progress()
+        return told is not None and told.done > 5
+
+    ended_in_time(cli.start_on_nodes(2, port, "run", path, *over_nodes), trains)
     assert records.failures() == []
     top = records.claims.top()
     assert top is not None
     assert top.state == "released"
     assert processes_of(cli.folder) == []
-    again = cli.start("run", path, *settings)
-    assert again.wait() == 0, again.shown[-3000:]
+    for again in cli.start_on_nodes(2, port, "run", path, *over_nodes):
+        assert again.wait() == 0, again.shown[-3000:]
     (told,) = cli.folder.rglob("train-ask/progress.jsonl")
     steps = [json.loads(line) for line in told.read_text().splitlines() if '"loss"' in line]
-    assert [line["step"] for line in steps] == list(range(1, 401)), "no step is taken twice"
+    assert [line["step"] for line in steps] == list(range(1, 301)), "no step is taken twice"
 
 
 def has_begun(records: ShardRecords) -> bool:
     return bool(records.progress())
 
 
-def ended_in_time(running: Command, ready: Callable[[], bool]) -> None:
+def ended_in_time(commands: Sequence[Command], ready: Callable[[], bool]) -> None:
     """Interrupt a run once it is at work, and see it end."""
-    until("it is at work", lambda: ready() or running.process.poll() is not None)
-    assert running.process.poll() is None, running.shown[-2000:]
+
+    def ended() -> bool:
+        return any(running.process.poll() is not None for running in commands)
+
+    until("it is at work", lambda: ready() or ended())
+    assert not ended(), [running.shown[-2000:] for running in commands]
     asked = time.monotonic()
-    running.signal(signal.SIGINT)
-    assert running.wait() == 130, running.shown[-2000:]
+    for running in commands:
+        running.signal(signal.SIGINT)
+    assert [running.wait() for running in commands] == [130] * len(commands), commands[0].shown
     assert time.monotonic() - asked < LIMIT_S
 
 
@@ -341,7 +350,7 @@ def test_a_signal_amid_a_batch_leaves_the_batch_at_work_and_its_answers_are_take
         recipe = batch_recipe(tmp_path / "lake", api.base_url, name="batched")
         given = {**recipe.model_dump(mode="json"), "inputs": {"seeds": "test"}}
         arguments = ("run", cli.recipe("batched", given), "--only", "synthesize")
-        ended_in_time(cli.start(*arguments), lambda: bool(api.asked.get("retrieve")))
+        ended_in_time([cli.start(*arguments)], lambda: bool(api.asked.get("retrieve")))
         assert api.asked.get("cancel") is None, "what was paid for goes on"
         records = StageRecords(Lake(str(tmp_path / "lake")).storage, "batched", "synthesize")
         assert all(records.shard(n).failures() == [] for n in range(3))
@@ -371,7 +380,7 @@ def test_a_signal_amid_an_evaluation_keeps_its_scores(cli: Cli, tmp_path: Path) 
         )
         path = cli.recipe("judged", given.model_dump(mode="json"))
         arguments = ("run", path, "--only", "evaluate")
-        ended_in_time(cli.start(*arguments), lambda: len(api.requests) >= 8)
+        ended_in_time([cli.start(*arguments)], lambda: len(api.requests) >= 8)
         again = cli.start(*arguments)
         assert again.wait() == 0, again.shown[-3000:]
     assert set(Counter(map(canonical, api.requests)).values()) == {1}

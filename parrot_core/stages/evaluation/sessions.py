@@ -6,6 +6,8 @@ from dataclasses import asdict, dataclass
 from statistics import fmean
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from parrot_core.stages.evaluation.summary import Estimate, Judged, estimate
 
 SINGLE_TURN = " (single turn)"
@@ -38,17 +40,11 @@ class SessionFigures:
     difference: Estimate | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """As a JSON object."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "SessionFigures":
-        """Read what :meth:`to_json` gave."""
-        fields: dict[str, Any] = {
-            name: Estimate(**value) if isinstance(value, Mapping) else value
-            for name, value in data.items()
-        }
-        return cls(**fields)
+        return TypeAdapter(cls).validate_python(data)
 
 
 def session_figures(judged: Iterable[Judged], seed: int) -> list[SessionFigures]:

@@ -2,10 +2,12 @@
 
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import numpy as np
+from pydantic import TypeAdapter
+from pydantic_core import to_jsonable_python
 
 from parrot_core.stages.base import Row
 
@@ -44,20 +46,11 @@ class SubjectSummary:
 
     def to_json(self) -> dict[str, Any]:
         """As a JSON object; turns become text keys."""
-        data = asdict(self)
-        data["by_turn"] = {str(turn): estimate for turn, estimate in data["by_turn"].items()}
-        return data
+        return dict(to_jsonable_python(self))
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "SubjectSummary":
-        return cls(
-            subject=data["subject"],
-            overall=Estimate(**data["overall"]),
-            by_turn={int(turn): Estimate(**each) for turn, each in data["by_turn"].items()},
-            by_category={name: Estimate(**each) for name, each in data["by_category"].items()},
-            missing=int(data.get("missing", 0)),
-            with_missing=data.get("with_missing"),
-        )
+        return TypeAdapter(cls).validate_python(data)
 
     @property
     def shown_mean(self) -> str:

@@ -59,8 +59,14 @@ class OtherNodes:
         """The first node's job, with its examples and its model in this node's folder."""
         first = self.told(job)
         mine = first.model_copy(update={"folder": job.folder})
-        self.copied(first.train_file, mine.train_file)
-        self.copied(first.heldout_file, mine.heldout_file)
+        for theirs, ours in (
+            (first.train_file, mine.train_file),
+            (first.heldout_file, mine.heldout_file),
+        ):
+            seen = self.copied(theirs, ours)
+            if self._leads and seen != ours:
+                shutil.copyfile(seen, ours)
+        dist.barrier(group=self._all)
         if not self.told(Path(first.model).is_dir()):
             return mine  # a name on a hub, which each node asks
         return mine.model_copy(

@@ -24,9 +24,6 @@ class TrainingJob(BaseModel):
     settings: TrainAsk | TrainSft | TrainDpo
     seed: int
     data_sha256: str = Field(description="Of the training file and the held-out file together.")
-    ray_address: str | None = Field(
-        None, description="Ray cluster for more than one node; RAY_ADDRESS where it is null."
-    )
 
     @property
     def train_file(self) -> Path:

@@ -104,7 +104,7 @@ def node_in(job: TrainingJob) -> TrainingNode | None:
     node = launched_node(os.environ) if nodes > 1 else None
     if node is not None and node.count != nodes:
         raise UserError(f"devices.nodes is {nodes}, but the launcher gives {node.count} nodes")
-    if nodes > 1 and node is None and not (job.ray_address or os.environ.get("RAY_ADDRESS")):
+    if nodes > 1 and node is None and not os.environ.get("RAY_ADDRESS"):
         raise UserError(
             f"devices.nodes {nodes}: there is neither a Ray cluster (RAY_ADDRESS) nor a launcher "
             "that starts `parrot run` on each node (PET_NNODES, PET_NODE_RANK, PET_MASTER_ADDR, "

@@ -34,7 +34,7 @@ def train_over_ray(job: TrainingJob, worker: Sequence[str]) -> int:
     """Train on this node and on others of the cluster; returns this node's exit status."""
     import ray
 
-    address = job.ray_address or os.environ.get("RAY_ADDRESS", "")
+    address = os.environ["RAY_ADDRESS"]  # in a stage's worker on a cluster, of that cluster
     if address.startswith("ray://"):
         raise TrainingFailed(
             f"devices.nodes: this machine is the first node, but {address} is a cluster that it is "

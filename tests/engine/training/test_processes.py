@@ -117,7 +117,7 @@ def step(self, *arguments, **options):
 trainer.Trainer.training_step = step
 """
 KILLS = [
-    (ONE_IS_KILLED_WITH_HALF_ITS_PART_WRITTEN, 0, {"fsdp": "(process 1)", "ddp": "closed by peer"}),
+    (ONE_IS_KILLED_WITH_HALF_ITS_PART_WRITTEN, 0, {"fsdp": "(process 1)", "ddp": "by peer"}),
     (ALL_ARE_KILLED_IN_THE_THIRD_STEP, 1, {"fsdp": "(process 0, 1)", "ddp": "(process 0)"}),
 ]
 """What kills, the step at which the processes begin, and what is said of it."""
@@ -151,7 +151,7 @@ def test_two_killed_processes_go_on_to_the_weights_of_an_unbroken_training(
         start = f"runpy.run_module({WORKER[1]!r}, run_name='__main__')"
         if strategy == "fsdp":
             start = f"runpy.run_path({FSDP!r}, run_name='__main__')"
-        program = job.folder / "program.py"
+        program = tmp_path / "program.py"
         program.write_text(f"{START}\n{script}\n{start}\n")
         return train(job, lines.append, worker=(str(program),))
 

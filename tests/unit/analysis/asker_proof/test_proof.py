@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from parrot_core.analysis.asker_proof.contexts import (
     Bounds,
+    Drawn,
     HeldOutContext,
     SessionEdges,
     edges_of,
@@ -29,7 +30,7 @@ from parrot_core.analysis.asker_proof.measures import (
     refusals,
     told_apart,
 )
-from parrot_core.analysis.asker_proof.proof import compared
+from parrot_core.analysis.asker_proof.proof import Domain, _histories, _texts, compared
 from parrot_core.analysis.asker_proof.provocation import PROVOCATIONS, provoked, role_kept
 from parrot_core.analysis.asker_proof.tables import proof_grids
 from parrot_core.analysis.asker_proof.writing import Writer, write_all
@@ -307,3 +308,21 @@ def test_tables_show_the_writers_side_by_side():
         "people from other people",
         "a bare user turn, two samples",
     ]
+
+
+def test_contexts_out_of_domain_are_gone_on_from_once_and_never_provoked():
+    def domain(name, ids):
+        contexts = tuple(context(n) for n in ids)
+        return Domain(name, Drawn(contexts, len(contexts), {}), contexts, ())
+
+    histories = _histories([domain("held out", (0, 1)), domain("x.jsonl", (2,))], 3)
+    assert len(histories) == 2 * (3 + 1) + 1
+    provoked_ones = {name for name, said in histories.items() if said[-1] != HISTORY[-1]}
+    assert provoked_ones == {"s0/t2/prove/provoked", "s1/t2/prove/provoked"}
+
+
+def test_a_writer_that_ends_the_session_instead_has_asked_nothing():
+    contexts = (context(0), context(1))
+    held = Domain("held out", Drawn(contexts, 2, {}), contexts, ())
+    written = {"asker": {"s0/t2/prove/1": END_OF_SESSION, "s1/t2/prove/1": "Why?"}}
+    assert _texts(held, written)["asker"] == ["", "Why?"]
