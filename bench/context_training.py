@@ -38,7 +38,7 @@ from parrot_core.context.query import Query
 BENCHMARK = "package://parrot_core/benchmarks/parrot_bench_8/question.jsonl"
 SLOTS = 1 << 17
 REGULARISATION = 0.2
-THRESHOLD = -0.75
+THRESHOLD = -0.8
 """Log odds; by five-fold cross-validation on the training half, see the docs."""
 
 SHORT_WORDS = 20

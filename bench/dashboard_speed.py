@@ -272,8 +272,8 @@ def on_the_server(folder: Path) -> dict[str, tuple[float, float]]:
 
 
 @contextmanager
-def served(folder: Path) -> Iterator[tuple[str, str]]:
-    """`parrot dashboard --read-only` as a process; its address, and the link that it printed."""
+def served(folder: Path) -> Iterator[tuple[str, str, int]]:
+    """`parrot dashboard --read-only` as a process: its address, the link it printed, its id."""
     (port,) = free_ports(1)
     parrot = [sys.executable, "-c", "from parrot_cli.main import main; main()", "dashboard"]
     process = subprocess.Popen(
@@ -287,7 +287,7 @@ def served(folder: Path) -> Iterator[tuple[str, str]]:
     assert entry is not None
     _wait_for(port)
     try:
-        yield f"http://127.0.0.1:{port}", entry[0]
+        yield f"http://127.0.0.1:{port}", entry[0], process.pid
     finally:
         process.terminate()
         process.wait()
@@ -306,7 +306,7 @@ def _wait_for(port: int) -> None:
 def in_the_browser(folder: Path) -> Figures:
     """Seconds from a click, or from a new address, until its result is on the screen."""
     found: Figures = {}
-    with served(folder) as (base, entry), browsing(base) as browser:
+    with served(folder) as (base, entry, process), browsing(base) as browser:
         page = browser.page
         page.set_default_timeout(60_000)
         expect.set_options(timeout=60_000)
@@ -333,11 +333,42 @@ def in_the_browser(folder: Path) -> Figures:
         until("click: the next rows", further.click, "bench:000030")
         until("click: a dialogue", page.locator("a.datum").first.click, "Row 31 of")
         until("click: the next dialogue", page.get_by_role("link", name="Next").click, "Row 32 of")
+        page.goto(f"{base}/data/dialogues/done?q=qzxqzx")  # all texts are searched, and counted
+        page.get_by_text("0 dialogues").or_(page.get_by_text("0 rows")).first.wait_for()
+        page.goto(f"{base}/data/dialogues/done")
+        page.get_by_text("Distributions").click()
+        page.locator(".facet").first.wait_for()
+        found["MB of memory after all that"] = _memory_mb(process)
+        page.goto(f"{base}/run/live")
+        page.wait_for_timeout(5000)
+        found["CPU s a minute, a live run watched"] = 4 * _cpu_in(process, 15)
+        page.goto("about:blank")
+        page.wait_for_timeout(5000)
+        found["CPU s a minute, nobody looks"] = 4 * _cpu_in(process, 15)
     return found
+
+
+def _memory_mb(process: int) -> float:
+    status = Path(f"/proc/{process}/status").read_text()
+    return int(re.findall(r"VmRSS:\s+(\d+)", status)[0]) / 1000
+
+
+def _cpu_in(process: int, seconds: float) -> float:
+    """CPU seconds that a process takes in so many seconds of the clock."""
+
+    def used() -> float:
+        fields = Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    before = used()
+    time.sleep(seconds)
+    return round(used() - before, 2)
 
 
 def verdict(name: str, seconds: float) -> str:
     """Against what a person doesn't notice."""
+    if name.startswith(("MB", "CPU")):
+        return f"{seconds:8.2f}"
     budget = BUDGET["click" if name.startswith("click") else "first page"]
     return f"{seconds:8.3f} s   {seconds / budget:5.2f} of {budget} s"
 

@@ -52,6 +52,8 @@ addEventListener('popstate', back); back(); })()"""
 
 THEMES = {"system": None, "dark": True, "light": False}
 
+LOOKED_FOR_EVERY_S = 20.0
+
 Page = Callable[..., object]
 
 PAGES: dict[str, Page] = {
@@ -105,6 +107,7 @@ def _prefect(site: Site) -> None:
             link.set_visibility(True)
 
     ui.timer(0.5, look, once=True)
+    ui.timer(LOOKED_FOR_EVERY_S, look, immediate=False)  # it may be started later
 
 
 def _turn(dark: ui.dark_mode) -> None:

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 import httpx
 
 ASKED_EVERY_S = 60.0
+LOOKED_FOR_EVERY_S = 15.0  # while none answers
 PATIENCE_S = 2.0
 
 
@@ -45,7 +46,8 @@ class PrefectLink:
         with self._lock:
             if self._clock() >= self._until:
                 self._known = self._ask()
-                self._until = self._clock() + ASKED_EVERY_S
+                asked_again = ASKED_EVERY_S if self._known else LOOKED_FOR_EVERY_S
+                self._until = self._clock() + asked_again
             return self._known
 
     def _ask(self) -> tuple[str, Scheduled | None] | None:

@@ -1,14 +1,13 @@
 """``parrot export`` in the terminal: a progress bar, then what was written where."""
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
+from parrot_cli.progress_bar import bar
 from parrot_core.errors import UserError
 from parrot_core.interchange.export import Exported
 from parrot_core.interchange.export import export as write
 from parrot_core.lake.lake import Lake
 from parrot_core.schemas import DATASETS
-from parrot_core.text.sanitise import one_line
 from parrot_core.text.wording import plural
 
 
@@ -36,10 +35,9 @@ def export(
             raise UserError(f"{lake.url}: no version of '{name}' is published")
         wanted = published[0].version
     version = lake.dataset(name, wanted)
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, console=console, transient=True) as shown:
+    with bar(console) as reporter:
         rows = sum(entry.rows for entry in version.manifest.files)
-        task = shown.add_task(one_line(f"{name}@{wanted}", 60), total=rows)
+        reporter.step(f"{name}@{wanted}", rows)
         return write(
             lake,
             version,
@@ -47,7 +45,7 @@ def export(
             format,
             force=force,
             public=public,
-            progress=lambda n: shown.advance(task, n),
+            progress=reporter.progress,
         )
 
 

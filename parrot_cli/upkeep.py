@@ -1,21 +1,15 @@
 """The lake's upkeep in the terminal: verify what is published, remove what nobody needs."""
 
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import timedelta
 from typing import Any
 
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    DownloadColumn,
-    Progress,
-    TextColumn,
-    TimeRemainingColumn,
-)
 from rich.table import Table
 
+from parrot_cli.progress_bar import bar
 from parrot_core.errors import UserError
 from parrot_core.lake import gc
 from parrot_core.lake.lake import Lake
@@ -37,13 +31,13 @@ def grace_in(text: str) -> timedelta:
 
 
 def verify(lake: Lake, manifests: Sequence[Manifest], console: Console) -> list[Problem]:
-    """Verify versions, with a progress bar over their bytes on ``console``."""
+    """Verify versions, with a progress bar over the bytes of each on ``console``."""
     problems: list[Problem] = []
-    total = sum(e.bytes for m in manifests for e in (*m.files, *m.reject_files))
-    with _bar(console, total) as bar:
+    with bar(console) as reporter:
         for manifest in manifests:
-            bar.say(f"{manifest.name}@{manifest.version}")
-            problems += verify_version(lake, manifest, bar.advance)
+            size = sum(entry.bytes for entry in (*manifest.files, *manifest.reject_files))
+            reporter.step(f"{manifest.name}@{manifest.version}", size)
+            problems += verify_version(lake, manifest, reporter.progress)
     return problems
 
 
@@ -59,10 +53,7 @@ def verified_json(manifests: Sequence[Manifest], problems: Sequence[Problem]) ->
             }
             for m in manifests
         ],
-        "problems": [
-            {"fault": p.fault, "version": p.version, "path": p.path, "detail": p.detail}
-            for p in problems
-        ],
+        "problems": [asdict(problem) for problem in problems],
     }
 
 
@@ -88,9 +79,9 @@ def show_garbage(console: Console, lake: Lake, found: gc.Collection) -> None:
 
 def remove(lake: Lake, found: gc.Collection, console: Console) -> None:
     """Remove garbage, with a progress bar on ``console``."""
-    with _bar(console, found.bytes) as bar:
-        bar.say("removing")
-        gc.remove(lake, found, bar.advance)
+    with bar(console) as reporter:
+        reporter.step("removing", found.bytes)
+        gc.remove(lake, found, reporter.progress)
 
 
 def garbage_json(lake: Lake, found: gc.Collection, removed: bool) -> dict[str, Any]:
@@ -110,23 +101,3 @@ def size(count: int) -> str:
         if count >= one:
             return f"{count / one:,.1f} {unit}"
     return f"{count} B"
-
-
-class _Bar:
-    def __init__(self, progress: Progress, total: int) -> None:
-        self._progress = progress
-        self._task = progress.add_task("", total=total)
-
-    def say(self, what: str) -> None:
-        self._progress.update(self._task, description=one_line(what, 60))
-
-    def advance(self, bytes: int) -> None:
-        self._progress.advance(self._task, bytes)
-
-
-@contextmanager
-def _bar(console: Console, total: int) -> Iterator[_Bar]:
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn())
-    shown = Progress(*columns, TimeRemainingColumn(), console=console, transient=True)
-    with shown:
-        yield _Bar(shown, total)

@@ -6,7 +6,7 @@ process of this machine that has ended is known to be dead at once.
 
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from pydantic import Field
 
@@ -38,6 +38,7 @@ class WorkerRecord(Record):
     claims: Mapping[str, LimitClaim] = Field(default_factory=dict)  # by model at a provider
     claim_usd: float = 0.0  # most that it may be charged for beyond what the lake shows
     paused: Mapping[str, str] = Field(default_factory=dict)  # engine: why it stands still
+    waiting: Sequence[str] = ()  # models that its requests wait for
 
 
 class Workers:

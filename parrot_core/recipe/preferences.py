@@ -57,7 +57,7 @@ class HistoryGain(Model):
 
     model: ModelRef = Field("lake:parrot-sft", description="The model that is asked.")
     min: float = Field(
-        0.05,
+        0.2,
         ge=-10,
         le=10,
         description=(

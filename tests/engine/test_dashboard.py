@@ -336,23 +336,6 @@ def test_next_walks_through_what_was_found_and_a_bar_filters(scene: Scene) -> No
     expect(page.get_by_text("5 rows", exact=True)).to_be_visible(timeout=10_000)
 
 
-def test_the_way_back_leads_to_where_one_was(scene: Scene) -> None:
-    page = scene.browser.page
-    page.set_viewport_size({"width": 900, "height": 400})
-    scene.browser.go("/data/conversations/old")
-    last = page.locator("a.datum").nth(11)
-    last.scroll_into_view_if_needed(timeout=10_000)
-    page.wait_for_timeout(300)
-    was = page.evaluate("scrollY")
-    assert was > 100
-    last.click()
-    expect(page.get_by_role("heading", name="Row 12 of 12")).to_be_visible(timeout=10_000)
-    assert page.evaluate("scrollY") < was
-    page.go_back()
-    page.wait_for_function(f"Math.abs(scrollY - {was}) < 2", timeout=10_000)
-    page.set_viewport_size({"width": 1280, "height": 860})
-
-
 def test_a_text_is_rendered_safely_and_the_choice_is_remembered(scene: Scene) -> None:
     page = scene.browser.page
     scene.browser.go("/data/dialogues/hostile/0")

@@ -127,7 +127,7 @@ class Limiter:
         self.held = ""  # why nothing may go out, in words; empty while requests may
         self.window = float(limits.concurrency)
         self.in_flight = 0
-        self._waiting = 0
+        self.waiting = 0
         self._wanted_at = clock()
         self._sent = 0
         self._halved_at = 0  # number of the last request sent before the window was halved
@@ -159,7 +159,7 @@ class Limiter:
     @property
     def idle_s(self) -> float:
         """Seconds since a request was in flight, or waited to be."""
-        busy = self.in_flight or self._waiting
+        busy = self.in_flight or self.waiting
         return 0.0 if busy else self._clock() - self._wanted_at
 
     @asynccontextmanager
@@ -173,7 +173,7 @@ class Limiter:
         Raises:
             ProviderRefuses: the provider was paused for too long.
         """
-        self._waiting += 1
+        self.waiting += 1
         try:
             async with nullcontext() if again else self._line, self._front:
                 while (wait := self._wait(tokens)) > 0:
@@ -184,7 +184,7 @@ class Limiter:
                         await self._sleep(min(wait, LOOK_AGAIN_S))
                 ticket = self._let_go(tokens)
         finally:
-            self._waiting -= 1
+            self.waiting -= 1
             self._wanted_at = self._clock()
         try:
             yield ticket

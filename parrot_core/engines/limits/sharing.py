@@ -2,11 +2,11 @@
 
 Every worker keeps a record in the lake that says what it claims. It uses no more than it has
 claimed in writing, and no more than the claims of the others, read *after* that write, leave. A
-worker that has asked a model nothing for a while claims none of its limits while others do. Of any
-two workers one reads after the other has written; so the sum stays within the limit whoever
-comes, goes or dies at any moment, without a lock, a service or synchronous clocks. Claims move
-towards equal parts at each beat. A worker that can't reach the lake stops using its share well
-before the others take it over.
+worker that has nothing to ask a model leaves its share to those whose requests wait. Of any two
+workers one reads after the other has written; so the sum stays within the limit whoever comes, goes
+or dies at any moment, without a lock, a service or synchronous clocks. Claims move towards equal
+parts at each beat. A worker that can't reach the lake stops using its share well before the others
+take it over.
 """
 
 import logging
@@ -31,8 +31,8 @@ SOON_S = 0.5
 VALID_S = 10.0
 """A share is used for so long after the beat that gave it; the others wait for twice as long."""
 
-IDLE_S = 10.0
-"""After so long without a request a worker leaves its share to those who have some."""
+IDLE_S = 3.0
+"""After so long without a request a worker leaves its share to those whose requests wait."""
 
 LOW_SHARE = 0.25
 """Part of its fair share of the money below which a worker reckons anew."""
@@ -78,6 +78,7 @@ class Sharing:
         self._durable_then = 0.0  # of ours, at that time
         self._used = {name: Share.nothing(each.limits) for name, each in limiters.items()}
         self._claimed: dict[str, Share] = {}
+        self._left: set[str] = set()  # models whose limits we have left to others
         self._beaten_at = -VALID_S
         self._stop = threading.Event()
         self._thread = threading.Thread(
@@ -138,7 +139,12 @@ class Sharing:
                 tokens_per_minute=due.tokens_per_minute,
             )
         claim_usd = self._budget.claim(self._fair_usd())
-        update = {"claims": claims, "claim_usd": claim_usd, "paused": dict(self._paused())}
+        update = {
+            "claims": claims,
+            "claim_usd": claim_usd,
+            "paused": dict(self._paused()),
+            "waiting": [name for name, each in self._limiters.items() if each.waiting],
+        }
         self._workers.say(self._workers.me.model_copy(update=update))
 
     def _use(self, until: float, asked: bool) -> bool:
@@ -201,9 +207,13 @@ class Sharing:
         return part_of(limits, ids.index(self._workers.me.id), len(ids))
 
     def _makes_room(self, name: str) -> bool:
-        """Whether we ask nothing of a model that others use."""
+        """Whether others may have our share: from when they needed it until we do."""
         used = any(name in each.claims for each in self._others)
-        return used and self._limiters[name].idle_s > IDLE_S
+        if not used or self._limiters[name].idle_s <= IDLE_S:
+            self._left.discard(name)
+        elif any(name in each.waiting for each in self._others):
+            self._left.add(name)
+        return name in self._left
 
     def _loop(self) -> None:
         wait = BEAT_S

@@ -13,10 +13,12 @@ class Heard:
     """What was worked out of a session's turns so far, so that no text is taken apart again.
 
     Attributes:
+        queries: the words of each query.
         words: the words with content of all of them.
         newness: of each turn, the share of its own words that no turn before it had.
     """
 
+    queries: list[list[str]] = field(default_factory=list)
     words: set[str] = field(default_factory=set)
     newness: list[float] = field(default_factory=list)
 

@@ -415,7 +415,7 @@ def _preferences(lake: Lake, parrot_id: str) -> None:
     }
     rows = [
         {
-            "id": f"q0/{strategy}",
+            "id": f"q0:{strategy}",
             "source_ids": ["q0"],
             "language": "en",
             "strategy": strategy,

@@ -94,6 +94,22 @@ class Cli:
         """Begin a command."""
         return Command(list(arguments), self.folder, self.environment)
 
+    def start_on_nodes(self, nodes: int, port: int, *arguments: str) -> list[Command]:
+        """Begin a command as a launcher does that starts it on each of several nodes."""
+        told = {
+            "PET_NNODES": f"{nodes}",
+            "PET_MASTER_ADDR": "127.0.0.1",
+            "PET_MASTER_PORT": f"{port}",
+        }
+        return [
+            Command(
+                list(arguments),
+                self.folder,
+                {**self.environment, **told, "PET_NODE_RANK": f"{rank}"},
+            )
+            for rank in range(nodes)
+        ]
+
     def call(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run a command to its end."""
         return subprocess.run(

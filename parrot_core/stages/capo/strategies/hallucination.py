@@ -1,7 +1,7 @@
 """Context hallucination (paper §3.3): guess what the query is about, then answer on the guess.
 
-The guess must be a noun phrase, no copy of the instruction's examples, and wrong: one that shares a
-word with the chosen answer may be what was meant.
+The guess must be a noun phrase, and wrong: one that shares a word with the chosen answer may be
+what was meant. A copy of the instruction's examples, as small writers make, is asked for again.
 """
 
 import re
@@ -66,7 +66,7 @@ def noun_phrase(text: str) -> str | None:
 async def _guess(
     query: ContextQuery, writer: ChatModel, sampling: Sampling, prompts: PromptSet
 ) -> str:
-    said = ""
+    said, copied = "", None
     for attempt in range(ATTEMPTS):
         completion = await complete_thinking(
             writer,
@@ -78,6 +78,9 @@ async def _guess(
         guess = noun_phrase(said)
         if guess is not None and not _copied(guess, query, prompts):
             return guess
+        copied = guess or copied
+    if copied is not None:
+        return copied
     raise Unfit("evidence_unreadable", f"no noun phrase is guessed: {said[:200]}")
 
 

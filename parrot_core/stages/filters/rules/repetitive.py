@@ -35,7 +35,9 @@ class Repetitive:
         distinct = distinct_ngrams(own)
         if len(own) >= _LOOP_MIN_TOKENS and distinct < _LOOP_MIN_DISTINCT:
             return f"repeats itself ({distinct:.0%} of its word triples are distinct)"
-        others = [tokens(m["content"]) for m in turn.earlier if m["role"] == "user"]
+        asked = [message["content"] for message in turn.earlier if message["role"] == "user"]
+        turn.heard.queries += map(tokens, asked[len(turn.heard.queries) :])
+        others = turn.heard.queries[: len(asked)]
         times = 1 + others.count(own)
         if times > 1 and times > _allowed_times(turn, len(own)):
             return f"the same as query {others.index(own) + 1}"

@@ -52,9 +52,10 @@ _NOBODYS_WORD = re.compile(
     re.IGNORECASE,
 )
 
-_DIGITS = re.compile(
-    r"(?<![\w.,/=:#$€£@%&-])\(?\+?\(?\d[\d ().\-\u00a0]{5,26}(?:\d|(?<=\d)[Xx])(?![\w@%/]|[.,-]\d)"
-)
+_RUN = r"\d[\d ().\-\u00a0]{5,26}(?:\d|(?<=\d)[Xx])(?![\w@%/]|[.,-]\d)"
+_RUN_OF_DIGITS = re.compile(_RUN)
+"""Begins with what is looked for, and so is found four times as fast as what is replaced."""
+_DIGITS = re.compile(rf"(?<![\w.,/=:#$€£@%&-])\(?\+?\(?{_RUN}")
 _CARD = re.compile(
     r"(?:4\d{15}|5[1-5]\d{14}|2[2-7]\d{14}|3[47]\d{13}|6(?:011|5\d\d)\d{12}|62\d{14,17})"
 )
@@ -78,14 +79,16 @@ _PHONE_SHAPE = re.compile(
 )
 GATE = Gate(
     (
-        r"[A-Za-z0-9+]@[A-Za-z0-9]|sk-[A-Za-z0-9_-]{20}|A[KS]IA[0-9A-Z]{16}|gh[pousr]_[A-Za-z0-9]{36}"
-        r"|github_pat_|glpat-|xox[abprs]-|AIza[A-Za-z0-9_-]{35}|hf_[A-Za-z]{30}|[sr]k_live_|SG\.[\w-]{20}"
-        r"|npm_[A-Za-z0-9]{36}|eyJ[A-Za-z0-9_-]{10}|PRIVATE KEY|Bearer \S{24}|://[^\s:/]+:[^\s@]+@"
-        r"|[0-9]\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]|[A-Z]{2}[0-9]{2} ?[A-Z0-9]{4} ?[A-Z0-9]{4}"
-        r"|[0-9]{3}[\x{a0} ().-]{0,3}[0-9]{2,4}[\x{a0} .-]?[0-9]{3}|\+[0-9]",
+        r"[A-Za-z0-9+]@[A-Za-z0-9]",
+        r"://[^\s:/]+:[^\s@]+@|\+[0-9]|PRIVATE KEY|Bearer \S{24}",
+        r"sk-[A-Za-z0-9_-]{20}|gh[pousr]_[A-Za-z0-9]{36}|github_pat_|glpat-|hf_[A-Za-z]{30}"
+        r"|[sr]k_live_|npm_[A-Za-z0-9]{36}|xox[abprs]-",
+        r"A[KS]IA[0-9A-Z]{16}|AIza[A-Za-z0-9_-]{35}|SG\.[\w-]{20}|eyJ[A-Za-z0-9_-]{10}",
+        # Account numbers from a digit on, too: from their letters it takes six times as long.
+        r"[0-9](?:\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]|[0-9] ?[A-Z0-9]{4} ?[A-Z0-9]{4}"
+        r"|[0-9]{2}[\x{a0} ().-]{0,3}[0-9]{2,4}[\x{a0} .-]?[0-9]{3})",
     )
 )
-"""One pattern: its slowest part, account numbers, takes as long as all of them together."""
 
 _CODE = re.compile(r"```.*?(?:```|\Z)|`[^`\n]+`", re.DOTALL)
 
@@ -110,7 +113,7 @@ def personal_data(text: str, role: str) -> str:
         text = _IP.sub(_ip, text)
     if _IBAN_START.search(text):
         text = _IBAN.sub(_iban, text)
-    if _DIGITS.search(text):
+    if _RUN_OF_DIGITS.search(text):
         text = _outside_code(text, lambda prose: _DIGITS.sub(_number, prose))
     return text
 

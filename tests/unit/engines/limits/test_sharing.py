@@ -159,14 +159,21 @@ def test_a_worker_without_work_leaves_its_share_to_those_with_some_and_gets_it_b
     for _ in range(2):
         first.sharing.beat()
         second.sharing.beat()
-    assert second.limiter.share.concurrency == 8
     world.now += IDLE_S + 0.1
-    for worker in (second, first, first):
+    for worker in (first, second):
+        worker.sharing.beat()
+    assert second.limiter.share.concurrency == 8  # nobody needs it
+    first.limiter.waiting = 1
+    for worker in (first, second, first):
         worker.sharing.beat()
     assert second.limiter.share == Share.nothing(LIMITS)
     assert first.limiter.share == Share.whole(LIMITS)
+    first.limiter.waiting = 0
+    for worker in (first, second, first):
+        worker.sharing.beat()
+    assert first.limiter.share == Share.whole(LIMITS)
 
-    second.limiter._waiting = 1
+    second.limiter.waiting = 1
     for worker in (second, first, second):
         worker.sharing.beat()
     assert first.limiter.share.concurrency == second.limiter.share.concurrency == 8
@@ -175,6 +182,10 @@ def test_a_worker_without_work_leaves_its_share_to_those_with_some_and_gets_it_b
 def test_where_nobody_has_work_the_limits_are_still_somebodys() -> None:
     world = World()
     first, second = world.join(), world.join()
+    first.limiter.waiting = second.limiter.waiting = 1
+    first.sharing.beat()
+    second.sharing.beat()
+    first.limiter.waiting = second.limiter.waiting = 0
     world.now += IDLE_S + 0.1
     for _ in range(3):
         first.sharing.beat()
@@ -277,7 +288,9 @@ def test_whatever_happens_the_sums_stay_within_limits_and_cap(seed: int, steps: 
         worker.limiter.in_flight = max(0, worker.limiter.in_flight - 3)
 
     def rest() -> None:
-        one().limiter._wanted_at = world.now - chance.choice([0, 60])
+        limiter = one().limiter
+        limiter._wanted_at = world.now - chance.choice([0, 60])
+        limiter.waiting = chance.choice([0, 0, 1])
 
     def leave() -> None:
         if len(world.workers) > 1:

@@ -164,11 +164,14 @@ TALK = st.lists(
 
 
 @given(TALK)
-def test_a_session_read_turn_by_turn_collapses_where_each_turn_alone_does(texts: list[str]) -> None:
+def test_a_session_read_turn_by_turn_fails_where_each_turn_alone_does(texts: list[str]) -> None:
     """Each turn alone compares all of its words with all words before it."""
     rule = RULES["collapse"]
     for turn in turns_of(_messages(*texts), {}):
-        alone = rule.check(replace(turn, heard=Heard()), SETTINGS)
+        unheard = replace(turn, heard=Heard())
+        repeats = RULES["repetitive"]
+        assert repeats.check(turn, SETTINGS) == repeats.check(unheard, SETTINGS)
+        alone = rule.check(unheard, SETTINGS)
         assert rule.check(turn, SETTINGS) == alone == _by_definition(turn)
 
 

@@ -17,6 +17,7 @@ from parrot_core.stages.base import Row
 from parrot_core.stages.ingest.assemble import AssembleStage
 from parrot_core.stages.ingest.language import Guess
 from parrot_core.stages.ingest.seeds import SeedsStage
+from parrot_core.stages.ingest.stage import IngestStage
 from tests.support.lakes.recipes import minimal_recipe
 from tests.support.lakes.stage_work import FakeWork
 
@@ -265,9 +266,16 @@ def test_accounts_close_and_neither_files_nor_their_order_decide_what_stays(
     assert all(len(found) == 1 for found in splits.values())
 
 
-def test_pinned_conversations_pin_the_records_that_they_were_made_of(tmp_path: Path) -> None:
+def test_a_run_with_pinned_conversations_names_the_version_of_their_records(tmp_path: Path) -> None:
     recipe = minimal_recipe("unused", inputs={"conversations": "earlier"})
     run = FakeWork(recipe, tmp_path).run
-    assert run.version_of("records") == run.version_of("conversations") == "earlier"
+    assert IngestStage().version(run) == AssembleStage().version(run) == "earlier"
     own = minimal_recipe("unused", inputs={"records": "earlier"})
-    assert FakeWork(own, tmp_path).run.version_of("conversations") == "test"
+    assert AssembleStage().version(FakeWork(own, tmp_path).run) == "test"
+
+
+def test_pinned_conversations_pin_the_records_that_they_were_made_of() -> None:
+    of = IngestStage().spec
+    assert of.pinned({"conversations": "earlier"}) == "earlier"
+    assert of.pinned({"records": "before", "conversations": "earlier"}) == "before"
+    assert of.pinned({"seeds": "earlier"}) is None

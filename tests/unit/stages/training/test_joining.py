@@ -1,10 +1,11 @@
 """A node that joins trainings: when it starts its part, when again, and when it gives up."""
 
 import sys
+from contextlib import suppress
 
 import pytest
 
-from parrot_core.errors import TrainingFailed
+from parrot_core.errors import RunStopped, TrainingFailed
 from parrot_core.lake.holder import this_process
 from parrot_core.lake.leases import Claim
 from parrot_core.recipe import Devices, TrainSft
@@ -30,12 +31,16 @@ def clock():
 
 
 @pytest.fixture
-def joined(tmp_path, monkeypatch, clock):
-    """A node whose part is this: a line in a file outside its folder, and an exit status."""
+def job(tmp_path):
     settings = TrainSft(base="x", devices=Devices(nodes=2))
-    job = TrainingJob(
+    return TrainingJob(
         kind="sft", model="", folder=tmp_path / "n", settings=settings, seed=1, data_sha256=""
     )
+
+
+@pytest.fixture
+def joined(tmp_path, monkeypatch, clock, job):
+    """A node whose part is this: a line in a file outside its folder, and an exit status."""
     log = tmp_path / "starts"
     log.touch()
     status = tmp_path / "status"
@@ -97,3 +102,19 @@ def test_a_first_node_that_gives_no_sign_of_life_is_not_waited_for_for_ever(join
     clock.now += joining.PATIENCE_S + 1
     with pytest.raises(TrainingFailed, match=r"node 1 of 2 has waited 10 minutes .* \(first\)"):
         joined(claim(1, renewals=8))
+
+
+def test_a_node_that_is_told_to_stop_lets_the_training_save_a_checkpoint_first(
+    tmp_path, monkeypatch, job
+):
+    saved = tmp_path / "saved"
+    waits = f"""
+import pathlib, time
+while not pathlib.Path({str(job.stop_file)!r}).exists(): time.sleep(0.02)
+pathlib.Path({str(saved)!r}).touch()
+"""
+    monkeypatch.setattr(launch, "command_of", lambda *_: [sys.executable, "-c", waits])
+    with suppress(RunStopped), joining.JoinedTraining(job, NODE) as made:
+        made(claim(1))
+        raise RunStopped("stopped by SIGTERM")
+    assert saved.exists()

@@ -41,13 +41,16 @@ def test_a_guess_that_is_no_noun_phrase_is_asked_for_again_and_then_costs_the_pa
     assert model.samples == ["s/t3/hallucination/guess/0", "s/t3/hallucination/guess/1"]
 
 
-def test_a_guess_copied_from_the_instructions_examples_is_none() -> None:
-    model = ScriptedModel(lambda _, __: "the third of three phones")
-    with pytest.raises(Unfit) as caught:
-        write("hallucination", model)
-    assert caught.value.reason == "evidence_unreadable"
-    asked = write("hallucination", model, query="Which phone is it?", response="The red one.")
-    assert asked.evidence == "the third of three phones"
+def test_a_guess_copied_from_the_instructions_examples_is_asked_for_again() -> None:
+    copy, own = "the third of three phones", "a giraffe"
+    model = ScriptedModel(lambda _, sample: own if sample.endswith("guess/1") else copy)
+    assert write("hallucination", model).evidence == own
+    stubborn = ScriptedModel(lambda _, __: copy)
+    assert write("hallucination", stubborn).evidence == copy
+    assert "s/t3/hallucination/guess/1" in stubborn.samples
+    fitting = ScriptedModel(lambda _, __: copy)
+    write("hallucination", fitting, query="Which phone is it?", response="The red one.")
+    assert "s/t3/hallucination/guess/1" not in fitting.samples
 
 
 def test_a_guess_that_may_be_right_is_no_hallucination() -> None:
