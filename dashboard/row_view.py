@@ -25,6 +25,7 @@ STRATEGIES = {
     "wrong_referent": "answers about something else in the conversation",
     "on_policy": "the model's own answer, about something else than was meant",
 }
+EVIDENCE = {"hallucination": "the guess", "misunderstanding": "the passage"}
 
 
 def row_view(row: Row, siblings: Sequence[Row] = (), reading: WayOfReading | None = None) -> None:
@@ -95,7 +96,7 @@ def _rejected(pair: Row, chosen: str) -> None:
             line(STRATEGIES.get(pair["strategy"], ""), "soft small")
         if pair.get("evidence"):
             with block("evidence"):
-                named = "the guess" if pair["strategy"] == "hallucination" else "the passage"
+                named = EVIDENCE.get(pair["strategy"], "what was meant")
                 line(f"{named}, by {pair.get('evidence_by') or 'the writer'}", "soft small")
                 body(pair["evidence"], limit=1500)
         for message in pair["rejected"]:

@@ -57,7 +57,8 @@ def run_on_pool(run: Run, stage: Stage, only: list[int] | None) -> None:
 
 def _workers_of(run: Run, stage: Stage) -> int:
     """How many flow runs work on it; on a cluster one begins the workers, and follows them."""
-    return 1 if run.recipe.cluster else run.recipe.workers_of(stage.name)
+    one = run.recipe.cluster is not None or stage.kind == "model"  # which is a single shard
+    return 1 if one else run.recipe.workers_of(stage.name)
 
 
 def _begin(run: Run, stage: Stage, only: list[int] | None, number: int, life: int) -> UUID:

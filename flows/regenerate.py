@@ -15,7 +15,6 @@ from prefect.states import Cancelled
 from prefect.telemetry.run_telemetry import LABELS_TRACEPARENT_KEY, RunTelemetry
 from pydantic import WithJsonSchema
 
-from flows.announce import BUDGET, PARTIAL, emit, resource_of
 from flows.lost_runs import mark_lost
 from flows.picker import refresh
 from flows.pools import run_on_pool
@@ -23,8 +22,7 @@ from flows.server_outage import tried
 from flows.stages import run_here
 from flows.stopping import stopping_on_signals
 from parrot_core.analysis.results.findings import gather
-from parrot_core.engines.types import BudgetReached
-from parrot_core.errors import PartiallyFailed, RunStopped
+from parrot_core.errors import RunStopped
 from parrot_core.execution.runs import (
     ask_for,
     begin_run,
@@ -117,11 +115,6 @@ def regenerate(
             return Cancelled(message=str(stopped))
         except (TerminationSignal, KeyboardInterrupt):
             stops.record("cancelled in Prefect")
-            raise
-        except (BudgetReached, PartiallyFailed) as error:
-            event = BUDGET if isinstance(error, BudgetReached) else PARTIAL
-            emit(event, resource_of(begun.name, detail=str(error)))
-            _report_failure(begun)
             raise
         except Exception:
             _report_failure(begun)

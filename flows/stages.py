@@ -19,13 +19,14 @@ from prefect.runtime import flow_run
 from prefect.states import Cancelled
 from prefect.task_runners import ThreadPoolTaskRunner
 
-from flows.announce import StageAnnouncer
+from flows.announce import BUDGET, PARTIAL, StageAnnouncer, emit, resource_of
 from flows.logs import listen
 from flows.outcome import check_completed, ended
 from flows.ray_workers import work_on_ray
 from flows.server_outage import tried
 from flows.stopping import flow_runs_here, look_for_cancellation, stopping_on_signals
-from parrot_core.errors import RunStopped, StorageError
+from parrot_core.engines.types import BudgetReached
+from parrot_core.errors import PartiallyFailed, RunStopped, StorageError
 from parrot_core.execution.plans import unfinished
 from parrot_core.execution.runs import begin_run, budget_of, is_pinned, is_published
 from parrot_core.execution.shard_queue import Pulled
@@ -62,12 +63,17 @@ def run_stage(run: Run, stage: Stage, only: Sequence[int] | None = None) -> None
     logger = get_run_logger()
     if is_published(run, stage):
         how = "pinned to" if is_pinned(run, stage) else "already published as"
-        logger.info("%s %s %s", stage.output, how, run.version_of(stage.output))
+        logger.info("%s %s %s", stage.output, how, stage.version(run))
         return
     listen()
     start_tracing(run.recipe.traces)
     with in_context(run.name, stage.name), span(f"stage {stage.name}") as made:
-        manifest = complete_stage(run, stage, partial(_work_through, run, stage, only), logger)
+        try:
+            manifest = complete_stage(run, stage, partial(_work_through, run, stage, only), logger)
+        except (BudgetReached, PartiallyFailed) as error:  # known here alone, on a pool
+            event = BUDGET if isinstance(error, BudgetReached) else PARTIAL
+            emit(event, resource_of(run.name, stage.name, str(error)))
+            raise
         made.set_attribute("parrot.rows_in", manifest.accounting.rows_in)
         made.set_attribute("parrot.rows_out", manifest.accounting.rows_out)
         made.set_attribute("parrot.usd", manifest.usd)

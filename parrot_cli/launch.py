@@ -14,6 +14,7 @@ from parrot_core.analysis.forecast.requests import Forecast, forecast
 from parrot_core.engines.access import api_key, check_reachable
 from parrot_core.engines.limits.prices import check_prices
 from parrot_core.errors import MissingRun, UserError
+from parrot_core.execution.ray_cluster import check_address
 from parrot_core.execution.runs import ask_for, begin_run, is_published, open_run
 from parrot_core.execution.selection import (
     check_selection,
@@ -94,8 +95,9 @@ def run_recipe(
     needed = sorted({engine for stage in missing for engine in stage.engines(to_be)})
     if recipe.cluster is None:
         check_apis(recipe, needed)
-    else:  # the nodes have the keys, and reach the addresses
+    elif missing:  # the nodes have the keys, and reach the addresses
         check_prices(recipe, needed)
+        check_address(recipe.cluster.address)
     expected = forecast(to_be, Basis(), missing)
     run = begin_run(recipe, name)  # now that nothing is seen that stands in its way
     Pauses(run.lake.storage, run.name).refuse()

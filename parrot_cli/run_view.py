@@ -91,7 +91,6 @@ class PlainProgress:
     """Progress as lines: for logs, CI and pipes."""
 
     def __init__(self, console: Console) -> None:
-        """Nothing has been said yet."""
         self._console = console
         self._said: dict[str, str] = {}
         self._last: datetime | None = None

@@ -22,11 +22,7 @@ class PauseWatcher:
     def __init__(
         self, pauses: Pauses, tell: Callable[[str], None], every_s: float = LOOK_EVERY_S
     ) -> None:
-        """Nothing is watched yet.
-
-        Args:
-            tell: called with why the engines are held, or with an empty text when they may go on.
-        """
+        """``tell`` gets why the engines are held, or an empty text when they may go on."""
         self._pauses = pauses
         self._tell = tell
         self._held = ""

@@ -77,9 +77,9 @@ def run(
     finally:
         stop_request().reset()  # the process may outlive this run, as a notebook does
     return {
-        stage.output: begun.lake.manifest(stage.kind, stage.output, begun.version_of(stage.output))
+        stage.output: begun.lake.manifest(stage.kind, stage.output, stage.version(begun))
         for stage in wanted
-        if begun.lake.published(stage.kind, stage.output, begun.version_of(stage.output))
+        if begun.lake.published(stage.kind, stage.output, stage.version(begun))
     }
 
 

@@ -3,6 +3,7 @@
 Ray is imported only by a run that asks for it.
 """
 
+import importlib.util
 import signal
 import socket
 import threading
@@ -54,24 +55,33 @@ class Node:
         return f"{self.name}: {_in_words(had)}"
 
 
+def check_address(address: str) -> None:
+    """Find out cheaply what is wrong with a cluster.
+
+    Raises:
+        UserError: Ray isn't installed, or nothing answers.
+    """
+    if importlib.util.find_spec("ray") is None:
+        raise UserError(
+            "cluster: Ray isn't installed: pip install 'parrot-factory[ray]', or leave it out"
+        )
+    if address != "auto" and not _answers(address):
+        raise UserError(f"cluster.address: nothing answers at {address}")
+
+
 @contextmanager
 def connected(address: str) -> Iterator["Head"]:
     """Be a driver on the cluster until the block ends.
 
     Raises:
-        UserError: Ray isn't installed, nothing answers, or its versions differ from those here.
+        UserError: see :func:`check_address`; or versions over there differ from those here.
     """
-    try:
-        import ray
-    except ImportError:
-        raise UserError(
-            "cluster: Ray isn't installed: pip install 'parrot-factory[ray]', or leave it out"
-        ) from None
+    check_address(address)
+    import ray
+
     if ray.is_initialized():  # by who called us
         yield Head(ray.get_runtime_context().gcs_address)
         return
-    if address != "auto" and not _answers(address):
-        raise UserError(f"cluster.address: nothing answers at {address}")
     for left in range(CONNECTS - 1, -1, -1):
         try:
             with _our_signals():

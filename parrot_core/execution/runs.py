@@ -123,7 +123,7 @@ def is_published(run: Run, stage: Stage) -> bool:
     """Whether the stage's output is there to read, or nothing reads it any more."""
     if stage.only_for in run.recipe.inputs:
         return True
-    return run.lake.published(stage.kind, stage.output, run.version_of(stage.output))
+    return run.lake.published(stage.kind, stage.output, stage.version(run))
 
 
 def is_pinned(run: Run, stage: Stage) -> bool:

@@ -37,12 +37,9 @@ class Checkpoints:
     def __init__(
         self, storage: Storage, folder: str, attempt: str, check: Callable[[], None]
     ) -> None:
-        """Nothing is read or written yet.
+        """New ones are written below ``folder``, under the name of ``attempt``.
 
-        Args:
-            folder: the shard's checkpoints, relative to the lake's root.
-            attempt: under whose name new ones are written.
-            check: asked before each write; raises when the shard is no longer this attempt's.
+        ``check`` is asked before each write; it raises when the shard is no longer this attempt's.
         """
         self._storage = storage
         self._folder = folder

@@ -23,7 +23,6 @@ class Pauses:
     """The pause of one run: there while its record is."""
 
     def __init__(self, storage: Storage, run: str) -> None:
-        """Nothing is read or written yet."""
         self._storage = storage
         self._run = run
         self._path = f"runs/{run}/pause.json"

@@ -14,7 +14,6 @@ class RecipeInForce:
     """The record of one run."""
 
     def __init__(self, storage: Storage, run: str) -> None:
-        """Read or write nothing yet."""
         self._storage = storage
         self._path = f"runs/{run}/in-force.json"
 

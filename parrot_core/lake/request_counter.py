@@ -12,7 +12,6 @@ class RequestCounter:
     """The requests of one file system. Thread-safe."""
 
     def __init__(self) -> None:
-        """Nothing has been sent yet."""
         self._counts: Counter[str] = Counter()
         self._lock = threading.Lock()
 

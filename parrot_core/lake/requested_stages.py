@@ -13,7 +13,6 @@ class RequestedStages:
     """
 
     def __init__(self, storage: Storage, run: str) -> None:
-        """Nothing is read or written yet."""
         self._storage = storage
         self._path = f"runs/{run}/asked.json"
 

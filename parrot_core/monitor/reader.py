@@ -93,10 +93,9 @@ class RunReader:
     def __init__(
         self, lake: Lake, run: str, stages: Iterable[StageSpec], *, all_shards: bool = True
     ) -> None:
-        """Nothing is read yet.
+        """Without ``all_shards`` the shards of a published stage are left out.
 
-        Without ``all_shards`` the shards of a published stage are left out: its manifest has their
-        sums, and a finished run costs one small file a stage.
+        Its manifest has their sums, so a finished run costs one small file a stage.
         """
         self._all_shards = all_shards
         self._storage = lake.storage

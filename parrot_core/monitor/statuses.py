@@ -50,9 +50,19 @@ def stage_status(
         return "paused" if all(shard.paused for shard in running) else "running"
     if alive:
         return "running" if any(each.doing == WORKING for each in alive) else "starting"
-    if "stalled" in having or workers:  # a worker that ends leaves no record behind
+    lost = "stalled" in having or bool(workers)  # a worker that ends leaves no record behind
+    if lost and not _ended_since(failure, shards, workers):
         return "stalled"
     return _unattended(shards, failure, now)
+
+
+def _ended_since(
+    failure: AttemptFailure | None, shards: Sequence[ShardState], workers: Sequence[StageWorker]
+) -> bool:
+    """Whether the stage ended by an error after those that were lost had last been heard of."""
+    lost = [each.updated_at for each in shards if each.status == "stalled"]
+    lost += [each.updated_at for each in workers]
+    return failure is not None and all(heard is None or heard <= failure.ended_at for heard in lost)
 
 
 def _unattended(
@@ -62,8 +72,10 @@ def _unattended(
     having = {shard.status for shard in shards}
     if failure is not None and failure.error_type != BUDGET_ERROR and "failed" not in having:
         return "failed"
+    if failure is not None and failure.error_type == BUDGET_ERROR:
+        return "budget_reached"
     if having <= {"waiting"}:
-        return "waiting" if failure is None else "budget_reached"
+        return "waiting"
     last = max((s.updated_at for s in shards if s.updated_at), default=None)
     settled = last is None or (now - last).total_seconds() > SETTLED_AFTER_S
     if "failed" in having and ("waiting" not in having or settled):

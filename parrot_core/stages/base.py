@@ -127,6 +127,10 @@ class Stage(ABC):
     def spec(self) -> StageSpec:
         return StageSpec(self.name, self.output, self.kind, self.only_for)
 
+    def version(self, run: Run) -> str:
+        """The version of its output in the run: a pinned one, or the run's own."""
+        return self.spec.pinned(run.recipe.inputs) or run.name
+
     def lacks(self, recipe: Recipe) -> str:
         """The setting without which it can't run and which a recipe leaves out; mostly empty."""
         return ""

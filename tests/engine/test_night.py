@@ -110,7 +110,7 @@ def recipe_of_the_night(folder: Path, base_url: str) -> Any:
 
 def poison(lake: Path) -> Any:
     """Flip a bit in what shard 1 reads; returns what mends it."""
-    (file,) = (lake / "datasets/seeds/test/shards").glob("00004-*")
+    (file,) = (lake / "datasets/seeds/test/shards").glob("00003-*")
     right = file.read_bytes()
     file.write_bytes(bytes([*right[:20], right[20] ^ 1, *right[21:]]))
     return lambda: file.write_bytes(right)

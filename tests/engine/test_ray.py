@@ -53,7 +53,7 @@ def machines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machines]:
 
 
 def slow(number: int, body: dict[str, Any]) -> Reply:
-    return Reply(echo_turns(number, body).text, delay_s=0.4)
+    return Reply(echo_turns(number, body).text, delay_s=0.25)
 
 
 def command(machines: Machines, lake: Path, api: FakeApi, name: str, *more: str) -> tuple[str, ...]:
@@ -128,7 +128,7 @@ def test_a_stopped_run_stops_its_workers_and_a_lost_head_is_told_and_gone_on_fro
         machines.nodes.add()
         running = machines.cli.start(*arguments, "--on", machines.nodes.address)
         assert running.wait() == 0, running.shown[-3000:]
-        check(lake, "stopped", api, twice=IN_FLIGHT)
+        check(lake, "stopped", api, twice=2 * IN_FLIGHT)
 
 
 def test_what_no_node_has_is_told_before_anything_waits(machines: Machines, tmp_path: Path) -> None:

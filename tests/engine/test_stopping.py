@@ -121,7 +121,6 @@ def cancel_by_command(cli: Cli, flow_run: str) -> None:
 @pytest.mark.parametrize(
     ("unwanted", "flow_run", "why"),
     [
-        (set_cancelling, "unwanted-synthesize", "cancelled in Prefect"),
         (set_cancelling, "unwanted", "cancelled in Prefect"),
         (delete, "unwanted-synthesize", "deleted in Prefect"),
         (delete, "unwanted", "deleted in Prefect"),
@@ -166,7 +165,7 @@ def test_a_second_signal_ends_it_at_once(cli: Cli, tmp_path: Path) -> None:
         running.signal(signal.SIGINT)
         until("the first is heard", lambda: "press again" in running.shown)
         running.signal(signal.SIGINT)
-        assert running.wait(3) == 130
+        assert running.wait(6) == 130  # less than what is in flight is given
 
 
 def test_a_run_from_python_keeps_what_is_in_flight_and_a_second_signal_ends_it_at_once(
@@ -179,7 +178,7 @@ def test_a_run_from_python_keeps_what_is_in_flight_and_a_second_signal_ends_it_a
         path = cli.recipe("python", recipe_of(tmp_path / "lake", api.base_url))
         code = "import sys; from parrot_core import Recipe, run, load_recipe; "
         code += "run(load_recipe(sys.argv[1]), only=['synthesize'])"
-        for signals, most_s in ((1, LIMIT_S), (2, 4.0)):
+        for signals, most_s in ((1, LIMIT_S), (2, 7.0)):
             begun = len(api.requests)
             running = subprocess.Popen(
                 [sys.executable, "-c", code, path], cwd=cli.folder, env=cli.environment

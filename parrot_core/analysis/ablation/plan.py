@@ -109,7 +109,7 @@ def plan_ablation(
     for run in earlier:
         lineage = CellLineage(run)
         for stage in STAGES:
-            version = run.version_of(stage.output)
+            version = stage.version(run)
             if lake.published(stage.kind, stage.output, version):
                 owners.setdefault(lineage.key(stage.output), version)
     return [

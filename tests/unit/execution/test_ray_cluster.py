@@ -1,5 +1,6 @@
 """What a driver finds out of a Ray cluster before it sends a worker there. Needs no Ray."""
 
+import importlib.util
 import socket
 import sys
 from pathlib import Path
@@ -14,8 +15,8 @@ from parrot_core.execution.ray_cluster import (
     HEAD_AWAY_S,
     Head,
     Node,
+    check_address,
     check_nodes,
-    connected,
     fitting_nodes,
     needs_of,
 )
@@ -107,11 +108,13 @@ def test_a_head_may_be_away_for_a_while_and_not_for_good() -> None:
 
 
 def test_a_cluster_that_cannot_be_reached_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(UserError, match=r"pip install 'parrot-factory\[ray\]'"), connected("auto"):
-        pass
-    monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(is_initialized=lambda: False))
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(UserError, match=r"pip install 'parrot-factory\[ray\]'"):
+        check_address("auto")
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: "there")
+    check_address("auto")
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = f"ray://127.0.0.1:{server.getsockname()[1]}"
-    with pytest.raises(UserError, match=f"nothing answers at {address}"), connected(address):
-        pass
+        check_address(address)
+    with pytest.raises(UserError, match=f"nothing answers at {address}"):
+        check_address(address)

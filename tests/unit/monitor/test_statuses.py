@@ -200,3 +200,20 @@ def test_a_run_that_was_stopped_is_cancelled_not_stalled_until_somebody_is_at_it
     assert (state(lake).status, state(lake).header.stop) == ("cancelled", "SIGTERM")
     present(lake, WORKING, 1)
     assert state(lake).status == "running"
+
+
+@pytest.mark.parametrize(("ended", "status"), [(30, "budget_reached"), (90, "stalled")])
+def test_a_budget_that_was_reached_after_a_worker_was_killed_is_what_is_shown(
+    lake: Lake, ended: float, status: str
+) -> None:
+    plan(lake, "synthesize", [4, 4])
+    present(lake, WORKING, 60, GONE)
+    progress(lake, "synthesize", 0, done=1, started_at=ago(99), updated_at=ago(60))
+    reached = AttemptFailure(
+        error_type="BudgetReached",
+        message="paused: budget",
+        worker="w2",
+        ended_at=NOW - timedelta(seconds=ended),
+    )
+    StageRecords(lake.storage, RUN, "synthesize").record_failure(reached)
+    assert synthesize(lake).status == status

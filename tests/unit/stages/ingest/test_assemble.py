@@ -266,6 +266,14 @@ def test_accounts_close_and_neither_files_nor_their_order_decide_what_stays(
     assert all(len(found) == 1 for found in splits.values())
 
 
+def test_a_run_with_pinned_conversations_names_the_version_of_their_records(tmp_path: Path) -> None:
+    recipe = minimal_recipe("unused", inputs={"conversations": "earlier"})
+    run = FakeWork(recipe, tmp_path).run
+    assert IngestStage().version(run) == AssembleStage().version(run) == "earlier"
+    own = minimal_recipe("unused", inputs={"records": "earlier"})
+    assert AssembleStage().version(FakeWork(own, tmp_path).run) == "test"
+
+
 def test_pinned_conversations_pin_the_records_that_they_were_made_of() -> None:
     of = IngestStage().spec
     assert of.pinned({"conversations": "earlier"}) == "earlier"
