@@ -88,6 +88,7 @@ def run_recipe(
     to_be = run_to_be(recipe, name)
     wanted = selected(to_be, choice.only, choice.first, choice.last)
     check_selection(to_be, wanted)
+    Pauses(to_be.lake.storage, to_be.name).refuse()
     with suppress(MissingRun):
         to_be = replace(to_be, stages=open_run(to_be.lake, to_be.name).stages)
     wanted = tuple(stage for stage in wanted if to_be.makes(stage.name))
@@ -100,7 +101,6 @@ def run_recipe(
         check_address(recipe.cluster.address)
     expected = forecast(to_be, Basis(), missing)
     run = begin_run(recipe, name)  # now that nothing is seen that stands in its way
-    Pauses(run.lake.storage, run.name).refuse()
     if not missing:
         if not choice.shards:
             ask_for(run, None if len(wanted) == len(STAGES) else wanted)

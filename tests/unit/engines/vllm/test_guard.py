@@ -7,6 +7,8 @@ import sys
 import time
 from pathlib import Path
 
+from parrot_core.engines.vllm.server import VllmServer
+
 SERVER = "import os, sys, time; open(sys.argv[1], 'w').write(str(os.getpid())); time.sleep(600)"
 PARENT = """
 import subprocess, sys, time
@@ -67,4 +69,23 @@ def test_a_server_and_what_it_started_end_when_its_input_closes(tmp_path: Path) 
     assert guard.stdin is not None
     guard.stdin.close()
     assert wait_for(lambda: guard.poll() is not None)
+    assert wait_for(lambda: not alive(grandchild))
+
+
+def test_what_a_killed_guard_leaves_is_ended_with_the_stage(tmp_path: Path) -> None:
+    record = tmp_path / "pid"
+    command = f"[sys.executable, '-c', {SERVER!r}, {str(record)!r}]"
+    with_child = f"import subprocess, sys; subprocess.run({command})"
+    guard = subprocess.Popen(
+        [sys.executable, "-m", "parrot_core.engines.vllm.guard", sys.executable, "-c", with_child],
+        stdin=subprocess.PIPE,
+        start_new_session=True,
+    )
+    grandchild = written_pid(record)
+    os.kill(guard.pid, signal.SIGKILL)
+    guard.wait()
+    assert alive(grandchild)
+    served = object.__new__(VllmServer)
+    served._process = guard
+    served.stop()
     assert wait_for(lambda: not alive(grandchild))
