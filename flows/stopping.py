@@ -5,7 +5,7 @@ import select
 import signal
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from types import FrameType
 from uuid import UUID
@@ -59,10 +59,10 @@ def _on_signal(number: int, _: FrameType | None) -> None:
 def _act(pipe: int) -> None:
     while True:
         number = os.read(pipe, 1)[0]
-        _say("stopping: keeping what is in flight, press again to stop at once")
         name = signal.Signals(number).name
         message = f"stopped by {name}; the same command goes on where it stopped"
         stop_request().ask(RunStopped(message, 128 + number))
+        _say("stopping: keeping what is in flight, press again to stop at once")
         again, _, _ = select.select([pipe], [], [], HARD_STOP_S)
         if not again:
             _say("stopping took too long: ended; what was in flight is not kept")
@@ -70,7 +70,15 @@ def _act(pipe: int) -> None:
 
 
 def _say(what: str) -> None:
-    os.write(2, f"\n{what}\n".encode())
+    """Tell the user, who may have closed the terminal, or read nothing of it."""
+
+    def write() -> None:
+        with suppress(OSError):
+            os.write(2, f"\n{what}\n".encode())
+
+    saying = threading.Thread(target=write, daemon=True)
+    saying.start()
+    saying.join(1.0)
 
 
 def flow_runs_here() -> tuple[UUID, ...]:
