@@ -88,6 +88,7 @@ def test_a_deployed_factory_runs_on_its_pools_and_tells_a_webhook_when_it_fails(
         found = patient_http.post(f"{api}/deployments/filter", json={}).json()
         deployed = {each["name"]: each for each in found}
         check_deployments(deployed)
+        check_list(parrot)
         with worker(parrot):
             check_runs(api, deployed, tmp_path)
             deadline = time.monotonic() + 60
@@ -141,6 +142,16 @@ def check_deployments(deployed: dict[str, Any]) -> None:
     ablation = deployed["ablate"]["parameter_openapi_schema"]
     assert ablation["definitions"]["Matrix"]["required"] == ["name", "base", "cells"]
     assert deployed["ablate"]["work_pool_name"] == "parrot-gpu"
+
+
+def check_list(parrot: Factory) -> None:
+    """`parrot list`, from the server alone."""
+    first = json.loads(parrot("list", "--json"))[0]
+    assert (first["name"], first["pool"]) == ("regenerate", "parrot-cpu")
+    assert first["schedule"] == "0 1 * * * UTC"
+    assert " 01:00 UTC as nightly-" in first["next"]
+    shown = parrot("list")
+    assert all(stage.name in shown for stage in STAGES)
 
 
 def check_runs(api: str, deployed: dict[str, Any], folder: Path) -> None:
