@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from parrot_cli import prefect_server
@@ -114,11 +115,17 @@ def deployed() -> list[dict[str, str | int | None]]:
                 "name": each.name,
                 "pool": each.work_pool_name,
                 "schedule": ", ".join(map(_schedule, each.schedules)) or None,
-                "next": f"{when:%Y-%m-%d %H:%M %Z} as {due.name}" if due and when else None,
+                "next": _firing(due, when) if due and when else None,
                 "running": ", ".join(r.name for r in working if r.deployment_id == each.id) or None,
             }
         )
     return sorted(rows, key=lambda row: (row["schedule"] is None, str(row["name"])))
+
+
+def _firing(due: "FlowRun", when: datetime) -> str:
+    """When a flow run is due, and the name its run will have; Prefect names it when it starts."""
+    run = str(due.parameters.get("run") or due.name)
+    return f"{when:%Y-%m-%d %H:%M %Z} as {when:{run}}"
 
 
 def _runs_of(
