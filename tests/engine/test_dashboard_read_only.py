@@ -13,7 +13,7 @@ from parrot_core.analysis.statistics.versions import statistics_of
 from parrot_core.lake.lake import Lake
 from tests.support.dashboard.browser import Browser, browsing, executable
 from tests.support.dashboard.dashboards import dashboard, enter
-from tests.support.lakes.finished_run import Row
+from tests.support.lakes.run_state import Row
 from tests.support.lakes.second_run import SECOND, compared_run, copied_run
 from tests.support.servers.s3_server import s3_server, use_s3
 

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from parrot_core.execution.pinning import pinned_before
-from tests.support.lakes.finished_run import publish
+from tests.support.lakes.run_state import publish
 from tests.support.lakes.toy_stages import synthesis
 from tests.support.servers import patient_http
 from tests.support.servers.fake_api import Reply, echo_turns, serving

@@ -10,7 +10,7 @@ import yaml
 
 from parrot_core.execution.pinning import pinned_before
 from parrot_core.lake.lake import Lake
-from tests.support.lakes.finished_run import publish
+from tests.support.lakes.run_state import publish
 from tests.support.lakes.toy_stages import synthesis
 from tests.support.runs.factory import Factory
 from tests.support.servers import patient_http

@@ -7,7 +7,8 @@ from typing import Any
 from parrot_core.lake.lake import Lake
 from parrot_core.monitor import StageSpec
 from parrot_core.stages.evaluation.summary import Judged, summarise
-from tests.support.lakes.finished_run import RECIPE, RUN, STAGES, Row, begin, full_run, publish
+from tests.support.lakes.finished_run import full_run
+from tests.support.lakes.run_state import RECIPE, RUN, STAGES, Row, begin, publish
 
 SECOND = "second"
 
@@ -48,7 +49,7 @@ def copied_run(
 
 
 COMPARED = (*STAGES, StageSpec("compare", "comparisons", "dataset"))
-"""``finished_run``'s stages, and the comparisons with a baseline behind them."""
+"""``run_state``'s stages, and the comparisons with a baseline behind them."""
 
 
 def compared_run(root: Path) -> Lake:

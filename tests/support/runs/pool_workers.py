@@ -16,7 +16,7 @@ from parrot_cli.prefect_server import LocalServer
 from parrot_core.lake.lake import Lake
 from parrot_core.lake.run import Run
 from parrot_core.lake.verify import verify_version
-from tests.support.lakes.finished_run import publish
+from tests.support.lakes.run_state import publish
 from tests.support.lakes.toy_stages import SEEDS, synthesis
 from tests.support.runs.factory import Factory
 from tests.support.servers.fake_api import Reply, echo_turns

@@ -18,7 +18,7 @@ from parrot_core.lake.shard_records import ShardRecords
 from parrot_core.monitor import RunState, StageState, read_run
 from parrot_core.monitor.failures import failure_groups
 from parrot_core.monitor.outlook import Projection
-from tests.support.lakes.finished_run import (
+from tests.support.lakes.run_state import (
     NOW,
     RECIPE,
     RUN,

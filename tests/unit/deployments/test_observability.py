@@ -17,7 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from parrot_core.lake.lake import Lake
 from parrot_core.monitor.exposition import STATES, RunCollector
 from parrot_core.stages.registry import STAGE_SPECS
-from tests.support.lakes.finished_run import NOW, RECIPE, STAGES, ago, begin, plan, progress
+from tests.support.lakes.run_state import NOW, RECIPE, STAGES, ago, begin, plan, progress
 
 DEPLOYMENTS = Path(__file__).resolve().parents[3] / "deployments"
 GRAFANA = DEPLOYMENTS / "grafana"

@@ -9,8 +9,8 @@ from parrot_core.execution.runs import begin_run, is_pinned, is_published
 from parrot_core.lake.lake import Lake
 from parrot_core.monitor.reader import read_run
 from parrot_core.stages.registry import STAGE_SPECS, STAGES
-from tests.support.lakes.finished_run import publish
 from tests.support.lakes.recipes import minimal_recipe
+from tests.support.lakes.run_state import publish
 
 
 def earlier(tmp_path: Path) -> Lake:

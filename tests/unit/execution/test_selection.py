@@ -10,8 +10,8 @@ from parrot_core.execution.selection import check_selection, run_to_be, selected
 from parrot_core.lake.run import Run
 from parrot_core.recipe import parse_recipe
 from parrot_core.stages.registry import STAGE_SPECS, STAGES
-from tests.support.lakes.finished_run import publish
 from tests.support.lakes.recipes import minimal_recipe
+from tests.support.lakes.run_state import publish
 
 API = {"kind": "openai", "model": "m", "base_url": "http://127.0.0.1:9/v1", "api_key_env": None}
 

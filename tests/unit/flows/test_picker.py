@@ -4,8 +4,8 @@ from flows.picker import offering, open_runs
 from parrot_core.execution.runs import begin_run
 from parrot_core.lake.lake import Lake
 from parrot_core.stages.registry import STAGE_SPECS
-from tests.support.lakes.finished_run import publish
 from tests.support.lakes.recipes import minimal_recipe
+from tests.support.lakes.run_state import publish
 
 
 def test_only_runs_that_lack_something_are_offered(tmp_path: Path) -> None:

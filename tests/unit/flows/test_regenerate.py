@@ -6,8 +6,9 @@ import pytest
 
 from parrot_core.lake.run import Run
 from parrot_core.lake.run_records import report_file
-from tests.support.lakes.finished_run import RUN, full_run
+from tests.support.lakes.finished_run import full_run
 from tests.support.lakes.recipes import minimal_recipe
+from tests.support.lakes.run_state import RUN
 
 
 def test_the_report_is_in_the_lake_and_its_markdown_an_artifact(

@@ -16,7 +16,8 @@ from parrot_core.interchange.formats.parquet import Parquet
 from parrot_core.lake.lake import Lake
 from parrot_core.lake.whole_folder import BEGUN, MARKER, whole_folder
 from parrot_core.schemas import DATASETS
-from tests.support.lakes.finished_run import RUN, full_run
+from tests.support.lakes.finished_run import full_run
+from tests.support.lakes.run_state import RUN
 
 PUBLISHED = ("conversations", "dialogues", "parrot", "context-queries", "preferences", "judgments")
 

@@ -14,7 +14,8 @@ from parrot_core.interchange.export import export
 from parrot_core.interchange.hub import ATTEMPTS, HubRepository, repository_of
 from parrot_core.lake.lake import Lake
 from parrot_core.lake.whole_folder import MARKER
-from tests.support.lakes.finished_run import RUN, full_run
+from tests.support.lakes.finished_run import full_run
+from tests.support.lakes.run_state import RUN
 from tests.support.servers.hub_server import TOKEN, Hub, HubRepo, hub_server
 
 NAME = "team/chats"

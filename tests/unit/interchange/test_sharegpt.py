@@ -14,7 +14,8 @@ from parrot_core.recipe import Ingest
 from parrot_core.stages.ingest.clean import CleanSession, Rejection, clean
 from parrot_core.stages.ingest.layouts import LAYOUTS, Misfit
 from parrot_core.stages.ingest.sources import open_source
-from tests.support.lakes.finished_run import RUN, full_run
+from tests.support.lakes.finished_run import full_run
+from tests.support.lakes.run_state import RUN
 
 KEEP_ALL = Ingest(sources=("x",), languages=(), min_turns=1)
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=60)

@@ -6,7 +6,7 @@ import pytest
 
 from parrot_core.errors import CorruptFile, StorageError
 from parrot_core.lake.lake import Lake
-from tests.support.lakes.finished_run import publish
+from tests.support.lakes.run_state import publish
 
 ROWS = [
     {

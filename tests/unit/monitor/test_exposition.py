@@ -15,20 +15,20 @@ from parrot_core.monitor import StageSpec
 from parrot_core.monitor.exposition import RunCollector
 from parrot_core.stages.registry import STAGE_SPECS
 from parrot_core.stages.registry import STAGES as ALL_STAGES
-from tests.support.lakes.finished_run import (
+from tests.support.lakes.finished_run import full_run
+from tests.support.lakes.recipes import minimal_recipe
+from tests.support.lakes.run_state import (
     NOW,
     RECIPE,
     RUN,
     STAGES,
     ago,
     begin,
-    full_run,
     plan,
     progress,
     publish,
     receipt,
 )
-from tests.support.lakes.recipes import minimal_recipe
 
 
 class Scrape:

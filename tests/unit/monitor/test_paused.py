@@ -10,7 +10,7 @@ from parrot_cli.run_view import PlainProgress
 from parrot_cli.status_view import StageLines, render_shards, render_status
 from parrot_core.lake.lake import Lake
 from parrot_core.monitor import RunState, read_run
-from tests.support.lakes.finished_run import (
+from tests.support.lakes.run_state import (
     NOW,
     RUN,
     STAGES,

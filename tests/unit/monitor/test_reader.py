@@ -15,7 +15,9 @@ from parrot_core.lake.lake import Lake
 from parrot_core.lake.storage import Storage
 from parrot_core.monitor import RunReader, RunState, StageState, list_runs, read_run
 from parrot_core.stages.registry import STAGES as ALL_STAGES
-from tests.support.lakes.finished_run import (
+from tests.support.lakes.finished_run import full_run
+from tests.support.lakes.recipes import minimal_recipe
+from tests.support.lakes.run_state import (
     NOW,
     RECIPE,
     RUN,
@@ -23,13 +25,11 @@ from tests.support.lakes.finished_run import (
     ago,
     begin,
     failure,
-    full_run,
     plan,
     progress,
     publish,
     receipt,
 )
-from tests.support.lakes.recipes import minimal_recipe
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from parrot_core.lake.stops import Stops
 from parrot_core.monitor import RunReader, RunState, StageState, read_run
 from parrot_core.monitor.failures import failure_groups
 from parrot_core.monitor.outlook import Projection, outlook, usd_of_shards
-from tests.support.lakes.finished_run import (
+from tests.support.lakes.run_state import (
     NOW,
     RECIPE,
     RUN,

@@ -12,8 +12,9 @@ from parrot_core import __version__
 from parrot_core.execution.runs import begin_run
 from parrot_core.lake.lake import Lake
 from parrot_core.stages.registry import STAGE_SPECS
-from tests.support.lakes.finished_run import begin, full_run, publish
+from tests.support.lakes.finished_run import full_run
 from tests.support.lakes.recipes import minimal_recipe
+from tests.support.lakes.run_state import begin, publish
 from tests.support.lakes.second_run import copied_run
 from tests.support.lakes.toy_stages import SeedStage, drive
 

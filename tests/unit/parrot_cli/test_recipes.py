@@ -14,7 +14,7 @@ from parrot_cli.recipe_writing import as_yaml, filled
 from parrot_core.execution.selection import check_selection, run_to_be, selected
 from parrot_core.recipe import load_recipe
 from parrot_core.stages.registry import STAGE_SPECS
-from tests.support.lakes.finished_run import publish
+from tests.support.lakes.run_state import publish
 
 SHIPPED = sorted(path.stem for path in RECIPES.glob("*.yaml"))
 

@@ -14,8 +14,8 @@ from parrot_cli.summary import render_summary
 from parrot_cli.version_view import render_version
 from parrot_core.lake.lake import Lake
 from parrot_core.monitor import read_run
-from tests.support.lakes.finished_run import (
-    COINS,
+from tests.support.lakes.finished_run import COINS, full_run
+from tests.support.lakes.run_state import (
     NOW,
     RUN,
     STAGES,
@@ -23,7 +23,6 @@ from tests.support.lakes.finished_run import (
     begin,
     dialogue,
     failure,
-    full_run,
     plan,
     progress,
     publish,

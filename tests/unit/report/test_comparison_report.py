@@ -10,16 +10,8 @@ from parrot_core.errors import MissingRun, UserError
 from parrot_core.lake.lake import Lake
 from parrot_core.report.comparison_report import build_comparison
 from tests.support.dashboard.page import Page
-from tests.support.lakes.finished_run import (
-    NOW,
-    RECIPE,
-    RUN,
-    STAGES,
-    Row,
-    begin,
-    dialogue,
-    full_run,
-)
+from tests.support.lakes.finished_run import full_run
+from tests.support.lakes.run_state import NOW, RECIPE, RUN, STAGES, Row, begin, dialogue
 from tests.support.lakes.second_run import COMPARED, SECOND, compared_run, copied_run
 
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)>{{ 7 * 7 }}\u202e"

@@ -9,19 +9,17 @@ from parrot_core.errors import MissingRun
 from parrot_core.lake.lake import Lake
 from parrot_core.report.html_report import build_report
 from tests.support.dashboard.page import Page
-from tests.support.lakes.finished_run import (
+from tests.support.lakes.finished_run import COINS, WINTER, full_run
+from tests.support.lakes.run_state import (
     ANSWERER,
-    COINS,
     NOW,
     RUN,
     STAGES,
-    WINTER,
     Row,
     ago,
     begin,
     dialogue,
     failure,
-    full_run,
     plan,
     progress,
     publish,

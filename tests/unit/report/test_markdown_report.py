@@ -14,7 +14,7 @@ from parrot_core.report.html_report import render_report
 from parrot_core.report.markdown_report import build_markdown, plain, render_markdown
 from parrot_core.stages.evaluation.sessions import SINGLE_TURN, session_figures
 from parrot_core.stages.evaluation.summary import Judged
-from tests.support.lakes.finished_run import NOW, RUN, STAGES, ago, begin, failure, plan, progress
+from tests.support.lakes.run_state import NOW, RUN, STAGES, ago, begin, failure, plan, progress
 from tests.support.lakes.second_run import COMPARED, compared_run
 
 HOSTILE = "<script>alert(1)</script> ![x](http://evil.example/x.png) | **bold**\n# head"

@@ -17,8 +17,8 @@ from parrot_core.monitor.reader import read_run
 from parrot_core.report.html_report import build_report
 from parrot_core.stages.base import ShardWork
 from parrot_core.stages.registry import STAGE_SPECS
-from tests.support.lakes.finished_run import NOW, RUN, begin, failure, plan, publish
 from tests.support.lakes.recipes import minimal_recipe
+from tests.support.lakes.run_state import NOW, RUN, begin, failure, plan, publish
 from tests.support.lakes.toy_stages import SeedStage, drive
 
 OUTSIDE = ("../../evil", "..", "/tmp/abs", "a/b", "a\0b", "a\nb", "", ".hidden", "é", "a" * 101)

@@ -5,8 +5,8 @@ from parrot_core.analysis.ablation.plan import plan_ablation
 from parrot_core.analysis.ablation.replicates import accuracy_replicates
 from parrot_core.analysis.ablation.table import ablation_grid, ablation_markdown, ablation_result
 from parrot_core.lake.lake import Lake
-from tests.support.lakes.finished_run import publish
 from tests.support.lakes.recipes import minimal_recipe
+from tests.support.lakes.run_state import publish
 
 
 def judgment(question, turn, score):

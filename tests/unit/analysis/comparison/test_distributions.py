@@ -15,7 +15,8 @@ from parrot_core.analysis.comparison.distributions import (
     share_shifts,
     spread,
 )
-from tests.support.lakes.finished_run import RUN, WINTER, full_run
+from tests.support.lakes.finished_run import WINTER, full_run
+from tests.support.lakes.run_state import RUN
 
 values = st.lists(st.integers(0, 9), min_size=1, max_size=30)
 

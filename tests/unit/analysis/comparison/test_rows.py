@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from parrot_core.analysis.comparison.rows import RowsDifference, compare_rows, excerpts
 from parrot_core.errors import CorruptFile
 from parrot_core.lake.lake import DatasetVersion, Lake
-from tests.support.lakes.finished_run import publish
+from tests.support.lakes.run_state import publish
 
 Contents = dict[str, str | None]
 

@@ -9,7 +9,8 @@ import pytest
 from parrot_core.analysis.comparison.runs import RunDifference, difference
 from parrot_core.errors import MissingRun
 from parrot_core.lake.lake import Lake
-from tests.support.lakes.finished_run import NOW, RECIPE, RUN, STAGES, Row, begin, full_run
+from tests.support.lakes.finished_run import full_run
+from tests.support.lakes.run_state import NOW, RECIPE, RUN, STAGES, Row, begin
 from tests.support.lakes.second_run import SECOND, copied_run
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from parrot_core.analysis.results.scores import judge_note, parameters, same_model, short_model
 from parrot_core.monitor import RunHeader
-from tests.support.lakes.finished_run import RECIPE
+from tests.support.lakes.run_state import RECIPE
 
 
 @pytest.mark.parametrize(

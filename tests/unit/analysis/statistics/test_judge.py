@@ -20,8 +20,9 @@ from parrot_core.execution.runs import begin_run
 from parrot_core.judging.depends import DependenceVerdict
 from parrot_core.lake.spending import Spending
 from parrot_core.recipe import Sampling
-from tests.support.lakes.finished_run import RUN, full_run
+from tests.support.lakes.finished_run import full_run
 from tests.support.lakes.recipes import minimal_recipe
+from tests.support.lakes.run_state import RUN
 from tests.support.lakes.scripted_model import ScriptedModel
 from tests.support.servers.fake_api import Reply, serving
 

@@ -17,7 +17,8 @@ from parrot_core.errors import SourceError, UserError
 from parrot_core.lake.lake import Lake
 from parrot_core.lake.verify import verify_version
 from parrot_core.report.html_report import render_statistics
-from tests.support.lakes.finished_run import RUN, full_run
+from tests.support.lakes.finished_run import full_run
+from tests.support.lakes.run_state import RUN
 
 TALKS = [
     {

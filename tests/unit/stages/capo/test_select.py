@@ -12,7 +12,7 @@ from parrot_core.lake.run import Run
 from parrot_core.lake.stage_plan import ShardPlan
 from parrot_core.stages.base import Row
 from parrot_core.stages.capo.select import SelectStage, follow_ups_of, share_out
-from tests.support.lakes.finished_run import publish
+from tests.support.lakes.run_state import publish
 from tests.support.lakes.scripted_model import Script, ScriptedModel, turning
 from tests.support.lakes.stage_work import FakeWork, small_recipe
 
