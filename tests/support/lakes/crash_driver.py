@@ -21,6 +21,7 @@ from parrot_core.execution import shard_work
 from parrot_core.execution.plans import unfinished
 from parrot_core.execution.runs import open_run
 from parrot_core.execution.stage_worker import open_stage
+from parrot_core.lake import storage
 from parrot_core.lake.lake import Lake
 from parrot_core.lake.leases import LeaseTimes
 from parrot_core.lake.storage import Storage
@@ -106,6 +107,9 @@ def _die_at(step: int, local: bool) -> None:
         return before
 
     on_disk = ((os, "link"), (os, "remove"), (pathlib.Path, "replace"), (pathlib.Path, "unlink"))
-    remote = ((Storage, name) for name in ("_create_remote", "upload", "delete", "write_bytes"))
+    remote = (
+        (storage, "created"),
+        *((Storage, each) for each in ("upload", "delete", "write_bytes")),
+    )
     for owner, name in on_disk if local else remote:
         setattr(owner, name, counted(getattr(owner, name)))
