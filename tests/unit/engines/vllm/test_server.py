@@ -19,6 +19,7 @@ def served(log: Path, port: int = 9) -> VllmServer:
     """A server whose process is none of ours."""
     made = object.__new__(VllmServer)
     made.name, made.log, made.base_url = "m", log, f"http://127.0.0.1:{port}/v1"
+    made._said_before = 0
     made._process = Alive()  # type: ignore[assignment]
     return made
 
@@ -31,8 +32,18 @@ def test_the_reason_of_an_end_is_its_error_and_no_warning_that_names_one(tmp_pat
         "guard: python ended with code 1\n"
     )
     assert served(log).last_words().startswith("ValueError: the model has no max_position")
-    log.write_text("INFO starting\nlast line\n")
-    assert served(log).last_words().startswith("last line")
+    log.write_text("INFO startup complete\nguard: python ended with code -9\n")
+    assert served(log).last_words().startswith("guard: python ended with code -9")
+    log.write_text("INFO startup complete\n")
+    assert served(log).last_words().startswith("killed without a word")
+
+
+def test_the_error_of_an_earlier_process_is_not_the_reason(tmp_path: Path) -> None:
+    log = tmp_path / "vllm.log"
+    log.write_text("ValueError: that of the process before\n")
+    again = served(log)
+    again._said_before = log.stat().st_size
+    assert again.last_words().startswith("killed without a word")
 
 
 def test_a_server_that_takes_connections_and_writes_nothing_hangs(
