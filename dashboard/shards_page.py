@@ -1,7 +1,7 @@
 """The shards of one stage: a grid by state, one shard in detail, and retries."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from nicegui import ui
@@ -29,10 +29,11 @@ from dashboard.widgets import (
 from parrot_core.errors import ParrotError
 from parrot_core.lake.attempts import AttemptFailure
 from parrot_core.monitor import RunState, ShardState, StageState
+from parrot_core.monitor.costs import cost_of
 from parrot_core.monitor.failures import FailureGroup, failure_groups
 from parrot_core.monitor.shard_state import ShardStatus
 from parrot_core.text.sanitise import one_line
-from parrot_core.text.wording import count, dollars, duration, plural, rate
+from parrot_core.text.wording import count, duration, plural, rate
 
 ON_CLICK = "(e) => emit(e.offsetX, e.offsetY)"
 ON_ARROW = "(e) => { if (e.key.startsWith('Arrow')) { e.preventDefault(); emit(e.key) } }"
@@ -146,9 +147,9 @@ class _ShardsPage:
         redraw(self._grid, shard_grid(self._shards, self._chosen))
 
     def _show_detail(self) -> None:
-        if self._chosen is None or self._chosen >= len(self._shards):
+        if self._state is None or self._chosen is None or self._chosen >= len(self._shards):
             return
-        self._detail.show(self._shards[self._chosen])
+        self._detail.show(self._shards[self._chosen], self._state.header.recipe)
 
     def _click(self, event: GenericEventArguments) -> None:
         x, y = event.args
@@ -186,7 +187,7 @@ class _Detail:
             self._attempts = KeyedChildren(block(""), _attempt)
         self._place.set_visibility(False)
 
-    def show(self, shard: ShardState) -> None:
+    def show(self, shard: ShardState, recipe: Mapping[str, object]) -> None:
         """Show the shard as it is."""
         if shard == self._shown:
             return
@@ -202,7 +203,7 @@ class _Detail:
             self._retry.set_visibility(shard.status != "done")
         self._facts.clear()
         with self._facts:
-            facts(_facts(shard))
+            facts(_facts(shard, recipe))
         self._attempts.show((shard.index, failure) for failure in reversed(shard.failures))
 
     def _question(self, state: RunState, stages: Sequence[StageState]) -> ActionQuestion:
@@ -229,7 +230,7 @@ def _summary(state: StageState) -> str:
     )
 
 
-def _facts(shard: ShardState) -> dict[str, object]:
+def _facts(shard: ShardState, recipe: Mapping[str, object]) -> dict[str, object]:
     speed = shard.done / shard.seconds if shard.seconds and shard.done else None
     found: dict[str, object] = {
         "done": f"{count(shard.done)} of {count(shard.total)}",
@@ -243,7 +244,8 @@ def _facts(shard: ShardState) -> dict[str, object]:
     }
     for engine, used in shard.usage.items():
         found[engine] = (
-            f"{count(used.requests)} requests, {count(used.tokens)} tokens, {dollars(used.usd)}"
+            f"{count(used.requests)} requests, {count(used.tokens)} tokens, "
+            f"{cost_of([(engine, used)], recipe)}"
         )
     found |= {f"{name} is paused": why for name, why in shard.paused.items()}
     found |= {f"{name} waits": why for name, why in shard.waiting.items()}
