@@ -38,11 +38,11 @@ from parrot_core.analysis.asker_proof.measures import (
 from parrot_core.analysis.asker_proof.provocation import provoked, role_kept
 from parrot_core.analysis.asker_proof.writing import STAGE, Writer, write
 from parrot_core.analysis.likelihood.held_out_pairs import ModelName, learned_by
-from parrot_core.analysis.statistics.intervals import IntervalEstimate
 from parrot_core.analysis.statistics.reading import HELDOUT, HUMAN, VersionSessions, open_sessions
 from parrot_core.engines.connection import model_identity
 from parrot_core.engines.types import Message
 from parrot_core.errors import UserError
+from parrot_core.estimates import IntervalEstimate
 from parrot_core.lake.metrics import TrainingMetrics
 from parrot_core.lake.run import Run
 from parrot_core.models.references import resolve_model
