@@ -11,7 +11,6 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from parrot_core.analysis.asker_proof.bare_turn import bare_user_model
 from parrot_core.analysis.asker_proof.contexts import (
     Bounds,
     Drawn,
@@ -48,6 +47,7 @@ from parrot_core.lake.run import Run
 from parrot_core.models.references import resolve_model
 from parrot_core.recipe import VllmEngine
 from parrot_core.stages.likelihoods import Scorer
+from parrot_core.stages.training.bare_turn import bare_user_model
 from parrot_core.telemetry.progress import SILENT, ProgressReporter
 from parrot_core.text.control_tokens import END_OF_SESSION
 from parrot_core.text.text_hash import text_hash
