@@ -163,17 +163,14 @@ def _leave(state: StageRecords, index: int, rows: int, status: str) -> None:
     if status == "waiting":
         return
     worker, started = f"node-{index % 8}:17", _ago(6000 - index)
-    used = EngineUsage(
-        model="m", requests=200, prompt_tokens=90_000, completion_tokens=20_000, usd=0.02
-    )
+    tokens = {"prompt_tokens": 90_000, "completion_tokens": 20_000}
+    used = EngineUsage(model="m", requests=200, usd=0.02, **tokens)
     done = rows if status == "done" else rows // 2
     steps = [float(n) for n in range(60)]
     timeline = {
         "at_s": steps,
         "done": [n * done / 59 for n in steps],
         "answers": [3 * n for n in steps],
-    }
-    timeline |= {
         "refusals": [n // 9 for n in steps],
         "latency_s": [2.5 * n for n in steps],
         "tokens": [900 * n for n in steps],
