@@ -1,4 +1,4 @@
-"""How likely models find what people asked next, by turn; and how likely that they would go."""
+"""How likely models find what people asked next, by turn, and the end of a session."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass

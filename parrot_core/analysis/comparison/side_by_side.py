@@ -1,4 +1,4 @@
-"""Several runs side by side: what was told to them, what they made, how well, at what cost.
+"""Several runs side by side: their settings, data, scores and costs.
 
 The first run is the one that the others are compared with. A part that a run lacks is empty.
 """

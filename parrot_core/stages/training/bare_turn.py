@@ -1,4 +1,4 @@
-"""An instruct model that writes a bare user turn: its template is opened for the user, that is all.
+"""Makes an instruct model write user turns: only its chat template is changed.
 
 No training and no instruction; the cheapest writer that a trained asker has to beat.
 """

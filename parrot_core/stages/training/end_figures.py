@@ -1,4 +1,4 @@
-"""The end of a session as something to be detected: figures of probabilities, without a model."""
+"""Detection figures (AUC, precision, recall) for predicted ends of sessions."""
 
 from collections import defaultdict
 from collections.abc import Sequence

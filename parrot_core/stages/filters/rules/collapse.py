@@ -1,4 +1,4 @@
-"""A conversation that has run dry: turn after turn without a new word, or an answer in a loop."""
+"""Finds collapsed conversations: turns without new words, or an answer that loops."""
 
 from parrot_core.recipe import Filter
 from parrot_core.stages.filters.rule import Heard, Turn

@@ -1,4 +1,4 @@
-"""A query that many sessions share almost word for word: the asker has a rut."""
+"""A query that many sessions share almost word for word: the asker repeats itself."""
 
 from parrot_core.recipe import Filter
 from parrot_core.stages.filters.rule import Turn
