@@ -124,10 +124,8 @@ def make_lake(folder: Path, dialogues: int, shards: int) -> None:
         files_of_run: list[FileEntry] = []
         for index in range(shards):
             if run == "done":
-                rows = [
-                    dialogue(n, said[n % len(said)])
-                    for n in range(index * size, (index + 1) * size)
-                ]
+                numbers = range(index * size, (index + 1) * size)
+                rows = [dialogue(n, said[n % len(said)]) for n in numbers]
                 files_of_run += _write(lake, run, index, rows)
             _leave(state, index, size, "done" if run == "done" else _live_status(index, shards))
         if run == "done":

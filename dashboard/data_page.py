@@ -11,7 +11,8 @@ from dashboard.site import Site
 from dashboard.widgets import block, heading, in_thread, line, read, title
 from parrot_core.lake.manifest import Manifest
 from parrot_core.lake.row_lookup import Part
-from parrot_core.text.wording import count, dollars, plural
+from parrot_core.monitor.costs import brief_cost
+from parrot_core.text.wording import count, plural
 
 HEAD = ("version", "rows", "rejects", "size", "cost", "published (UTC)", "read")
 
@@ -108,7 +109,7 @@ def _version(manifest: Manifest) -> None:
         rows,
         count(manifest.accounting.rows_rejected) if rows else "",
         f"{size / 1e6:,.1f} MB" if size > 1e5 else f"{size / 1e3:,.1f} kB",
-        dollars(manifest.usd),
+        brief_cost(manifest.usage.items(), manifest.recipe),
         manifest.created_at[:16].replace("T", " "),
     )
     with block("", "tr"):

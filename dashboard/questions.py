@@ -6,9 +6,10 @@ from dataclasses import dataclass, replace
 
 from dashboard.actions import Work
 from parrot_core.monitor import RunState, StageState
+from parrot_core.monitor.costs import cost_of_budget, unpriced, usage_of
 from parrot_core.monitor.failures import FailureGroup
 from parrot_core.monitor.outlook import Projection, outlook, usd_of_shards
-from parrot_core.text.wording import count, dollars, money, plural
+from parrot_core.text.wording import count, money, plural
 
 Number = int | float
 
@@ -38,7 +39,8 @@ def retry_failed(state: RunState, stages: Sequence[StageState]) -> ActionQuestio
     runs = f"{plural(failed, 'failed shard')} of {where}" + (
         "; later stages are left alone." if one else ", and whatever is missing after them."
     )
-    known = [usd_of_shards(stage, _failed_shards(stage)) for stage in stages]
+    recipe = state.header.recipe
+    known = [usd_of_shards(stage, recipe, _failed_shards(stage)) for stage in stages]
     usd = None if None in known else sum(each or 0.0 for each in known)
     title = f"Retry {plural(failed, 'failed shard')} of {where}?"
     return ActionQuestion(f"Retry {failed} failed …", title, runs, _cost(state, usd), work)
@@ -51,7 +53,7 @@ def retry_group(state: RunState, group: FailureGroup) -> ActionQuestion:
     runs = f"{number} of {group.stage}; all else is left alone."
     work = Work(state.name, group.stage, group.shards, quarantined=bool(group.quarantined))
     stage = state.stage(group.stage)
-    usd = usd_of_shards(stage, group.shards) if stage else None
+    usd = usd_of_shards(stage, state.header.recipe, group.shards) if stage else None
     verb = "Release and retry" if group.quarantined else "Retry"
     return ActionQuestion(
         f"{verb} …",
@@ -72,7 +74,7 @@ def retry_shards(state: RunState, stage: StageState, shards: Sequence[int]) -> A
         f"Retry {number} …",
         f"Retry {number} of {stage.name}?",
         f"{number} of {stage.name}{released}; all else is left alone.",
-        _cost(state, usd_of_shards(stage, shards)),
+        _cost(state, usd_of_shards(stage, state.header.recipe, shards)),
         Work(state.name, stage.name, tuple(shards), quarantined=held),
     )
 
@@ -160,10 +162,12 @@ def _all_wanted(state: RunState) -> RunState:
 
 def _cost(state: RunState, usd: float | None, unknown: Sequence[str] = ()) -> str:
     budget = state.header.budget_usd
-    spent = f"Spent so far: {dollars(state.usd)}"
-    spent += f" of ${budget:,.2f}." if budget is not None else ", without a budget."
-    if usd is None:
-        return f"What it costs isn't known: nothing of it has been finished yet. {spent}"
+    spent = f"Spent so far: {cost_of_budget(state)}"
+    spent += "." if budget is not None else ", without a budget."
+    if usd is None or (unknown and not usd):
+        nameless = ", ".join(unpriced(usage_of(state), state.header.recipe))
+        why = f"price of {nameless} unknown" if nameless else "nothing of it has been finished yet"
+        return f"What it costs isn't known: {why}. {spent}"
     said = f"May cost about {money(usd)} more"
     said += f", without {', '.join(unknown)}, which nobody can tell." if unknown else "."
     if budget is not None and state.usd + usd > budget:

@@ -9,6 +9,7 @@ from dashboard.site import Site
 from dashboard.widgets import block, heading, in_thread, line
 from dashboard.words import in_words
 from parrot_core.monitor import RunState, StageState
+from parrot_core.monitor.costs import unpriced
 from parrot_core.monitor.over_time import Moment, over_time
 from parrot_core.monitor.stage_facts import training_facts
 
@@ -115,7 +116,10 @@ class RunCharts:
         self._chart("Seconds an answer", seconds, over_time=True)
         self._chart("Tokens a second", [ChartLine("tokens", points("tokens"))], over_time=True)
         if any(m.usd for m in moments):
-            money = [ChartLine("dollars", points("usd", 3600), "--amber")]
+            recipe = self._state.header.recipe if self._state is not None else {}
+            some = unpriced(stage.usage.items(), recipe)
+            name = "dollars, at known prices" if some else "dollars"
+            money = [ChartLine(name, points("usd", 3600), "--amber")]
             self._chart("Dollars an hour", money, over_time=True)
 
     def _curves(self, stage: StageState) -> None:

@@ -26,11 +26,12 @@ from dashboard.widgets import (
 )
 from parrot_core.errors import ParrotError
 from parrot_core.monitor import RunState
+from parrot_core.monitor.costs import brief_cost, unpriced, usage_of
 from parrot_core.monitor.failures import FailureGroup, failure_groups
 from parrot_core.monitor.outlook import Outlook, Pace, Projection, outlook, pace
 from parrot_core.report.pipeline_picture import pipeline_picture
 from parrot_core.text.sanitise import one_line
-from parrot_core.text.wording import count, dollars, duration, money, plural, short_count
+from parrot_core.text.wording import count, duration, money, plural, short_count
 
 CHARTS_EVERY_S = 4.0
 
@@ -138,19 +139,23 @@ class _RunPage:
         self._warning.set_visibility(found.over_budget)
         if found.over_budget and found.usd_total is not None and found.budget_usd is not None:
             self._warning.set_text(
-                f"At this rate the run comes to {money(found.usd_total)}, its budget "
+                f"At this rate the run comes to {'' if found.exact else 'over '}"
+                f"{money(found.usd_total)}, its budget "
                 f"is ${found.budget_usd:,.2f}: it will stop there."
             )
 
     def _show_sums(self, state: RunState, found: Outlook) -> None:
-        own, spent = state.own_stages, dollars(state.usd)
+        own, used, recipe = state.own_stages, usage_of(state), state.header.recipe
         budget = found.budget_usd
+        spent = f"of a budget of ${budget:,.2f}" if budget is not None else "spent"
+        if nameless := unpriced(used, recipe):
+            spent += f"; price of {', '.join(nameless)} unknown"
         sums = {
             "stages done": (f"{sum(s.published for s in own)} of {len(own)}", ""),
             "of work": (duration(state.seconds), ""),
             "tokens": (short_count(state.tokens), ""),
             "rejects": (count(sum(s.rejects for s in own)), ""),
-            f"of a budget of ${budget:,.2f}" if budget is not None else "spent": (spent, ""),
+            spent: (brief_cost(used, recipe), ""),
         }
         if state.failed:
             sums["shards failed"] = (count(state.failed), "alarmed")
@@ -161,9 +166,10 @@ class _RunPage:
                 sums[f"left, about{without}"] = (duration(found.seconds_left), "")
             if found.usd_total:
                 tone = "alarmed" if found.over_budget else ""
-                sums["in all, at this rate"] = (money(found.usd_total), tone)
+                total = money(found.usd_total)
+                sums["in all, at this rate"] = (total if found.exact else f"over {total}", tone)
         if self._pace is not None:
-            sums |= _pace_sums(self._pace)
+            sums |= _pace_sums(self._pace, " at known prices" if nameless else "")
         if sums == self._sums:
             return
         self._sums = sums
@@ -180,7 +186,7 @@ class _RunPage:
                 heading("Stages", 2)
                 self._rows = {s.name: StageRow(self._run, s) for s in state.stages}
         for stage in state.stages:
-            self._rows[stage.name].show(stage)
+            self._rows[stage.name].show(stage, state.header.recipe)
 
     def _build_buttons(self) -> None:
         """All that can ever be asked for; what can't be now is hidden, nothing is built anew."""
@@ -248,10 +254,10 @@ class _RunPage:
         self._site.watch.forget(self._run)
 
 
-def _pace_sums(now: Pace) -> dict[str, tuple[str, str]]:
+def _pace_sums(now: Pace, known: str) -> dict[str, tuple[str, str]]:
     found = {}
     if now.usd_per_hour:
-        found["an hour, now"] = (money(now.usd_per_hour), "")
+        found[f"an hour, now{known}"] = (money(now.usd_per_hour), "")
     if now.tokens_per_s:
         found["tokens a second, now"] = (short_count(now.tokens_per_s), "")
     if now.truncated is not None:

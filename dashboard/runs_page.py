@@ -12,8 +12,9 @@ from dashboard.stage_rows import failed_words
 from dashboard.widgets import Bar, block, body, chip, heading, in_thread, line, title
 from parrot_core.errors import ParrotError
 from parrot_core.monitor import RunState
+from parrot_core.monitor.costs import cost_of_budget
 from parrot_core.text.sanitise import one_line
-from parrot_core.text.wording import count, dollars, duration, short_count
+from parrot_core.text.wording import count, duration, short_count
 
 
 class _RunRow:
@@ -54,10 +55,7 @@ class _RunRow:
             or f"{finished} of {len(own)} stages · {duration(state.seconds)} of work · "
             f"{short_count(state.tokens)} tokens · {count(sum(s.rejects for s in own))} rejects"
         )
-        budget = state.header.budget_usd
-        self._cost.set_text(
-            dollars(state.usd) + (f" of ${budget:,.2f}" if budget is not None else "")
-        )
+        self._cost.set_text(cost_of_budget(state))
 
     def fail(self, error: Exception) -> None:
         """Say why the run can't be read now."""

@@ -1,7 +1,7 @@
 """The shards of one stage: a grid by state, one shard in detail, and retries."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from nicegui import ui
@@ -29,10 +29,11 @@ from dashboard.widgets import (
 from parrot_core.errors import ParrotError
 from parrot_core.lake.attempts import AttemptFailure
 from parrot_core.monitor import RunState, ShardState, StageState
+from parrot_core.monitor.costs import cost_of
 from parrot_core.monitor.failures import FailureGroup, failure_groups
 from parrot_core.monitor.shard_state import ShardStatus
 from parrot_core.text.sanitise import one_line
-from parrot_core.text.wording import count, dollars, duration, plural, rate
+from parrot_core.text.wording import count, duration, plural, rate
 
 ON_CLICK = "(e) => emit(e.offsetX, e.offsetY)"
 ON_ARROW = "(e) => { if (e.key.startsWith('Arrow')) { e.preventDefault(); emit(e.key) } }"
@@ -53,7 +54,7 @@ class _ShardsPage:
         self._stage = stage
         self._chosen = chosen
         self._shards: Sequence[ShardState] = ()
-        self._counted: tuple[Counter[ShardStatus], int] | None = None
+        self._counted: tuple[Counter[ShardStatus], int, bool] | None = None
         self._offers: list[ui.button] = []
         self._state: RunState | None = None
         self._stage_state: StageState | None = None
@@ -108,9 +109,10 @@ class _ShardsPage:
 
     def _count(self, stage: StageState) -> None:
         counted = Counter(shard.status for shard in self._shards)
-        if (counted, stage.quarantined) == self._counted:
+        now = (counted, stage.quarantined, stage.attended)
+        if now == self._counted:
             return
-        self._counted = (counted, stage.quarantined)
+        self._counted = now
         self._chips.clear()
         with self._chips:
             for status, number in counted.most_common():
@@ -120,7 +122,7 @@ class _ShardsPage:
         may_retry = stage.failed - stage.quarantined
         missing = sum(s.status != "done" for s in self._shards)
         said = (f"Retry {may_retry} failed …", f"Retry {missing} missing …")
-        there = (may_retry > 0, missing not in (0, may_retry))
+        there = (may_retry > 0, missing not in (0, may_retry) and not stage.attended)
         for made, text, visible in zip(self._offers, said, there, strict=False):
             made.set_text(text)
             made.set_visibility(visible)
@@ -146,9 +148,9 @@ class _ShardsPage:
         redraw(self._grid, shard_grid(self._shards, self._chosen))
 
     def _show_detail(self) -> None:
-        if self._chosen is None or self._chosen >= len(self._shards):
+        if self._state is None or self._chosen is None or self._chosen >= len(self._shards):
             return
-        self._detail.show(self._shards[self._chosen])
+        self._detail.show(self._shards[self._chosen], self._state.header.recipe)
 
     def _click(self, event: GenericEventArguments) -> None:
         x, y = event.args
@@ -186,7 +188,7 @@ class _Detail:
             self._attempts = KeyedChildren(block(""), _attempt)
         self._place.set_visibility(False)
 
-    def show(self, shard: ShardState) -> None:
+    def show(self, shard: ShardState, recipe: Mapping[str, object]) -> None:
         """Show the shard as it is."""
         if shard == self._shown:
             return
@@ -199,10 +201,10 @@ class _Detail:
         if self._retry is not None:
             held = shard.quarantined
             self._retry.set_text("Release and retry …" if held else "Retry this shard …")
-            self._retry.set_visibility(shard.status != "done")
+            self._retry.set_visibility(shard.status not in ("done", "running"))
         self._facts.clear()
         with self._facts:
-            facts(_facts(shard))
+            facts(_facts(shard, recipe))
         self._attempts.show((shard.index, failure) for failure in reversed(shard.failures))
 
     def _question(self, state: RunState, stages: Sequence[StageState]) -> ActionQuestion:
@@ -229,7 +231,7 @@ def _summary(state: StageState) -> str:
     )
 
 
-def _facts(shard: ShardState) -> dict[str, object]:
+def _facts(shard: ShardState, recipe: Mapping[str, object]) -> dict[str, object]:
     speed = shard.done / shard.seconds if shard.seconds and shard.done else None
     found: dict[str, object] = {
         "done": f"{count(shard.done)} of {count(shard.total)}",
@@ -243,7 +245,8 @@ def _facts(shard: ShardState) -> dict[str, object]:
     }
     for engine, used in shard.usage.items():
         found[engine] = (
-            f"{count(used.requests)} requests, {count(used.tokens)} tokens, {dollars(used.usd)}"
+            f"{count(used.requests)} requests, {count(used.tokens)} tokens, "
+            f"{cost_of([(engine, used)], recipe)}"
         )
     found |= {f"{name} is paused": why for name, why in shard.paused.items()}
     found |= {f"{name} waits": why for name, why in shard.waiting.items()}

@@ -1,12 +1,15 @@
 """One line a stage on a run's page: how far, how fast, what failed, what it took."""
 
+from collections.abc import Mapping
+
 from nicegui import ui
 
 from dashboard.widgets import Bar, block, chip, line
 from parrot_core.monitor import StageState
+from parrot_core.monitor.costs import brief_cost
 from parrot_core.monitor.state import status_words
 from parrot_core.text.sanitise import one_line
-from parrot_core.text.wording import count, dollars, duration, plural, rate, short_count
+from parrot_core.text.wording import count, duration, plural, rate, short_count
 
 
 class StageRow:
@@ -31,7 +34,7 @@ class StageRow:
                 self._usd = line("")
             self._remark = line("", "remark small")
 
-    def show(self, stage: StageState) -> None:
+    def show(self, stage: StageState, recipe: Mapping[str, object]) -> None:
         pinned = f"from {one_line(stage.version, 30)}" if stage.status == "pinned" else ""
         self._chip.set_text(pinned or status_words(stage.status))
         self._chip.classes(replace=f"chip {stage.status}")
@@ -45,7 +48,7 @@ class StageRow:
         counts = stage.counted and not waiting
         self._rejects.set_text(f"{count(stage.rejects)} rejects" if counts else "")
         self._tokens.set_text(f"{short_count(stage.tokens)} tokens" if stage.tokens else "")
-        self._usd.set_text(dollars(stage.usd) if stage.usage else "")
+        self._usd.set_text(brief_cost(stage.usage.items(), recipe) if stage.usage else "")
         self._failed.set_text(failed_words(stage.failed, stage.quarantined))
         self._failed.set_visibility(bool(stage.failed))
         remark = _remark(stage)

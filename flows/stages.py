@@ -34,6 +34,7 @@ from parrot_core.execution.stage_worker import Handle, complete_stage, open_stag
 from parrot_core.lake.manifest import Manifest
 from parrot_core.lake.run import Run
 from parrot_core.lake.run_records import StageRecords
+from parrot_core.monitor.costs import cost_of, known_usd
 from parrot_core.monitor.reader import RunReader
 from parrot_core.recipe import Recipe
 from parrot_core.stages.base import Stage
@@ -76,7 +77,8 @@ def run_stage(run: Run, stage: Stage, only: Sequence[int] | None = None) -> None
             raise
         made.set_attribute("parrot.rows_in", manifest.accounting.rows_in)
         made.set_attribute("parrot.rows_out", manifest.accounting.rows_out)
-        made.set_attribute("parrot.usd", manifest.usd)
+        if (usd := known_usd(manifest.usage.items(), manifest.recipe)) is not None:
+            made.set_attribute("parrot.usd", usd)
     tried(lambda: _accounts_artifact(manifest))
     if manifest.kind == "model":
         tried(lambda: _training_artifact(manifest))
@@ -157,7 +159,7 @@ def _accounts_artifact(manifest: Manifest) -> None:
         {"what": f"{accounting.unit}s in", "count": accounting.rows_in},
         {"what": "rows out", "count": accounting.rows_out},
         *({"what": f"rejected: {why}", "count": n} for why, n in accounting.rejected.items()),
-        {"what": "dollars", "count": round(manifest.usd, 4)},
+        {"what": "cost", "count": cost_of(manifest.usage.items(), manifest.recipe)},
     ]
     create_table_artifact(
         rows, key=f"accounts-{manifest.stage}", description=f"{manifest.name}@{manifest.version}"

@@ -149,6 +149,8 @@ def _version(lake: "Lake", what: str) -> Any:
 
 
 def _brief(manifest: "Manifest") -> dict[str, Any]:
+    from parrot_core.monitor.costs import known_usd
+
     return {
         "name": manifest.name,
         "version": manifest.version,
@@ -158,5 +160,5 @@ def _brief(manifest: "Manifest") -> dict[str, Any]:
         "bytes": sum(entry.bytes for entry in manifest.files),
         "created_at": manifest.created_at,
         "inputs": manifest.inputs,
-        "usd": manifest.usd,
+        "usd": known_usd(manifest.usage.items(), manifest.recipe),
     }

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from parrot_cli.tables import Column, FittedTable, by_clauses, figures
 from parrot_core.monitor import RunState, StageState
-from parrot_core.monitor.costs import cost_of, cost_of_run
+from parrot_core.monitor.costs import cost_of, cost_of_budget, cost_of_run
 from parrot_core.monitor.stage_facts import training_facts
 from parrot_core.monitor.state import status_words
 from parrot_core.text.sanitise import one_line
@@ -90,11 +90,6 @@ def _bar(stage: StageState) -> Text:
     return Text.assemble(("━" * filled, style), ("━" * (BAR - filled), "bright_black"))
 
 
-def _spent(state: RunState) -> str:
-    budget = state.header.budget_usd
-    return cost_of_run(state) + (f" of ${budget:,.2f}" if budget is not None else "")
-
-
 def render_runs(states: Sequence[RunState]) -> RenderableType:
     names = ("run", "state", "stages done", "begun", "cost")
     table = FittedTable([Column(name) for name in names])
@@ -139,7 +134,7 @@ def render_status(state: RunState) -> RenderableType:
             _STYLES.get(state.status, "cyan"),
         ),
         (f" · {plural(state.failed, 'failed shard')}" if state.failed else "", "red"),
-        f" · {duration(state.seconds)} · {count(state.tokens)} tokens · {_spent(state)}",
+        f" · {duration(state.seconds)} · {count(state.tokens)} tokens · {cost_of_budget(state)}",
     )
     parts: list[RenderableType] = [head, StageLines(state), *_whole_run(state)]
     parts += [
@@ -208,7 +203,8 @@ def phase_of(stage: StageState) -> str:
         how = f"taken from {stage.version}" if stage.status == "pinned" else "done"
         return ", ".join(filter(None, (how, amount_of(stage), time_of(stage))))
     if stage.status in FAILED:
-        return f"failed ({len(stage.having('failed'))} of {plural(len(stage.shards), 'shard')})"
+        failed = len(stage.having("failed"))  # none where the stage as a whole did
+        return f"failed ({failed} of {plural(len(stage.shards), 'shard')})" if failed else "failed"
     return status_words(stage.status)
 
 
@@ -251,7 +247,7 @@ def remark_of(state: RunState, stage: StageState) -> str:
     if stage.failure is not None:
         return f"{stage.failure.error_type}: {one_line(stage.failure.message)}"
     if stage.pause:
-        return one_line(stage.pause, 120)
+        return one_line(stage.pause.removeprefix("paused: "), 120)
     if stage.published and stage.kind == "model":
         facts = training_facts(stage)
         before, after = facts.before.get("loss"), facts.after.get("loss")

@@ -1,10 +1,12 @@
 """What engines took in money, in words: what nobody knows the price of is never $0."""
 
 from collections.abc import Iterable, Mapping
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from parrot_core.monitor.state import RunState
-from parrot_core.text.wording import spent
+from parrot_core.text.wording import dollars, spent
+
+if TYPE_CHECKING:
+    from parrot_core.monitor.state import RunState
 
 
 class Used(Protocol):
@@ -37,10 +39,38 @@ def cost_of(usage: Iterable[tuple[str, Used]], recipe: object) -> str:
     return spent(sum(used.usd for _, used in pairs), unpriced(pairs, recipe))
 
 
-def cost_of_run(state: RunState) -> str:
+def brief_cost(usage: Iterable[tuple[str, Used]], recipe: object) -> str:
+    """The same in two words, for a cell or a card."""
+    pairs = list(usage)
+    usd = sum(used.usd for _, used in pairs)
+    if not unpriced(pairs, recipe):
+        return dollars(usd)
+    return f"over {dollars(usd)}" if usd else "price unknown"
+
+
+def known_usd(usage: Iterable[tuple[str, Used]], recipe: object) -> float | None:
+    """Dollars; None where some of the prices aren't known."""
+    pairs = list(usage)
+    return None if unpriced(pairs, recipe) else sum(used.usd for _, used in pairs)
+
+
+def usage_of(state: "RunState") -> list[tuple[str, Used]]:
+    """What its own stages took, by engine; an engine of several stages comes several times."""
+    return [pair for stage in state.own_stages for pair in stage.usage.items()]
+
+
+def cost_of_run(state: "RunState") -> str:
     """What its own stages took."""
-    used = [pair for stage in state.own_stages for pair in stage.usage.items()]
-    return cost_of(used, state.header.recipe)
+    return cost_of(usage_of(state), state.header.recipe)
+
+
+def cost_of_budget(state: "RunState") -> str:
+    """What its own stages took of the budget that holds, if it has one."""
+    cost, budget = cost_of_run(state), state.header.budget_usd
+    if budget is None:
+        return cost
+    of = "; the budget is" if unpriced(usage_of(state), state.header.recipe) else " of"
+    return f"{cost}{of} ${budget:,.2f}"
 
 
 def _is_unpriced(engine: str, usd: float, recipe: object) -> bool:

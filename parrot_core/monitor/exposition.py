@@ -20,6 +20,7 @@ from prometheus_client.core import (
 from prometheus_client.registry import Collector
 
 from parrot_core.lake.lake import Lake
+from parrot_core.monitor.costs import known_usd, usage_of
 from parrot_core.monitor.reader import RunReader, list_runs
 from parrot_core.monitor.shard_state import ShardStatus
 from parrot_core.monitor.state import RunState, RunStatus, StageSpec, StageState
@@ -99,7 +100,9 @@ def _run_families(runs: Sequence[RunState]) -> Iterator[Family]:
     state = GaugeMetricFamily(
         "parrot_run_state", "1 for the state a run is in.", None, ["run", "state"]
     )
-    spent = CounterMetricFamily("parrot_run_usd", "Dollars a run has spent.", None, labels)
+    spent = CounterMetricFamily(
+        "parrot_run_usd", "Dollars a run has spent; none while a price isn't known.", None, labels
+    )
     budget = GaugeMetricFamily("parrot_run_budget_usd", "Dollars a run may spend.", None, labels)
     silent = GaugeMetricFamily(
         "parrot_run_seconds_since_progress",
@@ -116,7 +119,8 @@ def _run_families(runs: Sequence[RunState]) -> Iterator[Family]:
     for run in runs:
         for each in STATES:
             state.add_metric([run.name, each], float(run.status == each))
-        spent.add_metric([run.name], run.usd)
+        if (usd := known_usd(usage_of(run), run.header.recipe)) is not None:
+            spent.add_metric([run.name], usd)
         if (cap := run.header.budget_usd) is not None:
             budget.add_metric([run.name], cap)
         if run.updated_at and run.status != "done":
@@ -179,7 +183,9 @@ def _engine_families(runs: Sequence[RunState]) -> Iterator[Family]:
     labels = ["run", "stage", "engine"]
     answers = CounterMetricFamily("parrot_engine_completions", "Completions bought.", None, labels)
     tokens = CounterMetricFamily("parrot_engine_tokens", "Tokens.", None, [*labels, "kind"])
-    usd = CounterMetricFamily("parrot_engine_usd", "Dollars spent.", None, labels)
+    usd = CounterMetricFamily(
+        "parrot_engine_usd", "Dollars spent; none where the price isn't known.", None, labels
+    )
     paused = GaugeMetricFamily("parrot_engine_paused", "1 while a provider refuses.", None, labels)
     for run in runs:
         for stage in run.own_stages:
@@ -189,7 +195,8 @@ def _engine_families(runs: Sequence[RunState]) -> Iterator[Family]:
                 answers.add_metric(names, float(used.requests))
                 tokens.add_metric([*names, "prompt"], float(used.prompt_tokens))
                 tokens.add_metric([*names, "completion"], float(used.completion_tokens))
-                usd.add_metric(names, used.usd)
+                if (paid := known_usd([(engine, used)], run.header.recipe)) is not None:
+                    usd.add_metric(names, paid)
             for engine in stage.usage.keys() | standing:
                 paused.add_metric([run.name, stage.name, engine], float(engine in standing))
     yield from (answers, tokens, usd, paused)

@@ -8,6 +8,7 @@ nothing.
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
+from parrot_core.monitor.costs import known_usd, unpriced, usage_of
 from parrot_core.monitor.over_time import Moment
 from parrot_core.monitor.state import RunState, StageState
 
@@ -32,7 +33,8 @@ class Outlook:
 
     seconds_left: float | None
     usd_left: float | None
-    usd_total: float | None
+    usd_total: float | None  # at least, where some money isn't known
+    exact: bool  # whether all money is in the sums
     unknown: tuple[str, ...]  # stages whose time or money is not in the sums
     unpriced: tuple[str, ...]  # those whose money isn't
     budget_usd: float | None
@@ -57,15 +59,16 @@ class Pace:
 def outlook(state: RunState, expected: Mapping[str, Projection]) -> Outlook:
     seconds, usd = 0.0, 0.0
     unknown: list[str] = []
-    unpriced: list[str] = []
+    unpriced_stages: list[str] = []
+    recipe = state.header.recipe
     for stage in state.own_stages:
         if stage.published:
             continue
-        left_s, left_usd = _left(stage, expected.get(stage.name))
+        left_s, left_usd = _left(stage, expected.get(stage.name), recipe)
         if left_s is None or left_usd is None:
             unknown.append(stage.name)
         if left_usd is None:
-            unpriced.append(stage.name)
+            unpriced_stages.append(stage.name)
         seconds += left_s or 0.0
         usd += left_usd or 0.0
     over = state.status == "done"
@@ -73,8 +76,9 @@ def outlook(state: RunState, expected: Mapping[str, Projection]) -> Outlook:
         None if over else seconds,
         None if over else usd,
         state.usd + usd,
+        not (unpriced_stages or unpriced(usage_of(state), recipe)),
         tuple(unknown),
-        tuple(unpriced),
+        tuple(unpriced_stages),
         state.header.budget_usd,
     )
 
@@ -94,15 +98,19 @@ def pace(stage: StageState, moments: Sequence[Moment]) -> Pace:
     )
 
 
-def usd_of_shards(stage: StageState, shards: Collection[int] = ()) -> float | None:
+def usd_of_shards(
+    stage: StageState, recipe: Mapping[str, object], shards: Collection[int] = ()
+) -> float | None:
     """What finishing some shards of a stage may cost, at what its units cost so far.
 
     Args:
         shards: their numbers; empty for all that are not done.
 
     Returns:
-        Dollars; None where nothing of the stage was finished yet.
+        Dollars; None where nothing of the stage was finished yet, or a price isn't known.
     """
+    if unpriced(stage.usage.items(), recipe):
+        return None
     paid = [shard for shard in stage.shards if shard.done and shard.usage]
     units = sum(shard.done for shard in paid)
     if not units:
@@ -113,11 +121,14 @@ def usd_of_shards(stage: StageState, shards: Collection[int] = ()) -> float | No
     return price * sum(max(0.0, left) for left in totals)
 
 
-def _left(stage: StageState, expected: Projection | None) -> tuple[float | None, float | None]:
+def _left(
+    stage: StageState, expected: Projection | None, recipe: Mapping[str, object]
+) -> tuple[float | None, float | None]:
     if stage.done and stage.total:
         part = (stage.total - stage.done) / stage.done
         seconds = stage.eta_s if stage.eta_s is not None else stage.seconds * part
-        return seconds, stage.usd * part
+        usd = known_usd(stage.usage.items(), recipe)
+        return seconds, None if usd is None else usd * part
     if expected is None:
         return None, None if stage.kind == "dataset" else 0.0
     return expected.seconds, expected.usd

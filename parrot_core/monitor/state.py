@@ -10,6 +10,7 @@ from pydantic_core import to_jsonable_python
 from parrot_core.lake.attempts import AttemptFailure
 from parrot_core.lake.manifest import EngineUsage
 from parrot_core.lake.metrics import TrainingMetrics, TruncationMetrics
+from parrot_core.monitor.costs import known_usd, unpriced, usage_of
 from parrot_core.monitor.shard_state import ShardState, ShardStatus, StageWorker
 from parrot_core.telemetry.traffic import Traffic, sum_traffic
 
@@ -95,6 +96,8 @@ class StageState:
         for shard in self.having("paused"):
             if shard.last_error is not None:
                 return shard.last_error.message
+        if self.status not in ("running", "paused"):
+            return ""  # what those who are gone said last
         running = self.having("running")
         return next((why for shard in running for why in shard.paused.values()), "")
 
@@ -317,9 +320,12 @@ class RunState:
         plain = asdict(self)
         plain |= {"name": self.name, "status_text": self.status_text, "until": self.until or None}
         plain |= {"seconds": self.seconds}
-        plain |= {"usd": self.usd, "tokens": self.tokens, "budget_usd": self.header.budget_usd}
+        recipe, used = self.header.recipe, usage_of(self)
+        plain |= {"usd": known_usd(used, recipe), "unpriced": unpriced(used, recipe)}
+        plain |= {"tokens": self.tokens, "budget_usd": self.header.budget_usd}
         for data, stage in zip(plain["stages"], self.stages, strict=True):
             for shard in data["shards"]:
                 del shard["timeline"], shard["curve"]  # to be drawn, not to be read
-            data |= {"percent": stage.percent, "usd": stage.usd, "tokens": stage.tokens}
+            usd = known_usd(stage.usage.items(), recipe)
+            data |= {"percent": stage.percent, "usd": usd, "tokens": stage.tokens}
         return dict(to_jsonable_python(plain))

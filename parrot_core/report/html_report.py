@@ -20,7 +20,7 @@ from parrot_core.analysis.results.scores import short_model
 from parrot_core.analysis.statistics.values import Statistics
 from parrot_core.lake.lake import Lake
 from parrot_core.monitor import StageSpec
-from parrot_core.monitor.costs import cost_of, cost_of_run
+from parrot_core.monitor.costs import cost_of, cost_of_run, known_usd, usage_of
 from parrot_core.monitor.stage_facts import TrainingFacts
 from parrot_core.report.charts import Series, line_chart
 from parrot_core.report.evaluation_page import (
@@ -189,6 +189,8 @@ def environment() -> Environment:
         "REASONS": REASONS,
         "cost_of": cost_of,
         "cost_of_run": cost_of_run,
+        "known_usd": known_usd,
+        "usage_of": usage_of,
     }
     return environment
 

@@ -150,7 +150,7 @@ def agreement_words(found: Agreement) -> str:
         f"unreadable): both say dependent {found.both}, rules only {found.rules_only}, judge only "
         f"{found.judge_only}, neither {found.neither}. Agreement {raw.value} ({raw.interval}), "
         f"Cohen's κ {kappa.value} ({kappa.interval}). {found.requests:,} requests, "
-        f"{dollars(found.usd)} at the recipe's prices."
+        f"{'cost unknown' if found.usd is None else dollars(found.usd)} at the recipe's prices."
     )
 
 

@@ -12,6 +12,7 @@ from parrot_core.analysis.statistics.values import Agreement, Figure
 from parrot_core.engines.connection import open_engines
 from parrot_core.engines.in_flight import in_flight
 from parrot_core.engines.limits.budget import Budget
+from parrot_core.engines.limits.prices import price_of
 from parrot_core.engines.types import ChatModel, Message, RowError
 from parrot_core.errors import UserError
 from parrot_core.estimates import IntervalEstimate, Places, cohens_kappa, ratio, resampled
@@ -19,7 +20,7 @@ from parrot_core.judging.depends import DependenceVerdict, judge_dependence
 from parrot_core.lake.journal import Journal
 from parrot_core.lake.run import Run
 from parrot_core.lake.shard_records import ShardRecords
-from parrot_core.recipe import Sampling
+from parrot_core.recipe import OpenAIEngine, Sampling
 
 STAGE = "statistics"
 """Where the journal lies in the run's records, so that the run's budget counts what it cost."""
@@ -91,13 +92,15 @@ def judged(run: Run, engine: str, sessions: SessionSet, limit: int, seed: int) -
             for entry in journal.entries()
             if entry.engine == engine and entry.sample.rsplit("/depends/", 1)[0] in asked
         ]
+        settings = run.recipe.engines[engine]
+        priced = not isinstance(settings, OpenAIEngine) or price_of(settings) is not None
         return agreement(
             questions,
             verdicts,
             model.model,
             seed,
             requests=len(bought),
-            usd=sum(entry.usd for entry in bought),
+            usd=sum(entry.usd for entry in bought) if priced else None,
         )
 
 
@@ -126,7 +129,7 @@ def agreement(
     seed: int,
     *,
     requests: int = 0,
-    usd: float = 0.0,
+    usd: float | None = 0.0,
 ) -> Agreement:
     """Raw agreement and Cohen's κ (Cohen 1960), with bootstrap intervals over queries."""
     said = [

@@ -64,7 +64,7 @@ class Agreement(_Value):
     kappa: Figure
     judged_per_session: Figure
     requests: int
-    usd: float  # at the recipe's prices, replayed completions included
+    usd: float | None  # at known prices, replayed completions included; None: unknown
 
 
 class Statistics(_Value):

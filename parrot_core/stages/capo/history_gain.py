@@ -16,6 +16,7 @@ from parrot_core.models.references import resolve_model
 from parrot_core.recipe import HistoryGain
 from parrot_core.stages.capo.negatives import ContextQuery
 from parrot_core.stages.likelihoods import LikelihoodRequest, Scorer, Scores, scores_of
+from parrot_core.telemetry.progress import SILENT, ProgressReporter
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,17 +26,21 @@ class HistoryGains:
     settings: HistoryGain
     model: Path | str
     folder: Path
+    reporter: ProgressReporter = SILENT
 
     @classmethod
-    def of_run(cls, run: Run, settings: HistoryGain) -> "HistoryGains":
+    def of_run(cls, run: Run, settings: HistoryGain, reporter: ProgressReporter) -> "HistoryGains":
         """With the model that the recipe names.
+
+        Args:
+            reporter: is told of each prompt that was scored.
 
         Raises:
             MissingVersion: it isn't in the lake.
         """
         folder = run.work_dir / "capo"
         folder.mkdir(parents=True, exist_ok=True)
-        return cls(settings, resolve_model(settings.model, run), folder)
+        return cls(settings, resolve_model(settings.model, run), folder, reporter)
 
     def of_answers(self, queries: Sequence[ContextQuery]) -> dict[str, float]:
         """log p(chosen | history) − log p(chosen | query alone), by query; none that doesn't fit.
@@ -84,7 +89,7 @@ class HistoryGains:
                 requests.append(LikelihoodRequest(f"{query.id}/{name}", [*before, last], answers))
         label = self.settings.model.replace("/", "-").replace(":", "-")
         scorer = Scorer(label, self.model)
-        return scores_of(scorer, requests, self.settings.max_length, self.folder)
+        return scores_of(scorer, requests, self.settings.max_length, self.folder, self.reporter)
 
 
 _Found = list[tuple[float, int]]

@@ -15,6 +15,7 @@ from parrot_core.stages.capo.placebo import second_answer
 from parrot_core.stages.capo.rewriting import rewrite
 from parrot_core.stages.capo.strategies import NEGATIVES
 from parrot_core.stages.fitness import fit_text, is_truncated
+from parrot_core.telemetry.progress import ProgressReporter
 
 COUNTED = (
     "asked",
@@ -54,7 +55,9 @@ class Pairing:
         self._outcomes: dict[tuple[str, Strategy], WrittenPair | PairRefusal] = {}
         self._placebos: dict[str, str | None] = {}
         gain = self._settings.history_gain
-        self._model = HistoryGains.of_run(work.run, gain) if gain else None
+        reporter = ProgressReporter(self._scored)
+        self._model = HistoryGains.of_run(work.run, gain, reporter) if gain else None
+        self._prompts_scored = 0
         self.gains: dict[str, float] = {}
         self._enough: set[str] = set()
         self.total = queries * len(self._settings.strategies)
@@ -100,6 +103,11 @@ class Pairing:
                 self._outcomes[key] = PairRefusal("margin_without_history", detail, pair.negative)
             else:
                 self._outcomes[key] = replace(pair, margin_gain=gain)
+
+    def _scored(self, prompts: int) -> None:
+        """Shown, and a stop is heeded, while a model scores: no pair is done by that."""
+        self._prompts_scored += prompts
+        self._work.progress(len(self._outcomes), self.total, scored=self._prompts_scored)
 
     async def pair(self, query: ContextQuery) -> None:
         """Find out what each strategy gives for one query."""

@@ -77,9 +77,11 @@ def test_a_killed_run_is_stalled_within_twenty_seconds_or_at_once_on_its_own_mac
 ) -> None:
     plan(lake, "synthesize", [10])
     present(lake, WORKING, seconds, holder)
-    progress(lake, "synthesize", 0, done=1, started_at=ago(60), updated_at=ago(seconds))
+    said = {"started_at": ago(60), "updated_at": ago(seconds), "paused": {"judge": "next try soon"}}
+    progress(lake, "synthesize", 0, done=1, **said)
     found = state(lake)
     assert (found.status, found.attended) == ("stalled", False)
+    assert synthesize(lake).pause == "", "nobody is there to try"
 
 
 def test_a_clock_that_goes_wrong_is_not_taken_for_a_dead_worker(lake: Lake) -> None:
@@ -162,7 +164,7 @@ def test_what_is_left_is_reckoned_from_what_was_done_and_from_a_forecast(tmp_pat
     found = state(lake)
     stage = found.stage("synthesize")
     assert stage is not None
-    assert usd_of_shards(stage, [1]) == pytest.approx(2.0)
+    assert usd_of_shards(stage, RECIPE, [1]) == pytest.approx(2.0)
     known = {each.name: Projection(0.25, 60.0) for each in STAGES if each.name != "filter"}
     reckoned = outlook(found, known)
     assert reckoned.unknown == ("filter",)
@@ -172,7 +174,7 @@ def test_what_is_left_is_reckoned_from_what_was_done_and_from_a_forecast(tmp_pat
 
 def test_no_unit_done_means_that_nobody_knows_the_price(lake: Lake) -> None:
     plan(lake, "synthesize", [10])
-    assert usd_of_shards(synthesize(lake)) is None
+    assert usd_of_shards(synthesize(lake), RECIPE) is None
 
 
 def test_what_ends_a_stage_before_it_has_a_plan_is_a_failure_that_is_shown(lake: Lake) -> None:

@@ -1,7 +1,8 @@
 """Context hallucination (paper §3.3): guess what the query is about, then answer on the guess.
 
 The guess must be a noun phrase, and wrong: one that shares a word with the chosen answer may be
-what was meant. A copy of the instruction's examples, as small writers make, is asked for again.
+what was meant, and is asked for again. So is a copy of the instruction's examples, as small writers
+make; it stands if nothing better comes.
 """
 
 import re
@@ -20,7 +21,7 @@ from parrot_core.stages.capo.negatives import (
 from parrot_core.stages.fitness import Unfit
 
 GUESS_TOKENS = 48
-ATTEMPTS = 2
+ATTEMPTS = 3
 _MOST_WORDS, _MOST_CHARS = 9, 80
 _EDGES = " \t\"'“”*.。:：-•"
 _LEAD = re.compile(r"(?:guess|answer|topic|猜测|回答)\s*[:：]\s*", re.IGNORECASE)
@@ -47,8 +48,6 @@ async def write(query: ContextQuery, writers: Writers, sampling: Sampling, seed:
     """
     prompts, writer = prompts_for(query.language), writers.writer
     guess = await _guess(query, writer, sampling, prompts)
-    if content_words(guess) & content_words(query.response):
-        raise Unfit("evidence_fits", f"the guess '{guess}' may be what the chosen answer is about")
     asked = prompts.hallucinate.messages(query=query.query, guess=guess)
     completion = await writer.complete(asked, sampling, sample=f"{query.id}/hallucination/answer")
     return Negative(completion.text.strip(), guess, "writer", prompts.prompt_set, completion, guess)
@@ -66,7 +65,7 @@ def noun_phrase(text: str) -> str | None:
 async def _guess(
     query: ContextQuery, writer: ChatModel, sampling: Sampling, prompts: PromptSet
 ) -> str:
-    said, copied = "", None
+    said, copied, right = "", None, None
     for attempt in range(ATTEMPTS):
         completion = await complete_thinking(
             writer,
@@ -76,11 +75,18 @@ async def _guess(
         )
         said = completion.text.strip()
         guess = noun_phrase(said)
-        if guess is not None and not _copied(guess, query, prompts):
+        if guess is None:
+            continue
+        if content_words(guess) & content_words(query.response):
+            right = guess
+        elif _copied(guess, query, prompts):
+            copied = guess
+        else:
             return guess
-        copied = guess or copied
     if copied is not None:
         return copied
+    if right is not None:
+        raise Unfit("evidence_fits", f"the guess '{right}' may be what the chosen answer is about")
     raise Unfit("evidence_unreadable", f"no noun phrase is guessed: {said[:200]}")
 
 

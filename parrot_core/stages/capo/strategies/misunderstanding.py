@@ -9,6 +9,7 @@ none.
 import random
 import re
 from collections.abc import Sequence
+from typing import Literal
 
 from parrot_core.engines.types import ChatModel, Message
 from parrot_core.judging.asking import complete_thinking
@@ -47,13 +48,13 @@ async def write(query: ContextQuery, writers: Writers, sampling: Sampling, seed:
     if len(passages) > _PASSAGES:
         drawn = random.Random(f"{seed}/{query.id}/passages").sample(range(len(passages)), _PASSAGES)
         passages = [passages[index] for index in sorted(drawn)]
-    passage = await _pick(query, passages, writer, sampling, prompts)
+    only = len(passages) == 1  # nothing to pick from
+    passage = passages[0] if only else await _pick(query, passages, writer, sampling, prompts)
     asked = prompts.misunderstand.messages(query=query.query, passage=passage)
     name = f"{query.id}/misunderstanding/answer"
     completion = await writer.complete(asked, sampling, sample=name)
-    return Negative(
-        completion.text.strip(), passage, "writer", prompts.prompt_set, completion, passage
-    )
+    by: Literal["writer", "seed"] = "seed" if only else "writer"
+    return Negative(completion.text.strip(), passage, by, prompts.prompt_set, completion, passage)
 
 
 def other_matter(query: ContextQuery) -> list[str]:

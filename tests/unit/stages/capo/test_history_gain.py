@@ -5,11 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from parrot_core.errors import RunStopped
 from parrot_core.recipe import HistoryGain
 from parrot_core.stages.capo import history_gain
 from parrot_core.stages.capo.history_gain import HistoryGains
 from parrot_core.stages.capo.stage import CapoStage
 from parrot_core.stages.likelihoods import LikelihoodRequest
+from parrot_core.telemetry.progress import ProgressReporter
 from tests.support.lakes.scripted_model import ScriptedModel
 from tests.support.lakes.stage_work import FakeWork, small_recipe
 
@@ -78,6 +80,27 @@ def test_a_query_without_gain_buys_no_negative_and_a_margin_without_gain_makes_n
     assert metrics is not None
     assert metrics["history_gain"] == round(1 / 3, 4)
     assert metrics["margin_gain"] == {"neglect": pytest.approx(0.4)}
+
+
+def test_a_stop_is_heeded_while_a_model_scores(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def score(*arguments: object) -> dict[str, object]:
+        *_, reporter = arguments
+        assert isinstance(reporter, ProgressReporter)
+        reporter.progress(1)
+        raise AssertionError("it went on")
+
+    class Stopped(FakeWork):
+        def progress(self, done: int, total: int | None = None, **figures: float) -> None:
+            assert (done, total, figures) == (0, 1, {"scored": 1})
+            raise RunStopped("cancelled")
+
+    monkeypatch.setattr(history_gain, "scores_of", score)
+    named = {"model": str(tmp_path)}
+    recipe = small_recipe(capo={"strategies": ["neglect"], "history_gain": named})
+    with pytest.raises(RunStopped):
+        CapoStage().process(Stopped(recipe, tmp_path, rows=[query("q0")]))
 
 
 def test_of_the_queries_that_gain_enough_a_share_goes_on_those_that_gain_most() -> None:

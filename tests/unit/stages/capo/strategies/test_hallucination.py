@@ -5,7 +5,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from parrot_core.engines.types import Message
-from parrot_core.stages.capo.strategies.hallucination import GUESS_TOKENS, noun_phrase
+from parrot_core.stages.capo.strategies.hallucination import (
+    ATTEMPTS,
+    GUESS_TOKENS,
+    noun_phrase,
+)
 from parrot_core.stages.fitness import Unfit
 from tests.support.lakes.negatives import QUERY, write
 from tests.support.lakes.scripted_model import ScriptedModel
@@ -38,7 +42,7 @@ def test_a_guess_that_is_no_noun_phrase_is_asked_for_again_and_then_costs_the_pa
     with pytest.raises(Unfit) as caught:
         write("hallucination", model)
     assert caught.value.reason == "evidence_unreadable"
-    assert model.samples == ["s/t3/hallucination/guess/0", "s/t3/hallucination/guess/1"]
+    assert model.samples == [f"s/t3/hallucination/guess/{attempt}" for attempt in range(ATTEMPTS)]
 
 
 def test_a_guess_copied_from_the_instructions_examples_is_asked_for_again() -> None:
@@ -53,10 +57,13 @@ def test_a_guess_copied_from_the_instructions_examples_is_asked_for_again() -> N
     assert "s/t3/hallucination/guess/1" not in fitting.samples
 
 
-def test_a_guess_that_may_be_right_is_no_hallucination() -> None:
+def test_a_guess_that_may_be_right_is_asked_for_again_and_is_no_hallucination() -> None:
+    right, wrong = "a famous tower", "a giraffe"
     with pytest.raises(Unfit) as caught:
-        write("hallucination", ScriptedModel(lambda _, __: "a famous tower"))
+        write("hallucination", ScriptedModel(lambda _, __: right))
     assert caught.value.reason == "evidence_fits"
+    model = ScriptedModel(lambda _, sample: wrong if sample.endswith("guess/1") else right)
+    assert write("hallucination", model).evidence == wrong
 
 
 @pytest.mark.parametrize(

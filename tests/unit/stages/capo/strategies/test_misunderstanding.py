@@ -42,7 +42,8 @@ def test_at_turn_two_there_is_none_unless_there_is_other_matter() -> None:
     assert model.calls == []
     other = (*HISTORY[2:3], Message(role="assistant", content="Also, cats like warm milk a lot."))
     negative = write("misunderstanding", model, turn=2, history=other)
-    assert negative.evidence == "Also, cats like warm milk a lot."
+    assert (negative.evidence, negative.evidence_by) == (other[1]["content"], "seed")
+    assert model.samples == ["s/t3/misunderstanding/answer"]  # one passage: nothing to pick from
 
 
 def test_a_passage_that_shares_a_word_with_the_chosen_answer_may_be_its_antecedent() -> None:
