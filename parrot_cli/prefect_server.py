@@ -210,7 +210,7 @@ def _start(first: int) -> LocalServer:
 
 def _free_port(first: int) -> int:
     """This one; else 4200 as everybody knows it, or the next one that is free."""
-    for port in (first, *range(FIRST_PORT, FIRST_PORT + 100)):
+    for port in [first, *range(FIRST_PORT, FIRST_PORT + 100)]:
         if _is_free(port):
             return port
     raise ServerFailed(f"no free port from {FIRST_PORT} to {FIRST_PORT + 99}")
