@@ -18,6 +18,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
+from itertools import chain
 from pathlib import Path
 
 from parrot_core.errors import ParrotError
@@ -210,7 +211,7 @@ def _start(first: int) -> LocalServer:
 
 def _free_port(first: int) -> int:
     """This one; else 4200 as everybody knows it, or the next one that is free."""
-    for port in [first, *range(FIRST_PORT, FIRST_PORT + 100)]:
+    for port in chain((first,), range(FIRST_PORT, FIRST_PORT + 100)):
         if _is_free(port):
             return port
     raise ServerFailed(f"no free port from {FIRST_PORT} to {FIRST_PORT + 99}")
