@@ -111,7 +111,7 @@ class Fingerprint(Record):
 
 
 class Manifest(Record):
-    """A version of a dataset or a model. Written last: a version is whole or invisible."""
+    """A version of a dataset or a model. It is written last, so readers see a whole version or none."""
 
     format: Literal[1] = 1
     kind: Literal["dataset", "model"]
