@@ -111,7 +111,7 @@ class Fingerprint(Record):
 
 
 class Manifest(Record):
-    """A version of a dataset or a model. It is written last, so readers see a whole version or none."""
+    """A version of a dataset or a model; written last, so that readers see all of it or none."""
 
     format: Literal[1] = 1
     kind: Literal["dataset", "model"]
