@@ -1,21 +1,24 @@
-"""Runs side by side: what was told to them, what they made, how well, at what cost, row by row."""
+"""Runs side by side: their settings, data, scores and costs, and which rows differ."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import partial
+from typing import TYPE_CHECKING
 
 from nicegui import PageArguments, ui
 
 from dashboard.result_set import VersionPart, Wanted
 from dashboard.site import Site
 from dashboard.widgets import block, body, heading, in_thread, line, read, section, table, title
-from parrot_core.analysis.comparison.rows import RowsDifference
-from parrot_core.analysis.comparison.runs import RunDifference, StageDifference, difference
 from parrot_core.analysis.comparison.settings import value_text
 from parrot_core.monitor import RunState
 from parrot_core.monitor.costs import cost_of_run
 from parrot_core.text.sanitise import one_line
 from parrot_core.text.wording import bounds, count, duration, figure, plural, short_count
+
+if TYPE_CHECKING:  # what compares takes 23 MB, and most viewers never do
+    from parrot_core.analysis.comparison.rows import RowsDifference
+    from parrot_core.analysis.comparison.runs import RunDifference, StageDifference
 
 MOST_RUNS = 5
 MOST_VALUES = 6
@@ -59,7 +62,9 @@ async def compare_page(site: Site, args: PageArguments) -> None:
             await _show(site, found)
 
 
-def _difference(site: Site, a: str, b: str) -> RunDifference:
+def _difference(site: Site, a: str, b: str) -> "RunDifference":
+    from parrot_core.analysis.comparison.runs import difference
+
     return difference(site.lake, a, b, site.watch.stages, datetime.now(UTC))
 
 
@@ -82,7 +87,7 @@ def _side_by_side(states: Sequence[RunState]) -> None:
         table(head, rows, frozenset(range(1, len(head))))
 
 
-async def _show(site: Site, found: RunDifference) -> None:
+async def _show(site: Site, found: "RunDifference") -> None:
     """What changed from the first run to another one."""
     a, b = found.a.name, found.b.name
     with section(f"{a} → {b}"):
@@ -106,7 +111,7 @@ async def _show(site: Site, found: RunDifference) -> None:
         _scores(found)
 
 
-async def _stage(site: Site, stage: StageDifference, names: tuple[str, str]) -> None:
+async def _stage(site: Site, stage: "StageDifference", names: tuple[str, str]) -> None:
     with block("part"):
         heading(stage.output, 3)
         counts = [
@@ -128,7 +133,7 @@ async def _stage(site: Site, stage: StageDifference, names: tuple[str, str]) -> 
             line(f"files that differ: {', '.join(stage.files[:5])}", "soft small", limit=400)
 
 
-async def _rows(site: Site, stage: StageDifference, rows: RowsDifference) -> None:
+async def _rows(site: Site, stage: "StageDifference", rows: "RowsDifference") -> None:
     """What became of the rows; each number leads to its rows."""
     left = VersionPart(stage.output, stage.a.version)
     right = VersionPart(stage.output, stage.b.version)
@@ -161,7 +166,7 @@ async def _link(site: Site, place: VersionPart, row_id: str, beside: str = "") -
         ui.link(one_line(row_id, 80), f"{place.path}/{position}{more}").classes("mono")
 
 
-def _distributions(stage: StageDifference, names: tuple[str, str]) -> None:
+def _distributions(stage: "StageDifference", names: tuple[str, str]) -> None:
     moved = [each for each in stage.numbers if each.moved]
     if moved:
         rows = [
@@ -179,7 +184,7 @@ def _distributions(stage: StageDifference, names: tuple[str, str]) -> None:
         table(("rows with", *names), shares, frozenset({1, 2}))
 
 
-def _scores(found: RunDifference) -> None:
+def _scores(found: "RunDifference") -> None:
     if found.scores:
         rows = []
         for name, each in found.scores.items():

@@ -1,4 +1,4 @@
-"""The newest dialogues and rejects of a stage in work, as they come."""
+"""The newest dialogues and rejects of a running stage, as they arrive."""
 
 import json
 from collections.abc import Sequence
@@ -75,7 +75,8 @@ def _row(each: TailRow) -> None:
                 chip("failed", str(row.get("reason", "rejected")))
             line(row.get("id", ""), "mono soft clip grow", limit=80)
             line(f"shard {each.shard}", "soft")
-        line(" · ".join(labels(row)) if not each.rejected else row.get("detail", ""), "soft small")
+        if not each.rejected:  # a reject's fold begins with why
+            line(" · ".join(labels(row)), "soft small")
         with folded(preview(row)[:160] or "Read it"):
             try:
                 row_view(row)

@@ -54,7 +54,7 @@ class _ShardsPage:
         self._stage = stage
         self._chosen = chosen
         self._shards: Sequence[ShardState] = ()
-        self._counted: tuple[Counter[ShardStatus], int] | None = None
+        self._counted: tuple[Counter[ShardStatus], int, bool] | None = None
         self._offers: list[ui.button] = []
         self._state: RunState | None = None
         self._stage_state: StageState | None = None
@@ -109,9 +109,10 @@ class _ShardsPage:
 
     def _count(self, stage: StageState) -> None:
         counted = Counter(shard.status for shard in self._shards)
-        if (counted, stage.quarantined) == self._counted:
+        now = (counted, stage.quarantined, stage.attended)
+        if now == self._counted:
             return
-        self._counted = (counted, stage.quarantined)
+        self._counted = now
         self._chips.clear()
         with self._chips:
             for status, number in counted.most_common():
@@ -121,7 +122,7 @@ class _ShardsPage:
         may_retry = stage.failed - stage.quarantined
         missing = sum(s.status != "done" for s in self._shards)
         said = (f"Retry {may_retry} failed …", f"Retry {missing} missing …")
-        there = (may_retry > 0, missing not in (0, may_retry))
+        there = (may_retry > 0, missing not in (0, may_retry) and not stage.attended)
         for made, text, visible in zip(self._offers, said, there, strict=False):
             made.set_text(text)
             made.set_visibility(visible)
@@ -200,7 +201,7 @@ class _Detail:
         if self._retry is not None:
             held = shard.quarantined
             self._retry.set_text("Release and retry …" if held else "Retry this shard …")
-            self._retry.set_visibility(shard.status != "done")
+            self._retry.set_visibility(shard.status not in ("done", "running"))
         self._facts.clear()
         with self._facts:
             facts(_facts(shard, recipe))

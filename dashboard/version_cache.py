@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 import pyarrow as pa
 
 from dashboard.result_set import ResultSet, VersionPart, Wanted
-from parrot_core.analysis.comparison.rows import compare_rows
 from parrot_core.browse.index import Index, Indexes, nothing_told
 from parrot_core.browse.lengths import CHARS, lengths
 from parrot_core.browse.lineage import Ancestor, lineage
@@ -157,6 +156,8 @@ class VersionCache:
 
     def _differing(self, wanted: Wanted) -> Sequence[int]:
         """Rows that another version has not, or not like this."""
+        from parrot_core.analysis.comparison.rows import compare_rows  # 23 MB, seldom needed
+
         place = wanted.place
         other = self._lake.dataset(place.dataset, wanted.other)
         found = compare_rows(

@@ -1,7 +1,7 @@
 """Work on a stage on Prefect's pools: as many flow runs of its deployment as it has workers."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 from typing import Any, cast
 from uuid import UUID
@@ -15,6 +15,7 @@ from prefect.runtime import flow_run
 from prefect.states import Cancelled, Crashed
 
 from parrot_core.errors import ParrotError, RunStopped
+from parrot_core.execution.plans import plan_stage, unfinished
 from parrot_core.execution.runs import is_published
 from parrot_core.lake.run import Run
 from parrot_core.lake.run_records import StageRecords
@@ -41,9 +42,10 @@ def run_on_pool(run: Run, stage: Stage, only: list[int] | None) -> None:
         RunStopped: it was cancelled.
     """
     done = partial(is_published, run, stage)
-    begin = partial(_begin, run, stage, only)
+    workers = workers_wanted(run, stage, only)
+    begin = partial(_begin, run, stage, only, workers)
     try:
-        ended = _wait_for(begin, _workers_of(run, stage), done, _Losses(run, stage))
+        ended = _wait_for(begin, workers, done, _Losses(run, stage))
     except ObjectNotFound:  # workers that are left see that we have ended, and stop
         raise RunStopped(f"a flow run of '{stage.name}' was deleted in Prefect") from None
     if done():
@@ -55,15 +57,26 @@ def run_on_pool(run: Run, stage: Stage, only: list[int] | None) -> None:
     raise StageFailed(f"stage '{stage.name}' of run '{run.name}' ended as {how}")
 
 
-def _workers_of(run: Run, stage: Stage) -> int:
-    """How many flow runs work on it; on a cluster one begins the workers, and follows them."""
-    one = run.recipe.cluster is not None or stage.kind == "model"  # which is a single shard
-    return 1 if one else run.recipe.workers_of(stage.name)
+def workers_wanted(run: Run, stage: Stage, only: Collection[int] | None) -> int:
+    """How many flow runs work on it: as many as the recipe says, and no more than shards are left.
+
+    On a cluster one begins the workers, and follows them.
+    """
+    most = 1 if run.recipe.cluster is not None else run.recipe.workers_of(stage.name)
+    if most == 1:
+        return 1
+    try:
+        left = unfinished(run, plan_stage(run, stage))
+    except ParrotError:  # a source that this machine lacks, say; a worker finds out
+        return most
+    mine = [shard for shard in left if only is None or shard.index in only]
+    return min(most, max(len(mine), 1))  # one that publishes
 
 
-def _begin(run: Run, stage: Stage, only: list[int] | None, number: int, life: int) -> UUID:
+def _begin(
+    run: Run, stage: Stage, only: list[int] | None, workers: int, number: int, life: int
+) -> UUID:
     """Begin a worker; asked again after a lost answer, it is the same one."""
-    workers = _workers_of(run, stage)
     name = f"{run.name}-{stage.name}" + (f" worker {number}/{workers}" if workers > 1 else "")
     made = run_deployment(
         f"{stage.name}/{stage.name}",

@@ -203,7 +203,8 @@ def phase_of(stage: StageState) -> str:
         how = f"taken from {stage.version}" if stage.status == "pinned" else "done"
         return ", ".join(filter(None, (how, amount_of(stage), time_of(stage))))
     if stage.status in FAILED:
-        return f"failed ({len(stage.having('failed'))} of {plural(len(stage.shards), 'shard')})"
+        failed = len(stage.having("failed"))  # none where the stage as a whole did
+        return f"failed ({failed} of {plural(len(stage.shards), 'shard')})" if failed else "failed"
     return status_words(stage.status)
 
 
@@ -246,7 +247,7 @@ def remark_of(state: RunState, stage: StageState) -> str:
     if stage.failure is not None:
         return f"{stage.failure.error_type}: {one_line(stage.failure.message)}"
     if stage.pause:
-        return one_line(stage.pause, 120)
+        return one_line(stage.pause.removeprefix("paused: "), 120)
     if stage.published and stage.kind == "model":
         facts = training_facts(stage)
         before, after = facts.before.get("loss"), facts.after.get("loss")

@@ -28,7 +28,7 @@ from parrot_core.engines.types import (
     Usage,
 )
 from parrot_core.engines.vllm.replicas import session_of
-from parrot_core.lake.journal import Entry, Journal, UnwritableEntry
+from parrot_core.lake.journal import PROBE, Entry, Journal, UnwritableEntry
 from parrot_core.lake.run_records import utc_now
 from parrot_core.recipe import Sampling
 from parrot_core.telemetry.execution_context import in_context
@@ -199,7 +199,7 @@ class JournaledModel:
     async def _keep(self, paid: Paid, key: str, body: dict[str, Any], sample: str) -> None:
         """Journal what was paid for beside the answer: small requests, or it before a stop."""
         if paid.body is not body:
-            sample = f"{sample}/probe/{utc_now()}"
+            sample = f"{sample}{PROBE}{utc_now()}"
             key = request_key(self._connected.endpoint, paid.body, sample)
         await self._journal.record(self._entry(key, sample, paid.answer, paid.usd))
         self._engines.budget.journaled(paid.usd)

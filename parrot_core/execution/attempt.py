@@ -16,7 +16,9 @@ from parrot_core.errors import (
 )
 from parrot_core.execution.shard_work import LakeShardWork
 from parrot_core.lake.attempts import AttemptFailure
+from parrot_core.lake.checkpoints import newest_step
 from parrot_core.lake.holder import Holder, this_process
+from parrot_core.lake.journal import answered, read_entries
 from parrot_core.lake.leases import DEFAULT_TIMES, Lease, LeaseTimes, Watched, take
 from parrot_core.lake.manifest import Receipt
 from parrot_core.lake.run import Run
@@ -96,7 +98,7 @@ def _taken(
         return take(records.claims, attempt, holder, times, watched, wait=wait)
     except StorageError as error:
         failed = StorageError(f"{records.place}: its lease can't be taken: {error}")
-        _keep(run, records, failure_of(failed, holder.worker, counts=False))
+        _keep(run, records, failure_of(failed, holder.worker), blamed=False)
         raise failed from error
 
 
@@ -154,15 +156,15 @@ class _Attempt:
         """Keep the error that ended the attempt.
 
         One that stops the whole run (no money, a key refused) or that the user must mend first
-        doesn't count against the shard.
+        is not the shard's fault.
         """
-        found = failure_of(error, self.lease.worker, not isinstance(error, RunError | UserError))
+        found = failure_of(error, self.lease.worker)
         found = found.model_copy(update={"started_at": datetime.fromisoformat(started)})
-        _keep(self.run, self.records, found)
+        _keep(self.run, self.records, found, blamed=not isinstance(error, RunError | UserError))
 
     def _record_lost(self) -> None:
         """If the attempt before this one ended without a word, record that: a shard may be what
-        kills its workers, by its memory for instance. It counts only if the shard got no further.
+        kills its workers, by its memory for instance.
 
         Raises:
             ShardQuarantined: that was one attempt too many.
@@ -171,9 +173,6 @@ class _Attempt:
         before = self.records.claims.read(epoch - 1) if epoch > 1 else None
         if before is None or before.state != "held":
             return
-        progress = self.records.progress()
-        mark = progress.mark if progress is not None else 0
-        known = max((each.progress for each in self.records.failures()), default=0)
         _keep(
             self.run,
             self.records,
@@ -182,24 +181,40 @@ class _Attempt:
                 message=f"its worker {before.holder.worker} was killed, or silent for too long",
                 worker=before.holder.worker,
                 ended_at=datetime.now(UTC),
-                progress=mark,
-                counts=mark <= known,
             ),
         )
         _refuse(self.records)
 
 
-def _keep(run: Run, records: ShardRecords, failure: AttemptFailure) -> None:
-    """Record a failed attempt. A lake that can't be written to must not hide why it failed."""
+def _keep(run: Run, records: ShardRecords, failure: AttemptFailure, *, blamed: bool = True) -> None:
+    """Record a failed attempt. A lake that can't be written to must not hide why it failed.
+
+    An attempt that is to be ``blamed`` counts unless it left more to the next one than all before
+    it. A shard that fails each time still ends: its answers and its steps are finite, so one day
+    there is no more to leave. Until then ``shard_retries`` bounds the attempts of a run.
+    """
     try:
-        records.record_failure(failure)
-        if failure.counts:
+        left = _left_to_the_next(records)
+        known = max((each.progress for each in records.failures()), default=0)
+        counts = blamed and left <= known
+        records.record_failure(failure.model_copy(update={"progress": left, "counts": counts}))
+        if counts:
             records.judge(run.recipe.max_attempts, utc_now())
     except StorageError as error:
         logger.warning("%s: its failure can't be recorded: %s", records.place, error)
 
 
-def failure_of(error: BaseException, worker: str, counts: bool = True) -> AttemptFailure:
+def _left_to_the_next(records: ShardRecords) -> int:
+    """What the next attempt won't do again: answers in the journal, a training's kept steps."""
+    storage = records.storage
+    try:
+        answers = answered(read_entries(storage, records.journal_folder))
+        return answers + newest_step(storage, records.checkpoint_folder)
+    except StorageError:
+        return 0  # of a journal that can't be read nothing is left
+
+
+def failure_of(error: BaseException, worker: str) -> AttemptFailure:
     """An error as the lake keeps it, with its traceback."""
     return AttemptFailure(
         error_type=type(error).__name__,
@@ -207,7 +222,6 @@ def failure_of(error: BaseException, worker: str, counts: bool = True) -> Attemp
         traceback="".join(traceback.format_exception(error)),
         worker=worker,
         ended_at=datetime.now(UTC),
-        counts=counts,
     )
 
 

@@ -31,11 +31,6 @@ class ShardProgress(Record):
     waiting: dict[str, str] = Field(default_factory=dict)  # engine: what it waits for
     paused: dict[str, str] = Field(default_factory=dict)  # engine: why it stands still
 
-    @property
-    def mark(self) -> int:
-        """Units done and answers bought: what only rises while an attempt gets further."""
-        return self.done + sum(used.requests for used in self.usage.values())
-
 
 class AttemptFailure(Record):
     """What ended an attempt at a shard, or a whole stage before its shards could tell."""
@@ -47,5 +42,5 @@ class AttemptFailure(Record):
     worker: str
     started_at: AwareDatetime | None = None
     ended_at: AwareDatetime
-    progress: int = 0  # the mark that a lost worker had reached
-    counts: bool = True  # against the shard: a reached budget is not its fault
+    progress: int = 0  # what the attempts so far have left to the next one
+    counts: bool = True  # against the shard, unless it got further or is not at fault

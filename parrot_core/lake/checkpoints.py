@@ -31,6 +31,20 @@ class Checkpoint(Record):
     files: tuple[FileEntry, ...]  # paths relative to the checkpoint's folder
 
 
+def newest_step(storage: Storage, folder: str) -> int:
+    """The optimiser step of the newest whole checkpoint of a shard; 0 without one."""
+    return max((int(path.split("/")[-2]) for path in _records(storage, folder)), default=0)
+
+
+def _records(storage: Storage, folder: str) -> list[str]:
+    depth = folder.count("/") + 3
+    return [
+        path
+        for path in storage.list(folder)
+        if path.endswith(f"/{RECORD}") and path.count("/") == depth
+    ]
+
+
 class Checkpoints:
     """The checkpoints of one shard of a stage that trains."""
 
@@ -72,14 +86,8 @@ class Checkpoints:
 
     def newest(self, identity: str) -> Checkpoint | None:
         """The whole checkpoint of the highest step that belongs to a training."""
-        depth = self._folder.count("/") + 3
-        paths = [
-            path
-            for path in self._storage.list(self._folder)
-            if path.endswith(f"/{RECORD}") and path.count("/") == depth
-        ]
         found = []
-        for data in self._storage.read_jsons(paths):
+        for data in self._storage.read_jsons(_records(self._storage, self._folder)):
             try:
                 record = Checkpoint.model_validate(data)
             except ValidationError:

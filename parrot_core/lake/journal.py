@@ -89,6 +89,10 @@ def _table(entries: Sequence[Entry]) -> tuple[pa.Table, dict[int, str]]:
     return pa.concat_tables(parts), bad
 
 
+PROBE = "/probe/"
+"""In the sample of a tiny request that only asked whether anything is answered."""
+
+
 def preview_folder(recipe: str, stage: str) -> str:
     """Folder of what `parrot preview` bought for a stage; runs of the recipe take it from there."""
     return f"previews/{recipe}/{stage}"
@@ -110,6 +114,11 @@ def read_entries(storage: Storage, folder: str) -> Iterator[Entry]:
         except pa.ArrowInvalid as error:
             raise StorageError(f"{storage.show(path)}: damaged journal file ({error})") from None
         yield from (Entry(**row) for row in table.to_pylist())
+
+
+def answered(entries: Iterable[Entry]) -> int:
+    """How many requests need not be sent again; probes are sent anew each time."""
+    return len({entry.key for entry in entries if PROBE not in entry.sample})
 
 
 def usage_of(entries: Iterable[Entry]) -> Usage:

@@ -96,6 +96,8 @@ class StageState:
         for shard in self.having("paused"):
             if shard.last_error is not None:
                 return shard.last_error.message
+        if self.status not in ("running", "paused"):
+            return ""  # what those who are gone said last
         running = self.having("running")
         return next((why for shard in running for why in shard.paused.values()), "")
 

@@ -94,7 +94,8 @@ class Recipe(Model):
         json_schema_extra=OPERATIONAL,
         description=(
             "Failed attempts, over all retries, after which a shard is put into quarantine "
-            "and left alone. A killed worker counts; a reached budget or a refused key doesn't."
+            "and left alone. One that bought new answers or reached a new checkpoint doesn't "
+            "count, nor does a reached budget or a refused key."
         ),
     )
     ask_first: bool = Field(

@@ -76,10 +76,12 @@ def _score(
     places = [str(scorer.model), str(queries), str(scores)]
     more = [str(scorer.tokenizer)] if scorer.tokenizer else []
     command = [sys.executable, "-m", module, *places, str(max_length), *more]
+    # Threads that spin while they wait starve each other beside other work on a CPU.
+    environment = {"OMP_WAIT_POLICY": "PASSIVE", **child_environment()}
     with (
         tempfile.TemporaryFile("w+") as said,
         subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=said, text=True, env=child_environment()
+            command, stdout=subprocess.PIPE, stderr=said, text=True, env=environment
         ) as process,
     ):
         assert process.stdout is not None

@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from parrot_core.analysis.statistics.intervals import IntervalEstimate, Places, resampled
-from parrot_core.analysis.statistics.sampling import Ratio, ratio, ratio_difference
+from parrot_core.estimates import Places, Ratio, ratio, ratio_difference, resampled
 from parrot_core.text.similarity import tokens
 
 HEAD = 12
@@ -39,10 +38,9 @@ def diversity(
         parts = {who: _distinct(said, order) for who, said in samples.items()}
         first, *others = parts
         found[f"distinct_{order}"] = {
-            **{who: asdict(IntervalEstimate(*ratio(*part, seed))) for who, part in parts.items()},
+            **{who: asdict(ratio(part, seed)) for who, part in parts.items()},
             "less": {
-                who: asdict(IntervalEstimate(*ratio_difference(parts[first], parts[who], seed)))
-                for who in others
+                who: asdict(ratio_difference(parts[first], parts[who], seed)) for who in others
             },
         }
     words = {

@@ -6,9 +6,8 @@ from typing import Any
 
 from parrot_core.analysis.asker_proof.contexts import HeldOutContext
 from parrot_core.analysis.asker_proof.measures import look_at
-from parrot_core.analysis.statistics.intervals import IntervalEstimate
-from parrot_core.analysis.statistics.sampling import ratio, ratio_difference
 from parrot_core.engines.types import Message
+from parrot_core.estimates import ratio, ratio_difference
 from parrot_core.recipe import Filter, Synthesize
 from parrot_core.stages.synthesis.guards import query_problem
 
@@ -57,11 +56,9 @@ def role_kept(
     ones = [1.0] * len(contexts)
     first, *others = kept
     return {
-        **{who: asdict(IntervalEstimate(*ratio(each, ones, seed))) for who, each in kept.items()},
+        **{who: asdict(ratio((each, ones), seed)) for who, each in kept.items()},
         "less": {
-            who: asdict(
-                IntervalEstimate(*ratio_difference((kept[first], ones), (kept[who], ones), seed))
-            )
+            who: asdict(ratio_difference((kept[first], ones), (kept[who], ones), seed))
             for who in others
         },
     }

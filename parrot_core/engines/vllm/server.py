@@ -91,6 +91,7 @@ class VllmServer:
             *self._command(model_path),
         ]
         with log.open("ab") as output:
+            self._said_before = output.tell()  # by processes before this one
             self._process = subprocess.Popen(
                 command,
                 stdin=subprocess.PIPE,
@@ -153,10 +154,13 @@ class VllmServer:
             )
 
     def last_words(self) -> str:
-        """The last line of the log that names an error, and where the rest is."""
-        lines = self.log.read_text(errors="replace").splitlines()
+        """Why the process ended, by its own last error if it had time for one; and its log."""
+        text = self.log.read_bytes()[self._said_before :].decode(errors="replace")
+        lines = text.splitlines()
         errors = [line for line in lines if ERROR_LINE.search(line)]
-        return f"{(errors or lines or ['no output'])[-1].strip()[:300]} (log: {self.log})"
+        guard = [line for line in lines if line.startswith("guard: ")]
+        silent = f"killed without a word, exit status {self._process.poll()}"
+        return f"{(errors or guard or [silent])[-1].strip()[:300]} (log: {self.log})"
 
     def stop(self) -> None:
         """End the process and everything it started."""

@@ -2,15 +2,17 @@
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
 
 from parrot_core.engines.types import Message
 from parrot_core.text.similarity import tokens, tokens_of_each
 from parrot_core.text.text_hash import text_hash
+
+if TYPE_CHECKING:  # 23 MB, for nothing where no text is read
+    import polars as pl
 
 Hashes: TypeAlias = NDArray[np.uint64]
 """Distinct hashes in ascending order, shape (n,)."""
@@ -65,8 +67,10 @@ class Shingler:
         self._forget()
         return distinct(hashed if len(hashed) < 3 else _mixed(hashed))
 
-    def _hashed(self, words: pl.Series) -> Hashes:
+    def _hashed(self, words: "pl.Series") -> Hashes:
         """The hash of each word; only those that differ are looked up."""
+        import polars as pl
+
         encoded = words.to_arrow(compat_level=pl.CompatLevel.oldest()).dictionary_encode()
         found = map(self._words.__getitem__, encoded.dictionary.to_pylist())
         hashed = np.fromiter(found, np.uint64, len(encoded.dictionary))

@@ -1,5 +1,7 @@
 """What the pages are built of: the grid of shards, lines for rows, a watch that reads once."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 from hypothesis import given
@@ -54,6 +56,11 @@ def test_a_row_is_told_by_its_first_text_and_its_short_facts() -> None:
     assert preview(row) == "Hi"
     assert labels(row) == ["1 turn", "en"]
     assert preview({"id": "r", "detail": "too short"}) == "too short"
+
+
+def test_a_dashboard_holds_no_library_in_memory_that_only_comparisons_need() -> None:
+    code = "import sys, dashboard.server; print({'polars', 'torch', 'prefect'} & set(sys.modules))"
+    assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "set()"
 
 
 def test_a_sample_is_decided_by_its_seed_and_no_longer_than_the_version() -> None:

@@ -1,18 +1,21 @@
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from parrot_core.engines.limits.limits import Budget
-from parrot_core.errors import PartiallyFailed, ShardQuarantined, StorageError
+from parrot_core.errors import PartiallyFailed, ShardQuarantined, StorageError, TrainingFailed
 from parrot_core.execution.attempt import run_shard
 from parrot_core.execution.plans import plan_stage
 from parrot_core.execution.runs import begin_run, release_quarantine
 from parrot_core.execution.stage_worker import open_stage
 from parrot_core.lake.attempts import AttemptFailure
 from parrot_core.lake.holder import this_process
+from parrot_core.lake.journal import PROBE, Entry, answered
 from parrot_core.lake.leases import Lease, LeaseTimes, take
 from parrot_core.lake.quarantine import Quarantine
 from parrot_core.lake.run import Run
@@ -20,9 +23,10 @@ from parrot_core.lake.run_records import StageRecords
 from parrot_core.lake.storage import Storage
 from parrot_core.monitor.reader import read_run
 from parrot_core.monitor.state import StageSpec
+from parrot_core.stages.base import ShardWork
 from parrot_core.stages.synthesis.stage import SynthesizeStage
 from tests.support.lakes.recipes import minimal_recipe
-from tests.support.lakes.toy_stages import SeedStage, drive, synthesis
+from tests.support.lakes.toy_stages import SeedStage, ToyModelStage, drive, synthesis
 from tests.support.servers.fake_api import serving
 
 NOW = "2026-01-01T00:00:00+00:00"
@@ -108,6 +112,75 @@ def test_a_worker_killed_in_mid_shard_counts_as_an_attempt(tmp_path: Path) -> No
     with pytest.raises(ShardQuarantined, match="gone was killed, or silent"):
         run_shard(one, stage, plan_stage(one, stage).shards[0], None)
     assert stage.processed == [2]
+
+
+class Broken(SynthesizeStage):
+    """Buys all answers of a shard, then meets a bug."""
+
+    def process(self, work: ShardWork) -> None:
+        super().process(work)
+        raise ZeroDivisionError("a bug")
+
+
+def test_an_attempt_that_bought_new_answers_does_not_count(tmp_path: Path) -> None:
+    with serving() as api:
+        run = synthesis(tmp_path, api.base_url, max_attempts=2)
+        for _ in range(4):
+            with pytest.raises(PartiallyFailed):
+                drive(run, Broken())
+        bought = len(api.requests)
+        records = StageRecords(run.lake.storage, run.name, "synthesize").shard(0)
+        assert [each.counts for each in records.failures()] == [False, True, True]
+        held = records.quarantine()
+        assert held is not None
+        assert held.attempts == 2
+        release_quarantine(run, [SynthesizeStage()])
+        assert drive(run, SynthesizeStage()).accounting.rows_out
+        assert len(api.requests) == bought
+
+
+def test_a_tiny_request_that_only_asks_whether_anything_is_answered_is_no_progress() -> None:
+    one = Entry("k1", "s1/t1/answer", "chat", "m", "text", "stop", 1, 1, 0.0, NOW)
+    probe = replace(one, key="k2", sample=f"{one.sample}{PROBE}{NOW}")
+    assert answered([one, probe]) == 1
+
+
+class BrokenTraining(ToyModelStage):
+    """Keeps a checkpoint, then fails."""
+
+    step: ClassVar[int] = 100
+
+    def process(self, work: ShardWork) -> None:
+        file = work.run.work_dir / "weights.bin"
+        file.write_bytes(b"w")
+        work.checkpoints().keep(file.parent, [file.name], self.step, "training")
+        raise TrainingFailed("lost a peer")
+
+
+def test_a_training_that_reached_a_new_checkpoint_does_not_count(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = begin_run(minimal_recipe(str(tmp_path), max_attempts=2))
+    for step in (100, 200, 200, 100):
+        monkeypatch.setattr(BrokenTraining, "step", step)
+        with pytest.raises(PartiallyFailed):
+            drive(run, BrokenTraining())
+    records = StageRecords(run.lake.storage, run.name, "train-ask").shard(0)
+    assert [each.counts for each in records.failures()] == [False, False, True, True]
+    assert records.quarantine() is not None
+
+
+def test_a_journal_that_cannot_be_read_is_a_recorded_failure_that_counts(tmp_path: Path) -> None:
+    with serving() as api:
+        run = synthesis(tmp_path, api.base_url)
+        records = StageRecords(run.lake.storage, run.name, "synthesize").shard(0)
+        plan_stage(run, SynthesizeStage())
+        run.lake.storage.write_bytes(f"{records.journal_folder}/damaged.parquet", b"PAR1")
+        with pytest.raises(PartiallyFailed):
+            drive(run, SynthesizeStage())
+    (failure,) = records.failures()
+    assert "damaged journal file" in failure.message
+    assert failure.counts
 
 
 def test_reached_budgets_put_no_shard_into_quarantine(tmp_path: Path) -> None:

@@ -60,7 +60,7 @@ def test_a_provider_that_refuses_is_shown_with_the_next_try(lake: Lake) -> None:
     assert "HTTP 429 since 12:00:00 UTC" in text_of(StageLines(found))
     out = io.StringIO()
     PlainProgress(Console(file=out, width=160)).show(found, NOW)
-    assert "synthesize: paused, paused: provider of 'judge' refuses" in out.getvalue()
+    assert "synthesize: paused, provider of 'judge' refuses" in out.getvalue()
     assert found.to_json()["stages"][3]["shards"][0]["paused"] == {"judge": REFUSES}
 
 

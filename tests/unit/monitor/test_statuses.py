@@ -77,9 +77,11 @@ def test_a_killed_run_is_stalled_within_twenty_seconds_or_at_once_on_its_own_mac
 ) -> None:
     plan(lake, "synthesize", [10])
     present(lake, WORKING, seconds, holder)
-    progress(lake, "synthesize", 0, done=1, started_at=ago(60), updated_at=ago(seconds))
+    said = {"started_at": ago(60), "updated_at": ago(seconds), "paused": {"judge": "next try soon"}}
+    progress(lake, "synthesize", 0, done=1, **said)
     found = state(lake)
     assert (found.status, found.attended) == ("stalled", False)
+    assert synthesize(lake).pause == "", "nobody is there to try"
 
 
 def test_a_clock_that_goes_wrong_is_not_taken_for_a_dead_worker(lake: Lake) -> None:

@@ -8,10 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import compress
-
-import polars as pl
+from typing import TYPE_CHECKING
 
 from parrot_core.engines.types import Role
+
+if TYPE_CHECKING:  # 23 MB, for nothing where no text is read
+    import polars as pl
 
 SPACE = r"[\s\x1c-\x1f]"
 """What Python takes for white space; Rust doesn't count the four separators."""
@@ -37,6 +39,8 @@ def suspects(
 
     Where a pattern isn't one that Rust can read, every text may concern the rule.
     """
+    import polars as pl
+
     passed: list[list[int]] = [[] for _ in gates]
     for role in dict.fromkeys(roles):
         places = [place for place, spoken_by in enumerate(roles) if spoken_by == role]
@@ -49,7 +53,9 @@ def suspects(
 
 
 @lru_cache(256)
-def _may_concern(gate: Gate) -> pl.Expr:
+def _may_concern(gate: Gate) -> "pl.Expr":
+    import polars as pl
+
     text = pl.col("text")
     if not gate.patterns:
         return text.is_not_null()
