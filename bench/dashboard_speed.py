@@ -161,9 +161,8 @@ def _leave(state: StageRecords, index: int, rows: int, status: str) -> None:
     if status == "waiting":
         return
     worker, started = f"node-{index % 8}:17", _ago(6000 - index)
-    used = EngineUsage(
-        model="m", requests=200, prompt_tokens=90_000, completion_tokens=20_000, usd=0.02
-    )
+    tokens = {"prompt_tokens": 90_000, "completion_tokens": 20_000}
+    used = EngineUsage(model="m", requests=200, usd=0.02, **tokens)
     done = rows if status == "done" else rows // 2
     steps = [float(n) for n in range(60)]
     timeline = {

@@ -234,17 +234,13 @@ def simulate(members: int, minutes: float = 3.0) -> None:
             limiter = Limiter(limits, lambda: now[0])
             limiter.set_share(Share.nothing(limits))
             limiters.append(limiter)
-            shared = Workers(storage, "r", lambda: now[0])
-            spending = Spending(storage, "r")
+            shared, spending = Workers(storage, "r", lambda: now[0]), Spending(storage, "r")
             return Sharing(shared, {"m": limiter}, Budget(None), spending, clock=lambda: now[0])
 
-        line = [(draw.uniform(0, 30), place, SOON_S) for place in range(members)]
-        heapq.heapify(line)
+        line = sorted((draw.uniform(0, 30), place, SOON_S) for place in range(members))
         sharing: dict[int, Sharing] = {}
-        settled_at = unused = 0.0
-        unused_then = 0.0
+        settled_at = unused = unused_then = cpu = 0.0
         beats = over = 0
-        cpu = 0.0
         steady: Counter[str] = Counter()
         while line[0][0] < 60 * minutes:
             at, place, wait = heapq.heappop(line)

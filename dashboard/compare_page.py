@@ -1,4 +1,4 @@
-"""Runs side by side: what was told to them, what they made, how well, at what cost, row by row."""
+"""Runs side by side: their settings, data, scores and costs, and which rows differ."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime

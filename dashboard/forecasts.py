@@ -1,4 +1,4 @@
-"""What a forecast says of the stages that a run has still before it; worked out now and then."""
+"""Forecasts of a run's remaining stages, worked out again from time to time."""
 
 import threading
 import time

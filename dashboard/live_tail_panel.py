@@ -1,4 +1,4 @@
-"""The newest dialogues and rejects of a stage in work, as they come."""
+"""The newest dialogues and rejects of a running stage, as they arrive."""
 
 import json
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""What a viewer chose and should not have to choose again: theme, columns, name, way of reading.
+"""A viewer's saved choices: theme, columns, name, reading mode.
 
 Kept in the viewer's browser as cookies; what comes from there is never trusted to have a shape.
 """

@@ -1,4 +1,4 @@
-"""How a row of each dataset is told in a line: the text that stands for it, and its labels."""
+"""A row of any dataset in one line: its main text and its labels."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""Thousands of shards at a glance: one SVG, a path a state; a click is a place in it."""
+"""A grid of thousands of shards as one SVG, with one path for each state; a click finds a shard."""
 
 from collections.abc import Sequence
 

@@ -10,6 +10,7 @@ from parrot_core.analysis.statistics.versions import best_kept
 from parrot_core.lake.lake import Lake
 from parrot_core.monitor import StageState, list_runs
 from parrot_core.report.charts import Series
+from parrot_core.report.statistics_page import figure_cell
 
 MEASURED = ("parrot", "dialogues")
 MOST_CURVES = 6
@@ -63,10 +64,11 @@ def _figures(now: Statistics, before: Statistics | None) -> None:
     head = ["measure", "value", "95 % interval"] + (["before", "drift"] if before else [])
     rows = []
     for figure in now.figures:
-        row = [figure.title, _value(figure), _interval(figure)]
+        cell = figure_cell(figure)
+        row = [figure.title, cell.value, cell.interval]
         if before is not None:
             old = before.figure(figure.name)
-            row += [_value(old) if old else "–", drift(figure, old)]
+            row += [figure_cell(old).value or "–", drift(figure, old)]
         rows.append(row)
     moved = (
         number
@@ -85,20 +87,6 @@ def _curves(now: Statistics, before: Statistics | None) -> None:
                 lines.append(Series(before.label, tuple((p.x, p.value) for p in old.points), 2))
             turns = 0 < len(curve.points) <= MOST_TURNS and curve.x_title.startswith("turn")
             chart(lines, curve.title, curve.x_title, whole_steps=turns)
-
-
-def _value(figure: Figure) -> str:
-    if figure.value is None:
-        return "–"
-    return f"{figure.value:.1%}" if figure.unit == "share" else f"{figure.value:,.4g}"
-
-
-def _interval(figure: Figure) -> str:
-    if figure.low is None or figure.high is None:
-        return ""
-    if figure.unit == "share":
-        return f"{figure.low:.1%} to {figure.high:.1%}"
-    return f"{figure.low:,.4g} to {figure.high:,.4g}"
 
 
 def drift(now: Figure, before: Figure | None) -> str:

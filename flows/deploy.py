@@ -140,7 +140,7 @@ def stage_deployments(recipe: Recipe, like: Mapping[str, Any]) -> list[dict[str,
         made.append(
             {
                 "name": stage.name,
-                "entrypoint": f"flows/stages.py:{stage.name.replace('-', '_')}",
+                "entrypoint": f"flows.stages.{stage.name.replace('-', '_')}",
                 "description": stage.summary + (" Spends money." if paid else ""),
                 "tags": ["parrot", "stage", *kind],
                 "work_pool": {**like["work_pool"], "name": f"parrot-{pool}"},

@@ -1,4 +1,4 @@
-"""Flow runs whose process is gone without a word: nothing else marks those of ``parrot run``.
+"""Marks flow runs as crashed whose process died; nothing else does for ``parrot run``.
 
 Each run that a command starts carries a tag that names its process. The next command on that
 machine looks its processes up and marks the runs of those that are gone as crashed.

@@ -1,4 +1,4 @@
-"""How a flow that was called ended, by its state."""
+"""How a called flow ended, from its Prefect state."""
 
 from collections.abc import Callable
 from typing import Any

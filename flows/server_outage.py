@@ -1,4 +1,4 @@
-"""How long Prefect's clients go on asking a server that is away, and what doesn't wait for it."""
+"""How long Prefect's clients retry an unreachable server, and what doesn't wait for it."""
 
 from collections.abc import Callable, Mapping
 from typing import TypeVar

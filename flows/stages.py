@@ -1,9 +1,9 @@
 """One flow a stage: a worker that pulls shards until the stage is done, and publishes it."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from functools import partial
+from functools import cache, partial
 from typing import Any, cast
 from uuid import UUID
 
@@ -175,7 +175,10 @@ def _training_artifact(manifest: Manifest) -> None:
     )
 
 
-def _flow_of(stage: Stage) -> StageFlow:
+@cache
+def flow_of(stage: Stage) -> StageFlow:
+    """The flow of a stage, made when it is first wanted: each makes the recipe's form anew."""
+
     def make(
         recipe: Recipe, run: str | None = None, shards: list[int] | None = None
     ) -> State[Any] | None:
@@ -203,11 +206,12 @@ def _flow_of(stage: Stage) -> StageFlow:
     return flow(name=stage.name, flow_run_name=named)(make)
 
 
-STAGE_FLOWS: Mapping[str, StageFlow] = {stage.name: _flow_of(stage) for stage in STAGES}
-"""The flow of each stage, by the stage's name."""
-
-globals().update({name.replace("-", "_"): made for name, made in STAGE_FLOWS.items()})
-# A deployment's entrypoint is a name of this module: flows/stages.py:train_ask.
+def __getattr__(name: str) -> StageFlow:
+    """A stage's flow, as a deployment's entrypoint names it: ``flows.stages.train_ask``."""
+    for stage in STAGES:
+        if stage.name.replace("-", "_") == name:
+            return flow_of(stage)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def run_here(run: Run, stage: Stage, only: list[int] | None = None) -> None:
@@ -219,5 +223,5 @@ def run_here(run: Run, stage: Stage, only: list[int] | None = None) -> None:
     workers = run.recipe.workers_of(stage.name) if run.recipe.cluster else 1
     most = max(run.recipe.shards_at_once, workers)
     at_once: ThreadPoolTaskRunner[Any] = ThreadPoolTaskRunner(most)
-    made = STAGE_FLOWS[stage.name].with_options(task_runner=cast(Any, at_once))
+    made = flow_of(stage).with_options(task_runner=cast(Any, at_once))
     check_completed(ended(lambda: made(run.recipe, run.name, only, return_state=True)))

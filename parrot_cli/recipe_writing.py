@@ -1,4 +1,4 @@
-"""A recipe that ships, with some values of one's own: its text stays, comments and all."""
+"""Writes a shipped recipe with some values changed; comments and the rest of its text stay."""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,4 @@
-"""A run in the terminal while it goes: a line a stage that moves, or a line a change.
+"""Shows a running run in the terminal: a live line for each stage, or a line for each change.
 
 Messages of engines and providers are hostile text: they are sanitised and never read as markup.
 """

@@ -1,4 +1,4 @@
-"""The lake's upkeep in the terminal: verify what is published, remove what nobody needs."""
+"""``parrot verify`` and ``parrot gc`` in the terminal: check versions, remove unneeded files."""
 
 import re
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""The shard is the unit of work and of retry."""
+"""Prefect tasks that work through the shards of a stage; a shard is what is retried."""
 
 from typing import Any
 

@@ -1,8 +1,9 @@
 """How far two reviewers agree on the rows that both have marked."""
 
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+
+from parrot_core.estimates import cohens_kappa
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,10 +18,6 @@ class ReviewerAgreement:
 def agreement(one: Mapping[str, str], other: Mapping[str, str]) -> ReviewerAgreement:
     """Cohen's kappa of two reviewers, each with a verdict by row."""
     rows = one.keys() & other.keys()
-    total = len(rows)
-    if not total:
-        return ReviewerAgreement(0, 0.0, None)
-    same = sum(one[row] == other[row] for row in rows) / total
-    left, right = Counter(one[row] for row in rows), Counter(other[row] for row in rows)
-    chance = sum(left[verdict] * right[verdict] for verdict in left) / total**2
-    return ReviewerAgreement(total, same, (same - chance) / (1 - chance) if chance < 1 else None)
+    pairs = [(one[row], other[row]) for row in rows]
+    same = sum(left == right for left, right in pairs)
+    return ReviewerAgreement(len(rows), same / max(1, len(rows)), cohens_kappa(pairs))

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from parrot_core.browse.index import Indexes
-from parrot_core.errors import MissingVersion
 from parrot_core.lake.lake import Lake
+from parrot_core.lake.lineage import parent_datasets
 from parrot_core.lake.manifest import Manifest
 from parrot_core.lake.row_lookup import RowLookup
 
@@ -42,7 +42,7 @@ def _follow(
     seen: set[tuple[str, str]],
     depth: int,
 ) -> None:
-    inputs = [found for found in _inputs(lake, manifest) if found.kind == "dataset"]
+    inputs = list(parent_datasets(lake, manifest))
     for row_id in source_ids:
         if (manifest.name, row_id) in seen or depth > DEEPEST:
             continue
@@ -59,13 +59,3 @@ def _follow(
                 break
         else:
             tell(Ancestor(row_id))
-
-
-def _inputs(lake: Lake, manifest: Manifest) -> list[Manifest]:
-    found = []
-    for name, version in manifest.inputs.items():
-        try:
-            found.append(lake.manifest("dataset", name, version))
-        except MissingVersion:  # a model, or a version that was removed since
-            continue
-    return found

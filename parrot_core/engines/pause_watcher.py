@@ -1,4 +1,4 @@
-"""Holds a stage's engines while its run is paused: what is out is answered, nothing new goes out.
+"""Stops new requests of a stage's engines while its run is paused; open ones are finished.
 
 The pause is a record in the lake (``lake/pauses``), read every few seconds by a thread of its own,
 so that requests never wait for the lake.

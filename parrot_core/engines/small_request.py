@@ -1,4 +1,4 @@
-"""The smallest real request to an engine: it shows what a provider makes of our parameters."""
+"""The smallest real request to an engine, to see whether a provider takes our parameters."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any

@@ -1,4 +1,4 @@
-"""Ask before paying: one tiny real request to each API, with the parameters of the real ones.
+"""Checks the engines of a recipe: one tiny request to each API, with its real parameters.
 
 A run asks before the first shard of a stage, and once only; ``parrot check`` asks for all engines
 of a recipe. What is refused then would be refused row by row.

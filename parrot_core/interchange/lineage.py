@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from parrot_core.errors import MissingVersion
-from parrot_core.lake.lake import Kind, Lake
+from parrot_core.lake.lake import Lake
+from parrot_core.lake.lineage import parents
 from parrot_core.lake.manifest import Manifest
-from parrot_core.schemas import DATASETS
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,18 +38,10 @@ def lineage_of(lake: Lake, manifest: Manifest) -> Lineage:
     gone: list[str] = []
     waiting = [manifest]
     while waiting:
-        current = waiting.pop(0)
-        for name, version in current.inputs.items():
-            if (name, version) in found:
-                continue
-            kind: Kind = "dataset" if name in DATASETS else "model"
-            try:
-                parent = lake.manifest(kind, name, version)
-            except MissingVersion:
-                gone.append(f"{name}@{version}")
-                continue
-            found[name, version] = parent
-            waiting.append(parent)
+        for parent in parents(lake, waiting.pop(0), gone):
+            if (parent.name, parent.version) not in found:
+                found[parent.name, parent.version] = parent
+                waiting.append(parent)
     return Lineage(tuple(found.values()), tuple(dict.fromkeys(gone)))
 
 

@@ -1,4 +1,4 @@
-"""The newest rows and rejects of a shard in work, readable long before the shard is published.
+"""The newest rows and rejects of a running shard, readable before the shard is published.
 
 They are for eyes only: a file beside the shard's progress, rewritten every few seconds while
 rows come, and gone when the attempt ends.

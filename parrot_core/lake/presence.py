@@ -1,4 +1,4 @@
-"""Who is at a stage now: a small record a worker, rewritten while it plans, loads and works.
+"""Which workers are at a stage: each keeps rewriting a small record while it is there.
 
 A shard's progress says how far the work is. This record says that somebody is there at all, also
 while a model loads for minutes and no shard has begun; a worker that was killed stops renewing it.

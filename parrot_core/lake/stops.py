@@ -1,4 +1,4 @@
-"""That a run was asked to stop: one small record, so that it is seen as stopped and not as lost."""
+"""The record that a run was asked to stop, so that it is not taken for a lost run."""
 
 from datetime import UTC, datetime
 

@@ -1,4 +1,4 @@
-"""What a run will come to: time and money left, speed, and what becomes of its answers.
+"""Projects a run: time and money left, current speed, and shares of cut and rejected answers.
 
 A stage in work is taken to go on as it went so far. What a later stage needs is told by whoever
 asks, from a forecast; a stage that nobody can tell anything of is named rather than counted as

@@ -66,7 +66,10 @@ def table_1(sets: Sequence[Statistics]) -> StatisticsGrid:
     ours = [
         Line(
             found.label,
-            (_sessions(found), *(TableCell(_cell(found.figure(name)).value) for name in columns)),
+            (
+                _sessions(found),
+                *(TableCell(figure_cell(found.figure(name)).value) for name in columns),
+            ),
         )
         for found in sets
     ]
@@ -87,7 +90,7 @@ def compare(sets: Sequence[Statistics]) -> StatisticsGrid:
     lines = [
         Line("sessions", tuple(map(_sessions, sets))),
         *(
-            Line(title, tuple(_cell(found.figure(name)) for found in sets))
+            Line(title, tuple(figure_cell(found.figure(name)) for found in sets))
             for name, title in titles.items()
         ),
     ]
@@ -141,7 +144,7 @@ def definitions() -> Iterator[tuple[str, str]]:
 
 def agreement_words(found: Agreement) -> str:
     """The judge and the rules in one sentence."""
-    raw, kappa = _cell(found.raw), _cell(found.kappa)
+    raw, kappa = figure_cell(found.raw), figure_cell(found.kappa)
     return (
         f"{found.judge} judged {found.asked:,} follow-up queries ({found.unreadable} replies were "
         f"unreadable): both say dependent {found.both}, rules only {found.rules_only}, judge only "
@@ -151,7 +154,7 @@ def agreement_words(found: Agreement) -> str:
     )
 
 
-def _cell(figure: Figure | None) -> TableCell:
+def figure_cell(figure: Figure | None) -> TableCell:
     if figure is None:
         return TableCell("")
     if figure.value is None:

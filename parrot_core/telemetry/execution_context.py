@@ -1,4 +1,4 @@
-"""Where in a run the running code is: what log lines and spans say of themselves."""
+"""The run, stage and shard that the running code works on, for log lines and spans."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,10 +1,10 @@
-"""How long work says how far it is, to whoever shows it."""
+"""Progress reporting: what long-running work calls to say how far it has come."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 Progress = Callable[[int], None]
-"""ProgressReporter how much was done since the last call."""
+"""Called with how much was done since the last call."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What requests to one engine came to, counted while they are on their way."""
+"""Counts requests to one engine, their outcomes, tokens and latency, as they happen."""
 
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping

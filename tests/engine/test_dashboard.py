@@ -23,6 +23,7 @@ from parrot_core.stages.base import ShardWork
 from parrot_core.stages.synthesis.stage import SynthesizeStage
 from tests.support.dashboard.browser import Browser, browsing, executable
 from tests.support.dashboard.dashboards import Served, dashboard, enter
+from tests.support.dashboard.hostile_rows import HOSTILE, publish_hostile
 from tests.support.lakes.published import Row, dialogue, publish
 from tests.support.lakes.recipes import minimal_recipe
 from tests.support.lakes.toy_stages import ToyModelStage, drive, synthesis
@@ -30,12 +31,6 @@ from tests.support.servers.fake_api import FakeApi, Reply, serving
 
 pytestmark = pytest.mark.engine
 
-OWNED = "window.owned = true"
-HOSTILE = (
-    f"<script>{OWNED}</script><img src=x onerror='{OWNED}'><svg onload='{OWNED}'>"
-    "![x](http://evil.example/x.png) [click](javascript:alert(1)) {{ constructor }}"
-    "\u202egnp.exe\u202c\x00\x1b[31m {{7*7}} ${7*7} "
-)
 TURN_S = 0.5
 
 
@@ -87,33 +82,6 @@ def _published_before(lake: Lake) -> None:
     drive(begin_run(minimal_recipe(lake.url, name="old")), _SmallModel())
 
 
-def _hostile(lake: Lake) -> None:
-    rows = [
-        dialogue(f"evil<img src=x onerror='{OWNED}'>", [HOSTILE, HOSTILE, "And why?", "Because."]),
-        dialogue("huge", ["How long?", "long " * 400_000], topic="long, longer"),
-        dialogue("rtl", ["\u05e9\u05dc\u05d5\u05dd \u202e abc", "\u0645\u0631\u062d\u0628\u0627"]),
-    ]
-    publish(lake, "dialogues", rows, version="hostile")
-    pairs = [_pair(strategy) for strategy in ("neglect", "hallucination", "misunderstanding")]
-    publish(lake, "preferences", pairs, version="hostile", inputs={"dialogues": "hostile"})
-
-
-def _pair(strategy: str) -> Row:
-    said = {"role": "assistant", "content": f"wrong by {strategy} {HOSTILE}"}
-    return {
-        "id": f"huge/t1:{strategy}",
-        "source_ids": ["huge"],
-        "language": "en",
-        "strategy": strategy,
-        "turn": 1,
-        "prompt": [{"role": "user", "content": "How long?"}],
-        "chosen": [{"role": "assistant", "content": "Very long."}],
-        "rejected": [said],
-        "evidence": None if strategy == "neglect" else f"evidence {HOSTILE}",
-        "evidence_by": "writer",
-    }
-
-
 def _drive(run: Run, stage: SynthesizeStage, budget: Budget | None = None) -> None:
     try:
         drive(run, stage, budget)
@@ -138,7 +106,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
         browsing(served.base) as browser,
     ):
         _published_before(lake)
-        _hostile(lake)
+        publish_hostile(lake)
         inputs = {"conversations": "old", "parrot-ask": "old"}
         run = synthesis(folder, api.base_url, inputs=inputs, max_attempts=1)
         worker = threading.Thread(target=_drive_into_quarantine, args=(run,), daemon=True)

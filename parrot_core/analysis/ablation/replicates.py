@@ -1,4 +1,4 @@
-"""Replicates, the same cell with other seeds: how far do their figures lie apart?
+"""How much the figures of an ablation cell vary between runs with different seeds.
 
 A difference between cells that is no larger than what another seed makes of either is marked.
 """

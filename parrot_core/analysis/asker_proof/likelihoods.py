@@ -1,4 +1,4 @@
-"""How likely models find what people asked next, by turn; and how likely that they would go."""
+"""How likely models find what people asked next, by turn, and the end of a session."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -11,9 +11,8 @@ import numpy as np
 
 from parrot_core.analysis.asker_proof.contexts import HeldOutContext, SessionEdges
 from parrot_core.analysis.likelihood.likelihoods import compare_likelihoods
-from parrot_core.analysis.statistics.human import area_under_curve
-from parrot_core.analysis.statistics.intervals import Places, resampled
 from parrot_core.engines.types import Message
+from parrot_core.estimates import Places, area_under_curve, resampled
 from parrot_core.stages.likelihoods import LikelihoodRequest, Scorer, Scores, scores_of
 from parrot_core.stages.synthesis.role_play import END, role_play
 from parrot_core.stages.training.end_figures import Judged, figures_of

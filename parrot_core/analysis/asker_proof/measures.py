@@ -9,11 +9,10 @@ import numpy.typing as npt
 
 from parrot_core.analysis.asker_proof.contexts import HeldOutContext
 from parrot_core.analysis.statistics.human import FollowUps, human_likeness
-from parrot_core.analysis.statistics.intervals import IntervalEstimate, Places, resampled
-from parrot_core.analysis.statistics.sampling import ratio, ratio_difference
 from parrot_core.analysis.statistics.session import Session
 from parrot_core.analysis.statistics.values import Figure
 from parrot_core.context import detect
+from parrot_core.estimates import IntervalEstimate, Places, ratio, ratio_difference, resampled
 from parrot_core.recipe import Filter
 from parrot_core.stages.filters import RULES, first_failure
 from parrot_core.stages.filters.rule import Turn
@@ -93,7 +92,7 @@ def look_at(context: HeldOutContext, text: str, settings: Filter) -> Look:
 
 def estimates(looks: Sequence[Look], seed: int) -> dict[str, IntervalEstimate]:
     """Every measure of one writer; each context is from a session of its own."""
-    return {name: IntervalEstimate(*ratio(*_parts(looks, name), seed)) for name in SHARES}
+    return {name: ratio(_parts(looks, name), seed) for name in SHARES}
 
 
 def differences(
@@ -101,8 +100,7 @@ def differences(
 ) -> dict[str, IntervalEstimate]:
     """Every measure of one writer less the other's, paired: the same contexts are drawn of both."""
     return {
-        name: IntervalEstimate(*ratio_difference(_parts(looks, name), _parts(others, name), seed))
-        for name in SHARES
+        name: ratio_difference(_parts(looks, name), _parts(others, name), seed) for name in SHARES
     }
 
 

@@ -11,7 +11,6 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from parrot_core.analysis.asker_proof.bare_turn import bare_user_model
 from parrot_core.analysis.asker_proof.contexts import (
     Bounds,
     Drawn,
@@ -38,16 +37,17 @@ from parrot_core.analysis.asker_proof.measures import (
 from parrot_core.analysis.asker_proof.provocation import provoked, role_kept
 from parrot_core.analysis.asker_proof.writing import STAGE, Writer, write
 from parrot_core.analysis.likelihood.held_out_pairs import ModelName, learned_by
-from parrot_core.analysis.statistics.intervals import IntervalEstimate
 from parrot_core.analysis.statistics.reading import HELDOUT, HUMAN, VersionSessions, open_sessions
 from parrot_core.engines.connection import model_identity
 from parrot_core.engines.types import Message
 from parrot_core.errors import UserError
+from parrot_core.estimates import IntervalEstimate
 from parrot_core.lake.metrics import TrainingMetrics
 from parrot_core.lake.run import Run
 from parrot_core.models.references import resolve_model
 from parrot_core.recipe import VllmEngine
 from parrot_core.stages.likelihoods import Scorer
+from parrot_core.stages.training.bare_turn import bare_user_model
 from parrot_core.telemetry.progress import SILENT, ProgressReporter
 from parrot_core.text.control_tokens import END_OF_SESSION
 from parrot_core.text.text_hash import text_hash

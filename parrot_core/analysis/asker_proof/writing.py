@@ -1,4 +1,4 @@
-"""Let the writers of a proof go on from the same conversations, one writer after the other."""
+"""Has each writer of a proof continue the same conversations, one writer after the other."""
 
 import asyncio
 import hashlib

@@ -1,4 +1,4 @@
-"""Several runs side by side: what was told to them, what they made, how well, at what cost.
+"""Several runs side by side: their settings, data, scores and costs.
 
 The first run is the one that the others are compared with. A part that a run lacks is empty.
 """
@@ -72,15 +72,13 @@ class RunComparison:
 
     def numbers(self, dataset: str) -> tuple[tuple[NumberShift, ...], ...]:
         """Figures of a dataset, one tuple a run, each against the first run's."""
-        first = self.runs[0].data.get(dataset, Distributions())
-        sides = (run.data.get(dataset, Distributions()) for run in self.runs)
-        return tuple(number_shifts(first, side) for side in sides)
+        sides = [run.data.get(dataset, Distributions()) for run in self.runs]
+        return tuple(number_shifts(sides[0], side) for side in sides)
 
     def shares(self, dataset: str) -> tuple[tuple[ShareShift, ...], ...]:
         """What rows of a dataset are counted by, one tuple a run, each against the first's."""
-        first = self.runs[0].data.get(dataset, Distributions())
-        sides = (run.data.get(dataset, Distributions()) for run in self.runs)
-        return tuple(share_shifts(first, side) for side in sides)
+        sides = [run.data.get(dataset, Distributions()) for run in self.runs]
+        return tuple(share_shifts(sides[0], side) for side in sides)
 
 
 def compare_runs(

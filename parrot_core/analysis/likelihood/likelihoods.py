@@ -4,8 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from parrot_core.analysis.statistics.intervals import IntervalEstimate
-from parrot_core.analysis.statistics.sampling import ratio, ratio_difference
+from parrot_core.estimates import ratio, ratio_difference
 from parrot_core.stages.likelihoods import Scores
 
 
@@ -33,12 +32,12 @@ def compare_likelihoods(
         above, below = parts[name], parts[first]
         higher = [a / n > b / m for a, n, b, m in zip(*above, *below, strict=True)]
         less[name] = {
-            **asdict(IntervalEstimate(*ratio_difference(above, below, seed))),
+            **asdict(ratio_difference(above, below, seed)),
             "higher_in": sum(higher),
         }
     return {
         "models": {
-            name: {**asdict(IntervalEstimate(*ratio(*part, seed))), "tokens": int(sum(part[1]))}
+            name: {**asdict(ratio(part, seed)), "tokens": int(sum(part[1]))}
             for name, part in parts.items()
         },
         "less": less,

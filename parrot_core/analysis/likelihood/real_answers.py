@@ -21,6 +21,7 @@ from parrot_core.stages.likelihoods import LikelihoodRequest, Scorer, scores_of
 from parrot_core.telemetry.progress import SILENT, ProgressReporter
 from parrot_core.text.control_tokens import find_control_token
 from parrot_core.text.text_table import Grid
+from parrot_core.text.wording import with_bounds
 
 GROUPS = ("all", "first turns", "later turns")
 
@@ -128,8 +129,4 @@ def answer_grid(result: dict[str, Any]) -> Grid:
 
 
 def _shown(estimate: dict[str, Any]) -> str:
-    if estimate["value"] is None:
-        return "–"
-    if estimate["low"] is None:
-        return f"{estimate['value']:.3f}"
-    return f"{estimate['value']:.3f} [{estimate['low']:.3f}, {estimate['high']:.3f}]"
+    return with_bounds(estimate["value"], estimate["low"], estimate["high"], 3)

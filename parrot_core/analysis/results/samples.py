@@ -11,10 +11,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from parrot_core.errors import MissingVersion
 from parrot_core.lake.lake import DatasetVersion, Lake
+from parrot_core.lake.lineage import parent_datasets
 from parrot_core.recipe import STRATEGIES
-from parrot_core.schemas import DATASETS
 from parrot_core.stages.ingest.rules import hide_people
 
 Row = dict[str, Any]
@@ -141,15 +140,14 @@ def trace(lake: Lake, dataset: str, version: str, row_id: str) -> tuple[LineageS
     """
     steps: list[LineageStep] = []
     wanted = {row_id}
-    place: tuple[str, str] | None = (dataset, version)
-    while place is not None:
-        opened = lake.dataset(*place)
-        rows = _with_ids(opened, wanted, first=True)
-        if not rows:
-            break
-        steps.append(_step(*place, rows[0]))
-        wanted = set(rows[0]["source_ids"] or ())
-        place = _parent(lake, opened.manifest.inputs, wanted)
+    waiting = [lake.manifest("dataset", dataset, version)]
+    while waiting and wanted:
+        manifest = waiting.pop(0)
+        opened = lake.dataset(manifest.name, manifest.version)
+        if rows := _with_ids(opened, wanted, first=True):
+            steps.append(_step(manifest.name, manifest.version, rows[0]))
+            wanted = set(rows[0]["source_ids"] or ())
+            waiting = list(parent_datasets(lake, manifest))
     return tuple(steps)
 
 
@@ -250,17 +248,3 @@ def _gist(row: Row) -> str:
         said = [message for message in row["messages"] if message["role"] != "system"]
         return f"{row.get('n_turns')} turns, beginning: {_content(said[:1])}"
     return hide_people(json.dumps(row, ensure_ascii=False, default=str))
-
-
-def _parent(lake: Lake, inputs: Mapping[str, str], ids: set[str]) -> tuple[str, str] | None:
-    """The input version that holds one of ``ids``; models and vanished versions are passed by."""
-    for name, version in inputs.items():
-        if name not in DATASETS or not ids:
-            continue
-        try:
-            opened = lake.dataset(name, version)
-        except MissingVersion:
-            continue
-        if any(row["id"] in ids for row in opened.rows(["id"])):
-            return name, version
-    return None

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from parrot_core.analysis.statistics.sampling import RESAMPLES, Draw, lot
+from parrot_core.analysis.statistics.sampling import Draw, lot
 from parrot_core.analysis.statistics.session import Session
 from parrot_core.analysis.statistics.values import Figure, Found
 from parrot_core.errors import UserError
+from parrot_core.estimates import RESAMPLES, Floats, area_under_curve, interval
 from parrot_core.text.similarity import tokens
 
 if TYPE_CHECKING:
@@ -33,7 +34,6 @@ DESCRIPTION = (
 )
 
 Labels = npt.NDArray[np.int64]
-Scores = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ def human_likeness(ours: FollowUps, human: FollowUps, seed: int) -> Found:
             ),
         )
     folds = _scored(texts, labels, groups, seed)
-    value = _meanarea_under_curve(folds)
+    value = _mean_area(folds)
     low, high = _interval(folds, seed)
     return Found(figures=(_figure(value, low, high, n),))
 
@@ -147,7 +147,7 @@ class _Fold:
     """Scores of one held-out fold, by session: what the bootstrap draws."""
 
     labels: Labels
-    scores: Scores
+    scores: Floats
     sessions: npt.NDArray[np.int64]
 
 
@@ -180,24 +180,12 @@ def _classifier() -> "Pipeline":
     return make_pipeline(make_union(words, chars), LogisticRegression(C=1.0, max_iter=1000))
 
 
-def area_under_curve(labels: Labels, scores: Scores) -> float:
-    """Chance that a positive scores above a negative, ties counted half (Mann-Whitney)."""
-    _, inverse, counts = np.unique(scores, return_inverse=True, return_counts=True)
-    below = np.cumsum(counts) - counts
-    ranks = (below + (counts + 1) / 2)[inverse]
-    positive = labels == 1
-    n, m = int(positive.sum()), int((~positive).sum())
-    if not n or not m:
-        return float("nan")
-    return float((ranks[positive].sum() - n * (n + 1) / 2) / (n * m))
-
-
-def _meanarea_under_curve(folds: Sequence[_Fold]) -> float:
+def _mean_area(folds: Sequence[_Fold]) -> float:
     """Mean over folds: scores of different classifiers aren't compared with each other."""
     return float(np.nanmean([area_under_curve(fold.labels, fold.scores) for fold in folds]))
 
 
-def _interval(folds: Sequence[_Fold], seed: int) -> tuple[float, float]:
+def _interval(folds: Sequence[_Fold], seed: int) -> tuple[float | None, float | None]:
     rng = np.random.default_rng(lot(seed, "bootstrap", "human") % 2**63)
     means = []
     members = [
@@ -212,5 +200,4 @@ def _interval(folds: Sequence[_Fold], seed: int) -> tuple[float, float]:
             drawn.append(area_under_curve(fold.labels[rows], fold.scores[rows]))
         if not np.all(np.isnan(drawn)):
             means.append(float(np.nanmean(drawn)))
-    low, high = np.percentile(means, [2.5, 97.5])
-    return float(low), float(high)
+    return interval(np.array(means))

@@ -1,14 +1,13 @@
 """An LLM judge's view on which follow-up queries depend on context, beside that of the rules."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-
-import numpy as np
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 
 from parrot_core.analysis.statistics.dependence import kind_of_dependence
 from parrot_core.analysis.statistics.reading import SessionSet
-from parrot_core.analysis.statistics.sampling import RESAMPLES, Draw, Floats, lot
+from parrot_core.analysis.statistics.sampling import Draw, lot
 from parrot_core.analysis.statistics.values import Agreement, Figure
 from parrot_core.engines.connection import open_engines
 from parrot_core.engines.in_flight import in_flight
@@ -16,6 +15,7 @@ from parrot_core.engines.limits.budget import Budget
 from parrot_core.engines.limits.prices import price_of
 from parrot_core.engines.types import ChatModel, Message, RowError
 from parrot_core.errors import UserError
+from parrot_core.estimates import IntervalEstimate, Places, cohens_kappa, ratio, resampled
 from parrot_core.judging.depends import DependenceVerdict, judge_dependence
 from parrot_core.lake.journal import Journal
 from parrot_core.lake.run import Run
@@ -132,63 +132,39 @@ def agreement(
     usd: float | None = 0.0,
 ) -> Agreement:
     """Raw agreement and Cohen's κ (Cohen 1960), with bootstrap intervals over queries."""
-    pairs = [
+    said = [
         (question.rules, verdict.depends)
         for question, verdict in zip(questions.drawn, verdicts, strict=True)
         if verdict is not None and verdict.depends is not None
     ]
-    table = np.zeros((2, 2), dtype=np.int64)  # [rules][judge]
-    for rules, judge_says in pairs:
-        table[int(rules), int(bool(judge_says))] += 1
-    rng = np.random.default_rng(lot(seed, "bootstrap", "judge") % 2**63)
-    n = len(pairs)
-    drawn = rng.multinomial(n, table.ravel() / n, RESAMPLES) if n else np.zeros((0, 4))
-    shares = np.array([_shares(cells) for cells in drawn]).reshape(-1, 3)
-    raw, kappa, dependent = _shares(table.ravel())
-    rate = questions.follow_ups_a_session
+    cells = Counter(said)
+    n, rate = len(said), questions.follow_ups_a_session
+    draws = lot(seed, "bootstrap", "judge") % 2**63
+
+    def figure(name: str, title: str, found: IntervalEstimate) -> Figure:
+        return Figure(name=name, title=title, **asdict(found), n=n, of="queries judged")
+
+    def kappa(places: Places) -> float:
+        found = cohens_kappa(said[place] for place in places)
+        return float("nan") if found is None else found
+
+    same = [float(rules == judge_says) for rules, judge_says in said]
+    dependent = [rate * judge_says for _, judge_says in said]
     return Agreement(
         judge=judge,
         asked=len(questions.drawn),
         unreadable=len(questions.drawn) - n,
-        both=int(table[1, 1]),
-        rules_only=int(table[1, 0]),
-        judge_only=int(table[0, 1]),
-        neither=int(table[0, 0]),
-        raw=_figure("agreement", "raw agreement", raw, shares[:, 0], n),
-        kappa=_figure("kappa", "Cohen's κ", kappa, shares[:, 1], n),
-        judged_per_session=_figure(
+        both=cells[True, True],
+        rules_only=cells[True, False],
+        judge_only=cells[False, True],
+        neither=cells[False, False],
+        raw=figure("agreement", "raw agreement", ratio((same, [1.0] * n), draws)),
+        kappa=figure("kappa", "Cohen's κ", resampled(kappa, n, draws)),
+        judged_per_session=figure(
             "context_dependent_judged",
             "context-dependent queries a session (judge)",
-            dependent * rate,
-            shares[:, 2] * rate,
-            n,
+            ratio((dependent, [1.0] * n), draws),
         ),
         requests=requests,
         usd=usd,
-    )
-
-
-def _shares(cells: Iterable[float]) -> tuple[float, float, float]:
-    """(raw agreement, κ, share that the judge calls dependent) of neither, judge, rules, both."""
-    neither, judge_only, rules_only, both = (float(cell) for cell in cells)
-    n = neither + judge_only + rules_only + both
-    if not n:
-        return float("nan"), float("nan"), float("nan")
-    raw = (both + neither) / n
-    rules, judge = (both + rules_only) / n, (both + judge_only) / n
-    chance = rules * judge + (1 - rules) * (1 - judge)
-    return raw, (raw - chance) / (1 - chance) if chance < 1 else float("nan"), judge
-
-
-def _figure(name: str, title: str, value: float, drawn: Floats, n: int) -> Figure:
-    known = drawn[~np.isnan(drawn)]
-    low, high = np.percentile(known, [2.5, 97.5]) if len(known) > 1 else (None, None)
-    return Figure(
-        name=name,
-        title=title,
-        value=None if np.isnan(value) else value,
-        low=None if low is None else float(low),
-        high=None if high is None else float(high),
-        n=n,
-        of="queries judged",
     )

@@ -10,6 +10,7 @@ from typing import Protocol
 from parrot_core.analysis.statistics.session import Session, session_of
 from parrot_core.errors import SourceError, UserError
 from parrot_core.lake.lake import DatasetVersion, Lake
+from parrot_core.lake.lineage import parent_datasets
 from parrot_core.lake.manifest import Manifest
 from parrot_core.recipe import Ingest
 from parrot_core.schemas import DATASETS
@@ -236,13 +237,8 @@ def _origin(lake: Lake, manifest: Manifest) -> Manifest | None:
     """The conversations that a version was made from, over all stages between."""
     if manifest.name == HUMAN:
         return manifest
-    for name, version in manifest.inputs.items():
-        if name not in DATASETS or not lake.published("dataset", name, version):
-            continue
-        found = _origin(lake, lake.manifest("dataset", name, version))
-        if found is not None:
-            return found
-    return None
+    origins = (_origin(lake, parent) for parent in parent_datasets(lake, manifest))
+    return next(filter(None, origins), None)
 
 
 def digest(*parts: object) -> str:

@@ -1,4 +1,4 @@
-"""The provider's side of a batch: upload, order, find again, follow, fetch, all patiently."""
+"""The provider's side of a batch: upload, order, find again, poll and fetch, with retries."""
 
 import asyncio
 import json

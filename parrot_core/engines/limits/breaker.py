@@ -1,4 +1,4 @@
-"""The circuit breaker: a provider that refuses everything is left in peace, and probed.
+"""The circuit breaker: stops requests to a provider that refuses them all, and probes it.
 
 Nygard, "Release It!" (2007). Closed, everything passes. After ``pause_after_s`` in which nothing
 was answered and at least three requests were refused it opens: one request at a time is let

@@ -1,1 +1,1 @@
-"""What one has already, as published versions: dialogues, pairs, openings, models."""
+"""Imports a user's own data and models as published versions."""

@@ -1,4 +1,4 @@
-"""Publish files and models of one's own as versions: rows checked, rejects counted, origin kept."""
+"""Publishes a user's files and models as versions: rows checked, rejects counted, origin kept."""
 
 import hashlib
 import json

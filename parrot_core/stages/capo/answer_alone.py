@@ -12,6 +12,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from parrot_core.estimates import area_under_curve
 from parrot_core.lake.manifest import Receipt
 from parrot_core.text.similarity import tokens
 
@@ -77,9 +78,7 @@ def auc_of(pairs: Sequence[tuple[str, str]]) -> dict[str, float] | None:
         # Ridge regression in its dual form: as many unknowns as texts.
         kernel = known @ known.T + _RIDGE * np.eye(len(known))
         scores[folds == fold] = asked @ (known.T @ np.linalg.solve(kernel, sides[folds != fold]))
-    above = scores[sides > 0][:, None] - scores[sides < 0][None, :]
-    auc = float(np.mean((above > 0) + 0.5 * (above == 0)))
-    return {"total": auc * len(pairs), "number": len(pairs)}
+    return {"total": area_under_curve(sides, scores) * len(pairs), "number": len(pairs)}
 
 
 def _features(text: str) -> NDArray[np.float64]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from parrot_core.context.labelled import LabelledQuery, labelled_queries
 from parrot_core.engines.types import ChatModel, RowError
+from parrot_core.estimates import cohens_kappa
 from parrot_core.judging.depends import judge_dependence
 from parrot_core.recipe import Select
 
@@ -19,17 +20,7 @@ class JudgeProof:
     yes: int
     unreadable: int  # or not answered
     asked: int
-
-    @property
-    def kappa(self) -> float:
-        """Cohen's κ: agreement beyond chance (Cohen 1960); what can't be read agrees with nothing.
-
-        With half of the labels yes, chance agrees on half of what was said at all.
-        """
-        if not self.asked:
-            return 0.0
-        agreed, chance = self.right / self.asked, (self.asked - self.unreadable) / self.asked / 2
-        return (agreed - chance) / (1 - chance)
+    kappa: float  # Cohen's; what can't be read agrees with nothing
 
     def as_json(self) -> dict[str, float]:
         return {
@@ -74,8 +65,10 @@ async def prove_judge(judge: ChatModel, settings: Select, seed: int) -> JudgePro
 
     verdicts = await asyncio.gather(*map(ask, asked))
     counts = Counter(verdicts)
-    right = sum(verdict == query.depends for verdict, query in zip(verdicts, asked, strict=True))
-    return JudgeProof(right, counts[True], counts[None], len(asked))
+    pairs = [(query.depends, verdict) for query, verdict in zip(asked, verdicts, strict=True)]
+    right = sum(label == verdict for label, verdict in pairs)
+    kappa = cohens_kappa(pairs) or 0.0
+    return JudgeProof(right, counts[True], counts[None], len(asked), kappa)
 
 
 def _drawn(number: int, seed: int) -> list[LabelledQuery]:

@@ -5,14 +5,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-import numpy as np
 from pydantic import TypeAdapter
 from pydantic_core import to_jsonable_python
 
+from parrot_core.estimates import ratio
 from parrot_core.stages.base import Row
 
 RESAMPLES = 2000
-CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,19 +135,7 @@ def estimate(answers: Sequence[Judged], seed: int, name: str) -> Estimate:
     for answer in sorted(answers, key=lambda answer: (answer.session, answer.turn)):
         sums[answer.session] = sums.get(answer.session, 0.0) + answer.score
         counts[answer.session] = counts.get(answer.session, 0) + 1
+    part = (list(sums.values()), list(counts.values()))
+    found = ratio(part, [seed, zlib.crc32(name.encode())], RESAMPLES)
     mean = sum(sums.values()) / len(answers)
-    low, high = _interval(list(sums.values()), list(counts.values()), seed, name)
-    return Estimate(mean, len(answers), len(sums), low, high)
-
-
-def _interval(
-    sums: Sequence[float], counts: Sequence[int], seed: int, name: str
-) -> tuple[float | None, float | None]:
-    if len(sums) < 2:
-        return None, None
-    random = np.random.default_rng([seed, zlib.crc32(name.encode())])
-    drawn = random.integers(len(sums), size=(RESAMPLES, len(sums)))
-    means = np.asarray(sums)[drawn].sum(axis=1) / np.asarray(counts)[drawn].sum(axis=1)
-    tail = (1 - CONFIDENCE) / 2
-    low, high = np.quantile(means, [tail, 1 - tail])
-    return float(low), float(high)
+    return Estimate(mean, len(answers), len(sums), found.low, found.high)

@@ -1,8 +1,7 @@
 """What a filter rule is, and the turn that it looks at."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from parrot_core.engines.types import Message
 from parrot_core.recipe import Filter
@@ -42,23 +41,15 @@ class Turn:
     heard: Heard = field(default_factory=Heard)
 
 
-class FilterRule(Protocol):
-    """One reason to throw a turn out."""
+@dataclass(frozen=True, slots=True)
+class FilterRule:
+    """One reason to throw a turn out; its file's name is its name in recipes and rejects.
 
-    @property
-    def name(self) -> str:
-        """The name in recipes, metrics and rejects."""
-        ...
+    Attributes:
+        reason: what it refuses, in a few words: for the list of reasons.
+        check: what is wrong with a turn under the recipe's ``filter`` part, in a few words; None
+            when the turn passes.
+    """
 
-    @property
-    def reason(self) -> str:
-        """What it refuses, in a few words: for the list of reasons."""
-        ...
-
-    def check(self, turn: Turn, settings: Filter) -> str | None:
-        """What is wrong with a turn, in a few words; None when it passes.
-
-        Args:
-            settings: the recipe's ``filter`` part.
-        """
-        ...
+    reason: str
+    check: Callable[[Turn, Filter], str | None]

@@ -1,4 +1,4 @@
-"""What is to be told of a session by itself, before it is compared with others."""
+"""Checks a session on its own, before it is compared with others."""
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence

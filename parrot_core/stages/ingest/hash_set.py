@@ -1,4 +1,4 @@
-"""A set of 64-bit hashes in ten bytes each or so, for what every record of a huge file must be in.
+"""A compact set of 64-bit hashes, about ten bytes each, for every record of a huge file.
 
 Python's own set takes some 100. Two texts of one hash are taken for the same: among ten million
 that happens to any at all with a probability of 3 in a million.

@@ -1,4 +1,4 @@
-"""Which files of a folder or an archive aren't data, and what they are: passed over and counted."""
+"""Which files of a folder or an archive aren't data; they are skipped and counted by kind."""
 
 import re
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""A nameless local file for what memory should not hold: appended to, read anywhere, then gone."""
+"""A temporary local file for data too large for memory: append, then read anywhere."""
 
 import os
 import tempfile

@@ -1,4 +1,4 @@
-"""A local file of messages and what is known of them, to come back to: memory holds neither."""
+"""A local file of messages and facts about them, to read again without holding them in memory."""
 
 import struct
 from typing import Any, cast

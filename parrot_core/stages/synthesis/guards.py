@@ -1,4 +1,4 @@
-"""Guardrails on a query where it is written: what no user would say next is asked for once more.
+"""Guardrails on a new query: one that no user would write is asked for again.
 
 Each is on by recipe alone. The filters would throw the session out later, when its further turns
 have been paid for.

@@ -1,8 +1,12 @@
-"""The end of a session as something to be detected: figures of probabilities, without a model."""
+"""Detection figures (AUC, precision, recall) for predicted ends of sessions."""
 
 from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
+
+import numpy as np
+
+from parrot_core.estimates import area_under_curve
 
 THRESHOLD = 0.5
 """A writer is taken to end where it gives the end at least this probability."""
@@ -36,18 +40,17 @@ def figures_of(judged: Sequence[Judged]) -> dict[str, Any]:
         "recall": _share(hits, len(ends)),
         "f1": _share(2 * hits, hits + alarms + len(ends)),
         "f1_always": _share(2 * len(ends), len(judged) + len(ends)),
-        "auc": _auc(ends, others),
+        "auc": _auc(judged),
         "by_turn": {str(turn): _at_turn(found) for turn, found in sorted(turns.items())},
     }
 
 
 def _at_turn(found: Sequence[Judged]) -> dict[str, Any]:
-    ends = [chance for _, ended, chance in found if ended]
     return {
         "places": len(found),
-        "ends": len(ends),
+        "ends": sum(ended for _, ended, _ in found),
         "probability": round(sum(chance for *_, chance in found) / len(found), 4),
-        "auc": _auc(ends, [chance for _, ended, chance in found if not ended]),
+        "auc": _auc(found),
     }
 
 
@@ -55,10 +58,7 @@ def _share(part: int, whole: int) -> float | None:
     return round(part / whole, 4) if whole else None
 
 
-def _auc(ends: Sequence[float], others: Sequence[float]) -> float | None:
-    """How often an end has the greater probability than another place, ties as half."""
-    pairs = len(ends) * len(others)
-    if not pairs:
-        return None
-    higher = sum((end > other) + (end == other) / 2 for end in ends for other in others)
-    return round(higher / pairs, 4)
+def _auc(judged: Sequence[Judged]) -> float | None:
+    labels = np.array([ended for _, ended, _ in judged], dtype=np.int64)
+    found = area_under_curve(labels, np.array([chance for *_, chance in judged]))
+    return None if np.isnan(found) else round(found, 4)

@@ -1,4 +1,4 @@
-"""How a training process ends before its time: when it is asked to, or with its parent."""
+"""Ends a training process early: when it is asked to stop, or when its parent dies."""
 
 import os
 import signal

@@ -2,15 +2,16 @@
 
 from typing import Any
 
+import numpy as np
 import torch
 from datasets import Dataset, concatenate_datasets
 from torch.nn import functional
 from trl.trainer.sft_trainer import SFTTrainer
 
+from parrot_core.estimates import ratio
 from parrot_core.stages.training.prefix_dpo import PrefixSharingDPOTrainer, groups_of
 
 RESAMPLES = 2000
-INTERVAL = (0.025, 0.975)
 
 
 def measure(trainer: SFTTrainer | PrefixSharingDPOTrainer) -> dict[str, float]:
@@ -19,8 +20,8 @@ def measure(trainer: SFTTrainer | PrefixSharingDPOTrainer) -> dict[str, float]:
     Returns:
         For SFT ``loss`` (mean negative log-likelihood a target token, in nats) and ``tokens`` (how
         many were scored); for DPO ``loss``, ``margin`` and ``accuracy`` (means over pairs), the
-        95 % bootstrap interval ``margin_low`` to ``margin_high``, and how many ``pairs`` and
-        ``queries`` were scored.
+        95 % bootstrap interval ``margin_low`` to ``margin_high`` where there are two queries, and
+        how many ``pairs`` and ``queries`` were scored.
     """
     if isinstance(trainer, PrefixSharingDPOTrainer):
         return _margins(trainer)
@@ -30,37 +31,20 @@ def measure(trainer: SFTTrainer | PrefixSharingDPOTrainer) -> dict[str, float]:
 def _margins(trainer: PrefixSharingDPOTrainer) -> dict[str, float]:
     trainer.evaluate()
     margins = torch.cat(trainer.eval_margins).double()
-    queries = torch.tensor(groups_of(trainer.eval_dataset))
-    low, high = bootstrap(margins, queries, trainer.args.seed)
+    queries = np.array(groups_of(trainer.eval_dataset))
+    # Whole queries are drawn: the pairs of one share a prompt and a chosen answer, and an interval
+    # that took them for independent would be too narrow.
+    sums, pairs = np.bincount(queries, weights=margins.cpu().numpy()), np.bincount(queries)
+    found = ratio((sums.tolist(), pairs.tolist()), trainer.args.seed, RESAMPLES)
+    bounds = {"margin_low": found.low, "margin_high": found.high}
     return {
         "loss": float(-functional.logsigmoid(margins).mean()),
         "margin": float(margins.mean()),
-        "margin_low": low,
-        "margin_high": high,
+        **{name: bound for name, bound in bounds.items() if bound is not None},
         "accuracy": float((margins > 0).double().mean()),
         "pairs": len(margins),
-        "queries": int(queries.max()) + 1,
+        "queries": len(pairs),
     }
-
-
-def bootstrap(values: torch.Tensor, groups: torch.Tensor, seed: int) -> tuple[float, float]:
-    """95 % percentile interval of a mean whose values come in groups (Efron & Tibshirani 1993).
-
-    Whole groups are drawn: the pairs of one query share a prompt and a chosen answer, and an
-    interval that took them for independent would be too narrow.
-
-    Args:
-        values: (n), double.
-        groups: (n), the group of each value, numbered from 0.
-    """
-    number = int(groups.max()) + 1
-    sums = torch.zeros(number, dtype=values.dtype).index_add_(0, groups, values)
-    sizes = torch.bincount(groups, minlength=number).to(values.dtype)
-    generator = torch.Generator().manual_seed(seed)
-    drawn = torch.randint(number, (RESAMPLES, number), generator=generator)
-    means = sums[drawn].sum(1) / sizes[drawn].sum(1)
-    low, high = torch.quantile(means, torch.tensor(INTERVAL, dtype=values.dtype)).tolist()
-    return low, high
 
 
 def _token_loss(trainer: SFTTrainer) -> dict[str, float]:

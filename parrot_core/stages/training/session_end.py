@@ -1,4 +1,4 @@
-"""How well an asker knows when the user goes, on held-out sessions.
+"""How well an asker predicts the end of held-out sessions.
 
 Runs in the training process.
 """

@@ -103,24 +103,20 @@ def base(tmp_path):
     return run
 
 
+def _dpo_on(strategy: str) -> dict:
+    return {"subject": "parrot-chat", "set": {"train_dpo.strategies": [strategy]}}
+
+
+CELLS = {
+    "none": {"paper": "none", "subject": "parrot-sft"},
+    **{name: {"paper": name, **_dpo_on(name)} for name in STRATEGIES},
+    "lost": _dpo_on("misunderstanding"),
+}
+
+
 def test_cells_share_versions_go_on_past_a_failure_and_end_in_tables(base, tmp_path, monkeypatch):
     monkeypatch.setenv("PARROT_WORK", str(tmp_path / "work"))
-    cells = {
-        "none": {"paper": "none", "subject": "parrot-sft"},
-        **{
-            name: {
-                "paper": name,
-                "subject": "parrot-chat",
-                "set": {"train_dpo.strategies": [name]},
-            }
-            for name in STRATEGIES
-        },
-        "lost": {
-            "subject": "parrot-chat",
-            "set": {"train_dpo.strategies": ["misunderstanding"]},
-        },
-    }
-    matrix = Matrix(name="m", base="x", table="table6", judged=False, accuracy=True, cells=cells)
+    matrix = Matrix(name="m", base="x", table="table6", judged=False, accuracy=True, cells=CELLS)
     lake = Lake(base.recipe.lake)
     plans = plan_ablation(matrix, base.recipe, lake, [base])
     assert [plan.makes for plan in plans] == [(), *[("train-dpo",)] * 3]

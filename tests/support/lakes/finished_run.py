@@ -167,6 +167,20 @@ def _train(
     publish(lake, stage, seconds=141.0, metrics=metrics, accounting=Accounting(**rows_in))
 
 
+NEGATIVES = {
+    "neglect": ("Winter is the coldest season of the year.", None),
+    "hallucination": (
+        "In winter, Iceland is the place for northern lights.",
+        "“And in winter?” asks where to see northern lights in Iceland.",
+    ),
+    "misunderstanding": (
+        "In winter the trains take the same hour as in spring.",
+        "everything is within an hour by train",
+    ),
+}
+"""By strategy: the answer, and what misled its writer."""
+
+
 def _preferences(lake: Lake, parrot_id: str) -> None:
     query = {
         "id": "q0",
@@ -190,17 +204,6 @@ def _preferences(lake: Lake, parrot_id: str) -> None:
         usage=_usage("judge"),
         seconds=18.0,
     )
-    negatives = {
-        "neglect": ("Winter is the coldest season of the year.", None),
-        "hallucination": (
-            "In winter, Iceland is the place for northern lights.",
-            "“And in winter?” asks where to see northern lights in Iceland.",
-        ),
-        "misunderstanding": (
-            "In winter the trains take the same hour as in spring.",
-            "everything is within an hour by train",
-        ),
-    }
     rows = [
         {
             "id": f"q0:{strategy}",
@@ -215,7 +218,7 @@ def _preferences(lake: Lake, parrot_id: str) -> None:
             "prompt_set": "1",
             "model": ANSWERER,
         }
-        for strategy, (answer, evidence) in negatives.items()
+        for strategy, (answer, evidence) in NEGATIVES.items()
     ]
     publish(
         lake,

@@ -45,7 +45,7 @@ PROBE = """
 import json, pathlib, tempfile
 from flows.deploy import rendered
 from flows.regenerate import regenerate
-from flows.stages import STAGE_FLOWS
+from flows import stages as stage_flows
 from parrot_core.analysis.ablation.plan import CellLineage
 from parrot_core.analysis.forecast.requests import forecast
 from parrot_core.execution.runs import begin_run
@@ -62,7 +62,7 @@ deployments = {each["name"]: each for each in rendered(recipe, None, "wait")["de
 other = begin_run(minimal_recipe(tempfile.mkdtemp(), filter={"min_turns": 5}))
 print(json.dumps({
     "order": names,
-    "flow": "echo" in STAGE_FLOWS,
+    "flow": stage_flows.echo.name == "echo",
     "deployment": deployments["echo"]["work_pool"]["name"],
     "described": deployments["echo"]["description"],
     "form": "echo" in json.dumps(regenerate.parameters.model_dump(), default=str),

@@ -1,11 +1,12 @@
 """The shape of a measure, and the figure that most of them make: a ratio over sessions."""
 
 from array import array
+from dataclasses import asdict
 from typing import Any, ClassVar, Protocol
 
-from parrot_core.analysis.statistics.sampling import ratio
 from parrot_core.analysis.statistics.session import Session
 from parrot_core.analysis.statistics.values import Figure, Found, Unit
+from parrot_core.estimates import ratio
 
 
 class Measure(Protocol):
@@ -48,8 +49,7 @@ class Ratio:
         self, name: str, title: str, seed: int, of: str = "sessions", unit: Unit = ""
     ) -> Figure:
         """The figure; ``of`` names what the denominators count."""
-        value, low, high = ratio(self._above, self._below, seed)
-        n = int(sum(self._below))
+        found = ratio((self._above, self._below), seed)
         return Figure(
-            name=name, title=title, value=value, low=low, high=high, n=n, of=of, unit=unit
+            **asdict(found), name=name, title=title, n=int(sum(self._below)), of=of, unit=unit
         )

@@ -16,5 +16,5 @@ RULES: Mapping[str, FilterRule] = MappingProxyType(
 )
 """Every rule by the name that recipes use."""
 
-REASONS: Mapping[str, str] = MappingProxyType({rule.name: rule.reason for rule in RULES.values()})
+REASONS: Mapping[str, str] = MappingProxyType({name: rule.reason for name, rule in RULES.items()})
 """What a turn is refused for, by the rule's name."""

@@ -3,7 +3,7 @@
 import re
 
 from parrot_core.recipe import Filter
-from parrot_core.stages.filters.rule import Turn
+from parrot_core.stages.filters.rule import FilterRule, Turn
 
 _OPENS = re.compile(
     r"\A\W*(?:(?:sure|certainly|of course|absolutely|definitely|no problem)(?: thing)?[!,.]+\s+)"
@@ -36,21 +36,16 @@ _CLOSES_ZH = re.compile(
 )
 
 
-class Answers:
+def check(turn: Turn, settings: Filter) -> str | None:
     """Refuses queries that open or close as only an assistant's answer does."""
-
-    name = "answers"
-    reason = "a query that answers instead of asking"
-
-    def check(self, turn: Turn, settings: Filter) -> str | None:
-        text = turn.query.replace("’", "'")
-        for pattern in (_OPENS, _OPENS_ZH):
-            if found := pattern.search(text[:300]):
-                return f"opens like an answer: {' '.join(found[0].split())[:60]!r}"
-        for pattern in (_CLOSES, _CLOSES_ZH):
-            if found := pattern.search(text[-300:]):
-                return f"closes like an answer: {' '.join(found[0].split())[:60]!r}"
-        return None
+    text = turn.query.replace("’", "'")
+    for pattern in (_OPENS, _OPENS_ZH):
+        if found := pattern.search(text[:300]):
+            return f"opens like an answer: {' '.join(found[0].split())[:60]!r}"
+    for pattern in (_CLOSES, _CLOSES_ZH):
+        if found := pattern.search(text[-300:]):
+            return f"closes like an answer: {' '.join(found[0].split())[:60]!r}"
+    return None
 
 
-RULE = Answers()
+RULE = FilterRule("a query that answers instead of asking", check)

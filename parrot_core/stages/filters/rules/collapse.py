@@ -1,7 +1,7 @@
-"""A conversation that has run dry: turn after turn without a new word, or an answer in a loop."""
+"""Finds collapsed conversations: turns without new words, or an answer that loops."""
 
 from parrot_core.recipe import Filter
-from parrot_core.stages.filters.rule import Heard, Turn
+from parrot_core.stages.filters.rule import FilterRule, Heard, Turn
 from parrot_core.stages.filters.rules.repetitive import distinct_ngrams
 from parrot_core.text.similarity import WITHOUT_CONTENT, tokens
 
@@ -13,27 +13,22 @@ _LOOP_MIN_DISTINCT = 0.25
 _READ_CHARS = 4000
 
 
-class Collapse:
+def check(turn: Turn, settings: Filter) -> str | None:
     """Refuses a turn that makes the third in a row with hardly a new word, or whose answer loops.
 
     Counted are words with content of query and answer together, against all earlier turns.
     """
-
-    name = "collapse"
-    reason = "turn after turn without a new word, or an answer in a loop"
-
-    def check(self, turn: Turn, settings: Filter) -> str | None:
-        if turn.response is not None:
-            answer = tokens(turn.response[:_READ_CHARS])
-            distinct = distinct_ngrams(answer)
-            if len(answer) >= _LOOP_MIN_TOKENS and distinct < _LOOP_MIN_DISTINCT:
-                return f"the answer loops ({distinct:.0%} of its word triples are distinct)"
-        if len(turn.earlier) <= 2 * (_TURNS - 1):
-            return None
-        newest = max(_newness(turn))
-        if newest >= _LEAST_NEW:
-            return None
-        return f"at most {newest:.0%} new words in each of the last {_TURNS} turns"
+    if turn.response is not None:
+        answer = tokens(turn.response[:_READ_CHARS])
+        distinct = distinct_ngrams(answer)
+        if len(answer) >= _LOOP_MIN_TOKENS and distinct < _LOOP_MIN_DISTINCT:
+            return f"the answer loops ({distinct:.0%} of its word triples are distinct)"
+    if len(turn.earlier) <= 2 * (_TURNS - 1):
+        return None
+    newest = max(_newness(turn))
+    if newest >= _LEAST_NEW:
+        return None
+    return f"at most {newest:.0%} new words in each of the last {_TURNS} turns"
 
 
 def _newness(turn: Turn) -> list[float]:
@@ -60,4 +55,4 @@ def _content(text: str) -> set[str]:
     return set(tokens(text[: 2 * _READ_CHARS])) - WITHOUT_CONTENT
 
 
-RULE = Collapse()
+RULE = FilterRule("turn after turn without a new word, or an answer in a loop", check)

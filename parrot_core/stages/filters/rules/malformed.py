@@ -3,7 +3,7 @@
 import re
 
 from parrot_core.recipe import Filter
-from parrot_core.stages.filters.rule import Turn
+from parrot_core.stages.filters.rule import FilterRule, Turn
 from parrot_core.text.control_tokens import find_control_token
 
 _ROLE_LABEL = re.compile(
@@ -14,18 +14,15 @@ _ROLE_LABEL = re.compile(
 _WORDLIKE = re.compile(r"[^\W_]")
 
 
-class Malformed:
+def check(turn: Turn, settings: Filter) -> str | None:
     """Refuses what only a model that lost the thread would write as a user."""
-
-    name = "malformed"
-    reason = "a query that isn't a user's text: control tokens, role labels, no letters"
-
-    def check(self, turn: Turn, settings: Filter) -> str | None:
-        if token := find_control_token(turn.query):
-            return f"control token {token}"
-        if label := _ROLE_LABEL.search(turn.query):
-            return f"role label {label[0].strip()!r}"
-        return None if _WORDLIKE.search(turn.query) else "no letter or digit"
+    if token := find_control_token(turn.query):
+        return f"control token {token}"
+    if label := _ROLE_LABEL.search(turn.query):
+        return f"role label {label[0].strip()!r}"
+    return None if _WORDLIKE.search(turn.query) else "no letter or digit"
 
 
-RULE = Malformed()
+RULE = FilterRule(
+    "a query that isn't a user's text: control tokens, role labels, no letters", check
+)

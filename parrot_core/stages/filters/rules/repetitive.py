@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from parrot_core.context import detect
 from parrot_core.recipe import Filter
-from parrot_core.stages.filters.rule import Turn
+from parrot_core.stages.filters.rule import FilterRule, Turn
 from parrot_core.text.similarity import WITHOUT_CONTENT, rouge_l_f1, tokens
 
 _COMPARED_TOKENS = 400
@@ -24,24 +24,19 @@ _LOOP_MIN_TOKENS = 16
 _LOOP_MIN_DISTINCT = 0.35
 
 
-class Repetitive:
+def check(turn: Turn, settings: Filter) -> str | None:
     """Refuses queries that bring nothing new."""
-
-    name = "repetitive"
-    reason = "a query that repeats an earlier one, or itself"
-
-    def check(self, turn: Turn, settings: Filter) -> str | None:
-        own = tokens(turn.query)
-        distinct = distinct_ngrams(own)
-        if len(own) >= _LOOP_MIN_TOKENS and distinct < _LOOP_MIN_DISTINCT:
-            return f"repeats itself ({distinct:.0%} of its word triples are distinct)"
-        asked = [message["content"] for message in turn.earlier if message["role"] == "user"]
-        turn.heard.queries += map(tokens, asked[len(turn.heard.queries) :])
-        others = turn.heard.queries[: len(asked)]
-        times = 1 + others.count(own)
-        if times > 1 and times > _allowed_times(turn, len(own)):
-            return f"the same as query {others.index(own) + 1}"
-        return _near_repeat(own, others, settings.max_similarity)
+    own = tokens(turn.query)
+    distinct = distinct_ngrams(own)
+    if len(own) >= _LOOP_MIN_TOKENS and distinct < _LOOP_MIN_DISTINCT:
+        return f"repeats itself ({distinct:.0%} of its word triples are distinct)"
+    asked = [message["content"] for message in turn.earlier if message["role"] == "user"]
+    turn.heard.queries += map(tokens, asked[len(turn.heard.queries) :])
+    others = turn.heard.queries[: len(asked)]
+    times = 1 + others.count(own)
+    if times > 1 and times > _allowed_times(turn, len(own)):
+        return f"the same as query {others.index(own) + 1}"
+    return _near_repeat(own, others, settings.max_similarity)
 
 
 def _allowed_times(turn: Turn, size: int) -> int:
@@ -70,4 +65,4 @@ def distinct_ngrams(words: Sequence[str]) -> float:
     return len(set(ngrams)) / len(ngrams) if ngrams else 1.0
 
 
-RULE = Repetitive()
+RULE = FilterRule("a query that repeats an earlier one, or itself", check)

@@ -3,7 +3,7 @@
 import re
 
 from parrot_core.recipe import Filter
-from parrot_core.stages.filters.rule import Turn
+from parrot_core.stages.filters.rule import FilterRule, Turn
 
 _ASSISTANT = (
     r"(?:an? )?(?:ai|a\.i\.|artificial intelligence|(?:large )?language model|virtual assistant"
@@ -36,19 +36,14 @@ _MENTION = re.compile(
 _READ_CHARS = 400
 
 
-class RoleConfusion:
+def check(turn: Turn, settings: Filter) -> str | None:
     """Refuses queries in which the asker speaks as the assistant."""
-
-    name = "role_confusion"
-    reason = "a query in which the asker speaks as the assistant"
-
-    def check(self, turn: Turn, settings: Filter) -> str | None:
-        text = turn.query[:_READ_CHARS].replace("’", "'")
-        for pattern in (_SPEAKS, _SPEAKS_ZH):
-            found = pattern.search(text)
-            if found and not _MENTION.search(text[: found.start()]):
-                return f"speaks as the assistant: {' '.join(found[0].split())[-60:]!r}"
-        return None
+    text = turn.query[:_READ_CHARS].replace("’", "'")
+    for pattern in (_SPEAKS, _SPEAKS_ZH):
+        found = pattern.search(text)
+        if found and not _MENTION.search(text[: found.start()]):
+            return f"speaks as the assistant: {' '.join(found[0].split())[-60:]!r}"
+    return None
 
 
-RULE = RoleConfusion()
+RULE = FilterRule("a query in which the asker speaks as the assistant", check)

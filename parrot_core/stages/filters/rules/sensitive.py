@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 
 from parrot_core.recipe import Filter
-from parrot_core.stages.filters.rule import Turn
+from parrot_core.stages.filters.rule import FilterRule, Turn
 
 _NEAR = r"[^.?!\n]{0,40}?"
 _MINOR = r"\b(?:child(?:ren)?|kids?|minors?|under-?age\w*|school ?girls?|school ?boys?|toddlers?)\b"
@@ -62,16 +62,9 @@ TOPICS: Mapping[str, re.Pattern[str]] = {
 }
 
 
-class Sensitive:
+def check(turn: Turn, settings: Filter) -> str | None:
     """Refuses queries that ask for harm."""
-
-    name = "sensitive"
-    reason = "a query on a sensitive topic"
-
-    def check(self, turn: Turn, settings: Filter) -> str | None:
-        return next(
-            (topic for topic, pattern in TOPICS.items() if pattern.search(turn.query)), None
-        )
+    return next((topic for topic, pattern in TOPICS.items() if pattern.search(turn.query)), None)
 
 
-RULE = Sensitive()
+RULE = FilterRule("a query on a sensitive topic", check)

@@ -5,23 +5,16 @@ and ``value``, ``speaker`` and ``text`` …; or objects with both a query and it
 texts. The list may be JSON text, or an object of lists; a record may be the list itself.
 """
 
-from parrot_core.engines.types import Message
-from parrot_core.stages.ingest.layouts.layout import Layout, Misfit, Reading, id_under, misfit
-from parrot_core.stages.ingest.layouts.turns import LIST_KEYS, find_list, has_turns, turn_messages
+from parrot_core.stages.ingest.layouts.layout import Layout, id_under
+from parrot_core.stages.ingest.layouts.turns import LIST_KEYS, has_turns, list_under
 
 EXPECTED = '{"dialog": [{"role" or "from": …, "content" or "value": …}, …]}'
-
-
-def _parse(record: object, reading: Reading) -> list[Message] | Misfit:
-    found = find_list(record)
-    return turn_messages(record, found[1], found[0], reading) if found else misfit(record, EXPECTED)
-
 
 LAYOUT = Layout(
     "turn_list",
     EXPECTED,
     lambda record: has_turns(record, LIST_KEYS),
     id_under("id", "conversation_id", "dialog_id", "dialogue_id", "uuid"),
-    _parse,
+    list_under(LIST_KEYS, EXPECTED),
     splits_sessions=True,
 )

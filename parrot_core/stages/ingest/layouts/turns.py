@@ -6,14 +6,14 @@ lists, or as pairs of query and answer.
 
 import ast
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import zip_longest
 from typing import Final, NamedTuple
 
 import orjson
 
 from parrot_core.engines.types import Message, Role
-from parrot_core.stages.ingest.layouts.layout import Misfit, Reading, text_under
+from parrot_core.stages.ingest.layouts.layout import Misfit, Reading, misfit, text_under
 
 SPEAKERS: Mapping[str, Role] = {
     "human": "user",
@@ -124,6 +124,20 @@ def turn_messages(
             return settled
         messages = settled
     return with_system(record, messages)
+
+
+def list_under(
+    keys: Sequence[str], expected: str
+) -> Callable[[object, Reading], list[Message] | Misfit]:
+    """Read a record's list of turns, which stands under the first of these keys."""
+
+    def parse(record: object, reading: Reading) -> list[Message] | Misfit:
+        found = find_list(record, keys)
+        if found is None:
+            return misfit(record, expected)
+        return turn_messages(record, found[1], found[0], reading)
+
+    return parse
 
 
 def with_system(record: object, messages: list[Message]) -> list[Message]:

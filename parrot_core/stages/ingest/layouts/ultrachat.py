@@ -6,8 +6,8 @@
 """
 
 from parrot_core.engines.types import Message
-from parrot_core.stages.ingest.layouts.layout import Layout, Misfit, Reading, id_under, misfit
-from parrot_core.stages.ingest.layouts.turns import as_list, find_list, has_turns, turn_messages
+from parrot_core.stages.ingest.layouts.layout import Layout, Misfit, Reading, id_under
+from parrot_core.stages.ingest.layouts.turns import as_list, has_turns, list_under
 
 EXPECTED = '{"id": …, "data": [query, response, …]}'
 
@@ -24,10 +24,7 @@ def _looks_like(record: object) -> bool:
 def _parse(record: object, reading: Reading) -> list[Message] | Misfit:
     texts = as_list(record.get("data")) if isinstance(record, dict) else None
     if texts is None:
-        found = find_list(record, ("messages",))
-        if found is None:
-            return misfit(record, EXPECTED)
-        return turn_messages(record, found[1], found[0], reading)
+        return list_under(("messages",), EXPECTED)(record, reading)
     messages: list[Message] = []
     for number, text in enumerate(texts):
         if not isinstance(text, str):

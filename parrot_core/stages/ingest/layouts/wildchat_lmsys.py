@@ -4,23 +4,16 @@ The id is ``conversation_hash`` (WildChat-1M and later) or ``conversation_id`` (
 LMSYS-Chat-1M). What else stands in a message (``language``, ``toxic``, ``redacted`` …) isn't read.
 """
 
-from parrot_core.engines.types import Message
-from parrot_core.stages.ingest.layouts.layout import Layout, Misfit, Reading, id_under, misfit
-from parrot_core.stages.ingest.layouts.turns import find_list, has_turns, turn_messages
+from parrot_core.stages.ingest.layouts.layout import Layout, id_under
+from parrot_core.stages.ingest.layouts.turns import has_turns, list_under
 
 EXPECTED = '{"conversation_id": …, "conversation": [{"role": …, "content": …}, …]}'
-
-
-def _parse(record: object, reading: Reading) -> list[Message] | Misfit:
-    found = find_list(record, ("conversation",))
-    return turn_messages(record, found[1], found[0], reading) if found else misfit(record, EXPECTED)
-
 
 LAYOUT = Layout(
     "wildchat_lmsys",
     EXPECTED,
     lambda record: has_turns(record, ("conversation",), "role", "content"),
     id_under("conversation_hash", "conversation_id", "id"),
-    _parse,
+    list_under(("conversation",), EXPECTED),
     rank=2,
 )

@@ -2,10 +2,9 @@
 
 import random
 
-import numpy as np
 import pytest
 
-from parrot_core.analysis.statistics.human import FollowUps, area_under_curve, human_likeness
+from parrot_core.analysis.statistics.human import FollowUps, human_likeness
 from parrot_core.analysis.statistics.session import Session
 from parrot_core.analysis.statistics.values import Figure, Found
 
@@ -56,10 +55,3 @@ def test_too_few_sessions_give_no_figure_but_a_note() -> None:
     found = human_likeness(side(MACHINE, 1, sessions=3), side(HUMAN, 2), 1)
     assert auc(found).value is None
     assert found.notes
-
-
-def test_auc_counts_ties_half() -> None:
-    labels = np.array([1, 1, 0, 0])
-    assert area_under_curve(labels, np.array([3.0, 2.0, 1.0, 0.0])) == 1
-    assert area_under_curve(labels, np.array([1.0, 1.0, 1.0, 1.0])) == 0.5
-    assert area_under_curve(labels, np.array([0.0, 2.0, 2.0, 3.0])) == pytest.approx(0.125)

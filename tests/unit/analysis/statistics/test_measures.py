@@ -12,7 +12,7 @@ from parrot_core.analysis.statistics.measures.lengths import Lengths
 from parrot_core.analysis.statistics.measures.self_rouge import SelfRouge
 from parrot_core.analysis.statistics.measures.topics import TopicShifts
 from parrot_core.analysis.statistics.measures.turns import LONGEST, Turns
-from parrot_core.analysis.statistics.sampling import Draw, ratio
+from parrot_core.analysis.statistics.sampling import Draw
 from parrot_core.analysis.statistics.session import Session, session_of
 from parrot_core.analysis.statistics.tokens import Words
 from parrot_core.analysis.statistics.values import Found
@@ -135,16 +135,6 @@ def test_no_text_breaks_a_measure_and_every_interval_holds_its_figure(
         for figure in fed(measure, *talks).figures:
             if figure.low is not None and figure.high is not None and figure.value is not None:
                 assert figure.low <= figure.high
-
-
-def test_a_ratio_is_the_same_again_under_its_seed() -> None:
-    above, below = [1.0, 2.0, 0.0, 4.0], [2.0, 2.0, 1.0, 5.0]
-    assert ratio(above, below, 7) == ratio(above, below, 7)
-    value, low, high = ratio(above, below, 7)
-    assert value == pytest.approx(0.7)
-    assert low is not None
-    assert high is not None
-    assert low < 0.7 < high
 
 
 @settings(deadline=None)

@@ -310,15 +310,17 @@ def test_whatever_happens_the_sums_stay_within_limits_and_cap(seed: int, steps: 
     ]
     for _ in range(steps):
         chance.choices([move for move, _ in moves], [weight for _, weight in moves])[0]()
-        shares = [worker.limiter.share for worker in world.workers]
-        used = [
-            max(worker.limiter.share.concurrency, worker.limiter.in_flight)
-            for worker in world.workers
-        ]
-        assert sum(used) <= LIMITS.concurrency
-        assert sum(share.requests_per_minute or 0 for share in shares) <= 600 + 1e-6
-        assert sum(share.tokens_per_minute or 0 for share in shares) <= 60_000 + 1e-6
-        budgets = [worker.budget for worker in world.workers]
-        exposed = sum(max(0.0, each._committed - each.durable_usd) for each in budgets)
-        could_spend = exposed + sum(each.free_usd for each in budgets)
-        assert world.bank.spent + could_spend <= CAP + 1e-6
+        assert_within_limits_and_cap(world)
+
+
+def assert_within_limits_and_cap(world: World) -> None:
+    limiters = [worker.limiter for worker in world.workers]
+    assert sum(max(each.share.concurrency, each.in_flight) for each in limiters) <= (
+        LIMITS.concurrency
+    )
+    assert sum(each.share.requests_per_minute or 0 for each in limiters) <= 600 + 1e-6
+    assert sum(each.share.tokens_per_minute or 0 for each in limiters) <= 60_000 + 1e-6
+    budgets = [worker.budget for worker in world.workers]
+    exposed = sum(max(0.0, each._committed - each.durable_usd) for each in budgets)
+    could_spend = exposed + sum(each.free_usd for each in budgets)
+    assert world.bank.spent + could_spend <= CAP + 1e-6

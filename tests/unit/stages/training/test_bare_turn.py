@@ -2,8 +2,8 @@
 
 import pytest
 
-from parrot_core.analysis.asker_proof.bare_turn import bare_user_model
 from parrot_core.errors import UserError
+from parrot_core.stages.training.bare_turn import bare_user_model
 from tests.support.training.tiny_model import build_tiny_tokenizer
 
 transformers = pytest.importorskip("transformers")

@@ -1,4 +1,4 @@
-"""An instruct model that writes a bare user turn: its template is opened for the user, that is all.
+"""Makes an instruct model write user turns: only its chat template is changed.
 
 No training and no instruction; the cheapest writer that a trained asker has to beat.
 """
@@ -9,6 +9,8 @@ from pathlib import Path
 
 from parrot_core.errors import UserError
 from parrot_core.models.references import fetch_model
+from parrot_core.stages.training.markup import markup_of
+from parrot_core.stages.training.templates import chat_template
 
 _WEIGHTS = ("config.json", "*.safetensors", "*.safetensors.index.json", "*.bin", "*.bin.index.json")
 
@@ -28,10 +30,7 @@ def bare_user_model(model: Path | str, folder: Path) -> Path:
     try:
         from transformers import AutoTokenizer
     except ImportError as error:
-        raise UserError(f"parrot prove needs transformers (the extra 'train'): {error}") from None
-    from parrot_core.stages.training.markup import markup_of
-    from parrot_core.stages.training.templates import chat_template
-
+        raise UserError(f"{model}: transformers is needed (the extra 'train'): {error}") from None
     source = model if isinstance(model, Path) else fetch_model(model)
     folder.parent.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(prefix=".bare-", dir=folder.parent))
