@@ -134,10 +134,8 @@ def test_a_vllm_that_hangs_is_started_again_no_answer_is_bought_twice_and_no_pro
     failures = StageRecords(run.lake.storage, run.name, "synthesize").shard(0).failures()
     assert "hangs: no token in 15 s" in failures[0].message
     rows = list(run.lake.dataset("dialogues", "test").rows())
-    rejects = list(run.lake.dataset("dialogues", "test").rejects())
-    assert len(rows) + len(rejects) == SEEDS
+    assert len(rows) == SEEDS
     used = {
         entry["request_key"] for row in rows for entry in row["provenance"] if entry["request_key"]
     }
-    assert not rejects
     assert bought <= used  # what the hung process had answered is what the dialogues hold
