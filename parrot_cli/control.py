@@ -3,12 +3,16 @@
 import getpass
 import os
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from parrot_cli.console import err, out
 from parrot_cli.options import DEFAULT_LAKE, LakeHere, RunName
+
+if TYPE_CHECKING:
+    from parrot_core.lake.attempts import AttemptFailure
+    from parrot_core.monitor.state import RunState
 
 
 def dashboard(
@@ -119,12 +123,24 @@ def logs(
         err.print(f"Prefect has no lines of run '{name}' (a server of its own: PREFECT_API_URL)")
     for line in said:
         out.print(sanitise(line), markup=False, highlight=False, soft_wrap=True)
-    state = read_run(opened, name, STAGE_SPECS, datetime.now(UTC))
-    for stage in state.stages:
-        for shard in stage.shards:
-            for failure in shard.failures:
-                when = f"{failure.ended_at:%H:%M:%S} " if failure.ended_at else ""
-                head = f"{when}{stage.name} shard {shard.index}, attempt {failure.attempt}"
-                what = f"{failure.error_type}: {failure.message}"
-                out.print(sanitise(f"{head}: {what}"), markup=False, soft_wrap=True, style="red")
-                out.print(sanitise(failure.traceback), markup=False, soft_wrap=True)
+    failures = failures_of(read_run(opened, name, STAGE_SPECS, datetime.now(UTC)))
+    if failures:
+        out.print("\nfailures recorded in the lake, the last one at the end:", soft_wrap=True)
+    for place, failure in failures:
+        head = f"{failure.ended_at:%Y-%m-%d %H:%M:%S} {place}: {failure.error_type}"
+        told = sanitise(f"{head}: {failure.message}")
+        out.print(told, markup=False, highlight=False, soft_wrap=True, style="red")
+        if failure.traceback:
+            out.print(sanitise(failure.traceback), markup=False, highlight=False, soft_wrap=True)
+
+
+def failures_of(state: "RunState") -> "list[tuple[str, AttemptFailure]]":
+    """All failures of a run with their places, of shards and of whole stages, oldest first."""
+    found = [
+        (f"{stage.name} shard {shard.index}, attempt {failure.attempt}", failure)
+        for stage in state.stages
+        for shard in stage.shards
+        for failure in shard.failures
+    ]
+    found += [(stage.name, stage.failure) for stage in state.stages if stage.failure is not None]
+    return sorted(found, key=lambda each: each[1].ended_at)

@@ -178,7 +178,8 @@ def _run_flow(run: Run, wanted: Sequence[Stage], shards: Sequence[int], quiet: b
     from flows.regenerate import regenerate
     from parrot_cli.run_view import LiveProgress
 
-    with tags(process_tag()), LiveProgress(run.lake, run.name, STAGE_SPECS, quiet=quiet):
+    shown = LiveProgress(run.lake, run.name, STAGE_SPECS, quiet=quiet)
+    with server.kept_up(), tags(process_tag()), shown:
         state = ended(
             lambda: regenerate(
                 run.recipe,

@@ -145,6 +145,7 @@ def workers(
     ] = None,
 ) -> None:
     """Start a worker for each pool on this machine, until Ctrl-C."""
+    from parrot_cli import prefect_server
     from parrot_cli.launch import use_prefect
 
     console = out
@@ -161,8 +162,9 @@ def workers(
         for pool in pools or POOL_NAMES
     }
     asked = _asked_to_end()
-    while not asked and all(each.poll() is None for each in started.values()):
-        time.sleep(1.0)
+    with prefect_server.kept_up():
+        while not asked and all(each.poll() is None for each in started.values()):
+            time.sleep(1.0)
     gone = [pool for pool, each in started.items() if each.poll() is not None]
     for each in started.values():
         each.send_signal(signal.SIGINT)

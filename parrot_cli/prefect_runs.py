@@ -80,16 +80,23 @@ def lines_of(run: str, most: int) -> Sequence[str]:
         if opened is None:
             return []
         from prefect.client.schemas.filters import LogFilter, LogFilterFlowRunId
+        from prefect.client.schemas.objects import Log
         from prefect.client.schemas.sorting import LogSort
 
         ids = [each.id for each in flow_runs(opened, run)]
         if not ids:
             return []
-        newest = opened.read_logs(
-            log_filter=LogFilter(flow_run_id=LogFilterFlowRunId(any_=ids)),
-            limit=min(most, 200),
-            sort=LogSort.TIMESTAMP_DESC,
-        )
+        newest: list[Log] = []
+        while len(newest) < most:
+            page = opened.read_logs(
+                log_filter=LogFilter(flow_run_id=LogFilterFlowRunId(any_=ids)),
+                limit=min(most - len(newest), MOST),
+                offset=len(newest),
+                sort=LogSort.TIMESTAMP_DESC,
+            )
+            newest += page
+            if len(page) < MOST:
+                break
     return [f"{line.timestamp:%Y-%m-%d %H:%M:%S} {line.message}" for line in reversed(newest)]
 
 

@@ -16,16 +16,19 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
+from itertools import chain
 from pathlib import Path
 
 from parrot_core.errors import ParrotError
+from parrot_core.telemetry.repeated_call import RepeatedCall
 
 START_TIMEOUT_S = 180.0
 BUSY_S = 60.0
 """A server of ours that runs and doesn't answer is waited for so long."""
 
+LOOK_EVERY_S = 5.0
 FIRST_PORT = 4200
 
 
@@ -95,7 +98,31 @@ def ensure() -> LocalServer:
     if found is not None:
         return found
     with _one_start_at_a_time():
-        return _patiently(_recorded()) or _start()
+        before = _recorded()
+        return _patiently(before) or _start(before.port if before is not None else FIRST_PORT)
+
+
+@contextmanager
+def kept_up() -> Iterator[None]:
+    """Start our server again, at its port, if it is killed while the block needs it.
+
+    One that was stopped by command stays so, and one of ``PREFECT_API_URL`` is not ours.
+    """
+
+    def look() -> None:
+        server = _recorded()
+        if server is None or server.api_url != os.environ.get("PREFECT_API_URL"):
+            return
+        if not server.alive():
+            with suppress(ServerFailed):  # tried again with the next look
+                ensure()
+
+    looks = RepeatedCall("parrot-server", look, LOOK_EVERY_S)
+    looks.start()
+    try:
+        yield
+    finally:
+        looks.stop(LOOK_EVERY_S)
 
 
 def _patiently(server: LocalServer | None) -> LocalServer | None:
@@ -138,11 +165,13 @@ def environment(server: LocalServer) -> dict[str, str]:
     return {"PREFECT_API_URL": server.api_url, "PREFECT_HOME": str(home())}
 
 
-def _start() -> LocalServer:
+def _start(first: int) -> LocalServer:
+    """Start a server at a port, where those look who knew the one before, or at a free one."""
     folder = home()
     folder.mkdir(parents=True, exist_ok=True)
     log = folder / "server.log"
-    port = _free_port()
+    port = _free_port(first)
+    outside = {name: value for name, value in os.environ.items() if name != "PREFECT_API_URL"}
     settings = {
         "PREFECT_HOME": str(folder),
         "PREFECT_SERVER_API_HOST": "127.0.0.1",
@@ -160,7 +189,7 @@ def _start() -> LocalServer:
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
-            env={**os.environ, **settings},
+            env={**outside, **settings},
             start_new_session=True,
         )
     server = LocalServer(process.pid, port, str(folder))
@@ -168,7 +197,7 @@ def _start() -> LocalServer:
     while not server.healthy():
         if process.poll() is not None:
             if not _is_free(port):  # somebody was faster
-                return _start()
+                return _start(FIRST_PORT)
             raise ServerFailed(f"the local Prefect server ended while starting; log: {log}")
         if time.monotonic() > deadline:
             os.killpg(process.pid, signal.SIGKILL)
@@ -180,9 +209,9 @@ def _start() -> LocalServer:
     return server
 
 
-def _free_port() -> int:
-    """4200 as everybody knows it, or the next one that is free."""
-    for port in range(FIRST_PORT, FIRST_PORT + 100):
+def _free_port(first: int) -> int:
+    """This one; else 4200 as everybody knows it, or the next one that is free."""
+    for port in chain((first,), range(FIRST_PORT, FIRST_PORT + 100)):
         if _is_free(port):
             return port
     raise ServerFailed(f"no free port from {FIRST_PORT} to {FIRST_PORT + 99}")

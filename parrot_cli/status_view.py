@@ -257,6 +257,8 @@ def remark_of(state: RunState, stage: StageState) -> str:
         stalled = len(stage.having("stalled"))
         parts.append(f"{plural(stalled, 'shard')} silent" if stalled else "")
         parts.append(f"loss {figure(stage.figures['loss'])}" if "loss" in stage.figures else "")
+        scored = stage.figures.get("scored")
+        parts.append(f"{count(scored)} prompts scored" if scored else "")
         parts += [f"{engine}: {one_line(what, 100)}" for engine, what in stage.waiting.items()]
     parts.append(f"{count(stage.rejects)} rejected" if stage.rejects else "")
     cut = stage.truncated_share

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from parrot_core.engines.types import Message
 from parrot_core.errors import ParrotError
-from parrot_core.models.references import child_environment
+from parrot_core.models.references import child_environment, why_it_ended
 from parrot_core.telemetry.progress import SILENT, ProgressReporter
 
 Scores = dict[str, list[tuple[float, int]] | None]
@@ -94,10 +94,7 @@ def _score(
             raise
         if status != 0:
             said.seek(0)
-            heard = [line for line in said.read().splitlines() if line.strip()]
-            why = f"its process ended with status {status}"
-            if heard and status > 0:  # one that was killed has said nothing of it
-                why = heard[-1]
+            why = why_it_ended(status, said.read())
             raise ParrotError(f"{scorer.label}: its answers can't be scored: {why}")
 
 

@@ -38,7 +38,8 @@ def start_servers(
         settings = local[name]
         servers[key] = []
         for replica in range(settings.replicas):
-            log = f"vllm-{name}.log" if settings.replicas == 1 else f"vllm-{name}-{replica}.log"
+            number = f"-{replica}" if settings.replicas > 1 else ""
+            log = f"vllm-{name}{number}.{os.getpid()}.log"  # others may serve it here, too
             servers[key].append(
                 VllmServer(
                     _without(settings, devices[0]),

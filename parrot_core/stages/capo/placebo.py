@@ -6,13 +6,13 @@ half of the cases prefers what it has seen, or how it is written, whatever was s
 
 from parrot_core.engines.types import Message, RowError
 from parrot_core.stages.base import ShardWork
-from parrot_core.stages.capo.gates import negative_problem
+from parrot_core.stages.capo.gates import chosen_problem, negative_problem
 from parrot_core.stages.capo.negatives import ContextQuery
 from parrot_core.stages.fitness import fit_text
 
 
 async def second_answer(query: ContextQuery, work: ShardWork) -> str | None:
-    """Sampled as the answer in the dialogue was; None where it is not fit, or says the same.
+    """Sampled and checked as the answer in the dialogue was; None if unfit, or if it says the same.
 
     Raises:
         EngineError: the engine fails at more than a row.
@@ -27,4 +27,6 @@ async def second_answer(query: ContextQuery, work: ShardWork) -> str | None:
         text = fit_text(answer, keep_truncated=work.run.recipe.capo.keep_truncated)
     except RowError:
         return None
-    return None if negative_problem(text, query.response) else text
+    earlier = (m["content"] for m in query.history if m["role"] == "assistant")
+    problem = chosen_problem(text, query.query, earlier) or negative_problem(text, query.response)
+    return None if problem else text

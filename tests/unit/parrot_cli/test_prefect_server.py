@@ -2,6 +2,7 @@
 
 import json
 import os
+import threading
 from collections.abc import Iterator
 from dataclasses import asdict
 from http.server import BaseHTTPRequestHandler
@@ -52,7 +53,9 @@ def test_a_server_that_is_too_busy_to_answer_is_waited_for_and_no_second_one_sta
     ours = server.LocalServer(1, port, str(tmp_path))
     (tmp_path / "server.json").write_text(json.dumps(asdict(ours)))
     monkeypatch.setattr(server.LocalServer, "alive", lambda _: True)
-    monkeypatch.setattr(server, "_start", lambda: pytest.fail("a second one on the same database"))
+    monkeypatch.setattr(
+        server, "_start", lambda _: pytest.fail("a second one on the same database")
+    )
     monkeypatch.setattr(server.time, "sleep", lambda _: told.update(home=str(tmp_path)))
     assert server.ensure() == ours
 
@@ -63,6 +66,36 @@ def test_what_has_the_process_id_of_a_server_that_ended_is_not_waited_for(
     monkeypatch.setenv("PARROT_SERVER_HOME", str(tmp_path))
     gone = server.LocalServer(os.getpid(), port, str(tmp_path))
     (tmp_path / "server.json").write_text(json.dumps(asdict(gone)))
-    new = server.LocalServer(1, 1, "new")
-    monkeypatch.setattr(server, "_start", lambda: new)
-    assert server.ensure() == new
+    asked: list[int] = []
+
+    def start(first: int) -> server.LocalServer:
+        asked.append(first)
+        return server.LocalServer(1, first, "new")
+
+    monkeypatch.setattr(server, "_start", start)
+    assert server.ensure().home == "new"
+    assert asked == [port], "where those look who knew the one before"
+
+
+@pytest.mark.parametrize("stopped", [False, True])
+def test_a_server_that_was_killed_under_a_run_is_started_again_one_that_was_stopped_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stopped: bool
+) -> None:
+    monkeypatch.setenv("PARROT_SERVER_HOME", str(tmp_path))
+    monkeypatch.setattr(server, "LOOK_EVERY_S", 0.01)
+    gone = server.LocalServer(os.getpid(), 1, str(tmp_path))
+    monkeypatch.setenv("PREFECT_API_URL", gone.api_url)
+    if not stopped:
+        (tmp_path / "server.json").write_text(json.dumps(asdict(gone)))
+    started, looked = threading.Event(), threading.Event()
+    recorded = server._recorded
+
+    def look() -> server.LocalServer | None:
+        looked.set()
+        return recorded()
+
+    monkeypatch.setattr(server, "_recorded", look)
+    monkeypatch.setattr(server, "ensure", started.set)
+    with server.kept_up():
+        assert (looked if stopped else started).wait(60)
+    assert started.is_set() is not stopped

@@ -26,11 +26,14 @@ def query(name: str) -> Row:
     }
 
 
-def test_a_querys_pairs_carry_a_second_answer_sampled_as_the_first_was(tmp_path: Path) -> None:
+def test_a_querys_pairs_carry_a_second_answer_sampled_and_checked_as_the_first_was(
+    tmp_path: Path,
+) -> None:
     seconds: dict[str, str | Completion] = {
         "a/placebo": "330 metres, antenna included.",
         "b/placebo": cut("Some 330"),
         "c/placebo": "It is 330 metres tall.",
+        "d/placebo": "How tall is it?",
     }
     writer = ScriptedModel(lambda _, sample: "As tall as a giraffe.", "writer")
     answerer = ScriptedModel(lambda _, sample: seconds[sample], "answerer")
@@ -40,11 +43,11 @@ def test_a_querys_pairs_carry_a_second_answer_sampled_as_the_first_was(tmp_path:
         capo={"writer": "writer", "strategies": ["neglect"], "placebo": True},
         synthesize={"system": "Be brief.", "answer": {"temperature": 0.3}},
     )
-    rows = [query(name) for name in "abc"]
+    rows = [query(name) for name in "abcd"]
     engines = {"writer": writer, "answerer": answerer}
     work = FakeWork(recipe, tmp_path, rows=rows, engines=engines)
     CapoStage().process(work)
-    assert [row["placebo"] for row in work.emitted] == [seconds["a/placebo"], None, None]
+    assert [row["placebo"] for row in work.emitted] == [seconds["a/placebo"], None, None, None]
     _, messages, sampling = answerer.calls[0]
     assert [m["content"] for m in messages] == [
         "Be brief.",
