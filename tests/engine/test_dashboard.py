@@ -1,133 +1,38 @@
 """The dashboard in a real Chromium, over a run that is in progress through the real runner."""
 
-import os
 import re
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, ClassVar
 
+import httpx
 import pytest
 from playwright.sync_api import expect
 
 from parrot_core.engines.limits.budget import Budget
-from parrot_core.errors import ParrotError
 from parrot_core.execution.runs import begin_run
-from parrot_core.lake.lake import Lake
 from parrot_core.lake.reviews import Reviews, read_flagged
-from parrot_core.lake.run import Run
-from parrot_core.stages.base import ShardWork
-from parrot_core.stages.synthesis.stage import SynthesizeStage
-from tests.support.dashboard.browser import Browser, browsing, executable
-from tests.support.dashboard.dashboards import Served, dashboard, enter
-from tests.support.dashboard.hostile_rows import HOSTILE, publish_hostile
-from tests.support.lakes.published import Row, dialogue, publish
+from tests.support.dashboard.browser import violations
+from tests.support.dashboard.dashboards import enter
+from tests.support.dashboard.scene import Scene, acting, drive_quietly
 from tests.support.lakes.recipes import minimal_recipe
-from tests.support.lakes.toy_stages import ToyModelStage, drive, synthesis
-from tests.support.servers.fake_api import FakeApi, Reply, serving
+from tests.support.lakes.toy_stages import synthesis
 
 pytestmark = pytest.mark.engine
-
-TURN_S = 0.5
-
-
-class Provider:
-    """Answers slowly."""
-
-    def __call__(self, number: int, body: dict[str, Any]) -> Reply:
-        return Reply(
-            f"And what about number {number} then? It says <b>{number}</b>.", delay_s=TURN_S
-        )
-
-
-class _LosesAShard(SynthesizeStage):
-    """The second shard ends in an error after its sessions have been held."""
-
-    def process(self, work: ShardWork) -> None:
-        super().process(work)
-        if work.plan.index == 1:
-            raise OSError(f"HTTP 500 {HOSTILE}")
-
-
-class _SmallModel(ToyModelStage):
-    size: ClassVar[int] = 1024
-
-
-@dataclass
-class Scene:
-    """What all tests of this module look at."""
-
-    lake: Lake
-    run: Run
-    api: FakeApi
-    worker: threading.Thread
-    browser: Browser
-    served: Served
-
-    def path(self, rest: str = "") -> str:
-        return f"/run/{self.run.name}{rest}"
-
-
-def _published_before(lake: Lake) -> None:
-    """What a run of synthesis rests on, so that its retry finds nothing else to do."""
-    sessions = [dialogue(f"s{n}", [f"q{n}?", "a"], source_ids=["x"]) for n in range(12)]
-    flags: list[Row] = [{"flags": ["code_only"]} if n < 5 else {"flags": []} for n in range(12)]
-    sources = [
-        {**row, "source_ids": [f"file.json#{n}"], **flags[n]} for n, row in enumerate(sessions)
-    ]
-    publish(lake, "conversations", sources, version="old")
-    drive(begin_run(minimal_recipe(lake.url, name="old")), _SmallModel())
-
-
-def _drive(run: Run, stage: SynthesizeStage, budget: Budget | None = None) -> None:
-    try:
-        drive(run, stage, budget)
-    except ParrotError:
-        return
-
-
-def _drive_into_quarantine(run: Run) -> None:
-    """The second attempt buys nothing new, and counts."""
-    for _ in range(2):
-        _drive(run, _LosesAShard())
 
 
 @pytest.fixture(scope="module")
 def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
-    executable()
-    folder, work = tmp_path_factory.mktemp("lake"), tmp_path_factory.mktemp("work")
-    lake = Lake(str(folder))
-    with (
-        dashboard(folder, work) as served,
-        serving(Provider()) as api,
-        browsing(served.base) as browser,
-    ):
-        _published_before(lake)
-        publish_hostile(lake)
-        inputs = {"conversations": "old", "parrot-ask": "old"}
-        run = synthesis(folder, api.base_url, inputs=inputs, max_attempts=1)
-        worker = threading.Thread(target=_drive_into_quarantine, args=(run,), daemon=True)
-        enter(browser, served.entry)
-        yield Scene(lake, run, api, worker, browser, served)
-        stop = [sys.executable, "-c", "from parrot_cli.main import main; main()", "server", "stop"]
-        environment = {**os.environ, "PARROT_SERVER_HOME": str(work / "prefect")}
-        subprocess.run(stop, env=environment, check=False, capture_output=True)
+    with acting(tmp_path_factory.mktemp("lake"), tmp_path_factory.mktemp("work")) as made:
+        yield made
 
 
 @pytest.fixture
 def finished(scene: Scene) -> Scene:
     """The scene once its version is published: by the tests before, or, for one alone, here."""
-    if not scene.lake.published("dataset", "dialogues", scene.run.name):
-        if scene.worker.ident is None:
-            scene.worker.start()
-        scene.worker.join(timeout=60)
-        words = ["retry", "test", "--shard", "synthesize:1", "--quarantined"]
-        parrot = scene.served.command[: scene.served.command.index("dashboard")]
-        retry = [*parrot, *words, "--lake", scene.lake.url]
-        subprocess.run(retry, env=scene.served.environment, check=True, capture_output=True)
+    scene.finish()
     return scene
 
 
@@ -143,7 +48,8 @@ def test_a_run_in_progress_is_listed_and_its_numbers_move_without_a_reload(scene
     tokens = row.get_by_text(re.compile(r"\d tokens"))
     expect(tokens).to_be_visible(timeout=10_000)
     before = tokens.text_content()
-    expect(tokens).not_to_have_text(before or "", timeout=10_000)
+    scene.api.let_go("q3?")
+    expect(tokens).not_to_have_text(before or "", timeout=20_000)
     assert page.evaluate("window.sameDocument")
 
 
@@ -151,26 +57,46 @@ def test_a_run_is_paused_and_resumed_by_a_click(scene: Scene) -> None:
     page = scene.browser.page
     page.get_by_role("button", name="Pause").click()
     expect(page.locator(".note", has_text="paused by the dashboard")).to_be_visible()
-    page.wait_for_timeout(2600)
-    asked = len(scene.api.requests)
-    page.wait_for_timeout(600)
-    assert len(scene.api.requests) == asked
-    assert scene.worker.is_alive()
+    page.wait_for_timeout(3000)
+    scene.api.let_go("q4?")
+    page.wait_for_timeout(1000)
+    assert scene.api.asked("q4?") <= 1  # what is out is answered, nothing new is sent
     page.get_by_role("button", name="Resume").click()
     expect(page.locator(".note", has_text="paused by")).to_be_hidden()
+    while scene.api.asked("q4?") < 2:
+        page.wait_for_timeout(100)
+
+
+def test_the_newest_dialogues_and_rejects_are_read_before_their_shard_is_published(
+    scene: Scene,
+) -> None:
+    page = scene.browser.page
+    page.locator(".stage", has_text="synthesize").get_by_role("link").click()
+    rows, rejects = page.locator(".tail .side").first, page.locator(".tail .side").last
+    newest = rows.locator(".datum", has_text="q0?")
+    newest.locator("summary").first.click(timeout=30_000)
+    expect(newest.locator(".bubble.assistant").first).to_contain_text("And what about number")
+    expect(rejects.locator(".datum")).to_have_count(1)
+    expect(rejects.locator(".datum")).to_contain_text("engine 'answerer' cut the completion")
+    expect(rejects.locator(".datum")).to_contain_text("s2")
+    expect(page.get_by_role("button", name="Retry")).to_have_count(0)  # somebody is at it
+    lacking, published = violations(scene.browser), scene.lake.published
+    early = published("dataset", "dialogues", scene.run.name)
+    scene.api.let_go()
+    assert (lacking, early) == ([], False)
 
 
 def test_a_shard_in_quarantine_opens_with_its_error_and_is_released_after_a_question(
     scene: Scene,
 ) -> None:
     page = scene.browser.page
-    scene.worker.join(timeout=30)
-    page.locator(".stage", has_text="synthesize").get_by_role("link").click()
-    expect(page.get_by_text("1 failed", exact=True)).to_be_visible(timeout=10_000)
+    expect(page.get_by_text("1 of these in quarantine")).to_be_visible(timeout=60_000)
+    expect(page.get_by_text("1 failed", exact=True)).to_be_visible()
     page.locator(".shard-grid").click(position={"x": 22, "y": 7})
     expect(page.get_by_role("heading", name="Shard 1")).to_be_visible()
     expect(page.get_by_text("HTTP 500").first).to_be_visible()
     expect(page.locator(".failures")).to_contain_text("1 shard of synthesize")
+    assert violations(scene.browser) == []
     page.locator(".shard-grid").focus()
     page.keyboard.press("ArrowLeft")
     expect(page.get_by_role("heading", name="Shard 0")).to_be_visible()
@@ -185,6 +111,7 @@ def test_a_shard_in_quarantine_opens_with_its_error_and_is_released_after_a_ques
     expect(dialog).to_contain_text("1 shard of synthesize; all else is left alone.")
     expect(dialog).to_contain_text("parrot retry test --shard synthesize:1 --quarantined")
     expect(dialog).to_contain_text("May cost about $")
+    scene.api.mend()
     page.get_by_role("button", name="Start", exact=True).click()
     expect(page.get_by_text("Started.")).to_be_visible()
 
@@ -235,13 +162,16 @@ def test_the_retried_shard_is_done_and_the_version_published(scene: Scene) -> No
     scene.browser.go(scene.path("/synthesize"))
     expect(page.get_by_text("2 done", exact=True)).to_be_visible(timeout=150_000)
     assert scene.lake.published("dataset", "dialogues", scene.run.name)
+    link = page.get_by_role("link", name="Prefect", exact=True)  # of the server that retry started
+    expect(link).to_be_visible(timeout=60_000)
+    assert httpx.get(f"{link.get_attribute('href')}/api/health").json() is True
 
 
 def test_dialogues_are_filtered_searched_read_and_followed_to_their_source(finished: Scene) -> None:
     page = finished.browser.page
     finished.browser.go("/data")
     page.locator("section", has_text="dialogues").get_by_role("link", name="test").first.click()
-    expect(page.get_by_text("12 rows")).to_be_visible(timeout=10_000)
+    expect(page.get_by_text("11 rows")).to_be_visible(timeout=10_000)
     page.get_by_label("Search all texts").fill("Q7?")
     page.keyboard.press("Enter")
     expect(page.get_by_text("1 row", exact=True)).to_be_visible()
@@ -268,31 +198,32 @@ def test_conversations_are_filtered_by_what_a_check_found_in_them(scene: Scene) 
 def test_marks_of_a_review_are_saved_and_exported_by_name(finished: Scene) -> None:
     page = finished.browser.page
     finished.browser.go(f"/review/dialogues/{finished.run.name}")
-    expect(page.get_by_text("1 of 12")).to_be_visible(timeout=10_000)
+    expect(page.get_by_text("1 of 11")).to_be_visible(timeout=10_000)
     page.get_by_label("your name").fill("Ada")
     page.get_by_role("heading", name="Review").click()
     page.keyboard.press("f")  # goes on to the next row by itself
-    expect(page.get_by_text("2 of 12 · 1 marked, 1 flagged")).to_be_visible()
-    expect(page.get_by_text("Ada: 1 of 12 (0 keep, 1 flag, 0 unsure)")).to_be_visible()
+    expect(page.get_by_text("2 of 11 · 1 marked, 1 flagged")).to_be_visible()
+    expect(page.get_by_text("Ada: 1 of 11 (0 keep, 1 flag, 0 unsure)")).to_be_visible()
     export = page.get_by_role("button", name="Export")
     export.hover()
     page.mouse.down()
     reviews = Reviews(finished.lake.storage, "dialogues", finished.run.name)
     (mark,) = reviews.marks()
     reviews.mark(mark.id, "unsure", datetime.now(UTC), "Cy")  # the page grows under the click
-    expect(page.get_by_text("Cy: 1 of 12 (0 keep, 0 flag, 1 unsure)")).to_be_visible(timeout=10_000)
+    expect(page.get_by_text("Cy: 1 of 11 (0 keep, 0 flag, 1 unsure)")).to_be_visible(timeout=10_000)
     page.mouse.up()
     expect(page.get_by_text("filter.flagged: test-flagged")).to_be_visible()
     assert (mark.by, read_flagged(finished.lake.storage, "test-flagged").ids) == ("Ada", (mark.id,))
     reviews.mark(mark.id, "keep", datetime.now(UTC), "Bob")  # seen live, beside her own
     expect(page.get_by_text("Ada and Bob agree on 0% of 1 row")).to_be_visible(timeout=10_000)
+    assert violations(finished.browser) == []
     assert {each.by: each.verdict for each in reviews.marks()} == {
         "Ada": "flag",
         "Bob": "keep",
         "Cy": "unsure",
     }
     finished.browser.go(f"/review/dialogues/{finished.run.name}")  # where Ada stopped
-    expect(page.get_by_text("2 of 12 · 1 marked")).to_be_visible(timeout=10_000)
+    expect(page.get_by_text("2 of 11 · 1 marked")).to_be_visible(timeout=10_000)
 
 
 def test_next_walks_through_what_was_found_and_a_bar_filters(scene: Scene) -> None:
@@ -308,6 +239,23 @@ def test_next_walks_through_what_was_found_and_a_bar_filters(scene: Scene) -> No
     page.get_by_text("Distributions").click()
     page.locator(".facet", has_text="flags").get_by_role("button", name="code_only").click()
     expect(page.get_by_text("5 rows", exact=True)).to_be_visible(timeout=10_000)
+
+
+def test_the_way_back_leads_to_where_one_was(scene: Scene) -> None:
+    page = scene.browser.page
+    page.set_viewport_size({"width": 900, "height": 400})
+    scene.browser.go("/data/conversations/old")
+    last = page.locator("a.datum").nth(11)
+    last.scroll_into_view_if_needed(timeout=10_000)
+    page.wait_for_timeout(300)
+    was = page.evaluate("scrollY")
+    assert was > 100
+    last.click()
+    expect(page.get_by_role("heading", name="Row 12 of 12")).to_be_visible(timeout=10_000)
+    assert page.evaluate("scrollY") < was
+    page.go_back()
+    page.wait_for_function(f"Math.abs(scrollY - {was}) < 2", timeout=10_000)
+    page.set_viewport_size({"width": 1280, "height": 860})
 
 
 def test_a_text_is_rendered_safely_and_the_choice_is_remembered(scene: Scene) -> None:
@@ -353,8 +301,8 @@ def test_a_run_that_reached_its_budget_offers_to_raise_it_to_what_it_will_cost(
     page = scene.browser.page
     inputs = {"conversations": "old", "parrot-ask": "old"}
     broke = synthesis(scene.lake.url, scene.api.base_url, name="broke", budget_usd=2, inputs=inputs)
-    spent = (broke, SynthesizeStage(), Budget(2.0))
-    worker = threading.Thread(target=_drive, args=spent, daemon=True)
+    scene.api.let_go()
+    worker = threading.Thread(target=drive_quietly, args=(broke, Budget(2.0)), daemon=True)
     worker.start()
     worker.join(timeout=60)
     scene.browser.go("/run/broke")

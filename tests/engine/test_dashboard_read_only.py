@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
 from parrot_core.analysis.statistics.versions import statistics_of
 from parrot_core.lake.lake import Lake
-from tests.support.dashboard.browser import Browser, browsing, executable
+from tests.support.dashboard.browser import Browser, browsing, executable, violations
 from tests.support.dashboard.dashboards import dashboard, enter
 from tests.support.lakes.run_state import Row
 from tests.support.lakes.second_run import SECOND, compared_run, copied_run
@@ -20,6 +19,12 @@ from tests.support.servers.s3_server import s3_server, use_s3
 pytestmark = pytest.mark.engine
 
 URL = "s3://lake/finished"
+PAGES = (
+    *("/", "/run/demo", "/run/demo/synthesize", "/data", f"/data/dialogues/{SECOND}?q=winter"),
+    *("/data/dialogues/demo/0", "/data/preferences/demo/0", "/data/comparisons/demo/0"),
+    *("/data/parrot/demo?part=rejects", f"/data/parrot/{SECOND}?vs=demo&differ=changed"),
+    *("/review/parrot/demo", f"/quality/{SECOND}", f"/compare?runs=demo,{SECOND}"),
+)
 TOPICS = ("snow, winter, cold", "coin, rome, silver")
 
 
@@ -193,23 +198,34 @@ def test_keys_and_forged_events_change_nothing(scene: Scene) -> None:
     assert tuple(scene.lake.storage.list("")) == scene.files
 
 
-def test_axe_finds_nothing_on_any_page_light_or_dark(scene: Scene) -> None:
+def test_a_comparison_leads_to_all_rows_that_differ_and_each_to_what_it_was(scene: Scene) -> None:
     page = scene.browser.page
-    pages = (
-        *("/", "/run/demo", "/run/demo/synthesize", "/data", f"/data/dialogues/{SECOND}?q=winter"),
-        *("/data/dialogues/demo/0", "/data/preferences/demo/0", "/data/comparisons/demo/0"),
-        *("/review/parrot/demo", f"/quality/{SECOND}", f"/compare?runs=demo,{SECOND}"),
+    scene.browser.go(f"/compare?runs=demo,{SECOND}")
+    part = page.locator(".part", has=page.get_by_role("heading", name="parrot", exact=True))
+    changed = part.get_by_role("link", name=re.compile(r"\d changed"))
+    number = int((changed.text_content(timeout=9000) or "").split()[0])
+    changed.click()
+    expect(page.get_by_text("Rows that were changed, against version demo.")).to_be_visible(
+        timeout=9000
     )
-    wrong = []
-    for number, path in enumerate(pages):  # each page in one of both: they share their styles
-        page.emulate_media(color_scheme=("light", "dark")[number % 2])
-        scene.browser.go(path)
-        expect(page.get_by_role("heading").first).to_be_visible(timeout=9000)
-        page.wait_for_timeout(1500)
-        found = Axe().run(page).response["violations"]
-        wrong += [f"{path}: {v['id']}: {v['nodes'][0]['html'][:200]}" for v in found]
-    page.emulate_media(color_scheme="light")
-    assert wrong == []
+    expect(page.locator("a.datum")).to_have_count(number)
+    page.locator("a.datum").first.click()
+    expect(page.get_by_role("heading", name=f"1 of {number} found")).to_be_visible(timeout=9000)
+    expect(page.locator(".side")).to_have_count(2)
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_axe_finds_nothing_in_light_or_dark_and_a_phone_needs_no_sideways_scroll(
+    scene: Scene, path: str
+) -> None:
+    page = scene.browser.page
+    page.set_viewport_size({"width": 1280, "height": 860})
+    scene.browser.go(path)
+    expect(page.get_by_role("heading").first).to_be_visible(timeout=9000)
+    page.wait_for_timeout(1500)
+    assert violations(scene.browser) == []
+    page.set_viewport_size({"width": 390, "height": 800})
+    assert page.evaluate("document.scrollingElement.scrollWidth") <= 391
 
 
 def test_every_page_has_a_title_a_language_and_a_way_past_its_head(scene: Scene) -> None:
@@ -220,22 +236,6 @@ def test_every_page_has_a_title_a_language_and_a_way_past_its_head(scene: Scene)
     assert page.evaluate("document.documentElement.lang") == "en-US"
     page.keyboard.press("Tab")
     expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
-
-
-def test_no_page_is_wider_than_a_narrow_screen(scene: Scene) -> None:
-    page = scene.browser.page
-    page.set_viewport_size({"width": 390, "height": 800})
-    for path in (
-        f"/quality/{SECOND}",
-        "/data",
-        f"/data/dialogues/{SECOND}",
-        "/data/preferences/demo/0",
-        "/data/comparisons/demo/0",
-        "/review/parrot/demo",
-    ):
-        scene.browser.go(path)
-        page.wait_for_timeout(1200)
-        assert page.evaluate("document.scrollingElement.scrollWidth") <= 391, path
 
 
 def test_nothing_was_asked_of_anybody_else_and_no_script_failed(scene: Scene) -> None:

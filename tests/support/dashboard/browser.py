@@ -4,8 +4,10 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Literal
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, sync_playwright
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -56,3 +58,16 @@ def browsing(base: str) -> Iterator[Browser]:
             yield browser
         finally:
             chromium.close()
+
+
+def violations(browser: Browser) -> list[str]:
+    """What axe finds on the page as it is shown now, in light and in dark, colours at rest."""
+    found = []
+    schemes: tuple[Literal["light", "dark"], ...] = ("light", "dark")
+    for scheme in schemes:
+        browser.page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+        for each in Axe().run(browser.page).response["violations"]:
+            html = each["nodes"][0]["html"][:200]
+            found.append(f"{scheme} {browser.page.url}: {each['id']}: {html}")
+    browser.page.emulate_media(color_scheme="light", reduced_motion="no-preference")
+    return found
