@@ -6,6 +6,7 @@ kind of negative (Sun et al. 2024, §3.3, Table 6) and by turn, on pairs that we
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -101,7 +102,7 @@ def measure_accuracy(
             f"{', '.join(map(str, models))}"
         )
     scores = {
-        str(model): _scores(lake, model, chosen, settings, folder, reporter) for model in models
+        str(model): _scores(lake, model, settings, folder, reporter, chosen) for model in models
     }
     fitting = [q for q in chosen if all(each[q.id] is not None for each in scores.values())]
     pairs, taken = (sum(len(q.rejected) for q in some) for some in (queries, fitting))
@@ -112,7 +113,7 @@ def measure_accuracy(
             str(model): _by_history(
                 fitting,
                 scores[str(model)],
-                _Scoring(lake, model, settings, folder, reporter),
+                partial(_scores, lake, model, settings, folder, reporter),
                 settings.seed,
             )
             for model in models
@@ -133,20 +134,6 @@ def measure_accuracy(
             if any(q.seen == seen for q in fitting)
         },
     }
-
-
-@dataclass(frozen=True, slots=True)
-class _Scoring:
-    """Has one model score queries."""
-
-    lake: Lake
-    model: ModelName
-    settings: AccuracySettings
-    folder: Path
-    reporter: ProgressReporter
-
-    def __call__(self, queries: Sequence[QueryPairs]) -> Scores:
-        return _scores(self.lake, self.model, queries, self.settings, self.folder, self.reporter)
 
 
 def _by_history(
@@ -201,10 +188,10 @@ def _left_out(
 def _scores(
     lake: Lake,
     model: ModelName,
-    queries: Sequence[QueryPairs],
     settings: AccuracySettings,
     folder: Path,
     reporter: ProgressReporter,
+    queries: Sequence[QueryPairs],
 ) -> Scores:
     """Have a process score every answer of every query."""
     place = lake.model(model.name, model.version).local_copy(model_cache() / "lake")
