@@ -30,7 +30,7 @@ from parrot_core.execution.runs import work_folder
 from parrot_core.lake.lake import Lake
 from parrot_core.models.references import model_cache
 from parrot_core.stages.evaluation.summary import Judged, summarise
-from parrot_core.stages.likelihoods import LikelihoodRequest, Scorer, Scores, scores_of
+from parrot_core.stages.likelihoods import LikelihoodRequest, Scorer, Scores, per_token, scores_of
 from parrot_core.telemetry.progress import SILENT, ProgressReporter
 from parrot_core.text.text_table import Grid
 from parrot_core.text.wording import with_bounds
@@ -247,16 +247,12 @@ def points_of(
         else:
             compared = dict(zip(query.rejected, others, strict=False))  # the placebo is left over
         for strategy, negative in compared.items():
-            above = _mean(chosen) - _mean(negative)
+            above = per_token(chosen) - per_token(negative)
             if measure == "sum":
                 above = chosen[0] - negative[0]
             value = above if measure == "margin" else float(above > 0)
             points.append(Judged(model, query.id, strategy, query.turn, value))
     return points
-
-
-def _mean(score: tuple[float, int]) -> float:
-    return score[0] / max(score[1], 1)
 
 
 def _less(points: Sequence[Judged], baseline: Sequence[Judged]) -> list[Judged]:
