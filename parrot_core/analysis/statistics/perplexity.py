@@ -70,5 +70,5 @@ def asker_likeness(
                 ratio.add(-total, tokens)
             figures.append(ratio.figure(key, f"{whose} under the asker (nats)", seed, "tokens"))
             if skipped := len(drawn) - sum(map(bool, found.values())):
-                notes.append(f"asker: {skipped} of {whose} too long or with control tokens, left out")
+                notes.append(f"asker: {skipped} of {whose} left out: too long, or control tokens")
     return Found(figures=tuple(figures), notes=tuple(notes))
