@@ -19,6 +19,7 @@ from parrot_core.text.wording import count, figure
 MOST_ROWS = 10
 MOST_CURVES = 6
 MOST_FIGURES = 12
+FEW_STEPS = 8
 MOST_EXAMPLES = 2
 EXAMPLE_CHARS = 500
 SHOWN_APART = ("subjects", "win_rates", "winners", "examples")
@@ -78,7 +79,8 @@ def _training(stage: StageState) -> None:
         with block("plots"):
             for number, curve in enumerate(ordered[:MOST_CURVES]):
                 name = in_words(curve.name)
-                chart([Series(name, curve.points, number % 4 + 1)], name, "step")
+                series = Series(name, curve.points, number % 4 + 1)
+                chart([series], name, "step", whole_steps=len(curve.points) <= FEW_STEPS)
 
 
 def _before_after(before: float | None, after: float | None) -> str:
@@ -131,15 +133,16 @@ def _counts(values: Mapping[str, object]) -> None:
         rows.append((f"{len(rest)} more", _value(sum(value for _, value in rest))))
     for name, value in values.items():
         if isinstance(value, Mapping):
-            rows.append(
-                (name, ", ".join(f"{in_words(k)} {_value(v)}" for k, v in value.items()) or "none")
-            )
+            parts = [(f"{in_words(name)}: {in_words(k)}", _value(v)) for k, v in value.items()]
+            rows += parts or [(in_words(name), "none")]
         elif not isinstance(value, int | float):
-            rows.append((name, one_line(value, 120)))
+            rows.append((in_words(name), _value(value)))
     table(("what", "number"), rows[: 2 * MOST_ROWS], frozenset({1}))
 
 
 def _value(value: object) -> str:
+    if value is None:
+        return "-"
     if isinstance(value, bool) or not isinstance(value, int | float):
-        return one_line(value)
+        return one_line(value, 120)
     return count(value) if float(value).is_integer() else f"{value:,.4g}"

@@ -12,6 +12,7 @@ import pyarrow
 import pyarrow.parquet
 import uvicorn
 from fastapi import FastAPI
+from nicegui import app as nicegui_app
 from nicegui import ui
 from rich.console import Console
 from starlette.middleware.gzip import GZipMiddleware
@@ -45,6 +46,7 @@ def site_of(lake_url: str, prefect: PrefectLink, *, read_only: bool) -> Site:
 
 def application(site: Site, secret: Secret, host: str, port: int) -> Guard:
     """The whole dashboard as an ASGI application. Once a process: NiceGUI is a singleton."""
+    nicegui_app.config.quasar_config["loadingBar"]["skipHijack"] = True  # it has no name for axe
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     ui.run_with(
         app,

@@ -26,6 +26,7 @@ from dashboard.widgets import (
     redraw,
     title,
 )
+from dashboard.words import in_words
 from parrot_core.errors import ParrotError
 from parrot_core.lake.attempts import AttemptFailure
 from parrot_core.monitor import RunState, ShardState, StageState
@@ -241,7 +242,7 @@ def _facts(shard: ShardState, recipe: Mapping[str, object]) -> dict[str, object]
         "begun": f"{shard.started_at:%Y-%m-%d %H:%M:%S} UTC" if shard.started_at else "-",
         "last word": f"{shard.updated_at:%H:%M:%S} UTC" if shard.updated_at else "-",
         "speed": rate(speed, "") or "-",
-        "rejects": ", ".join(f"{n} {why}" for why, n in shard.rejected.items()) or "none",
+        "rejects": ", ".join(f"{n} {in_words(why)}" for why, n in shard.rejected.items()) or "none",
     }
     for engine, used in shard.usage.items():
         found[engine] = (

@@ -1,8 +1,9 @@
 """Estimates that several rooms make: bootstrap intervals, the area under a ROC curve, Cohen's κ."""
 
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -60,6 +61,13 @@ def ratio_difference(one: Ratio, other: Ratio, seed: Seed) -> IntervalEstimate:
     """
     (value, drawn), (less, drawn_less) = (_ratios(part, seed, RESAMPLES) for part in (one, other))
     return _estimate(value - less, drawn - drawn_less)
+
+
+def compared(parts: Mapping[str, Ratio], seed: Seed) -> dict[str, Any]:
+    """As JSON: the ratio of each, and by name ``less``, the first's less each other's, paired."""
+    first, *others = parts
+    less = {who: asdict(ratio_difference(parts[first], parts[who], seed)) for who in others}
+    return {**{who: asdict(ratio(part, seed)) for who, part in parts.items()}, "less": less}
 
 
 def _ratios(part: Ratio, seed: Seed, resamples: int) -> tuple[float, Floats]:

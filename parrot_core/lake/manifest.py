@@ -111,7 +111,7 @@ class Fingerprint(Record):
 
 
 class Manifest(Record):
-    """A version of a dataset or a model. Written last: a version is whole or invisible."""
+    """A version of a dataset or a model; written last, so that readers see all of it or none."""
 
     format: Literal[1] = 1
     kind: Literal["dataset", "model"]

@@ -124,9 +124,14 @@ def _unpack_in_process(source: Path, folder: Path) -> None:
     command = [sys.executable, "-m", "parrot_core.models.gguf", str(source), str(folder)]
     done = subprocess.run(command, capture_output=True, text=True, env=child_environment())
     if done.returncode != 0:
-        lines = [line for line in done.stderr.splitlines() if line.strip()]
-        last = lines[-1] if lines else f"the process ended with status {done.returncode}"
-        raise ConversionError(f"{source}: can't be unpacked: {last}")
+        why = why_it_ended(done.returncode, done.stderr)
+        raise ConversionError(f"{source}: can't be unpacked: {why}")
+
+
+def why_it_ended(status: int, said: str) -> str:
+    """The last line of a failed process's errors; one that was killed has said nothing of it."""
+    lines = [line for line in said.splitlines() if line.strip()]
+    return lines[-1] if lines and status > 0 else f"its process ended with status {status}"
 
 
 def child_environment() -> dict[str, str]:

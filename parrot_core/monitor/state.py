@@ -128,14 +128,18 @@ class StageState:
 
     @property
     def truncated_share(self) -> float | None:
-        """Share of the units with a text that was cut at the limit of tokens, where it is known."""
+        """Share of the units with a text that was cut at the limit of tokens, where it is known.
+
+        Where cut texts are kept, a session may have cut ones of both sides, and is counted twice.
+        """
         if self.published:
             if "truncated" not in self.metrics or not self.rows_in:
                 return None
-            return sum(TruncationMetrics.read(self.metrics).truncated.values()) / self.rows_in
+            told = sum(TruncationMetrics.read(self.metrics).truncated.values())
+            return min(1.0, told / self.rows_in)
         seen = [shard for shard in self.shards if "truncated" in shard.figures and shard.done]
         cut = sum(shard.figures["truncated"] for shard in seen)
-        return cut / sum(shard.done for shard in seen) if seen else None
+        return min(1.0, cut / sum(shard.done for shard in seen)) if seen else None
 
     @property
     def traffic(self) -> Mapping[str, Traffic]:

@@ -11,11 +11,16 @@ from pathlib import Path
 
 from parrot_core.engines.types import Message
 from parrot_core.errors import ParrotError
-from parrot_core.models.references import child_environment
+from parrot_core.models.references import child_environment, why_it_ended
 from parrot_core.telemetry.progress import SILENT, ProgressReporter
 
 Scores = dict[str, list[tuple[float, int]] | None]
 """By id: the sum of log p (nats) and the tokens of each answer; None where they don't fit."""
+
+
+def per_token(score: tuple[float, int]) -> float:
+    """Mean log p of an answer's tokens."""
+    return score[0] / max(score[1], 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,10 +99,7 @@ def _score(
             raise
         if status != 0:
             said.seek(0)
-            heard = [line for line in said.read().splitlines() if line.strip()]
-            why = f"its process ended with status {status}"
-            if heard and status > 0:  # one that was killed has said nothing of it
-                why = heard[-1]
+            why = why_it_ended(status, said.read())
             raise ParrotError(f"{scorer.label}: its answers can't be scored: {why}")
 
 

@@ -1,5 +1,6 @@
 """What stages share when they plan: shards of a published version, the models they read."""
 
+import sys
 from collections.abc import Sequence
 
 from parrot_core.lake.run import Run
@@ -39,3 +40,8 @@ def shards_of(run: Run, dataset: str, rows_per_shard: int) -> Sequence[ShardPlan
     if pieces:
         shards.append(ShardPlan(len(shards), tuple(pieces)))
     return shards
+
+
+def one_shard(run: Run, dataset: str) -> Sequence[ShardPlan]:
+    """One shard over all files, for work that goes across them."""
+    return shards_of(run, dataset, sys.maxsize) or [ShardPlan(0)]

@@ -172,8 +172,8 @@ def test_a_training_over_two_nodes_goes_on_after_one_was_killed_and_learns_what_
             "max_length": 128,
             "batch_size": 4,
             "epochs": 100,
-            "max_steps": 150,
-            "save_steps": 10,
+            "max_steps": 60,
+            "save_steps": 5,
             "precision": "fp32",
         },
         cluster={"address": machines.nodes.address, "resources": {"train-ask": {"gpus": 0}}},
@@ -189,9 +189,9 @@ def test_a_training_over_two_nodes_goes_on_after_one_was_killed_and_learns_what_
 
     def trains() -> bool:
         told = records.progress()
-        return told is not None and told.done > 30
+        return told is not None and told.done > 12
 
-    until("30 steps", lambda: trains() or running.process.poll() is not None)
+    until("12 steps", lambda: trains() or running.process.poll() is not None)
     machines.nodes.kill(1)
     until("it is seen", lambda: bool(records.failures()) or running.process.poll() is not None)
     machines.nodes.add()

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from parrot_core.estimates import Places, Ratio, ratio, ratio_difference, resampled
+from parrot_core.estimates import Places, Ratio, compared, resampled
 from parrot_core.text.similarity import tokens
 
 HEAD = 12
@@ -36,13 +36,7 @@ def diversity(
     found: dict[str, Any] = {}
     for order in (1, 2):
         parts = {who: _distinct(said, order) for who, said in samples.items()}
-        first, *others = parts
-        found[f"distinct_{order}"] = {
-            **{who: asdict(ratio(part, seed)) for who, part in parts.items()},
-            "less": {
-                who: asdict(ratio_difference(parts[first], parts[who], seed)) for who in others
-            },
-        }
+        found[f"distinct_{order}"] = compared(parts, seed)
     words = {
         who: [tokens(each[0]) if each else [] for each in said] for who, said in samples.items()
     }

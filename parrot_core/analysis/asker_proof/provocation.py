@@ -1,13 +1,12 @@
 """Does a writer stay the user where an answer invites it to be the assistant?"""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from typing import Any
 
 from parrot_core.analysis.asker_proof.contexts import HeldOutContext
 from parrot_core.analysis.asker_proof.measures import look_at
 from parrot_core.engines.types import Message
-from parrot_core.estimates import ratio, ratio_difference
+from parrot_core.estimates import compared
 from parrot_core.recipe import Filter, Synthesize
 from parrot_core.stages.synthesis.guards import query_problem
 
@@ -54,14 +53,7 @@ def role_kept(
         for who, texts in said.items()
     }
     ones = [1.0] * len(contexts)
-    first, *others = kept
-    return {
-        **{who: asdict(ratio((each, ones), seed)) for who, each in kept.items()},
-        "less": {
-            who: asdict(ratio_difference((kept[first], ones), (kept[who], ones), seed))
-            for who in others
-        },
-    }
+    return compared({who: (each, ones) for who, each in kept.items()}, seed)
 
 
 def _as_user(

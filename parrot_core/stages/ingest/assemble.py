@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from parrot_core.lake.metrics import ConversationMetrics
 from parrot_core.lake.run import Run
-from parrot_core.lake.stage_plan import ShardPlan, Slice
+from parrot_core.lake.stage_plan import ShardPlan
 from parrot_core.stages.base import Row, ShardWork, Stage
 from parrot_core.stages.ingest.clean import Rejection
 from parrot_core.stages.ingest.distinct import ComparedSession, Distinct
@@ -18,6 +18,7 @@ from parrot_core.stages.ingest.rule_log import RuleLog
 from parrot_core.stages.ingest.rules.rule import Messages
 from parrot_core.stages.ingest.shingles import Shingler
 from parrot_core.stages.ingest.splits import split_of
+from parrot_core.stages.planning import one_shard
 
 SESSIONS_AT_ONCE = 250
 CHARS_AT_ONCE = 1 << 20
@@ -53,10 +54,7 @@ class AssembleStage(Stage):
         self._detector = detector
 
     def plan(self, run: Run) -> Sequence[ShardPlan]:
-        version = run.version_of("records")
-        files = run.lake.dataset("records", version).manifest.files
-        slices = [Slice("records", version, i, 0, entry.rows) for i, entry in enumerate(files)]
-        return [ShardPlan(0, tuple(slices))]
+        return one_shard(run, "records")
 
     def rows_per_file(self, run: Run) -> int:
         return run.recipe.ingest.rows_per_file

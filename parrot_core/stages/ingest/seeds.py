@@ -9,13 +9,14 @@ from fnmatch import fnmatchcase
 from parrot_core.context import Cue, detect
 from parrot_core.lake.metrics import SeedMetrics
 from parrot_core.lake.run import Run
-from parrot_core.lake.stage_plan import ShardPlan, Slice
+from parrot_core.lake.stage_plan import ShardPlan
 from parrot_core.recipe import Recipe, Seeds
 from parrot_core.stages.base import Row, ShardWork, Stage
 from parrot_core.stages.filters import first_failure
 from parrot_core.stages.ingest.rules.rule import Rejection
 from parrot_core.stages.ingest.splits import unit_hash
 from parrot_core.stages.ingest.topics import names_of, spread, topics_of
+from parrot_core.stages.planning import one_shard
 
 LEANING_CHARS = 200
 """A longer opening brings what it is about: most that are found to lean are found wrongly."""
@@ -45,14 +46,7 @@ class SeedsStage(Stage):
     output_summary = "First queries of conversations that people had with chat models."
 
     def plan(self, run: Run) -> Sequence[ShardPlan]:
-        """One shard over all files, since the order of choice goes across them."""
-        version = run.version_of("conversations")
-        files = run.lake.dataset("conversations", version).manifest.files
-        slices = [
-            Slice("conversations", version, position, 0, entry.rows)
-            for position, entry in enumerate(files)
-        ]
-        return [ShardPlan(0, tuple(slices))]
+        return one_shard(run, "conversations")
 
     def process(self, work: ShardWork) -> None:
         """Choose, check, and emit in the order of choice."""

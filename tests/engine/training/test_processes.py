@@ -67,13 +67,19 @@ def trained(tmp_path_factory):
         if kind == "ask" and strategy:
             job = ask_of_two(folder, model, devices)
         elif kind == "ask":
-            job = varied_job(folder, model, max_steps=3)
+            job = varied_job(folder, model, max_steps=3, report_to=("tensorboard",))
         else:
             job = dpo_job(folder, model, devices=devices)
         run = train_on_two_nodes if devices.nodes == 2 else run_training
         return job, run(job, lambda line: None, worker=WORKERS[strategy])
 
     return train
+
+
+def test_curves_are_told_to_tensorboard_too(trained):
+    alone, _ = trained("ask", None)
+    (events,) = (alone.folder / "tensorboard").rglob("events.out.*")
+    assert b"train/loss" in events.read_bytes()
 
 
 @pytest.mark.parametrize(("kind", "strategy"), [("ask", "fsdp"), ("dpo", "fsdp"), ("dpo", "ddp")])

@@ -214,6 +214,9 @@ def test_status_shows_the_share_of_sessions_that_were_cut(lake: Lake) -> None:
         times = {"started_at": ago(20), "updated_at": ago(0)}
         progress(lake, "synthesize", shard, done=30, total=40, figures=figures, **times)
     assert "15% cut at max_tokens" in shown(lake)
+    for shard in (0, 1):  # a session with cut texts of both sides is counted for both
+        progress(lake, "synthesize", shard, done=30, total=40, figures={"truncated": 60}, **times)
+    assert "100% cut at max_tokens" in shown(lake)
 
 
 def test_status_shows_how_many_prompts_a_model_has_scored_before_any_pair_is_done(

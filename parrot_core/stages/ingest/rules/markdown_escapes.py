@@ -12,9 +12,8 @@ import re
 from collections.abc import Callable
 
 from parrot_core.stages.ingest.rules.gate import Gate
-from parrot_core.stages.ingest.rules.rule import ChosenRule
+from parrot_core.stages.ingest.rules.rule import CODE, ChosenRule, outside_code
 
-_CODE = re.compile(r"```.*?(?:```|\Z)|`[^`\n]+`", re.DOTALL)
 _SPEAKS_OF_ESCAPES = (
     *("escap", "backslash", "underscore", "asterisk", "regex", "import re\n", "re.sub(", "sed -"),
     *("[^", "like '", 'like "'),
@@ -43,18 +42,18 @@ def markdown_escapes(text: str, role: str) -> str:
     if "\\_" in text or "\\*" in text:
         text = _unescaped(text, role)
     if "&" in text and _ENTITY_IN_A_WORD.search(text) and not _MARKUP.search(text):
-        text = _in_prose(text, lambda prose: _ENTITY_IN_A_WORD.sub(_character, prose))
+        text = outside_code(text, lambda prose: _ENTITY_IN_A_WORD.sub(_character, prose))
     return text
 
 
 def _unescaped(text: str, role: str) -> str:
     """A user's text was escaped as a whole, an answer's outside its code."""
-    prose = text if role == "user" or "`" not in text else _CODE.sub(" ", text)
+    prose = text if role == "user" or "`" not in text else CODE.sub(" ", text)
     lower = prose.lower()
     if any(sign in lower for sign in _SPEAKS_OF_ESCAPES) or _LATEX.search(prose):
         return text
     everywhere: Callable[[str, Callable[[str], str]], str] = (
-        (lambda whole, change: change(whole)) if role == "user" else _in_prose
+        (lambda whole, change: change(whole)) if role == "user" else outside_code
     )
     if _UNDERSCORE.search(prose) and not _has_bare_underscore(prose):
         text = everywhere(text, lambda part: _UNDERSCORE.sub("_", part))
@@ -83,15 +82,6 @@ def _plain_link(found: re.Match[str]) -> str:
 
 def _character(found: re.Match[str]) -> str:
     return html.unescape(found[0])
-
-
-def _in_prose(text: str, change: Callable[[str], str]) -> str:
-    parts: list[str] = []
-    end = 0
-    for code in _CODE.finditer(text):
-        parts += [change(text[end : code.start()]), code[0]]
-        end = code.end()
-    return "".join([*parts, change(text[end:])])
 
 
 RULE = ChosenRule(markdown_escapes, GATE)

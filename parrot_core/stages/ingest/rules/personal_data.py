@@ -10,7 +10,7 @@ from collections.abc import Callable
 from datetime import date
 
 from parrot_core.stages.ingest.rules.gate import Gate
-from parrot_core.stages.ingest.rules.rule import ChosenRule
+from parrot_core.stages.ingest.rules.rule import ChosenRule, outside_code
 
 _EMAIL = re.compile(
     r"(?<![\w.+/@-])[A-Za-z0-9][\w.+-]{0,63}@(?P<host>(?:[A-Za-z0-9-]{1,63}\.)+(?P<end>[A-Za-z]{2,24}))\b"
@@ -90,8 +90,6 @@ GATE = Gate(
     )
 )
 
-_CODE = re.compile(r"```.*?(?:```|\Z)|`[^`\n]+`", re.DOTALL)
-
 
 def personal_data(text: str, role: str) -> str:
     """Mails, keys, passwords in URLs, cards, bank accounts, addresses of machines, phones, ids.
@@ -114,17 +112,8 @@ def personal_data(text: str, role: str) -> str:
     if _IBAN_START.search(text):
         text = _IBAN.sub(_iban, text)
     if _RUN_OF_DIGITS.search(text):
-        text = _outside_code(text, lambda prose: _DIGITS.sub(_number, prose))
+        text = outside_code(text, lambda prose: _DIGITS.sub(_number, prose))
     return text
-
-
-def _outside_code(text: str, mask: Callable[[str], str]) -> str:
-    parts: list[str] = []
-    end = 0
-    for code in _CODE.finditer(text):
-        parts += [mask(text[end : code.start()]), code[0]]
-        end = code.end()
-    return "".join([*parts, mask(text[end:])])
 
 
 def _email(found: re.Match[str]) -> str:

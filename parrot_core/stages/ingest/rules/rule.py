@@ -1,5 +1,6 @@
 """What a cleaning rule is: three kinds, all plain functions, each named as the function is."""
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -49,3 +50,16 @@ Check = Callable[[Sequence[Message]], str | None]
 
 The recipe decides whether that is a flag on the row or a reject.
 """
+
+CODE = re.compile(r"```.*?(?:```|\Z)|`[^`\n]+`", re.DOTALL)
+"""Code in Markdown, fenced or within a line."""
+
+
+def outside_code(text: str, change: Callable[[str], str]) -> str:
+    """Change a text's prose, and leave its code as it is."""
+    parts: list[str] = []
+    end = 0
+    for code in CODE.finditer(text):
+        parts += [change(text[end : code.start()]), code[0]]
+        end = code.end()
+    return "".join([*parts, change(text[end:])])
