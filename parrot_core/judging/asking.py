@@ -19,6 +19,14 @@ THINKING_TOKENS = 4096
 """Limit of the second try of a short reply whose limit went into thinking."""
 
 
+_NAMES = {"user": "User", "assistant": "Assistant", "system": "System"}
+
+
+def transcript(messages: Sequence[Message]) -> str:
+    """Messages as a judge reads them, each after the name of its speaker."""
+    return "\n\n".join(f"{_NAMES[each['role']]}: {each['content']}" for each in messages)
+
+
 async def complete_thinking(
     model: ChatModel, asked: Sequence[Message], sampling: Sampling, *, sample: str
 ) -> Completion:

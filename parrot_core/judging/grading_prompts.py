@@ -11,11 +11,11 @@ from typing import Protocol
 
 from parrot_core.engines.types import Message
 from parrot_core.errors import SourceError
+from parrot_core.judging.asking import transcript
 
 References = Sequence[str | None]
 """A reference answer of each turn up to the one that is graded, None where there is none."""
 
-_NAMES = {"user": "User", "assistant": "Assistant", "system": "System"}
 _FIELD = re.compile(r"\{(\w+)\}")
 
 
@@ -62,7 +62,7 @@ class Explained:
         """Task and form as a system message; conversation and references as a query."""
         known = any(references)
         task = " ".join([self._TASK, *([self._REFERENCE] if known else []), self._FORM])
-        parts = ["[Conversation]", _transcript(conversation), "[End of the conversation]"]
+        parts = ["[Conversation]", transcript(conversation), "[End of the conversation]"]
         if known:
             parts += ["[Reference answers]", *_numbered(references), "[End of the references]"]
         return [
@@ -107,7 +107,7 @@ class ShortPrompt:
     def _request(self, conversation: Sequence[Message], references: References) -> str:
         known = any(references)
         parts = [f"{self._TASK} {self._WITH_REFERENCE}" if known else self._TASK]
-        parts += ["[Conversation]", _transcript(conversation)]
+        parts += ["[Conversation]", transcript(conversation)]
         if known:
             parts += ["[Reference]", *_numbered(references)]
         return "\n\n".join([*parts, "[End]", self._FORM])
@@ -170,10 +170,6 @@ def fastchat_prompts(
 
 
 BUILT_IN: Mapping[str, JudgePrompt] = {"explain": Explained(), "short": ShortPrompt()}
-
-
-def _transcript(messages: Sequence[Message]) -> str:
-    return "\n\n".join(f"{_NAMES[turn['role']]}: {turn['content']}" for turn in messages)
 
 
 def _numbered(references: References) -> list[str]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal, cast
 
 from parrot_core.engines.types import ChatModel, Message
-from parrot_core.judging.asking import ask_until_read
+from parrot_core.judging.asking import ask_until_read, transcript
 from parrot_core.recipe import Sampling
 
 PAIR_TOKENS = 110.0
@@ -32,7 +32,6 @@ _TASK = (
 _WITH_REFERENCE = "Hold both against the reference: what contradicts the reference is wrong."
 _FORM = "Reply with only [[A]] if A is better, [[B]] if B is better, or [[C]] for a tie."
 _LETTER = re.compile(r"\[\[\s*([ABC])\s*\]\]")
-_NAMES = {"user": "User", "assistant": "Assistant", "system": "System"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +78,8 @@ def pair_messages(
         same += 1
     parts = [f"{_TASK} {_WITH_REFERENCE}" if reference else _TASK]
     if same:
-        parts += ["[Conversation]", _transcript(shown_a[:same])]
-    parts += ["[A]", _transcript(shown_a[same:]), "[B]", _transcript(shown_b[same:])]
+        parts += ["[Conversation]", transcript(shown_a[:same])]
+    parts += ["[A]", transcript(shown_a[same:]), "[B]", transcript(shown_b[same:])]
     if reference:
         parts += ["[Reference]", reference]
     return [{"role": "user", "content": "\n\n".join([*parts, "[End]", _FORM])}]
@@ -117,7 +116,3 @@ async def _ask(
     return await ask_until_read(
         judge, asked, sampling, parse_verdict, sample=name, attempts=ATTEMPTS
     )
-
-
-def _transcript(messages: Sequence[Message]) -> str:
-    return "\n\n".join(f"{_NAMES[each['role']]}: {each['content']}" for each in messages)

@@ -23,13 +23,13 @@ from parrot_core.lake.lake import Lake
 from parrot_core.monitor.costs import known_usd, usage_of
 from parrot_core.monitor.reader import RunReader, list_runs
 from parrot_core.monitor.shard_state import ShardStatus
-from parrot_core.monitor.state import RunState, RunStatus, StageSpec, StageState
+from parrot_core.monitor.state import RunState, RunStatus, StageSpec
 from parrot_core.telemetry.traffic import FAILURE_KINDS, LATENCY_BOUNDS_S, Traffic
 
 logger = logging.getLogger(__name__)
 
 STATES: tuple[str, ...] = get_args(RunStatus)
-SHARD_STATES: tuple[str, ...] = get_args(ShardStatus)
+SHARD_STATES: tuple[ShardStatus, ...] = get_args(ShardStatus)
 Family = GaugeMetricFamily | CounterMetricFamily | HistogramMetricFamily
 
 
@@ -95,26 +95,28 @@ def _families(runs: Sequence[RunState]) -> list[Family]:
     ]
 
 
+def _gauge(name: str, help: str, *labels: str) -> GaugeMetricFamily:
+    return GaugeMetricFamily(name, help, labels=labels)
+
+
+def _counter(name: str, help: str, *labels: str) -> CounterMetricFamily:
+    return CounterMetricFamily(name, help, labels=labels)
+
+
 def _run_families(runs: Sequence[RunState]) -> Iterator[Family]:
     labels = ["run"]
-    state = GaugeMetricFamily(
-        "parrot_run_state", "1 for the state a run is in.", None, ["run", "state"]
+    state = _gauge("parrot_run_state", "1 for the state a run is in.", "run", "state")
+    spent = _counter(
+        "parrot_run_usd", "Dollars a run has spent; none while a price isn't known.", *labels
     )
-    spent = CounterMetricFamily(
-        "parrot_run_usd", "Dollars a run has spent; none while a price isn't known.", None, labels
+    budget = _gauge("parrot_run_budget_usd", "Dollars a run may spend.", *labels)
+    silent = _gauge(
+        "parrot_run_seconds_since_progress", "Seconds since a run's last sign of life.", "run"
     )
-    budget = GaugeMetricFamily("parrot_run_budget_usd", "Dollars a run may spend.", None, labels)
-    silent = GaugeMetricFamily(
-        "parrot_run_seconds_since_progress",
-        "Seconds since a run's last sign of life.",
-        None,
-        ["run"],
-    )
-    behind = GaugeMetricFamily(
+    behind = _gauge(
         "parrot_run_seconds_behind",
         "Seconds by which a run will be late for finish_within_hours, at least.",
-        None,
-        labels,
+        *labels,
     )
     for run in runs:
         for each in STATES:
@@ -146,18 +148,14 @@ def seconds_behind(run: RunState) -> float | None:
 
 def _stage_families(runs: Sequence[RunState]) -> Iterator[Family]:
     labels = ["run", "stage"]
-    done = GaugeMetricFamily("parrot_stage_units_done", "Units done.", None, labels)
-    total = GaugeMetricFamily("parrot_stage_units", "Units to do, where known.", None, labels)
-    rate = GaugeMetricFamily("parrot_stage_units_per_second", "Units a second now.", None, labels)
-    eta = GaugeMetricFamily("parrot_stage_eta_seconds", "Seconds left.", None, labels)
-    shards = GaugeMetricFamily("parrot_stage_shards", "Shards by state.", None, [*labels, "state"])
-    rejects = CounterMetricFamily(
-        "parrot_stage_rejects", "Units put aside.", None, [*labels, "reason"]
-    )
-    failures = CounterMetricFamily("parrot_stage_failed_attempts", "Failed attempts.", None, labels)
-    idle = GaugeMetricFamily(
-        "parrot_stage_seconds_since_unit", "Seconds since a unit was last done.", None, labels
-    )
+    done = _gauge("parrot_stage_units_done", "Units done.", *labels)
+    total = _gauge("parrot_stage_units", "Units to do, where known.", *labels)
+    rate = _gauge("parrot_stage_units_per_second", "Units a second now.", *labels)
+    eta = _gauge("parrot_stage_eta_seconds", "Seconds left.", *labels)
+    shards = _gauge("parrot_stage_shards", "Shards by state.", *labels, "state")
+    rejects = _counter("parrot_stage_rejects", "Units put aside.", *labels, "reason")
+    failures = _counter("parrot_stage_failed_attempts", "Failed attempts.", *labels)
+    idle = _gauge("parrot_stage_seconds_since_unit", "Seconds since a unit was last done.", *labels)
     for run in runs:
         for stage in run.own_stages:
             names = [run.name, stage.name]
@@ -169,24 +167,18 @@ def _stage_families(runs: Sequence[RunState]) -> Iterator[Family]:
                 if value is not None:
                     family.add_metric(names, float(value))
             for each in SHARD_STATES:
-                shards.add_metric([*names, each], float(_shards_in(stage, each)))
+                shards.add_metric([*names, each], float(len(stage.having(each))))
             for reason, count in stage.rejected.items():
                 rejects.add_metric([*names, reason], float(count))
     yield from (done, total, rate, eta, shards, rejects, failures, idle)
 
 
-def _shards_in(stage: StageState, state: str) -> int:
-    return sum(shard.status == state for shard in stage.shards)
-
-
 def _engine_families(runs: Sequence[RunState]) -> Iterator[Family]:
     labels = ["run", "stage", "engine"]
-    answers = CounterMetricFamily("parrot_engine_completions", "Completions bought.", None, labels)
-    tokens = CounterMetricFamily("parrot_engine_tokens", "Tokens.", None, [*labels, "kind"])
-    usd = CounterMetricFamily(
-        "parrot_engine_usd", "Dollars spent; none where the price isn't known.", None, labels
-    )
-    paused = GaugeMetricFamily("parrot_engine_paused", "1 while a provider refuses.", None, labels)
+    answers = _counter("parrot_engine_completions", "Completions bought.", *labels)
+    tokens = _counter("parrot_engine_tokens", "Tokens.", *labels, "kind")
+    usd = _counter("parrot_engine_usd", "Dollars spent; none where the price isn't known.", *labels)
+    paused = _gauge("parrot_engine_paused", "1 while a provider refuses.", *labels)
     for run in runs:
         for stage in run.own_stages:
             standing = {name for shard in stage.having("running") for name in shard.paused}
@@ -204,14 +196,14 @@ def _engine_families(runs: Sequence[RunState]) -> Iterator[Family]:
 
 def _traffic_families(runs: Sequence[RunState]) -> Iterator[Family]:
     labels = ["run", "stage", "engine"]
-    refusals = CounterMetricFamily(
+    refusals = _counter(
         "parrot_engine_refusals",
         "Tries of requests that failed and were followed by another one.",
-        None,
-        [*labels, "kind"],
+        *labels,
+        "kind",
     )
-    flying = GaugeMetricFamily(
-        "parrot_engine_requests_in_flight", "Requests that are not answered yet.", None, labels
+    flying = _gauge(
+        "parrot_engine_requests_in_flight", "Requests that are not answered yet.", *labels
     )
     latency = HistogramMetricFamily(
         "parrot_engine_request_seconds",

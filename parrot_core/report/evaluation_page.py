@@ -16,7 +16,7 @@ from parrot_core.stages.evaluation.summary import Estimate, SubjectSummary
 from parrot_core.text.wording import bounds
 
 _BAR = 240
-_NONE = WinRates("", (), {})
+_NONE = WinRates((), "", {})
 
 
 @dataclass(frozen=True, slots=True)

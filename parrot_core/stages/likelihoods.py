@@ -18,6 +18,11 @@ Scores = dict[str, list[tuple[float, int]] | None]
 """By id: the sum of log p (nats) and the tokens of each answer; None where they don't fit."""
 
 
+def per_token(score: tuple[float, int]) -> float:
+    """Mean log p of an answer's tokens."""
+    return score[0] / max(score[1], 1)
+
+
 @dataclass(frozen=True, slots=True)
 class LikelihoodRequest:
     """Answers to be scored after one prompt."""

@@ -11,7 +11,7 @@ from typing import Literal
 from parrot_core.analysis.likelihood.held_out_pairs import QueryPairs
 from parrot_core.engines.types import Message
 from parrot_core.stages.evaluation.summary import Judged
-from parrot_core.stages.likelihoods import Scores
+from parrot_core.stages.likelihoods import Scores, per_token
 
 History = Literal["own", "none", "other"]
 HISTORIES: dict[History, str] = {
@@ -47,7 +47,7 @@ def history_gains(
         with_it, without = own[query.id], alone[query.id]
         assert with_it is not None
         assert without is not None
-        gain = with_it[0][0] / max(with_it[0][1], 1) - without[0][0] / max(without[0][1], 1)
+        gain = per_token(with_it[0]) - per_token(without[0])
         points.append(Judged(model, query.id, "chosen", query.turn, gain))
     return points
 

@@ -6,6 +6,7 @@ kind of negative (Sun et al. 2024, §3.3, Table 6) and by turn, on pairs that we
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -29,7 +30,7 @@ from parrot_core.execution.runs import work_folder
 from parrot_core.lake.lake import Lake
 from parrot_core.models.references import model_cache
 from parrot_core.stages.evaluation.summary import Judged, summarise
-from parrot_core.stages.likelihoods import LikelihoodRequest, Scorer, Scores, scores_of
+from parrot_core.stages.likelihoods import LikelihoodRequest, Scorer, Scores, per_token, scores_of
 from parrot_core.telemetry.progress import SILENT, ProgressReporter
 from parrot_core.text.text_table import Grid
 from parrot_core.text.wording import with_bounds
@@ -101,7 +102,7 @@ def measure_accuracy(
             f"{', '.join(map(str, models))}"
         )
     scores = {
-        str(model): _scores(lake, model, chosen, settings, folder, reporter) for model in models
+        str(model): _scores(lake, model, settings, folder, reporter, chosen) for model in models
     }
     fitting = [q for q in chosen if all(each[q.id] is not None for each in scores.values())]
     pairs, taken = (sum(len(q.rejected) for q in some) for some in (queries, fitting))
@@ -112,7 +113,7 @@ def measure_accuracy(
             str(model): _by_history(
                 fitting,
                 scores[str(model)],
-                _Scoring(lake, model, settings, folder, reporter),
+                partial(_scores, lake, model, settings, folder, reporter),
                 settings.seed,
             )
             for model in models
@@ -133,20 +134,6 @@ def measure_accuracy(
             if any(q.seen == seen for q in fitting)
         },
     }
-
-
-@dataclass(frozen=True, slots=True)
-class _Scoring:
-    """Has one model score queries."""
-
-    lake: Lake
-    model: ModelName
-    settings: AccuracySettings
-    folder: Path
-    reporter: ProgressReporter
-
-    def __call__(self, queries: Sequence[QueryPairs]) -> Scores:
-        return _scores(self.lake, self.model, queries, self.settings, self.folder, self.reporter)
 
 
 def _by_history(
@@ -201,10 +188,10 @@ def _left_out(
 def _scores(
     lake: Lake,
     model: ModelName,
-    queries: Sequence[QueryPairs],
     settings: AccuracySettings,
     folder: Path,
     reporter: ProgressReporter,
+    queries: Sequence[QueryPairs],
 ) -> Scores:
     """Have a process score every answer of every query."""
     place = lake.model(model.name, model.version).local_copy(model_cache() / "lake")
@@ -260,16 +247,12 @@ def points_of(
         else:
             compared = dict(zip(query.rejected, others, strict=False))  # the placebo is left over
         for strategy, negative in compared.items():
-            above = _mean(chosen) - _mean(negative)
+            above = per_token(chosen) - per_token(negative)
             if measure == "sum":
                 above = chosen[0] - negative[0]
             value = above if measure == "margin" else float(above > 0)
             points.append(Judged(model, query.id, strategy, query.turn, value))
     return points
-
-
-def _mean(score: tuple[float, int]) -> float:
-    return score[0] / max(score[1], 1)
 
 
 def _less(points: Sequence[Judged], baseline: Sequence[Judged]) -> list[Judged]:

@@ -19,12 +19,10 @@ _SIZE = re.compile(r"(?<![\w.])(\d+(?:\.\d+)?)([MB])(?![A-Za-z])", re.IGNORECASE
 
 
 @dataclass(frozen=True, slots=True)
-class Scores:
-    """All subjects, in the recipe's order; ``note`` says what to think of the judge."""
+class BySubject:
+    """Figures of several subjects."""
 
     subjects: tuple[SubjectSummary, ...]
-    judge: str
-    note: str
 
     @property
     def turns(self) -> tuple[int, ...]:
@@ -33,6 +31,14 @@ class Scores:
     @property
     def categories(self) -> tuple[str, ...]:
         return tuple(sorted({name for subject in self.subjects for name in subject.by_category}))
+
+
+@dataclass(frozen=True, slots=True)
+class Scores(BySubject):
+    """All subjects, in the recipe's order; ``note`` says what to think of the judge."""
+
+    judge: str
+    note: str
 
 
 def read_scores(version: DatasetVersion, header: RunHeader) -> Scores | None:

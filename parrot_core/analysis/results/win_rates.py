@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from parrot_core.analysis.results.scores import BySubject
 from parrot_core.lake.metrics import ComparisonMetrics
 from parrot_core.monitor.state import StageState
 from parrot_core.stages.evaluation.summary import SubjectSummary
@@ -23,20 +24,11 @@ class Outcomes:
 
 
 @dataclass(frozen=True, slots=True)
-class WinRates:
+class WinRates(BySubject):
     """Every subject against one baseline; a rate counts a tie as half, 0.5 is as good."""
 
     baseline: str
-    subjects: tuple[SubjectSummary, ...]
     outcomes: Mapping[str, Outcomes]
-
-    @property
-    def turns(self) -> tuple[int, ...]:
-        return tuple(sorted({turn for subject in self.subjects for turn in subject.by_turn}))
-
-    @property
-    def categories(self) -> tuple[str, ...]:
-        return tuple(sorted({name for subject in self.subjects for name in subject.by_category}))
 
 
 def win_rates(stage: StageState | None) -> WinRates | None:
@@ -51,7 +43,7 @@ def win_rates(stage: StageState | None) -> WinRates | None:
     subjects = tuple(map(SubjectSummary.from_json, found.win_rates.values()))
     nothing = Outcomes(0, 0, 0)
     return WinRates(
-        found.baseline or "",
         subjects,
+        found.baseline or "",
         {each.subject: outcomes.get(each.subject, nothing) for each in subjects},
     )

@@ -70,7 +70,5 @@ def asker_likeness(
                 ratio.add(-total, tokens)
             figures.append(ratio.figure(key, f"{whose} under the asker (nats)", seed, "tokens"))
             if skipped := len(drawn) - sum(map(bool, found.values())):
-                notes.append(
-                    f"asker: {skipped} {whose} hold control tokens or don't fit, and weren't scored"
-                )
+                notes.append(f"asker: {skipped} of {whose} left out: too long, or control tokens")
     return Found(figures=tuple(figures), notes=tuple(notes))

@@ -15,7 +15,7 @@ from parrot_core.lake.run import Run
 from parrot_core.models.references import resolve_model
 from parrot_core.recipe import HistoryGain
 from parrot_core.stages.capo.negatives import ContextQuery
-from parrot_core.stages.likelihoods import LikelihoodRequest, Scorer, Scores, scores_of
+from parrot_core.stages.likelihoods import LikelihoodRequest, Scorer, Scores, per_token, scores_of
 from parrot_core.telemetry.progress import SILENT, ProgressReporter
 
 
@@ -50,7 +50,7 @@ class HistoryGains:
         """
         scores = self._scores((query, ()) for query in queries)
         return {
-            id: _mean(own[0]) - _mean(alone[0])
+            id: per_token(own[0]) - per_token(alone[0])
             for id, own, alone in _both(scores, (query.id for query in queries))
         }
 
@@ -69,7 +69,7 @@ class HistoryGains:
         found = {}
         for id, own, alone in _both(scores, negatives):
             for place, strategy in enumerate(negatives[id][1], 1):
-                margins = [_mean(each[0]) - _mean(each[place]) for each in (own, alone)]
+                margins = [per_token(each[0]) - per_token(each[place]) for each in (own, alone)]
                 found[id, strategy] = margins[0] - margins[1]
         return found
 
@@ -100,7 +100,3 @@ def _both(scores: Scores, ids: Iterable[str]) -> Iterable[tuple[str, _Found, _Fo
         own, alone = scores[f"{id}/own"], scores[f"{id}/alone"]
         if own is not None and alone is not None:
             yield id, own, alone
-
-
-def _mean(score: tuple[float, int]) -> float:
-    return score[0] / max(score[1], 1)

@@ -34,7 +34,7 @@ def test_both_sides_are_scored_and_what_cannot_be_is_counted(tmp_path: Path) -> 
     assert [figure.name for figure in found.figures] == ["asker_nll", "asker_nll_human"]
     assert found.figures[0].value == pytest.approx(math.log(VOCABULARY), rel=0.15)
     assert all(figure.value for figure in found.figures)
-    assert any("1 its queries" in note for note in found.notes), found.notes
+    assert any("1 of its queries" in note for note in found.notes), found.notes
 
 
 def test_a_folder_without_a_model_is_named(tmp_path: Path) -> None:
