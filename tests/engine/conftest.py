@@ -15,6 +15,8 @@ from tests.support.servers.s3_server import s3_server, use_s3
 FOLDER = PurePath("tests/engine")
 SERVED = ("test_end_to_end.py", "test_vllm_killed.py")
 """What starts vLLM; what trains or scores has a folder."""
+LONG = ("test_stopping.py", "test_ray.py", "test_worker_killed.py", "test_night.py")
+"""What waits for minutes: begun last, one of them would run on alone."""
 
 
 @pytest.fixture(scope="session")
@@ -38,7 +40,7 @@ def group_of(nodeid: str) -> tuple[int, str]:
         return 0, "models that are served"
     if module.parent != FOLDER and module.is_relative_to(FOLDER):
         return 1, "models that are trained"
-    return 2, str(module)
+    return (2 if module.name in LONG else 3), str(module)
 
 
 class TwoForModels(LoadScopeScheduling):

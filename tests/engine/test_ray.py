@@ -170,10 +170,10 @@ def test_a_training_over_two_nodes_goes_on_after_one_was_killed_and_learns_what_
         train_ask={
             "base": str(build_tiny_model(tmp_path / "model")),
             "max_length": 128,
-            "batch_size": 4,
+            "batch_size": 16,  # so that the loss of a node falls amid the training
             "epochs": 100,
-            "max_steps": 60,
-            "save_steps": 5,
+            "max_steps": 150,
+            "save_steps": 10,
             "precision": "fp32",
         },
         cluster={"address": machines.nodes.address, "resources": {"train-ask": {"gpus": 0}}},
@@ -193,7 +193,11 @@ def test_a_training_over_two_nodes_goes_on_after_one_was_killed_and_learns_what_
 
     until("12 steps", lambda: trains() or running.process.poll() is not None)
     machines.nodes.kill(1)
-    until("it is seen", lambda: bool(records.failures()) or running.process.poll() is not None)
+
+    def seen() -> bool:
+        return bool(records.failures()) or running.process.poll() is not None
+
+    until("it is seen", seen, 400.0)  # after its last step torch's exit barrier waits for 300 s
     machines.nodes.add()
     assert running.wait() == 0, running.shown[-3000:]
     assert alone.wait() == 0, alone.shown[-3000:]
