@@ -22,6 +22,7 @@ from parrot_core.lake.run import Run
 from parrot_core.lake.run_records import StageRecords
 from parrot_core.recipe import parse_recipe
 from parrot_core.stages.registry import stage_named
+from parrot_core.stages.training.nodes import RAY_NODE
 from parrot_core.telemetry.execution_context import in_context
 from parrot_core.telemetry.tracing import span, start_tracing
 
@@ -77,7 +78,9 @@ def _tell_children() -> None:
     """Let what the stage starts find the cluster that we are on: a training, a vLLM over nodes."""
     ray: Any = sys.modules.get("ray")  # this function is of use without it, too
     if ray is not None and ray.is_initialized():
-        os.environ["RAY_ADDRESS"] = ray.get_runtime_context().gcs_address
+        here = ray.get_runtime_context()
+        os.environ["RAY_ADDRESS"] = here.gcs_address
+        os.environ[RAY_NODE] = here.get_node_id()
 
 
 def _count_life(run: Run, assignment: Assignment) -> None:

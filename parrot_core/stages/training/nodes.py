@@ -13,6 +13,9 @@ from parrot_core.errors import UserError
 NODE = "PARROT_NODE"
 """Tells the process that starts a node's part of a training which node it is, as JSON."""
 
+RAY_NODE = "PARROT_RAY_NODE"
+"""Tells a training which node of a Ray cluster its stage's worker is on."""
+
 VARIABLES = {
     "torchrun": ("GROUP_RANK", "GROUP_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"),
     "PET_*": ("PET_NODE_RANK", "PET_NNODES", "PET_MASTER_ADDR", "PET_MASTER_PORT"),

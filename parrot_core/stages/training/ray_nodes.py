@@ -20,7 +20,7 @@ from parrot_core.models.references import model_cache
 from parrot_core.stages.training.job import TrainingJob, load_job, write_json
 from parrot_core.stages.training.joining import forget_copies
 from parrot_core.stages.training.launch import WORKER, explain, first_failure, started
-from parrot_core.stages.training.nodes import NODE, TrainingNode
+from parrot_core.stages.training.nodes import NODE, RAY_NODE, TrainingNode
 
 NODES_WITHIN_S = 600.0
 """How long nodes that are not there, or were lost, are waited for."""
@@ -42,7 +42,8 @@ def train_over_ray(job: TrainingJob, worker: Sequence[str]) -> int:
         )
     ray.init(address, namespace="parrot", log_to_driver=False, configure_logging=False)
     takes = _takes(job, ray.nodes())
-    here = ray.get_runtime_context().get_node_id()
+    # Ray finds this machine's node by its address, which several may share on one machine.
+    here = os.environ.get(RAY_NODE) or ray.get_runtime_context().get_node_id()
     wait_for_nodes(job, takes, here)
     first = TrainingNode(
         rank=0,
