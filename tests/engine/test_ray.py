@@ -116,8 +116,12 @@ def test_a_stopped_run_stops_its_workers_and_a_lost_head_is_told_and_gone_on_fro
         time.sleep(1.5)
         assert len(api.requests) == sent
         records = StageRecords(Lake(str(lake)).storage, "stopped", "synthesize")
-        tops = [records.shard(n).claims.top() for n in range(SEEDS // 3)]
-        assert all(top is None or top.state == "released" or top.receipt for top in tops)
+
+        def released() -> bool:
+            tops = [records.shard(n).claims.top() for n in range(SEEDS // 3)]
+            return all(top is None or top.state == "released" or top.receipt for top in tops)
+
+        until("the workers have given up their shards", released)
         assert shown(machines, "flow", "stopped") == {"stopped": "CANCELLED"}
 
         running = machines.cli.start(*arguments, "--on", machines.nodes.address)
