@@ -58,8 +58,8 @@ def run_stage(run: Run, stage: Stage, only: Sequence[int] | None = None) -> None
     Raises:
         MissingVersion: an input has not been published.
         PartiallyFailed: some shards failed; the others are kept.
-        RunError: an engine stopped the whole run. One of ours that died is started again, as
-            often as a shard is retried.
+        RunError: an engine stopped the whole run. One of ours that died is started again: as
+            often as a shard is retried, and always if it got further.
     """
     logger = get_run_logger()
     if is_published(run, stage):

@@ -156,6 +156,8 @@ class RunError(EngineError):
     """Stop the run: no other shard would fare better (wrong key, unknown model, no credit)."""
 
     decision = Decision.STOP_RUN
+    after_progress = False
+    """Whether the shard that met it got further than in any attempt before."""
 
 
 class EngineUnreachable(RunError):

@@ -160,7 +160,10 @@ class _Attempt:
         """
         found = failure_of(error, self.lease.worker)
         found = found.model_copy(update={"started_at": datetime.fromisoformat(started)})
-        _keep(self.run, self.records, found, blamed=not isinstance(error, RunError | UserError))
+        blamed = not isinstance(error, RunError | UserError)
+        progressed = _keep(self.run, self.records, found, blamed=blamed)
+        if isinstance(error, RunError):
+            error.after_progress = progressed
 
     def _record_lost(self) -> None:
         """If the attempt before this one ended without a word, record that: a shard may be what
@@ -186,22 +189,28 @@ class _Attempt:
         _refuse(self.records)
 
 
-def _keep(run: Run, records: ShardRecords, failure: AttemptFailure, *, blamed: bool = True) -> None:
+def _keep(run: Run, records: ShardRecords, failure: AttemptFailure, *, blamed: bool = True) -> bool:
     """Record a failed attempt. A lake that can't be written to must not hide why it failed.
 
     An attempt that is to be ``blamed`` counts unless it left more to the next one than all before
     it. A shard that fails each time still ends: its answers and its steps are finite, so one day
     there is no more to leave. Until then ``shard_retries`` bounds the attempts of a run.
+
+    Returns:
+        Whether it left more; False where the lake can't tell.
     """
     try:
         left = _left_to_the_next(records)
         known = max((each.progress for each in records.failures()), default=0)
-        counts = blamed and left <= known
+        progressed = left > known
+        counts = blamed and not progressed
         records.record_failure(failure.model_copy(update={"progress": left, "counts": counts}))
         if counts:
             records.judge(run.recipe.max_attempts, utc_now())
+        return progressed
     except StorageError as error:
         logger.warning("%s: its failure can't be recorded: %s", records.place, error)
+        return False
 
 
 def _left_to_the_next(records: ShardRecords) -> int:

@@ -101,7 +101,8 @@ class OpenStage:
                 wait=wait,
             )
         except RunError as error:
-            self._stopped = error
+            if self._stopped is None or error.after_progress:
+                self._stopped = error
             raise
         except (ShardHeld, LeaseLost):
             self._held.add(shard.index)
@@ -225,6 +226,7 @@ def complete_stage(
 ) -> Manifest:
     """Make a stage's version by ``work``, which is called again while one of our engines dies.
 
+    As often as a shard is retried, and always where a shard got further than ever before.
     Whatever ends the stage leaves a trace in the lake, before it has a plan too.
     """
     records = StageRecords(run.lake.storage, run.name, stage.name)
@@ -238,10 +240,10 @@ def complete_stage(
             raise
         except Exception as error:
             stop_request().reset()  # shards in work were asked to stop; they have ended by now
-            if not isinstance(error, EngineDied) or not starts_left:
+            if not isinstance(error, EngineDied) or not (error.after_progress or starts_left):
                 _record(records, error, log)
                 raise
-            starts_left -= 1
+            starts_left -= not error.after_progress
             log.warning("%s; starting the engines again", error)
 
 

@@ -1,4 +1,4 @@
-"""vLLM that hangs or loses its guard in mid-work: real processes, two replicas of a tiny model."""
+"""vLLM that hangs, loses its guard or is killed in mid-work: real processes, two replicas."""
 
 import os
 import signal
@@ -20,6 +20,7 @@ from parrot_core.engines.vllm.server import VllmServer
 from parrot_core.execution.runs import begin_run
 from parrot_core.lake.run import Run
 from parrot_core.lake.run_records import StageRecords
+from parrot_core.recipe import Recipe
 from tests.support.lakes.recipes import minimal_recipe
 from tests.support.lakes.toy_stages import SEEDS, SeedStage, ToyModelStage, drive
 from tests.support.runs.command import until
@@ -40,32 +41,39 @@ class Started:
         return server
 
 
-def journaled(run: Run, lake: Path) -> set[str]:
+def journaled(run: Run, lake: Path) -> list[str]:
+    """The key of each answer that was bought; twice if it was bought twice."""
     state = StageRecords(run.lake.storage, run.name, "synthesize")
     files = run.lake.storage.list(state.shard(0).journal_folder)
-    keys: set[str] = set()
-    for file in files:
-        keys |= set(pl.read_parquet(lake / file)["key"])
-    return keys
+    return [key for file in files for key in pl.read_parquet(lake / file)["key"]]
 
 
 def harm(run: Run, lake: Path, started: Started, bought: set[str]) -> None:
-    """Hang one of two in mid-work; of the two that follow kill the guard of one, and only that."""
-    server = ready(started, 0)
-    while len(bought) < 10:
-        time.sleep(0.02)
-        bought |= journaled(run, lake)
+    """Hang one of two in mid-work; of those that follow kill one's guard alone, the other whole."""
+
+    def wait_for_more(answers: int) -> None:
+        bought.update(journaled(run, lake))
+        enough = len(bought) + answers
+        while len(bought) < enough:
+            time.sleep(0.02)
+            bought.update(journaled(run, lake))
+
+    server, _ = ready(started, 0)
+    wait_for_more(10)
     hang(server)
-    os.kill(ready(started, 1)._process.pid, signal.SIGKILL)
+    guarded, whole = ready(started, 1)
+    os.kill(guarded._process.pid, signal.SIGKILL)
+    wait_for_more(1)  # so that it is at work
+    os.killpg(whole._process.pid, signal.SIGKILL)
 
 
-def ready(started: Started, pair: int) -> VllmServer:
-    """One of a pair of servers, when both serve."""
+def ready(started: Started, pair: int) -> list[VllmServer]:
+    """A pair of servers, when both serve."""
     while len(both := started.servers[2 * pair : 2 * pair + 2]) < 2 or not all(
         each._healthy() for each in both
     ):
         time.sleep(0.1)
-    return both[1]
+    return both
 
 
 def hang(server: VllmServer) -> None:
@@ -87,28 +95,22 @@ def left(started: Started) -> list[psutil.Process]:
     return found
 
 
-def test_a_vllm_that_hangs_is_started_again_no_answer_is_bought_twice_and_no_process_is_left(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("PARROT_WORK", str(tmp_path / "work"))
-    started = Started()
-    monkeypatch.setattr(vllm_fleet, "VllmServer", started)
-    monkeypatch.setattr(vllm_server, "TOKEN_TIMEOUT_S", 15.0)
-    lake = tmp_path / "lake"
+def recipe_of(lake: Path, model: Path) -> Recipe:
+    """All engines are one vLLM of two replicas."""
     engine = {
         "kind": "vllm",
-        "model": str(build_tiny_model(tmp_path / "tiny")),
+        "model": str(model),
         "max_model_len": 2048,
         "dtype": "float32",
         "replicas": 2,
         "limits": {"timeout_s": 15},
     }
     sampling = {"temperature": 0.8, "max_tokens": 32}
-    recipe = minimal_recipe(
+    return minimal_recipe(
         str(lake),
         engines=dict.fromkeys(("asker", "answerer", "judge"), engine),
         synthesize={
-            "max_turns": 12,
+            "max_turns": 20,
             "min_turns": 1,
             "sessions_per_shard": SEEDS,
             "ask": sampling,
@@ -117,6 +119,17 @@ def test_a_vllm_that_hangs_is_started_again_no_answer_is_bought_twice_and_no_pro
         },
         inputs={"parrot-ask": "test"},
     )
+
+
+def test_a_vllm_that_hangs_or_is_killed_is_started_again_and_no_answer_is_bought_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PARROT_WORK", str(tmp_path / "work"))
+    started = Started()
+    monkeypatch.setattr(vllm_fleet, "VllmServer", started)
+    monkeypatch.setattr(vllm_server, "TOKEN_TIMEOUT_S", 15.0)
+    lake = tmp_path / "lake"
+    recipe = recipe_of(lake, build_tiny_model(tmp_path / "tiny"))
     run = begin_run(recipe)
     drive(run, SeedStage(SEEDS))
     monkeypatch.setattr(ToyModelStage, "size", 1024)
@@ -130,12 +143,17 @@ def test_a_vllm_that_hangs_is_started_again_no_answer_is_bought_twice_and_no_pro
     harmer.join(10)
 
     assert not harmer.is_alive(), "a server that it waits for was never there"
+    assert len(started.servers) == 6
     until("no process of theirs is left", lambda: not left(started))
     failures = StageRecords(run.lake.storage, run.name, "synthesize").shard(0).failures()
     assert "hangs: no token in 15 s" in failures[0].message
+    assert "killed without a word" in failures[1].message
     rows = list(run.lake.dataset("dialogues", "test").rows())
     assert len(rows) == SEEDS
     used = {
         entry["request_key"] for row in rows for entry in row["provenance"] if entry["request_key"]
     }
-    assert bought <= used  # what the hung process had answered is what the dialogues hold
+    keys = journaled(run, lake)
+    assert len(keys) == len(set(keys))
+    assert used <= set(keys)
+    assert bought & used  # what the hung process had answered is in the dialogues

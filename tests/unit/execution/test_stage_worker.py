@@ -4,11 +4,12 @@ import threading
 from collections import Counter
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
 from parrot_core.engines.limits.budget import Budget
+from parrot_core.engines.types import EngineDied
 from parrot_core.errors import LeaseLost, PartiallyFailed, RunStopped, ShardHeld, StorageError
 from parrot_core.execution.runs import begin_run
 from parrot_core.execution.shard_queue import Pulled, ShardQueue
@@ -18,10 +19,11 @@ from parrot_core.lake.manifest import Manifest
 from parrot_core.lake.run import Run
 from parrot_core.lake.run_records import StageRecords
 from parrot_core.lake.storage import Storage
+from parrot_core.stages.base import ShardWork
 from parrot_core.stages.synthesis.stage import SynthesizeStage
 from parrot_core.telemetry.stop_request import stop_request
 from tests.support.lakes.recipes import minimal_recipe
-from tests.support.lakes.toy_stages import SEEDS, SeedStage, drive, synthesis
+from tests.support.lakes.toy_stages import SEEDS, SeedStage, ToyModelStage, drive, synthesis
 from tests.support.servers.fake_api import Reply, canonical, echo_turns, serving
 
 
@@ -222,3 +224,34 @@ def test_a_lake_that_fails_between_shards_stops_this_stage_and_not_what_comes_af
         with pytest.raises(StorageError, match="can't be reached"):
             complete_stage(run, SeedStage(), attempt)
     assert complete_stage(run, SeedStage(), attempt).accounting.rows_out == 3
+
+
+class Dying(ToyModelStage):
+    """Keeps a step, then its engine dies; from the last step on it gets no further."""
+
+    steps: ClassVar[tuple[int, ...]] = (100, 200, 300, 300, 300, 300)
+
+    def __init__(self) -> None:
+        self.died = 0
+
+    def process(self, work: ShardWork) -> None:
+        file = work.run.work_dir / "weights.bin"
+        file.write_bytes(b"w")
+        work.checkpoints().keep(file.parent, [file.name], self.steps[self.died], "training")
+        self.died += 1
+        raise EngineDied(f"death {self.died}")
+
+
+def test_an_engine_that_dies_is_started_again_always_after_progress_else_as_often_as_retries_go(
+    tmp_path: Path,
+) -> None:
+    run = begin_run(minimal_recipe(str(tmp_path), shard_retries=1))
+    stage = Dying()
+
+    def attempt() -> Manifest:
+        with open_stage(run, stage, Budget(None)) as opened, ThreadPoolExecutor(2) as pool:
+            work(opened, pool)
+        return opened.publish()
+
+    with pytest.raises(EngineDied, match="death 5"):
+        complete_stage(run, stage, attempt)
