@@ -28,6 +28,7 @@ from tests.support.runs.factory import sharegpt_file
 from tests.support.servers import patient_http
 from tests.support.servers.fake_api import Reply, canonical, echo_turns, serving
 from tests.support.servers.fake_batch_api import selling
+from tests.support.servers.ports import free_port
 from tests.support.training.tiny_model import build_tiny_model
 
 pytestmark = pytest.mark.engine
@@ -175,7 +176,8 @@ def test_a_run_from_python_keeps_what_is_in_flight_and_a_second_signal_ends_it_a
 
     with serving(hanging) as api:
         path = cli.recipe("python", recipe_of(tmp_path / "lake", api.base_url))
-        code = "import sys; from parrot_core import Recipe, run, load_recipe; "
+        code = "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        code += "from parrot_core import run, load_recipe; "
         code += "run(load_recipe(sys.argv[1]), only=['synthesize'])"
         for signals, most_s in ((1, LIMIT_S), (2, 7.0)):
             begun = len(api.requests)
@@ -295,11 +297,6 @@ def test_what_serves_ends_when_asked(cli: Cli, tmp_path: Path, number: signal.Si
         assert running.wait(LIMIT_S) in (0, -number, 128 + number), running.shown[-2000:]
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        return int(found.getsockname()[1])
-
-
 def answers(port: int) -> bool:
     try:
         socket.create_connection(("127.0.0.1", port), 1).close()
@@ -388,6 +385,7 @@ def test_a_signal_amid_an_evaluation_keeps_its_scores(cli: Cli, tmp_path: Path) 
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.usefixtures("in_the_background")
 def test_workers_end_when_asked(cli: Cli, number: signal.Signals) -> None:
     cli.call("server", "start")
     running = cli.start("workers", "cpu", "api")

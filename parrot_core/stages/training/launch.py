@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from importlib.util import find_spec
@@ -26,6 +27,8 @@ OnProgress = Callable[[Figures], None]
 WORKER = ("-m", "parrot_core.stages.training.worker")
 POLL_S = 0.5
 GRACE_S = 10.0
+END_WITHIN_S = 30.0
+"""How long a training whose model is there may take to end."""
 SAVE_S = 7.0
 """How long a training that is to stop may take to end its step and to save a checkpoint."""
 
@@ -217,12 +220,22 @@ def _follow(
     on_progress: OnProgress,
     sleep: Callable[[float], None],
 ) -> int:
+    """How the process ended.
+
+    Once its figures are there it is not waited for much longer: where another node is lost after
+    the last step, torch's launcher waits five minutes for it.
+    """
     position = job.progress_file.stat().st_size if job.progress_file.exists() else 0
+    until: float | None = None
     while True:
         status = process.poll()
         position = _tell(job.progress_file, position, on_progress)
         if status is not None:
             return status
+        if until is None and job.metrics_file.exists():
+            until = time.monotonic() + END_WITHIN_S
+        if until is not None and time.monotonic() >= until:
+            return 0
         sleep(POLL_S)
 
 

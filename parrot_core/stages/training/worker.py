@@ -5,6 +5,7 @@ folder and ``metrics.json``; with a checkpoint, when it is asked to stop; or wit
 which says in one line what went wrong.
 """
 
+import atexit
 import errno
 import json
 import logging
@@ -15,7 +16,7 @@ import time
 from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import datasets
 import torch
@@ -349,7 +350,7 @@ def main(arguments: list[str]) -> int:
     end_when_asked(alive)
     try:
         train(job)
-        PartialState().destroy_process_group()  # whose threads else abort the process at its end
+        PartialState().destroy_process_group()
     except Exception as error:
         logging.getLogger(__name__).exception("training failed")
         write_json(job.failure_file(rank), failure_of(error))
@@ -359,5 +360,17 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
+def leave(status: int) -> NoReturn:
+    """End the process without taking the interpreter apart.
+
+    Threads of torch's groups that are still there then abort it, now and then. A node that trained
+    well would be a lost one to the others.
+    """
+    atexit._run_exitfuncs()  # of wandb and its like
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
+
+
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    leave(main(sys.argv[1:]))

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from tests.support.training.two_nodes import free_port
+from tests.support.servers.ports import free_port
 
 pytestmark = pytest.mark.engine
 
@@ -24,6 +24,7 @@ shared = Path(sys.argv[1])
 assert nodes.copied(shared, Path("not needed")) == shared
 assert nodes.told(os.environ["RANK"]) == "0"
 nodes.collect(Path("checkpoint"))
+dist.destroy_process_group()  # whose threads else abort the process at its end
 """
 
 

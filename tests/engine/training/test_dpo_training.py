@@ -1,7 +1,6 @@
 """DPO as the training process runs it: killed, resumed, shared by processes, short of room."""
 
 import json
-import socket
 import subprocess
 import sys
 import time
@@ -14,6 +13,7 @@ from parrot_core.models.references import child_environment
 from parrot_core.recipe import TrainDpo
 from parrot_core.stages.training.job import TrainingJob
 from parrot_core.stages.training.launch import run_training
+from tests.support.servers.ports import free_port
 from tests.support.training.tiny_model import build_tiny_model
 
 pytestmark = pytest.mark.engine
@@ -65,12 +65,6 @@ def dpo_job(folder: Path, model, train, heldout, **settings) -> TrainingJob:
 
 def weights(job: TrainingJob):
     return load_file(job.model_folder / "model.safetensors")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def apart(mine, theirs) -> float:

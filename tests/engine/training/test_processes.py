@@ -1,6 +1,6 @@
 """Trainings of two processes learn what one process learns, also when they are killed on the way.
 
-Under DDP the two are on two nodes, of which the second begins with an empty disk each time.
+The two are on two nodes, of which the second begins with an empty disk each time.
 
 FSDP runs on CPUs over gloo, with the recipe's own settings; see ``fsdp_on_cpu.py``.
 """
@@ -24,7 +24,6 @@ pytestmark = pytest.mark.engine
 
 FSDP = str(Path(__file__).parents[2] / "support" / "training" / "fsdp_on_cpu.py")
 WORKERS = {None: WORKER, "ddp": WORKER, "fsdp": (FSDP,)}
-DEVICES = {None: Devices(), "ddp": TWO_NODES, "fsdp": Devices(processes=2)}
 
 
 def dpo_job(folder, model, **settings):
@@ -49,9 +48,9 @@ def dpo_job(folder, model, **settings):
     return make_job(folder, "dpo", model, merged, pairs, pairs[:2])
 
 
-def ask_of_two(folder, model, devices=TWO_NODES):
+def ask_of_two(folder, model):
     """Three steps of an epoch, each with a checkpoint after it."""
-    return varied_job(folder, model, max_steps=3, save_steps=1, devices=devices)
+    return varied_job(folder, model, max_steps=3, save_steps=1, devices=TWO_NODES)
 
 
 @pytest.fixture(scope="module")
@@ -63,14 +62,13 @@ def trained(tmp_path_factory):
     @cache
     def train(kind, strategy):
         folder = root / f"{kind}-{strategy}"
-        devices = DEVICES[strategy]
         if kind == "ask" and strategy:
-            job = ask_of_two(folder, model, devices)
+            job = ask_of_two(folder, model)
         elif kind == "ask":
             job = varied_job(folder, model, max_steps=3, report_to=("tensorboard",))
         else:
-            job = dpo_job(folder, model, devices=devices)
-        run = train_on_two_nodes if devices.nodes == 2 else run_training
+            job = dpo_job(folder, model, devices=TWO_NODES if strategy else Devices())
+        run = train_on_two_nodes if strategy else run_training
         return job, run(job, lambda line: None, worker=WORKERS[strategy])
 
     return train
@@ -123,8 +121,8 @@ def step(self, *arguments, **options):
 trainer.Trainer.training_step = step
 """
 KILLS = [
-    (ONE_IS_KILLED_WITH_HALF_ITS_PART_WRITTEN, 0, {"fsdp": "(process 1)", "ddp": "by peer"}),
-    (ALL_ARE_KILLED_IN_THE_THIRD_STEP, 1, {"fsdp": "(process 0, 1)", "ddp": "(process 0)"}),
+    (ONE_IS_KILLED_WITH_HALF_ITS_PART_WRITTEN, 0, "by peer"),
+    (ALL_ARE_KILLED_IN_THE_THIRD_STEP, 1, "(process 0)"),
 ]
 """What kills, the step at which the processes begin, and what is said of it."""
 
@@ -148,8 +146,7 @@ def test_two_killed_processes_go_on_to_the_weights_of_an_unbroken_training(
         model = dropping_out(tmp_path / "model")
         unbroken = ask_of_two(tmp_path / "unbroken", model)
         figures = train_on_two_nodes(unbroken, lambda line: None)
-    job = ask_of_two(tmp_path / "job", model, DEVICES[strategy])
-    train = run_training if strategy == "fsdp" else train_on_two_nodes
+    job = ask_of_two(tmp_path / "job", model)
     lines = []
 
     def run(script):
@@ -159,7 +156,7 @@ def test_two_killed_processes_go_on_to_the_weights_of_an_unbroken_training(
             start = f"runpy.run_path({FSDP!r}, run_name='__main__')"
         program = tmp_path / "program.py"
         program.write_text(f"{START}\n{script}\n{start}\n")
-        return train(job, lines.append, worker=(str(program),))
+        return train_on_two_nodes(job, lines.append, worker=(str(program),))
 
     def begun():
         return next(line["step"] for line in lines if "step" in line)
@@ -169,7 +166,7 @@ def test_two_killed_processes_go_on_to_the_weights_of_an_unbroken_training(
             run(script)
         assert begun() == begins
         said = str(caught.value)
-        assert why[strategy] in said
+        assert why in said
         assert "\n" not in said
     resumed = run("")
     assert begun() == 2

@@ -21,7 +21,7 @@ from parrot_core.stages.training.job import TrainingJob, load_job
 
 def use_fsdp(job: TrainingJob) -> None:
     """What ``accelerate launch`` would set, and a state that lets it have effect."""
-    devices = Devices(processes=2, strategy="fsdp")
+    devices = Devices(nodes=2, processes=1, strategy="fsdp")
     settings = job.settings.model_copy(update={"devices": devices})
     config = accelerate_config(settings, bf16=False)["fsdp_config"]
     os.environ["ACCELERATE_USE_FSDP"] = "true"
@@ -58,4 +58,4 @@ if __name__ == "__main__":
         return trainer
 
     worker.make_trainer = watched
-    sys.exit(worker.main(sys.argv[1:]))
+    worker.leave(worker.main(sys.argv[1:]))

@@ -3,7 +3,6 @@
 import ctypes
 import os
 import shutil
-import socket
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -15,15 +14,10 @@ from parrot_core.recipe import Devices
 from parrot_core.stages.training.job import TrainingJob
 from parrot_core.stages.training.launch import WORKER, Figures, run_training, started
 from parrot_core.stages.training.nodes import TrainingNode
+from tests.support.servers.ports import free_port
 
 TWO_NODES = Devices(nodes=2, processes=1, strategy="ddp")
 CLONE_NEWNS, MS_REC, MS_PRIVATE = 0x20000, 0x4000, 0x40000
-
-
-def free_port() -> int:
-    """A port that nobody listens at."""
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        return int(found.getsockname()[1])
 
 
 def train_on_two_nodes(

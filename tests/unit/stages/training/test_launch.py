@@ -54,6 +54,12 @@ def test_a_finished_job_is_not_done_again(job):
     assert launch(job, "sys.exit(1)") == {"loss": 1.5}
 
 
+def test_a_process_that_does_not_end_once_its_model_is_there_is_ended(job, monkeypatch):
+    monkeypatch.setattr("parrot_core.stages.training.launch.END_WITHIN_S", 0.1)
+    assert launch(job, "finish(loss=1.5); time.sleep(300)") == {"loss": 1.5}
+    assert gone(job)
+
+
 def test_another_job_in_the_same_folder_starts_afresh(job):
     launch(job, "finish(loss=1.5)")
     other = job.model_copy(update={"seed": 2})
