@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 POOL_NAMES = ("cpu", "api", "gpu")
 
+ENDS_WITHIN_S = 60.0
+"""How long a worker that was asked to end may take for the runs it has."""
+
 
 def deploy(
     recipe: RecipePath,
@@ -157,19 +160,23 @@ def workers(
     from flows.deploy import worker_command
 
     environment = {**os.environ, **HEARTBEAT}
+    asked = _asked_to_end()  # first, or the workers inherit a SIGINT that a shell had ignored
     started = {
         pool: subprocess.Popen(worker_command(f"parrot-{pool}", limit=limit), env=environment)
         for pool in pools or POOL_NAMES
     }
-    asked = _asked_to_end()
     with prefect_server.kept_up():
         while not asked and all(each.poll() is None for each in started.values()):
             time.sleep(1.0)
     gone = [pool for pool, each in started.items() if each.poll() is not None]
     for each in started.values():
         each.send_signal(signal.SIGINT)
-    for each in started.values():
-        each.wait(60)
+    for pool, each in started.items():
+        try:
+            each.wait(ENDS_WITHIN_S)
+        except subprocess.TimeoutExpired:
+            err.print(f"the worker of '{pool}' doesn't end: killed")
+            each.kill()
     if not asked:
         raise UserError(f"the worker of '{gone[0]}' ended by itself: see its output above")
 

@@ -4,6 +4,7 @@ Models are loaded in two processes at most, not in more. Most of the other modul
 and clocks, and do so beside them.
 """
 
+import signal
 from collections.abc import Iterator
 from pathlib import PurePath
 
@@ -31,6 +32,14 @@ def lake_url(endpoint: str, monkeypatch: pytest.MonkeyPatch, request: pytest.Fix
     """A test's own lake on the S3 server."""
     use_s3(monkeypatch, endpoint)
     return f"s3://lake/{request.node.name}"
+
+
+@pytest.fixture
+def in_the_background() -> Iterator[None]:
+    """What is started has SIGINT ignored, as a script's shell does to commands with an ``&``."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 def group_of(nodeid: str) -> tuple[int, str]:
