@@ -1,15 +1,13 @@
 """How much of a stage may be rejected: never all of it, and no more than the recipe's share."""
 
-import io
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-
-import pyarrow.parquet as pq
 
 from parrot_core.engines.types import RunError
 from parrot_core.errors import ParrotError, UserError
 from parrot_core.lake.lake import version_folder
 from parrot_core.lake.manifest import Accounting, FileEntry, Manifest
+from parrot_core.lake.row_groups import table_in
 from parrot_core.lake.run import Run
 from parrot_core.lake.run_records import StageRecords
 from parrot_core.recipe import Recipe
@@ -132,7 +130,7 @@ def _detail(run: Run, manifest: Manifest, files: Sequence[FileEntry], reason: st
     folder = version_folder(manifest.kind, manifest.name, manifest.version)
     for entry in files:
         data = run.lake.storage.read_bytes(f"{folder}/{entry.path}")
-        for row in pq.read_table(io.BytesIO(data), columns=["reason", "detail"]).to_pylist():
+        for row in table_in(data, ["reason", "detail"]).to_pylist():
             if row["reason"] == reason and row["detail"]:
                 return str(row["detail"])
     return ""

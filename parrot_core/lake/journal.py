@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 from parrot_core.errors import ParrotError, StorageError
 from parrot_core.lake.leases import Lease
 from parrot_core.lake.manifest import EngineUsage, Usage
+from parrot_core.lake.row_groups import table_in
 from parrot_core.lake.storage import Storage
 
 SCHEMA = pa.schema(
@@ -110,7 +111,7 @@ def read_entries(storage: Storage, folder: str) -> Iterator[Entry]:
         if data is None:  # its shard was committed a moment ago
             continue
         try:
-            table = pq.read_table(io.BytesIO(data))
+            table = table_in(data)
         except pa.ArrowInvalid as error:
             raise StorageError(f"{storage.show(path)}: damaged journal file ({error})") from None
         yield from (Entry(**row) for row in table.to_pylist())

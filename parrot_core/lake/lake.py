@@ -10,7 +10,6 @@ A version is its manifest: files that no manifest names are not part of it.
 """
 
 import hashlib
-import io
 import shutil
 import tempfile
 import threading
@@ -26,7 +25,7 @@ import pyarrow.parquet as pq
 from parrot_core.errors import CorruptFile, MissingVersion, StorageError, VersionConflict
 from parrot_core.lake.manifest import FileEntry, Manifest
 from parrot_core.lake.records import read_record
-from parrot_core.lake.row_ranges import fetched_rows, local_rows
+from parrot_core.lake.row_groups import opened_groups, table_in
 from parrot_core.lake.storage import Storage
 
 if TYPE_CHECKING:
@@ -158,14 +157,10 @@ class DatasetVersion(_Version):
             StorageError: the file is gone.
         """
         entry = self.manifest.files[position]
-        path, root = f"{self._folder}/{entry.path}", self._storage.local_root
         with self._present(entry):
             self._verify_once(entry)
-            if root is not None:
-                yield from local_rows(root / path, start, start + rows, columns)
-                return
-            with self._storage.open(path) as file:
-                yield from fetched_rows(file, start, start + rows, columns)
+            with opened_groups(self._storage, f"{self._folder}/{entry.path}") as groups:
+                yield from groups.between(start, start + rows, columns)
 
     def table(self, columns: Sequence[str] | None = None) -> pa.Table:
         return self._concat(self.manifest.files, columns)
@@ -216,7 +211,7 @@ class DatasetVersion(_Version):
         with self._present(entry):
             data = self._storage.read_bytes(f"{self._folder}/{entry.path}")
         self._check(entry, hashlib.sha256(data).hexdigest())
-        return pq.read_table(io.BytesIO(data), columns=list(columns) if columns else None)
+        return table_in(data, list(columns) if columns else None)
 
     @contextmanager
     def _parquet(self, entry: FileEntry) -> Iterator[pq.ParquetFile]:

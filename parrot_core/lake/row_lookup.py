@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from parrot_core.errors import StorageError
 from parrot_core.lake.lake import version_folder
 from parrot_core.lake.manifest import FileEntry, Manifest
+from parrot_core.lake.row_groups import RowGroups, opened_groups
 from parrot_core.lake.storage import Storage
 
 Part = Literal["rows", "rejects"]
@@ -68,14 +69,14 @@ class RowLookup:
 
     def file_table(self, number: int, columns: Sequence[str]) -> pa.Table:
         with self._opened(number) as file:
-            return file.read(columns=list(columns))
+            return pa.concat_tables(file.read(group, list(columns)) for group in range(len(file)))
 
     def groups(self, number: int, columns: Sequence[str]) -> Iterator[tuple[int, pa.Table]]:
         """Some columns of one file, a row group at a time, with the position of its first row."""
         first = self._first(number)
         with self._opened(number) as file:
-            for group in range(file.num_row_groups):
-                table = file.read_row_group(group, columns=list(columns))
+            for group in range(len(file)):
+                table = file.read(group, list(columns))
                 yield first, table
                 first += table.num_rows
 
@@ -85,11 +86,11 @@ class RowLookup:
         first = self._first(number)
         found: dict[int, Row] = {}
         with self._opened(number) as file:
-            for group in range(file.num_row_groups):
-                rows = file.metadata.row_group(group).num_rows
+            for group in range(len(file)):
+                rows = file.rows(group)
                 here = [p for p in positions if first <= p < first + rows]
                 if here:
-                    table = file.read_row_group(group, columns=list(columns) if columns else None)
+                    table = file.read(group, list(columns) if columns else None)
                     taken = table.take([p - first for p in here])
                     found |= dict(zip(here, taken.to_pylist(), strict=True))
                 first += rows
@@ -102,11 +103,11 @@ class RowLookup:
         return f"{self._folder}/{entry.path}"
 
     @contextmanager
-    def _opened(self, number: int) -> Iterator[pq.ParquetFile]:
+    def _opened(self, number: int) -> Iterator[RowGroups]:
         path = self._path(self.files[number])
         try:
-            with self._storage.open(path) as file:
-                yield pq.ParquetFile(file, pre_buffer=self._storage.local_root is None)
+            with opened_groups(self._storage, path) as groups:
+                yield groups
         except FileNotFoundError:
             where = self._storage.show(path)
             raise StorageError(f"{where}: missing from a published version") from None

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from parrot_core.lake.row_ranges import fetched_rows, local_rows
+from parrot_core.lake.row_groups import RowGroups, table_in
 
 ROWS = 50
 TABLE = pa.table(
@@ -44,8 +44,8 @@ def path(tmp_path_factory):
 def test_a_part_holds_the_rows_asked_for_wherever_the_file_is(path, start, count):
     expected = TABLE.slice(start, count)
     for tables in (
-        local_rows(path, start, start + count),
-        fetched_rows(io.BytesIO(path.read_bytes()), start, start + count),
+        RowGroups(path).between(start, start + count),
+        RowGroups(io.BytesIO(path.read_bytes())).between(start, start + count),
     ):
         found = list(tables)
         assert sum(table.num_rows for table in found) == expected.num_rows
@@ -56,17 +56,18 @@ def test_a_part_holds_the_rows_asked_for_wherever_the_file_is(path, start, count
 def test_of_a_part_only_the_columns_asked_for_are_read(path):
     file, columns = Watched(path.read_bytes()), ("id", "messages")
     expected = TABLE.slice(5, 20).select(columns).to_pylist()
-    for tables in (local_rows(path, 5, 25, columns), fetched_rows(file, 5, 25, columns)):
-        assert pa.concat_tables(tables).to_pylist() == expected
+    for groups in (RowGroups(path), RowGroups(file)):
+        found = pa.concat_tables(groups.between(5, 25, columns))
+        assert found.to_pylist() == expected
     whole = Watched(path.read_bytes())
-    assert sum(table.num_rows for table in fetched_rows(whole, 5, 25, ["id"])) == 20
+    assert sum(table.num_rows for table in RowGroups(whole).between(5, 25, ["id"])) == 20
     assert sum(size for _, size in whole.reads) < sum(size for _, size in file.reads)
 
 
 def test_a_remote_file_is_read_in_the_callers_thread_and_a_row_group_at_once(path):
     def reads(rows):
         file = Watched(path.read_bytes())
-        assert sum(table.num_rows for table in fetched_rows(file, 0, rows)) == rows
+        assert sum(table.num_rows for table in RowGroups(file).between(0, rows)) == rows
         assert {thread for thread, _ in file.reads} == {threading.current_thread()}
         return len(file.reads)
 
@@ -74,3 +75,10 @@ def test_a_remote_file_is_read_in_the_callers_thread_and_a_row_group_at_once(pat
     assert footer <= 3
     assert reads(8) == footer + 1
     assert reads(24) == footer + 3
+
+
+def test_a_file_in_memory_is_read_whole(path):
+    assert table_in(path.read_bytes()).to_pylist() == TABLE.to_pylist()
+    assert table_in(path.read_bytes(), ["id"]).column_names == ["id"]
+    with pytest.raises(pa.ArrowInvalid):
+        table_in(b"no Parquet")
