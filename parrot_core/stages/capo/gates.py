@@ -23,12 +23,21 @@ _ASKS_BACK = re.compile(
     | \b(?:which|what)\b[^.?!\n]{0,40}\bare\ you\ (?:referring|talking|asking)
     | \b(?:don't|do\ not|doesn't|lack|without|need|not)\ (?:have\ )?
         (?:enough|any|sufficient|more)\ context
+    | \bI\ (?:don't|do\ not)\ have\ (?:any|the|access\ to)\b
     | \b(?:unclear|not\ (?:sure|clear|certain))\ (?:what|which|who)\b[^.\n]{0,30}\byou
     | (?:请|能否|可以|您能|你能)[^。？\n]{0,8}(?:说明|澄清|具体说|提供更多|告诉我.{0,6}(?:哪|什么))
     | (?:您|你)(?:是?指|说)的(?:是)?(?:什么|哪)
     """,
     re.IGNORECASE | re.VERBOSE,
 )
+
+
+_POLITENESS = re.compile(
+    r"^(?:(?:great|sure|of course|certainly|absolutely|okay|ok|yes|hello|hi|excellent|wonderful"
+    r"|nice|good|awesome|that's|thanks?)\b[^.!?\n]{0,30}[.!]\s+|(?:好的|当然|可以|没问题)[。！，]\s*)+",
+    re.IGNORECASE,
+)
+_SENTENCE_END = re.compile(r"(?<=[.!?])\s+|(?<=[。！？])(?!$)|\n+")
 
 
 def chosen_problem(chosen: str, query: str, earlier: Iterable[str] = ()) -> str:
@@ -60,17 +69,24 @@ def asks_back(answer: str) -> bool:
     return bool(_ASKS_BACK.search(opening))
 
 
+def _only_asks(answer: str) -> bool:
+    """Whether nothing but questions is left when a polite beginning is taken off."""
+    sentences = _SENTENCE_END.split(_POLITENESS.sub("", answer.strip()))
+    return all(sentence.endswith(("?", "？")) for sentence in sentences)
+
+
 def negative_problem(negative: str, chosen: str) -> str | None:
     """Return why a negative can't stand against the chosen answer, or None.
 
-    ``negative_empty``: nothing was written. ``negative_asks_back``: it asks what was meant.
+    ``negative_empty``: nothing was written. ``negative_asks_back``: it asks what was meant, or
+    does nothing but ask where the chosen answer answers.
     ``negative_refuses``: it begins with a refusal.
     ``negative_equals_chosen``: after normalisation (case,
     punctuation, spacing, Unicode form) one of them is the other, or contains it word for word.
     """
     if not negative.strip():
         return "negative_empty"
-    if asks_back(negative):
+    if asks_back(negative) or (_only_asks(negative) and not _only_asks(chosen)):
         return "negative_asks_back"
     if refuses(negative):
         return "negative_refuses"

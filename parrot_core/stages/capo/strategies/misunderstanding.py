@@ -1,9 +1,10 @@
 """Context misunderstanding (paper §3.3): answer as if the query were about another passage.
 
 The passage must not be what the query is about: it is taken from before the last turn, which a
-follow-up is mostly about, and shares no word with the query or the chosen answer. Where the
-conversation has no such passage there is no misunderstanding to write; at turn 2 mostly there is
-none.
+follow-up is mostly about, and shares no word with the query, with the chosen answer, or with a
+passage that does. (*How can I make the party more fun?* shares none with *birthday ideas for my
+cousin*, but with the answer about a birthday party.) Where the conversation has no such passage
+there is no misunderstanding to write; at turn 2 mostly there is none.
 """
 
 import random
@@ -62,6 +63,8 @@ def other_matter(query: ContextQuery) -> list[str]:
     asked = [index for index, message in enumerate(query.history) if message["role"] == "user"]
     earlier = query.history[: asked[-1]] if len(asked) > 1 else query.history
     meant = content_words(query.query, query.response)
+    linked = [p for p in passages_of(query.history) if content_words(p) & meant]
+    meant |= content_words(*linked)
     return [passage for passage in passages_of(earlier) if not content_words(passage) & meant]
 
 

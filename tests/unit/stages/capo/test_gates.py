@@ -74,6 +74,9 @@ def test_chinese_answers_are_compared_too() -> None:
         "Could you please clarify what you are referring to?",
         "I'd be happy to help! Can you provide more context?",
         "What do you mean by that?",
+        "Great! What topic do you have in mind for your book?",
+        "好的，你想写什么？",
+        "I'm sorry, but I don't have any feedback to evaluate.",
         "Which tower are you referring to?",
         "I don't have enough context to answer that.",
         "请您具体说明一下。",
@@ -90,6 +93,11 @@ def test_a_question_back_is_no_error_and_so_no_negative(answer: str) -> None:
 )
 def test_an_answer_with_a_question_in_it_stays_a_negative(answer: str) -> None:
     assert not asks_back(answer)
+
+
+def test_questions_that_were_asked_for_are_an_answer() -> None:
+    asked = "What is your greatest strength? Where will you be in five years?"
+    assert negative_problem("Why do you bake? What is your favourite loaf?", asked) is None
 
 
 @given(st.text(min_size=1).filter(lambda text: text.strip() and not asks_back(text)), st.text())
