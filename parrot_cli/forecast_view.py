@@ -91,7 +91,7 @@ def _gigabytes(number: float) -> str:
 
 def _basis(found: Forecast) -> RenderableType:
     table = FittedTable([Column("this rests on"), *figures("value"), Column("source", prose=True)])
-    table.add("seeds", count(found.seeds), "published ones, else seeds.limit")
+    table.add("seeds", count(found.seeds), "published ones, else seeds.limit or fewer sessions")
     for name, figure in found.basis.figures():
         if name in _OF_TRAININGS and not found.trainings:
             continue

@@ -110,7 +110,9 @@ class Sizes:
 
     @property
     def seeds(self) -> int:
-        return round(self.rows("seeds", self.recipe.seeds.limit))
+        limit = self.recipe.seeds.limit
+        most = self.rows("conversations", self.rows("records", limit))
+        return round(self.rows("seeds", min(limit, most)))
 
     @property
     def turns(self) -> float:

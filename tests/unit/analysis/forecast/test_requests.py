@@ -16,6 +16,7 @@ from parrot_core.lake.run import Run
 from parrot_core.recipe import load_recipe
 from parrot_core.stages.forecasting import Basis, SourcedFigure
 from parrot_core.stages.synthesis.stage import SynthesizeStage
+from tests.support.lakes.published import dialogue, publish
 from tests.support.lakes.recipes import minimal_recipe
 from tests.support.lakes.toy_stages import drive, synthesis
 from tests.support.servers.fake_api import serving
@@ -115,6 +116,13 @@ def test_the_output_says_what_it_rests_on_and_whether_the_budget_suffices(tmp_pa
     unknown = planned(tmp_path, "engines.answerer.model=new", "engines.answerer.price=null")
     assert "No price is known for answerer" in shown(unknown)
     assert json.dumps(unknown.to_json(), default=str)
+
+
+def test_there_are_no_more_seeds_than_sessions_to_take_them_from(tmp_path: Path) -> None:
+    sessions = [dialogue(f"s{n}", ["a question?", "an answer"]) for n in range(3)]
+    publish(Lake(str(tmp_path)), "conversations", sessions, version="paper")
+    assert planned(tmp_path).seeds == 3
+    assert planned(tmp_path, "seeds.limit=2").seeds == 2
 
 
 def test_lengths_are_measured_where_the_lake_has_some(tmp_path: Path) -> None:
