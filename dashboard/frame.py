@@ -42,9 +42,10 @@ const key = () => 'at ' + location.pathname + location.search;
 addEventListener('scroll', () => { clearTimeout(saving); saving = setTimeout(() => {
 if (Date.now() > held) sessionStorage.setItem(key(), scrollY); }, 150); }, {passive: true});
 const back = () => { const at = Number(sessionStorage.getItem(key())); if (!at) return;
-held = Date.now() + 3000; const timer = setInterval(() => {
-if (Date.now() > held) clearInterval(timer); else if (Math.abs(scrollY - at) > 1 &&
-document.documentElement.scrollHeight >= at + innerHeight) scrollTo(0, at); }, 50); };
+held = Date.now() + 15000; const timer = setInterval(() => {
+if (Date.now() > held) clearInterval(timer);
+else if (Math.abs(scrollY - at) <= 1) held = Math.min(held, Date.now() + 3000);
+else if (document.documentElement.scrollHeight >= at + innerHeight) scrollTo(0, at); }, 50); };
 for (const own of ['wheel', 'touchstart', 'mousedown', 'keydown'])
 addEventListener(own, () => { held = 0; }, {passive: true});
 addEventListener('popstate', back); back(); })()"""
