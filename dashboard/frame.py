@@ -37,12 +37,13 @@ if (answer.status === 401) location.href =
 '/login?next=' + encodeURIComponent(location.pathname + location.search); } catch (e) {} }, 2000)"""
 """A page that lost its connection asks whether it is still let in; else it leads to the login."""
 
-PLACE = """history.scrollRestoration = 'manual'; (() => { let saving, held = 0;
+PLACE = """history.scrollRestoration = 'manual'; (() => { let saving, timer, held = 0;
 const key = () => 'at ' + location.pathname + location.search;
 addEventListener('scroll', () => { clearTimeout(saving); saving = setTimeout(() => {
 if (Date.now() > held) sessionStorage.setItem(key(), scrollY); }, 150); }, {passive: true});
-const back = () => { const at = Number(sessionStorage.getItem(key())); if (!at) return;
-held = Date.now() + 15000; const timer = setInterval(() => {
+const back = () => { clearInterval(timer); held = 0;
+const at = Number(sessionStorage.getItem(key())); if (!at) return;
+held = Date.now() + 15000; timer = setInterval(() => {
 if (Date.now() > held) clearInterval(timer);
 else if (Math.abs(scrollY - at) <= 1) held = Math.min(held, Date.now() + 3000);
 else if (document.documentElement.scrollHeight >= at + innerHeight) scrollTo(0, at); }, 50); };

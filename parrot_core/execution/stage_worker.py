@@ -243,7 +243,8 @@ def complete_stage(
             if not isinstance(error, EngineDied) or not (error.after_progress or starts_left):
                 _record(records, error, log)
                 raise
-            starts_left -= not error.after_progress
+            if not error.after_progress:
+                starts_left -= 1
             log.warning("%s; starting the engines again", error)
 
 

@@ -64,8 +64,14 @@ class RowGroups:
         """A row group, of all columns or of these."""
         if self._fetched is None:
             return self._parquet.read_row_group(group, columns)
-        self._fetched.fetch(*_bytes_of(self._parquet.metadata.row_group(group), columns))
+        if span := _bytes_of(self._parquet.metadata.row_group(group), columns):
+            self._fetched.fetch(*span)
         return self._parquet.read_row_group(group, columns, use_threads=False)
+
+    def whole(self, columns: Sequence[str]) -> pa.Table:
+        """These columns of the whole file, which may have no rows."""
+        tables = [self.read(group, columns) for group in range(len(self))]
+        return pa.concat_tables(tables) if tables else self._parquet.read(columns)
 
     def between(
         self, start: int, end: int, columns: Sequence[str] | None = None
@@ -80,10 +86,12 @@ class RowGroups:
             before += rows
 
 
-def _bytes_of(group: pq.RowGroupMetaData, columns: Sequence[str] | None) -> tuple[int, int]:
-    """Where a row group's columns, or these of them, begin and end in the file."""
+def _bytes_of(group: pq.RowGroupMetaData, columns: Sequence[str] | None) -> tuple[int, int] | None:
+    """Where a row group's columns, or these of them, begin and end in the file; None of none."""
     every = [group.column(number) for number in range(group.num_columns)]
     read = [c for c in every if columns is None or c.path_in_schema.split(".")[0] in columns]
+    if not read:
+        return None
     starts = [column.dictionary_page_offset or column.data_page_offset for column in read]
     sizes = (column.total_compressed_size for column in read)
     return min(starts), max(s + size for s, size in zip(starts, sizes, strict=True))

@@ -69,7 +69,7 @@ class RowLookup:
 
     def file_table(self, number: int, columns: Sequence[str]) -> pa.Table:
         with self._opened(number) as file:
-            return pa.concat_tables(file.read(group, list(columns)) for group in range(len(file)))
+            return file.whole(list(columns))
 
     def groups(self, number: int, columns: Sequence[str]) -> Iterator[tuple[int, pa.Table]]:
         """Some columns of one file, a row group at a time, with the position of its first row."""

@@ -258,6 +258,11 @@ def test_the_way_back_leads_to_where_one_was(scene: Scene) -> None:
     assert page.evaluate("scrollY") < was
     page.go_back()
     page.wait_for_function(f"Math.abs(scrollY - {was}) < 2", timeout=10_000)
+    page.go_forward()  # at once: the place of the page before is not forced upon this one
+    expect(page.get_by_role("heading", name="Row 12 of 12")).to_be_visible(timeout=10_000)
+    page.evaluate("document.body.style.minHeight = '9000px'")
+    page.wait_for_timeout(500)
+    assert page.evaluate("scrollY") < was
     page.set_viewport_size({"width": 1280, "height": 860})
 
 

@@ -28,7 +28,7 @@ WORKER = ("-m", "parrot_core.stages.training.worker")
 POLL_S = 0.5
 GRACE_S = 10.0
 END_WITHIN_S = 30.0
-"""How long a training whose model is there may take to end."""
+"""How long a training over nodes whose model is there may take to end."""
 SAVE_S = 7.0
 """How long a training that is to stop may take to end its step and to save a checkpoint."""
 
@@ -222,8 +222,8 @@ def _follow(
 ) -> int:
     """How the process ended.
 
-    Once its figures are there it is not waited for much longer: where another node is lost after
-    the last step, torch's launcher waits five minutes for it.
+    Over nodes it is not waited for much longer once its figures are there: for a node that was lost
+    after the last step torch's launcher would wait five minutes.
     """
     position = job.progress_file.stat().st_size if job.progress_file.exists() else 0
     until: float | None = None
@@ -232,7 +232,7 @@ def _follow(
         position = _tell(job.progress_file, position, on_progress)
         if status is not None:
             return status
-        if until is None and job.metrics_file.exists():
+        if until is None and job.settings.devices.nodes > 1 and job.metrics_file.exists():
             until = time.monotonic() + END_WITHIN_S
         if until is not None and time.monotonic() >= until:
             return 0

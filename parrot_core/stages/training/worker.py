@@ -363,8 +363,8 @@ def main(arguments: list[str]) -> int:
 def leave(status: int) -> NoReturn:
     """End the process without taking the interpreter apart.
 
-    Threads of torch's groups that are still there then abort it, now and then. A node that trained
-    well would be a lost one to the others.
+    Threads of its libraries (Arrow's, torch's) that are still there then abort it, now and then. A
+    node that trained well would be a lost one to the others.
     """
     atexit._run_exitfuncs()  # of wandb and its like
     sys.stdout.flush()

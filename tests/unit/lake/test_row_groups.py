@@ -82,3 +82,13 @@ def test_a_file_in_memory_is_read_whole(path):
     assert table_in(path.read_bytes(), ["id"]).column_names == ["id"]
     with pytest.raises(pa.ArrowInvalid):
         table_in(b"no Parquet")
+
+
+def test_a_file_without_rows_and_a_column_that_is_not_there_are_read_too(tmp_path, path):
+    empty = tmp_path / "empty.parquet"
+    pq.ParquetWriter(empty, TABLE.schema).close()
+    for file in (empty, io.BytesIO(empty.read_bytes())):
+        assert RowGroups(file).whole(["id"]).schema == TABLE.select(["id"]).schema
+    for file in (path, io.BytesIO(path.read_bytes())):
+        assert RowGroups(file).read(0, ["flags"]).column_names == []
+        assert RowGroups(file).whole(["id"]).to_pylist() == TABLE.select(["id"]).to_pylist()

@@ -1,11 +1,15 @@
 import json
 import os
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from parrot_core.errors import MissingPackage, RunStopped, TrainingFailed
 from parrot_core.recipe import Devices, TrainSft
+from parrot_core.stages.training import launch as launching
 from parrot_core.stages.training.job import TrainingJob, load_job
 from parrot_core.stages.training.launch import command_of, explain, prepare, run_training
 
@@ -54,10 +58,16 @@ def test_a_finished_job_is_not_done_again(job):
     assert launch(job, "sys.exit(1)") == {"loss": 1.5}
 
 
-def test_a_process_that_does_not_end_once_its_model_is_there_is_ended(job, monkeypatch):
-    monkeypatch.setattr("parrot_core.stages.training.launch.END_WITHIN_S", 0.1)
-    assert launch(job, "finish(loss=1.5); time.sleep(300)") == {"loss": 1.5}
-    assert gone(job)
+@pytest.mark.parametrize("nodes", [1, 2])
+def test_only_over_nodes_a_training_whose_model_is_there_is_not_waited_for(job, monkeypatch, nodes):
+    monkeypatch.setattr(launching, "END_WITHIN_S", 0.1)
+    over = with_settings(job, devices=Devices(nodes=nodes))
+    over.metrics_file.write_text("{}")
+    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(2); exit(3)"])
+    status = launching._follow(over, process, lambda line: None, lambda _: time.sleep(0.05))
+    assert status == (3 if nodes == 1 else 0)
+    process.kill()
+    process.wait()
 
 
 def test_another_job_in_the_same_folder_starts_afresh(job):
